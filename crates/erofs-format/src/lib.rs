@@ -1,0 +1,1 @@
+//! On-disk structures of the EROFS filesystem, with the kernel's names

@@ -1,0 +1,1 @@
+//! Reads EROFS images back, treating every byte as hostile

@@ -1,0 +1,1 @@
+//! Writes EROFS images: file data streamed in, then metadata planned and emitted

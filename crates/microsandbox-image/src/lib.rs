@@ -1,0 +1,1 @@
+//! Pulls an OCI image into a disk that a microVM boots from

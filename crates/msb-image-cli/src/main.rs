@@ -1,0 +1,2 @@
+//! The msb-image command.
+fn main() {}

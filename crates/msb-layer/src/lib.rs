@@ -1,0 +1,1 @@
+//! Turns a compressed layer tar stream into an EROFS layer image, in one pass

@@ -1,0 +1,1 @@
+//! Reference and digest: the names of OCI things, parsed once

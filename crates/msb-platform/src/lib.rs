@@ -1,0 +1,1 @@
+//! The target platform, and picking its manifest from an OCI index

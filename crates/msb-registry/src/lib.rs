@@ -1,0 +1,1 @@
+//! A client for the OCI distribution specification that hands out verified bytes

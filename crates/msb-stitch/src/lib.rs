@@ -1,0 +1,1 @@
+//! Merges layers into a metadata-only EROFS image and writes the VMDK descriptor

@@ -1,0 +1,1 @@
+//! The content-addressed cache directory: locks, staging, publishing

@@ -1,0 +1,1 @@
+//! Tar recipes, image builders, a registry with faults and oracles for the tests
