@@ -1,1 +1,56 @@
-//! On-disk structures of the EROFS filesystem, with the kernel's names
+//! On-disk structures of the [EROFS] filesystem, with the kernel's names.
+//!
+//! The structs are laid out byte for byte as `fs/erofs/erofs_fs.h` of the Linux kernel has them; their sizes are asserted
+//! at compile time. This crate does no I/O and makes no decisions: the writer plans, the reader judges, both speak in
+//! these types.
+//!
+//! ```text
+//!  byte 0        1024              block 1 ...            meta_blkaddr ...                        blocks
+//!  +-------------+-----------------+----------------------+--------------------------------------+
+//!  | unused      | SuperBlock, 128 | file data            | inodes, 32-byte slots; slot 0 is nid 0 |
+//!  +-------------+-----------------+----------------------+--------------------------------------+
+//! ```
+//!
+//! What is read into these structs from an image is untrusted: any bit pattern is a valid value of every struct here, and
+//! none of the methods panics or allocates.
+//!
+//! ```
+//! use erofs_format::{SuperBlock, SUPER_MAGIC};
+//! use zerocopy::{FromBytes, FromZeros, IntoBytes};
+//!
+//! let mut sb = SuperBlock::new_zeroed();
+//! sb.magic = SUPER_MAGIC.into();
+//! let (again, _) = SuperBlock::ref_from_prefix(sb.as_bytes()).unwrap();
+//! assert_eq!(again.magic.get(), 0xE0F5_E1E2);
+//! ```
+//!
+//! [EROFS]: https://docs.kernel.org/filesystems/erofs.html
+
+mod checksum;
+mod chunk;
+mod device;
+mod dirent;
+mod inode;
+mod rdev;
+mod superblock;
+mod xattr;
+
+pub use checksum::{Crc32c, superblock_checksum};
+pub use chunk::{ChunkFormat, ChunkIndex, HOLE};
+pub use device::{DeviceSlot, MAX_EXTRA_DEVICES};
+pub use dirent::{Dirent, FileType, NAME_MAX};
+pub use inode::{DataLayout, InodeCompact, InodeExtended, InodeFormat, MODE_TYPE_MASK, mode};
+pub use rdev::{decode_rdev, encode_rdev};
+pub use superblock::{Features, SUPER_MAGIC, SUPER_OFFSET, SuperBlock};
+pub use xattr::{
+    XATTR_ENTRY_ALIGN, XattrEntry, XattrIbodyHeader, XattrNamespace, xattr_ibody_size, xattr_icount,
+};
+
+/// The only block size of this project, in bytes: the page size of every guest we boot.
+pub const BLOCK_SIZE: u32 = 4096;
+
+/// `blkszbits` for [`BLOCK_SIZE`].
+pub const BLOCK_BITS: u8 = 12;
+
+/// Bytes of one inode slot: a `nid` counts these from the start of the metadata area.
+pub const SLOT_SIZE: u32 = 32;

@@ -1,1 +1,55 @@
-//! A file tree in memory: inodes, names, hard links, xattrs, whiteouts, and the changes of a layer
+//! A file tree in memory, and the rules by which the changes of an OCI layer act on it.
+//!
+//! A [`Tree`] is an arena: inodes and directory entries are addressed by 32-bit ids, names lie in one byte pool, equal
+//! xattr sets are kept once. A file costs about 130 bytes and its name.
+//!
+//! ```text
+//!  entries   (parent, name) -> inode      found by hash; one entry is one name
+//!  inodes    metadata + Node              Directory | Regular | Symlink | devices | Whiteout
+//!            Regular -> Content           where the bytes lie: (device, offset), extents with holes, or inline
+//! ```
+//!
+//! A layer is a sequence of [`Change`]s in the order of its tar. [`LayerApplier`] applies them to an empty tree, which
+//! gives the layer's own tree, whiteouts and all; [`merge_layer`] applies them to the tree of the layers below. Both go
+//! through the same rules (OCI image specification, `layer.md`), so a layer read alone and a layer merged cannot disagree.
+//!
+//! This crate knows neither tar nor EROFS and does no I/O. Names and paths are bytes. Changes may come from anywhere and
+//! may be hostile: nothing here recurses, and every error is a value.
+//!
+//! ```
+//! use fs_tree::{Change, ChangeKind, LayerApplier, Metadata, NewNode, Tree};
+//!
+//! let mut tree = Tree::new();
+//! let mut layer = LayerApplier::new(&mut tree);
+//! layer.apply(&Change {
+//!     path: b"usr/bin/sh",
+//!     kind: ChangeKind::Node {
+//!         metadata: Metadata { mode: 0o777, ..Metadata::default() },
+//!         xattrs: &[],
+//!         node: NewNode::Symlink { target: b"dash" },
+//!     },
+//! })?;
+//! let usr = tree.lookup(tree.root(), b"usr").unwrap();
+//! assert!(tree.directory(usr).unwrap().implied);
+//! # Ok::<(), fs_tree::ApplyError>(())
+//! ```
+
+mod apply;
+mod bytes;
+mod change;
+mod inode;
+mod resolve;
+mod show;
+mod tree;
+mod walk;
+mod xattrs;
+
+pub use apply::{Applied, ApplyError, LayerApplier, LayerMerge, Whiteout, merge_layer};
+pub use change::{Change, ChangeKind, NewContent, NewNode};
+pub use inode::{
+    Content, Directory, Extent, Inode, InodeId, Metadata, Node, SymlinkTarget, Timestamp,
+};
+pub use show::show_path;
+pub use tree::{Child, Tree, TreeError};
+pub use walk::{Visit, Walk};
+pub use xattrs::XattrsId;

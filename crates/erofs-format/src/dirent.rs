@@ -1,0 +1,77 @@
+use zerocopy::little_endian::{U16, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::mode;
+
+/// The longest name of a directory entry, in bytes.
+pub const NAME_MAX: usize = 255;
+
+/// `struct erofs_dirent`. A directory block holds an array of these, then their names; the first one's `nameoff` tells
+/// how many there are.
+#[derive(
+    Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq, Eq, Unaligned,
+)]
+#[repr(C)]
+pub struct Dirent {
+    /// The inode's number: its slot in the metadata area.
+    pub nid: U64,
+    /// Where the name begins, in bytes from the start of the block.
+    pub nameoff: U16,
+    /// A [`FileType`].
+    pub file_type: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+
+const _: () = assert!(size_of::<Dirent>() == 12);
+
+/// The file type in a directory entry (`FT_*` of `linux/fs_types.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FileType {
+    /// A regular file.
+    Regular = 1,
+    /// A directory.
+    Directory = 2,
+    /// A character device.
+    CharDevice = 3,
+    /// A block device.
+    BlockDevice = 4,
+    /// A named pipe.
+    Fifo = 5,
+    /// A socket.
+    Socket = 6,
+    /// A symbolic link.
+    Symlink = 7,
+}
+
+impl FileType {
+    /// The type that an inode's `i_mode` says; `None` for a mode that has none.
+    #[must_use]
+    pub fn from_mode(i_mode: u16) -> Option<Self> {
+        Some(match i_mode & crate::MODE_TYPE_MASK {
+            mode::REGULAR => Self::Regular,
+            mode::DIRECTORY => Self::Directory,
+            mode::CHAR_DEVICE => Self::CharDevice,
+            mode::BLOCK_DEVICE => Self::BlockDevice,
+            mode::FIFO => Self::Fifo,
+            mode::SOCKET => Self::Socket,
+            mode::SYMLINK => Self::Symlink,
+            _ => return None,
+        })
+    }
+
+    /// The `S_IF*` bits of `i_mode` for this type.
+    #[must_use]
+    pub const fn mode_bits(self) -> u16 {
+        match self {
+            Self::Regular => mode::REGULAR,
+            Self::Directory => mode::DIRECTORY,
+            Self::CharDevice => mode::CHAR_DEVICE,
+            Self::BlockDevice => mode::BLOCK_DEVICE,
+            Self::Fifo => mode::FIFO,
+            Self::Socket => mode::SOCKET,
+            Self::Symlink => mode::SYMLINK,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! How the changes of a layer act on a tree.
+
+mod layer;
+mod merge;
+
+pub use layer::LayerApplier;
+pub use merge::{LayerMerge, Whiteout, merge_layer};
+
+use crate::resolve::{Missing, resolve_directory};
+use crate::{InodeId, Metadata, NewNode, Node, Tree, TreeError, show_path};
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It is in the tree.
+    Done,
+    /// A hard link to a file that is not in this layer. The tree of the layer alone cannot show it; a merge can.
+    LinksBelow,
+}
+
+/// Why a layer cannot be applied. Every variant names the path of the entry.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// A parent of the entry is a file.
+    #[error("{}: a parent of this path is not a directory", show_path(path))]
+    ParentNotADirectory {
+        /// The path whose parents were walked.
+        path: Vec<u8>,
+    },
+    /// The symbolic links among the entry's parents go round in a circle, or are more than 40.
+    #[error(
+        "{}: too many symbolic links among the parents of this path",
+        show_path(path)
+    )]
+    SymlinkLoop {
+        /// The path whose parents were walked.
+        path: Vec<u8>,
+    },
+    /// The root can only be a directory.
+    #[error("the root is described as something other than a directory")]
+    RootNotADirectory,
+    /// A hard link to nothing.
+    #[error(
+        "{}: hard link to {}, which does not exist",
+        show_path(path),
+        show_path(target)
+    )]
+    LinkTargetMissing {
+        /// The new name.
+        path: Vec<u8>,
+        /// What it should link to.
+        target: Vec<u8>,
+    },
+    /// A hard link to a directory.
+    #[error(
+        "{}: hard link to {}, which is a directory",
+        show_path(path),
+        show_path(target)
+    )]
+    LinkToDirectory {
+        /// The new name.
+        path: Vec<u8>,
+        /// What it should link to.
+        target: Vec<u8>,
+    },
+    /// The tree took no more.
+    #[error("{}: cannot be added", show_path(path))]
+    Tree {
+        /// The entry.
+        path: Vec<u8>,
+        /// Why.
+        source: TreeError,
+    },
+}
+
+/// Puts entries into a tree in the order of a tar, as an extraction into a directory would.
+#[derive(Debug)]
+struct Extraction<'t> {
+    tree: &'t mut Tree,
+    /// The parent of the last entry, which mostly is the parent of the next one too: its path, and where it led.
+    /// `None` since a directory or symbolic link was removed, which may have changed where paths lead.
+    last_parent: Option<(Vec<u8>, InodeId)>,
+}
+
+/// What was in the way of a new entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Replaced {
+    Nothing,
+    Directory,
+    /// A file, a whiteout: anything below which the tree had no entries.
+    Other,
+}
+
+impl<'t> Extraction<'t> {
+    fn new(tree: &'t mut Tree) -> Self {
+        Self {
+            tree,
+            last_parent: None,
+        }
+    }
+
+    /// Puts a new inode at `path`; a directory over a directory keeps what is below.
+    fn put(
+        &mut self,
+        path: &[u8],
+        metadata: Metadata,
+        xattrs: &[(&[u8], &[u8])],
+        node: NewNode<'_>,
+    ) -> Result<(InodeId, Replaced), ApplyError> {
+        let is_directory = matches!(node, NewNode::Directory);
+        let failed = |source| ApplyError::Tree {
+            path: path.to_vec(),
+            source,
+        };
+        if path.is_empty() {
+            if !is_directory {
+                return Err(ApplyError::RootNotADirectory);
+            }
+            let root = self.tree.root();
+            self.tree
+                .describe_directory(root, metadata, xattrs)
+                .map_err(failed)?;
+            return Ok((root, Replaced::Directory));
+        }
+        let (parent, name) = self.parent_of(path)?;
+        if let Some(existing) = self.tree.lookup(parent, name)
+            && is_directory
+            && self.tree.directory(existing).is_some()
+        {
+            self.tree
+                .describe_directory(existing, metadata, xattrs)
+                .map_err(failed)?;
+            return Ok((existing, Replaced::Directory));
+        }
+        let replaced = self.remove(parent, name);
+        let id = self
+            .tree
+            .add(parent, name, metadata, xattrs, node)
+            .map_err(failed)?;
+        Ok((id, replaced))
+    }
+
+    /// Gives the file at `target` the further name `path`. `false`: there is no such file.
+    fn link(&mut self, path: &[u8], target: &[u8]) -> Result<bool, ApplyError> {
+        if path.is_empty() {
+            return Err(ApplyError::RootNotADirectory);
+        }
+        let (parent, name) = self.parent_of(path)?;
+        let existing = self.tree.lookup(parent, name);
+        let found = self.link_target(path, target)?;
+        if found.is_some() && found == existing {
+            return Ok(true);
+        }
+        self.remove(parent, name);
+        // Again: what was removed may have been, or have held, the target.
+        let Some(inode) = self.link_target(path, target)? else {
+            return Ok(false);
+        };
+        self.tree
+            .link(parent, name, inode)
+            .map_err(|source| ApplyError::Tree {
+                path: path.to_vec(),
+                source,
+            })?;
+        Ok(true)
+    }
+
+    fn link_target(&mut self, path: &[u8], target: &[u8]) -> Result<Option<InodeId>, ApplyError> {
+        let (parent_path, name) = split(target);
+        let Some(parent) = resolve_directory(self.tree, parent_path, Missing::Stop)? else {
+            return Ok(None);
+        };
+        let Some(found) = self.tree.lookup(parent, name) else {
+            return Ok(None);
+        };
+        match self.tree.inode(found).node {
+            Node::Directory(_) => Err(ApplyError::LinkToDirectory {
+                path: path.to_vec(),
+                target: target.to_vec(),
+            }),
+            Node::Whiteout => Ok(None),
+            _ => Ok(Some(found)),
+        }
+    }
+
+    /// The directory that an entry goes into, its missing parents implied, and the entry's name there.
+    fn parent_of<'p>(&mut self, path: &'p [u8]) -> Result<(InodeId, &'p [u8]), ApplyError> {
+        let (parent_path, name) = split(path);
+        if let Some((last_path, last)) = &self.last_parent
+            && last_path == parent_path
+        {
+            return Ok((*last, name));
+        }
+        let parent =
+            resolve_directory(self.tree, parent_path, Missing::Imply)?.ok_or_else(|| {
+                ApplyError::ParentNotADirectory {
+                    path: path.to_vec(),
+                }
+            })?;
+        let mut buffer = self
+            .last_parent
+            .take()
+            .map(|last| last.0)
+            .unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(parent_path);
+        self.last_parent = Some((buffer, parent));
+        Ok((parent, name))
+    }
+
+    fn remove(&mut self, parent: InodeId, name: &[u8]) -> Replaced {
+        let Some(existing) = self.tree.lookup(parent, name) else {
+            return Replaced::Nothing;
+        };
+        let replaced = match self.tree.inode(existing).node {
+            Node::Directory(_) => Replaced::Directory,
+            _ => Replaced::Other,
+        };
+        if matches!(
+            self.tree.inode(existing).node,
+            Node::Directory(_) | Node::Symlink(_)
+        ) {
+            self.last_parent = None;
+        }
+        self.tree.remove(parent, name);
+        replaced
+    }
+}
+
+/// A normalized path as its parent's path and its last name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}

@@ -1,0 +1,503 @@
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::bytes::{ByteStore, Span};
+use crate::inode::{NONE, SymlinkTarget};
+use crate::xattrs::{XattrSets, XattrsId};
+use crate::{Content, Directory, Extent, Inode, InodeId, Metadata, NewContent, NewNode, Node};
+
+/// A file tree. There is always a root directory, and it starts out implied.
+///
+/// Invariants: every live inode has at least one entry, a directory exactly one (the root none); `(parent, name)` is
+/// unique; an entry's inode is live. Removed inodes and entries are used again.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    inodes: Vec<Inode>,
+    free_inodes: Vec<u32>,
+    entries: Vec<Entry>,
+    free_entries: Vec<u32>,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    names: ByteStore,
+    xattrs: XattrSets,
+    extents: Vec<Extent>,
+}
+
+/// One name of an inode, linked with its siblings.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    parent: u32,
+    name: Span,
+    inode: u32,
+    next: u32,
+    previous: u32,
+}
+
+/// A name in a directory, and its inode.
+#[derive(Clone, Copy, Debug)]
+pub struct Child<'a> {
+    /// The name.
+    pub name: &'a [u8],
+    /// The inode.
+    pub inode: InodeId,
+}
+
+/// What a tree refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TreeError {
+    /// More inodes, entries or bytes of names than 32 bits can count.
+    #[error("the file tree is full: more than 2^32 inodes, entries or bytes of names")]
+    Full,
+    /// The name is taken.
+    #[error("the directory already has an entry of that name")]
+    Exists,
+    /// The inode that should get an entry is not a directory.
+    #[error("not a directory")]
+    NotADirectory,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tree {
+    /// A tree of an implied root alone.
+    #[must_use]
+    pub fn new() -> Self {
+        let root = Inode {
+            metadata: Metadata::IMPLIED,
+            xattrs: XattrsId::default(),
+            names: 1,
+            node: Node::Directory(Directory {
+                entry: NONE,
+                first: NONE,
+                opaque: false,
+                implied: true,
+            }),
+        };
+        Self {
+            inodes: vec![root],
+            free_inodes: Vec::new(),
+            entries: Vec::new(),
+            free_entries: Vec::new(),
+            index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            names: ByteStore::default(),
+            xattrs: XattrSets::default(),
+            extents: Vec::new(),
+        }
+    }
+
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> InodeId {
+        InodeId(0)
+    }
+
+    /// Live inodes, the root counted.
+    #[must_use]
+    pub fn inode_count(&self) -> usize {
+        self.inodes.len() - self.free_inodes.len()
+    }
+
+    /// One more than the largest [`InodeId::index`].
+    #[must_use]
+    pub fn inode_slots(&self) -> usize {
+        self.inodes.len()
+    }
+
+    /// One more than the largest [`XattrsId::index`].
+    #[must_use]
+    pub fn xattr_sets(&self) -> usize {
+        self.xattrs.len()
+    }
+
+    /// Entries, which are names: the root has none.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        self.entries.len() - self.free_entries.len()
+    }
+
+    /// An inode of this tree.
+    #[must_use]
+    pub fn inode(&self, id: InodeId) -> &Inode {
+        &self.inodes[id.index()]
+    }
+
+    /// The directory, if the inode is one.
+    #[must_use]
+    pub fn directory(&self, id: InodeId) -> Option<&Directory> {
+        match &self.inode(id).node {
+            Node::Directory(directory) => Some(directory),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn directory_mut(&mut self, id: InodeId) -> Option<&mut Directory> {
+        match &mut self.inodes[id.index()].node {
+            Node::Directory(directory) => Some(directory),
+            _ => None,
+        }
+    }
+
+    /// The text of a symbolic link.
+    #[must_use]
+    pub fn symlink_target(&self, target: SymlinkTarget) -> &[u8] {
+        self.names.get(target.0)
+    }
+
+    /// The xattrs of a set: full names and values, by name.
+    pub fn xattrs(&self, id: XattrsId) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        self.xattrs.get(id)
+    }
+
+    /// The pieces of a file's content, ascending; empty unless it is [`Content::Mapped`].
+    #[must_use]
+    pub fn extents(&self, content: Content) -> &[Extent] {
+        match content {
+            Content::Mapped { first, count } => &self.extents[first as usize..][..count as usize],
+            Content::Absent | Content::Contiguous { .. } | Content::Inline { .. } => &[],
+        }
+    }
+
+    /// The inode that a directory has under a name.
+    #[must_use]
+    pub fn lookup(&self, directory: InodeId, name: &[u8]) -> Option<InodeId> {
+        self.find(directory, name)
+            .map(|entry| InodeId(self.entries[entry as usize].inode))
+    }
+
+    /// The entries of a directory in no useful order; none if the inode is not a directory.
+    pub fn children(&self, directory: InodeId) -> impl Iterator<Item = Child<'_>> {
+        let mut at = self
+            .directory(directory)
+            .map_or(NONE, |directory| directory.first);
+        std::iter::from_fn(move || {
+            let entry = self.entries.get(at as usize)?;
+            at = entry.next;
+            Some(Child {
+                name: self.names.get(entry.name),
+                inode: InodeId(entry.inode),
+            })
+        })
+    }
+
+    /// The directory that holds a directory; the root holds itself.
+    #[must_use]
+    pub fn parent(&self, directory: InodeId) -> InodeId {
+        match self.directory(directory) {
+            Some(directory) if directory.entry != NONE => {
+                InodeId(self.entries[directory.entry as usize].parent)
+            }
+            _ => self.root(),
+        }
+    }
+
+    /// The path of a directory, normalized.
+    #[must_use]
+    pub fn directory_path(&self, directory: InodeId) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut at = self
+            .directory(directory)
+            .map_or(NONE, |directory| directory.entry);
+        while let Some(entry) = self.entries.get(at as usize) {
+            names.push(self.names.get(entry.name));
+            at = self
+                .directory(InodeId(entry.parent))
+                .map_or(NONE, |directory| directory.entry);
+        }
+        names.reverse();
+        names.join(&b'/')
+    }
+
+    /// Adds an inode under a new name.
+    ///
+    /// # Errors
+    /// See [`TreeError`].
+    pub fn add(
+        &mut self,
+        directory: InodeId,
+        name: &[u8],
+        metadata: Metadata,
+        xattrs: &[(&[u8], &[u8])],
+        node: NewNode<'_>,
+    ) -> Result<InodeId, TreeError> {
+        let node = match node {
+            NewNode::Directory => Node::Directory(Directory {
+                entry: NONE,
+                first: NONE,
+                opaque: false,
+                implied: false,
+            }),
+            NewNode::Regular {
+                size,
+                crc32c,
+                content,
+            } => Node::Regular {
+                size,
+                crc32c,
+                content: self.place(content)?,
+            },
+            NewNode::Symlink { target } => Node::Symlink(SymlinkTarget(self.names.push(target)?)),
+            NewNode::CharDevice { major, minor } => Node::CharDevice { major, minor },
+            NewNode::BlockDevice { major, minor } => Node::BlockDevice { major, minor },
+            NewNode::Fifo => Node::Fifo,
+        };
+        let xattrs = self.xattrs.intern(xattrs)?;
+        self.add_inode(
+            directory,
+            name,
+            Inode {
+                metadata,
+                xattrs,
+                names: 0,
+                node,
+            },
+        )
+    }
+
+    pub(crate) fn add_implied(
+        &mut self,
+        directory: InodeId,
+        name: &[u8],
+    ) -> Result<InodeId, TreeError> {
+        let node = Node::Directory(Directory {
+            entry: NONE,
+            first: NONE,
+            opaque: false,
+            implied: true,
+        });
+        let inode = Inode {
+            metadata: Metadata::IMPLIED,
+            xattrs: XattrsId::default(),
+            names: 0,
+            node,
+        };
+        self.add_inode(directory, name, inode)
+    }
+
+    pub(crate) fn add_whiteout(
+        &mut self,
+        directory: InodeId,
+        name: &[u8],
+    ) -> Result<InodeId, TreeError> {
+        let inode = Inode {
+            metadata: Metadata::default(),
+            xattrs: XattrsId::default(),
+            names: 0,
+            node: Node::Whiteout,
+        };
+        self.add_inode(directory, name, inode)
+    }
+
+    /// Gives an inode that is not a directory one more name.
+    ///
+    /// # Errors
+    /// See [`TreeError`].
+    pub fn link(
+        &mut self,
+        directory: InodeId,
+        name: &[u8],
+        inode: InodeId,
+    ) -> Result<(), TreeError> {
+        self.inodes[inode.index()]
+            .names
+            .checked_add(1)
+            .ok_or(TreeError::Full)?;
+        let entry = self.add_entry(directory, name, inode)?;
+        let inode = &mut self.inodes[inode.index()];
+        inode.names += 1;
+        if let Node::Directory(directory) = &mut inode.node {
+            directory.entry = entry;
+        }
+        Ok(())
+    }
+
+    /// Gives a directory new metadata and xattrs; it is no longer implied.
+    ///
+    /// # Errors
+    /// [`TreeError::NotADirectory`], [`TreeError::Full`].
+    pub fn describe_directory(
+        &mut self,
+        id: InodeId,
+        metadata: Metadata,
+        xattrs: &[(&[u8], &[u8])],
+    ) -> Result<(), TreeError> {
+        let xattrs = self.xattrs.intern(xattrs)?;
+        let inode = &mut self.inodes[id.index()];
+        let Node::Directory(directory) = &mut inode.node else {
+            return Err(TreeError::NotADirectory);
+        };
+        directory.implied = false;
+        (inode.metadata, inode.xattrs) = (metadata, xattrs);
+        Ok(())
+    }
+
+    /// Removes a name, and the inode with its last name, and everything below a directory. Says whether it was there.
+    pub fn remove(&mut self, directory: InodeId, name: &[u8]) -> bool {
+        let Some(entry) = self.find(directory, name) else {
+            return false;
+        };
+        self.remove_entries(vec![entry]);
+        true
+    }
+
+    /// Removes everything below a directory.
+    pub fn clear(&mut self, directory: InodeId) {
+        let first = self
+            .directory(directory)
+            .map_or(NONE, |directory| directory.first);
+        self.remove_entries(self.siblings(first).collect());
+    }
+
+    fn place(&mut self, content: NewContent<'_>) -> Result<Content, TreeError> {
+        Ok(match content {
+            NewContent::Absent => Content::Absent,
+            NewContent::Contiguous { device, offset } => Content::Contiguous { device, offset },
+            NewContent::Inline { key } => Content::Inline { key },
+            NewContent::Mapped(extents) => {
+                let first = u32::try_from(self.extents.len()).map_err(|_| TreeError::Full)?;
+                let count = u32::try_from(extents.len()).map_err(|_| TreeError::Full)?;
+                self.extents.extend_from_slice(extents);
+                Content::Mapped { first, count }
+            }
+        })
+    }
+
+    fn hash(hasher: &DefaultHashBuilder, parent: u32, name: &[u8]) -> u64 {
+        hasher.hash_one((parent, name))
+    }
+
+    fn find(&self, directory: InodeId, name: &[u8]) -> Option<u32> {
+        let hash = Self::hash(&self.hasher, directory.0, name);
+        let same = |&id: &u32| {
+            let entry = &self.entries[id as usize];
+            entry.parent == directory.0 && self.names.get(entry.name) == name
+        };
+        self.index.find(hash, same).copied()
+    }
+
+    fn siblings(&self, first: u32) -> impl Iterator<Item = u32> {
+        std::iter::successors((first != NONE).then_some(first), |&at| {
+            let next = self.entries[at as usize].next;
+            (next != NONE).then_some(next)
+        })
+    }
+
+    fn add_inode(
+        &mut self,
+        directory: InodeId,
+        name: &[u8],
+        inode: Inode,
+    ) -> Result<InodeId, TreeError> {
+        let id = match self.free_inodes.pop() {
+            Some(id) => {
+                self.inodes[id as usize] = inode;
+                id
+            }
+            None => {
+                let id = u32::try_from(self.inodes.len())
+                    .ok()
+                    .filter(|&id| id != NONE)
+                    .ok_or(TreeError::Full)?;
+                self.inodes.push(inode);
+                id
+            }
+        };
+        if let Err(error) = self.link(directory, name, InodeId(id)) {
+            self.free_inodes.push(id);
+            return Err(error);
+        }
+        Ok(InodeId(id))
+    }
+
+    fn add_entry(
+        &mut self,
+        directory: InodeId,
+        name: &[u8],
+        inode: InodeId,
+    ) -> Result<u32, TreeError> {
+        let next = self
+            .directory(directory)
+            .ok_or(TreeError::NotADirectory)?
+            .first;
+        if self.find(directory, name).is_some() {
+            return Err(TreeError::Exists);
+        }
+        let name_span = self.names.push(name)?;
+        let entry = Entry {
+            parent: directory.0,
+            name: name_span,
+            inode: inode.0,
+            next,
+            previous: NONE,
+        };
+        let id = match self.free_entries.pop() {
+            Some(id) => {
+                self.entries[id as usize] = entry;
+                id
+            }
+            None => {
+                let id = u32::try_from(self.entries.len())
+                    .ok()
+                    .filter(|&id| id != NONE)
+                    .ok_or(TreeError::Full)?;
+                self.entries.push(entry);
+                id
+            }
+        };
+        if let Some(next) = self.entries.get_mut(next as usize) {
+            next.previous = id;
+        }
+        if let Some(directory) = self.directory_mut(directory) {
+            directory.first = id;
+        }
+        let Self {
+            index,
+            hasher,
+            entries,
+            names,
+            ..
+        } = self;
+        index.insert_unique(Self::hash(hasher, directory.0, name), id, |&id| {
+            let entry = &entries[id as usize];
+            Self::hash(hasher, entry.parent, names.get(entry.name))
+        });
+        Ok(id)
+    }
+
+    /// Removes these entries and all below them, without recursion: a tree may be as deep as a layer makes it.
+    fn remove_entries(&mut self, mut pending: Vec<u32>) {
+        while let Some(id) = pending.pop() {
+            let entry = self.entries[id as usize];
+            let hash = Self::hash(&self.hasher, entry.parent, self.names.get(entry.name));
+            if let Ok(found) = self.index.find_entry(hash, |&other| other == id) {
+                found.remove();
+            }
+            if let Some(next) = self.entries.get_mut(entry.next as usize) {
+                next.previous = entry.previous;
+            }
+            if let Some(previous) = self.entries.get_mut(entry.previous as usize) {
+                previous.next = entry.next;
+            } else if let Some(parent) = self.directory_mut(InodeId(entry.parent)) {
+                parent.first = entry.next;
+            }
+            self.free_entries.push(id);
+
+            let inode = &mut self.inodes[entry.inode as usize];
+            inode.names -= 1;
+            if inode.names == 0 {
+                if let Node::Directory(directory) = inode.node {
+                    // Its children unlink themselves from it, so it may be used again only when they are gone: the
+                    // stack is worked off before anything new is added.
+                    pending.extend(self.siblings(directory.first));
+                }
+                self.free_inodes.push(entry.inode);
+            }
+        }
+    }
+}
