@@ -1,1 +1,55 @@
-//! The target platform, and picking its manifest from an OCI index
+//! The target platform, and picking its manifest from an OCI index or a Docker manifest list.
+//!
+//! ```text
+//!   bytes of an index ──Index::parse──▶ children, one by one; odd ones are set aside, not fatal
+//!                                            │
+//!   Platform ───────────candidates───────────▼
+//!          1. manifests whose platform fits, best variant first
+//!          2. indexes that may hold one          (the caller descends, to a depth of its choice)
+//!          3. manifests that name no platform    (the caller looks into their config)
+//! ```
+//!
+//! What this crate is not: it fetches nothing and does not parse image manifests or configs, but for the platform in
+//! a config.
+//!
+//! # Invariants
+//!
+//! - A [`Platform`] is normalized when it is made: `aarch64` and `arm64/v8` are `arm64`, `x86_64` is `amd64`. Two
+//!   platforms that mean the same are equal.
+//! - A candidate's digest is well-formed and its size fits 63 bits. Attestations (`unknown/unknown`) are never candidates.
+//!
+//! # Untrusted inputs
+//!
+//! The index. Its size is capped by who fetched it; everything in it may be of the wrong type.
+//!
+//! # Example
+//!
+//! ```
+//! use msb_platform::{Index, Platform};
+//!
+//! let index = Index::parse(br#"{"schemaVersion": 2, "manifests": [
+//!     {"digest": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "size": 7,
+//!      "mediaType": "application/vnd.oci.image.manifest.v1+json",
+//!      "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}},
+//!     "nonsense"]}"#)?;
+//! assert_eq!(index.odd().len(), 1);
+//! let candidates = index.candidates(&Platform::new("linux", "aarch64"))?;
+//! assert_eq!(candidates[0].size(), 7);
+//!
+//! let error = index.candidates(&Platform::new("linux", "s390x")).unwrap_err();
+//! assert_eq!(error.to_string(), "no image for linux/s390x; there is linux/arm64");
+//! # Ok::<(), msb_platform::Error>(())
+//! ```
+//!
+//! # Specifications
+//!
+//! OCI image specification, image-index.md; the normalization and the order of variants are containerd's.
+
+mod error;
+mod index;
+mod normalize;
+mod platform;
+
+pub use error::{Available, Error};
+pub use index::{Child, ChildKind, Index, OddChild, OddReason};
+pub use platform::Platform;

@@ -116,7 +116,7 @@ impl<'t> LayerApplier<'t> {
         while let Some(inode) = pending.pop() {
             match tree.inode(inode).node {
                 Node::Whiteout => {}
-                Node::Directory(directory) if directory.implied => {
+                Node::Directory(directory) if directory.implied && !directory.opaque => {
                     pending.extend(tree.children(inode).map(|child| child.inode));
                 }
                 _ => return false,
