@@ -1,0 +1,77 @@
+use erofs_format::{
+    BLOCK_BITS, BLOCK_SIZE, DeviceSlot, Features, SUPER_MAGIC, SUPER_OFFSET, SuperBlock,
+    superblock_checksum,
+};
+use zerocopy::{FromZeros, IntoBytes};
+
+use crate::image::head_bytes;
+use crate::plan::Plan;
+use crate::{Error, Options};
+
+/// The first blocks of the image: the superblock and, right behind it, the device table.
+///
+/// `blocks` is the length of the whole image. The devices lie behind it one after the other in the flat device that they
+/// form together, and their slots say where.
+pub(crate) fn head(options: &Options, plan: &Plan<'_>, blocks: u32) -> Result<Vec<u8>, Error> {
+    let root_nid = plan.nid(plan.directories.order[0]);
+    let mut sb = SuperBlock::new_zeroed();
+    sb.magic = SUPER_MAGIC.into();
+    sb.feature_compat = (Features::COMPAT_SB_CHKSUM | Features::COMPAT_MTIME).into();
+    sb.blkszbits = BLOCK_BITS;
+    // OK because the root is the first inode, in slot 1.
+    sb.root_nid = u16::try_from(root_nid)
+        .map_err(|_| Error::MetadataTooLarge)?
+        .into();
+    sb.inos = plan.inode_count().into();
+    sb.epoch = plan.epoch.secs.cast_unsigned().into();
+    sb.fixed_nsec = plan.epoch.nanos.into();
+    sb.blocks = blocks.into();
+    sb.meta_blkaddr = plan.meta_blkaddr.into();
+    sb.xattr_blkaddr = if plan.xattrs.shared.is_empty() {
+        0
+    } else {
+        plan.xattr_blkaddr
+    }
+    .into();
+    sb.uuid = options.uuid;
+    sb.volume_name = options.volume_name;
+    let mut incompat = 0;
+    if plan.placement.has_chunks {
+        incompat |= Features::INCOMPAT_CHUNKED_FILE;
+    }
+    if !options.devices.is_empty() {
+        incompat |= Features::INCOMPAT_DEVICE_TABLE;
+        sb.extra_devices = u16::try_from(options.devices.len())
+            .map_err(|_| Error::MetadataTooLarge)?
+            .into();
+        let table = SUPER_OFFSET as usize + size_of::<SuperBlock>();
+        sb.devt_slotoff = u16::try_from(table / size_of::<DeviceSlot>())
+            .map_err(|_| Error::MetadataTooLarge)?
+            .into();
+    }
+    sb.feature_incompat = incompat.into();
+
+    let mut head = vec![0; SUPER_OFFSET as usize];
+    head.extend_from_slice(sb.as_bytes());
+    let mut uniaddr = blocks;
+    for device in &options.devices {
+        let mut slot = DeviceSlot::new_zeroed();
+        slot.tag[..device.tag.len()].copy_from_slice(&device.tag);
+        slot.blocks = device.blocks.into();
+        slot.uniaddr = uniaddr.into();
+        head.extend_from_slice(slot.as_bytes());
+        uniaddr = uniaddr
+            .checked_add(device.blocks)
+            .ok_or(Error::ImageTooLarge)?;
+    }
+    head.resize(
+        usize::try_from(head_bytes(options.devices.len())).map_err(|_| Error::ImageTooLarge)?,
+        0,
+    );
+
+    if let Some(block0) = head.first_chunk::<{ BLOCK_SIZE as usize }>() {
+        sb.checksum = superblock_checksum(block0).get().into();
+        head[SUPER_OFFSET as usize..][..size_of::<SuperBlock>()].copy_from_slice(sb.as_bytes());
+    }
+    Ok(head)
+}

@@ -1,0 +1,125 @@
+use std::io;
+
+use fs_tree::{ApplyError, TreeError, show_path};
+
+/// Why an image cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The output took no more.
+    #[error("writing the EROFS image at byte {offset}")]
+    Write {
+        /// Where in the image.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// A source of file data failed.
+    #[error("{}: reading its data", show_path(path))]
+    ReadData {
+        /// The file.
+        path: Vec<u8>,
+        /// Why.
+        source: io::Error,
+    },
+    /// Inline data that the caller keeps could not be had back.
+    #[error("reading inline data {key} back")]
+    ReadInline {
+        /// The caller's key.
+        key: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The image has more blocks than 32 bits can address.
+    #[error("the EROFS image is larger than 2^32 - 1 blocks of 4096 bytes")]
+    ImageTooLarge,
+    /// Too many devices for the table.
+    #[error("{count} devices; an EROFS image can have {limit}")]
+    TooManyDevices {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A device's tag is empty or longer than 64 bytes.
+    #[error("the tag of device {device_id} has {len} bytes; 1 to 64 are possible")]
+    DeviceTag {
+        /// Which, from 1.
+        device_id: usize,
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// A name that EROFS cannot hold: empty, over 255 bytes, or with `/` or NUL in it.
+    #[error(
+        "{}: an EROFS directory cannot hold the name {}",
+        show_path(directory),
+        show_path(name)
+    )]
+    Name {
+        /// The directory.
+        directory: Vec<u8>,
+        /// The name.
+        name: Vec<u8>,
+    },
+    /// An xattr outside the namespaces that EROFS numbers, or too large.
+    #[error(
+        "EROFS cannot hold the xattr {} with a value of {value_bytes} bytes",
+        show_path(name)
+    )]
+    Xattr {
+        /// Its full name.
+        name: Vec<u8>,
+        /// The length of its value.
+        value_bytes: usize,
+    },
+    /// The xattrs of one inode take more than 256 KiB.
+    #[error("the xattrs of one inode take {bytes} bytes, more than EROFS can hold")]
+    XattrsTooLarge {
+        /// How much they take.
+        bytes: usize,
+    },
+    /// A device number over 12 bits of major and 20 of minor.
+    #[error("EROFS cannot hold the device number {major}:{minor}")]
+    DeviceNumber {
+        /// The major.
+        major: u32,
+        /// The minor.
+        minor: u32,
+    },
+    /// A piece of a file does not lie on whole blocks, or outside its device, or over another piece.
+    #[error("bytes {logical}..{end} of a file cannot be mapped to device {device} at {offset}")]
+    Extent {
+        /// Where it begins in the file.
+        logical: u64,
+        /// Where it ends in the file.
+        end: u64,
+        /// The device.
+        device: u16,
+        /// Where it begins on the device.
+        offset: u64,
+    },
+    /// A sparse file whose holes are so small and many, or which is so long, that its index would be out of proportion.
+    #[error("a sparse file of {size} bytes needs {chunks} chunk indexes; the limit is {limit}")]
+    TooManyChunks {
+        /// Its logical length.
+        size: u64,
+        /// Indexes that it needs.
+        chunks: u64,
+        /// [`crate::MAX_CHUNKS`].
+        limit: u64,
+    },
+    /// More metadata than its addresses can reach.
+    #[error("the metadata does not fit: more than 2^32 slots of 32 bytes")]
+    MetadataTooLarge,
+    /// An entry cannot be put into the tree.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The tree refused an entry.
+    #[error("{}: cannot be added", show_path(path))]
+    Tree {
+        /// The entry.
+        path: Vec<u8>,
+        /// Why.
+        source: TreeError,
+    },
+}

@@ -1,0 +1,166 @@
+use std::io::{Seek, Write};
+
+use erofs_format::{BLOCK_SIZE, Crc32c, DeviceSlot, MAX_EXTRA_DEVICES, SUPER_OFFSET, SuperBlock};
+use fs_tree::Tree;
+
+use crate::chunks::Bounds;
+use crate::output::Output;
+use crate::plan::Plan;
+use crate::{Error, InlineData, Options, emit};
+
+/// Writes one image: data as it comes, then the metadata.
+///
+/// A file's data is an *extent*: [`begin`](Self::begin) says where it will lie, [`write`](Self::write) takes the bytes,
+/// [`end`](Self::end) fills the last block up. The offset and the sum go into the tree that [`finish`](Self::finish) takes.
+#[derive(Debug)]
+pub struct ImageWriter<W> {
+    output: Output<W>,
+    options: Options,
+    extent: Extent,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    offset: u64,
+    checksum: Crc32c,
+}
+
+/// An extent that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Where it begins, in bytes from the start of the image: a whole number of blocks.
+    pub offset: u64,
+    /// Its length in bytes, without what fills its last block up.
+    pub len: u64,
+    /// The sum of its bytes.
+    pub crc32c: Crc32c,
+}
+
+/// An image that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its length in blocks of 4096 bytes.
+    pub blocks: u32,
+    /// Its inodes.
+    pub inodes: u64,
+    /// The sum of all of its bytes.
+    pub crc32c: Crc32c,
+}
+
+impl Written {
+    /// The image's length in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.blocks) * u64::from(BLOCK_SIZE)
+    }
+}
+
+impl<W: Write + Seek> ImageWriter<W> {
+    /// Begins an image at the start of `output`, which is empty.
+    ///
+    /// # Errors
+    /// [`Error::TooManyDevices`], [`Error::DeviceTag`], [`Error::Write`].
+    pub fn new(output: W, options: Options) -> Result<Self, Error> {
+        if options.devices.len() > MAX_EXTRA_DEVICES {
+            return Err(Error::TooManyDevices {
+                count: options.devices.len(),
+                limit: MAX_EXTRA_DEVICES,
+            });
+        }
+        for (device, device_id) in options.devices.iter().zip(1..) {
+            if !(1..=64).contains(&device.tag.len()) {
+                return Err(Error::DeviceTag {
+                    device_id,
+                    len: device.tag.len(),
+                });
+            }
+        }
+        let output = Output::new(output, head_bytes(options.devices.len()))?;
+        let extent = Extent {
+            offset: output.position(),
+            checksum: Crc32c::new(),
+        };
+        Ok(Self {
+            output,
+            options,
+            extent,
+        })
+    }
+
+    /// Begins an extent and gives its offset in bytes, a whole number of blocks.
+    ///
+    /// # Errors
+    /// [`Error::Write`], [`Error::ImageTooLarge`].
+    pub fn begin(&mut self) -> Result<u64, Error> {
+        self.output.pad_to_block()?;
+        self.extent = Extent {
+            offset: self.output.position(),
+            checksum: Crc32c::new(),
+        };
+        Ok(self.extent.offset)
+    }
+
+    /// Takes the extent's next bytes.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.extent.checksum = self.extent.checksum.update(bytes);
+        self.output.write(bytes)
+    }
+
+    /// Ends the extent.
+    ///
+    /// # Errors
+    /// [`Error::Write`], [`Error::ImageTooLarge`].
+    pub fn end(&mut self) -> Result<Stored, Error> {
+        let Extent { offset, checksum } = self.extent;
+        let len = self.output.position() - offset;
+        self.output.pad_to_block()?;
+        Ok(Stored {
+            offset,
+            len,
+            crc32c: checksum,
+        })
+    }
+
+    /// Writes the metadata of `tree`, then the superblock, and gives the output back, not yet synced.
+    ///
+    /// Files on device 0 point at extents written before. Whiteouts become character devices 0:0 and opaque directories get
+    /// the xattr `trusted.overlay.opaque`, as overlayfs reads them.
+    ///
+    /// # Errors
+    /// See [`Error`]. All but [`Error::Write`] and [`Error::ReadInline`] are found before any metadata is written.
+    pub fn finish(
+        mut self,
+        tree: &Tree,
+        inline: &mut dyn InlineData,
+    ) -> Result<(Written, W), Error> {
+        let meta_blkaddr = self.output.pad_to_block()?;
+        let bounds = Bounds {
+            data_end: meta_blkaddr,
+            devices: &self.options.devices,
+        };
+        let plan = Plan::new(tree, bounds)?;
+        emit::metadata(&mut self.output, tree, &plan, bounds, inline)?;
+        let blocks = self.output.pad_to_block()?;
+        let head = emit::head(&self.options, &plan, blocks)?;
+        let (output, crc32c) = self.output.finish(&head)?;
+        Ok((
+            Written {
+                blocks,
+                inodes: plan.inode_count(),
+                crc32c,
+            },
+            output,
+        ))
+    }
+}
+
+/// Bytes of the head: the superblock and the device table right behind it, as whole blocks.
+///
+/// The table has to begin within the first 8 MiB (`devt_slotoff` has 16 bits), so it goes before the data.
+pub(crate) fn head_bytes(devices: usize) -> u64 {
+    let end = SUPER_OFFSET as usize + size_of::<SuperBlock>() + devices * size_of::<DeviceSlot>();
+    (end as u64).next_multiple_of(u64::from(BLOCK_SIZE))
+}

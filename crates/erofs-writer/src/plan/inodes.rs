@@ -1,0 +1,212 @@
+use erofs_format::{
+    BLOCK_SIZE, ChunkIndex, DataLayout, FileType, InodeCompact, InodeExtended, SLOT_SIZE,
+    encode_rdev,
+};
+use fs_tree::{InodeId, Node, Timestamp, Tree};
+
+use super::{Directories, XattrPlan};
+use crate::Error;
+use crate::chunks::{self, Bounds, Mapping};
+
+/// Bytes behind an inode that must not cross a block are put into blocks of their own from this length on: a longer tail
+/// would on average leave more of a block unused than it saves.
+const MAX_TAIL: u64 = BLOCK_SIZE as u64 / 2;
+
+/// Where each inode goes.
+#[derive(Debug)]
+pub(crate) struct Placement {
+    /// The slot by inode; 0 for what is not in the image.
+    pub(crate) nids: Vec<u32>,
+    /// Bytes from the start of the metadata to the end of the last inode.
+    pub(crate) inode_bytes: u64,
+    /// Blocks behind them that belong to inodes.
+    pub(crate) blocks: u64,
+    /// Whether there is a chunk-based inode.
+    pub(crate) has_chunks: bool,
+}
+
+/// The form of one inode, which depends on nothing but the inode: the planner and the emitter both ask for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InodePlan {
+    pub(crate) extended: bool,
+    pub(crate) file_type: FileType,
+    pub(crate) size: u64,
+    pub(crate) nlink: u32,
+    pub(crate) body: Body,
+    pub(crate) xattr_bytes: usize,
+}
+
+/// What stands for an inode's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Bytes that are written with the metadata: `blocks` whole blocks, then `tail` bytes behind the inode.
+    Stored { blocks: u64, tail: u64 },
+    /// Blocks of the primary device.
+    Flat { startblk: u32 },
+    /// Chunk indexes.
+    Chunks { blkbits: u8, count: u32 },
+    /// A device number.
+    Device { rdev: u32 },
+    /// Nothing.
+    None,
+}
+
+impl Placement {
+    pub(crate) fn new(
+        tree: &Tree,
+        directories: &Directories<'_>,
+        xattrs: &XattrPlan<'_>,
+        epoch: Timestamp,
+        bounds: Bounds<'_>,
+    ) -> Result<Self, Error> {
+        let mut nids = vec![0; tree.inode_slots()];
+        let mut at = u64::from(SLOT_SIZE);
+        let mut blocks = 0;
+        let mut has_chunks = false;
+        for &inode in &directories.order {
+            let plan = InodePlan::new(tree, inode, directories, xattrs, epoch, bounds)?;
+            at = plan.place(at);
+            nids[inode.index()] =
+                u32::try_from(at / u64::from(SLOT_SIZE)).map_err(|_| Error::MetadataTooLarge)?;
+            at = plan.end(at);
+            match plan.body {
+                Body::Stored { blocks: own, .. } => blocks += own,
+                Body::Chunks { .. } => has_chunks = true,
+                Body::Flat { .. } | Body::Device { .. } | Body::None => {}
+            }
+        }
+        Ok(Self {
+            nids,
+            inode_bytes: at,
+            blocks,
+            has_chunks,
+        })
+    }
+}
+
+impl InodePlan {
+    pub(crate) fn new(
+        tree: &Tree,
+        id: InodeId,
+        directories: &Directories<'_>,
+        xattrs: &XattrPlan<'_>,
+        epoch: Timestamp,
+        bounds: Bounds<'_>,
+    ) -> Result<Self, Error> {
+        let inode = tree.inode(id);
+        let mut nlink = inode.names();
+        let (file_type, size, body) = match inode.node {
+            Node::Directory(_) => {
+                let plan = directories.get(id);
+                let size = plan.map_or(0, |plan| plan.size);
+                nlink = plan.map_or(0, |plan| plan.subdirectories).saturating_add(2);
+                (FileType::Directory, size, stored(size))
+            }
+            Node::Regular { size, content, .. } => {
+                let body = match chunks::map(tree, size, content, bounds)? {
+                    Mapping::Flat { startblk } => Body::Flat { startblk },
+                    Mapping::Chunks { blkbits, count } => Body::Chunks { blkbits, count },
+                    Mapping::Inline { .. } => stored(size),
+                };
+                (FileType::Regular, size, body)
+            }
+            Node::Symlink(target) => {
+                let size = tree.symlink_target(target).len() as u64;
+                (FileType::Symlink, size, stored(size))
+            }
+            Node::CharDevice { major, minor } => (FileType::CharDevice, 0, device(major, minor)?),
+            Node::BlockDevice { major, minor } => (FileType::BlockDevice, 0, device(major, minor)?),
+            Node::Whiteout => (FileType::CharDevice, 0, device(0, 0)?),
+            Node::Fifo => (FileType::Fifo, 0, Body::None),
+            Node::Socket => (FileType::Socket, 0, Body::None),
+        };
+        let metadata = &inode.metadata;
+        let compact = metadata.mtime == epoch
+            && u32::try_from(size).is_ok()
+            && [metadata.uid, metadata.gid, nlink]
+                .into_iter()
+                .all(|number| u16::try_from(number).is_ok());
+        Ok(Self {
+            extended: !compact,
+            file_type,
+            size,
+            nlink,
+            body,
+            xattr_bytes: xattrs.of(id).len(),
+        })
+    }
+
+    pub(crate) fn layout(&self) -> DataLayout {
+        match self.body {
+            Body::Stored { tail: 1.., .. } => DataLayout::FlatInline,
+            Body::Chunks { .. } => DataLayout::ChunkBased,
+            Body::Stored { .. } | Body::Flat { .. } | Body::Device { .. } | Body::None => {
+                DataLayout::FlatPlain
+            }
+        }
+    }
+
+    /// The first place from byte `at` of the metadata on where the inode can stand: on a slot, its tail in one block.
+    pub(crate) fn place(&self, at: u64) -> u64 {
+        let (slot, block) = (u64::from(SLOT_SIZE), u64::from(BLOCK_SIZE));
+        let at = at.next_multiple_of(slot);
+        let Body::Stored {
+            tail: tail @ 1.., ..
+        } = self.body
+        else {
+            return at;
+        };
+        let tail_at = at + self.head_bytes();
+        if tail_at % block + tail <= block {
+            return at;
+        }
+        // The tail begins at, or up to a slot behind, the next block. OK because a tail is at most half a block.
+        (tail_at.next_multiple_of(block) - self.head_bytes()).next_multiple_of(slot)
+    }
+
+    /// Where the inode that stands at `at` ends, with all that is behind it.
+    pub(crate) fn end(&self, at: u64) -> u64 {
+        let head = at + self.head_bytes();
+        match self.body {
+            Body::Stored { tail, .. } => head + tail,
+            Body::Chunks { count, .. } => {
+                self.chunks_at(at) + u64::from(count) * size_of::<ChunkIndex>() as u64
+            }
+            Body::Flat { .. } | Body::Device { .. } | Body::None => head,
+        }
+    }
+
+    /// Where the chunk indexes of the inode that stands at `at` begin: behind the xattrs, aligned up to 8.
+    pub(crate) fn chunks_at(&self, at: u64) -> u64 {
+        (at + self.head_bytes()).next_multiple_of(size_of::<ChunkIndex>() as u64)
+    }
+
+    fn head_bytes(&self) -> u64 {
+        let inode = if self.extended {
+            size_of::<InodeExtended>()
+        } else {
+            size_of::<InodeCompact>()
+        };
+        (inode + self.xattr_bytes) as u64
+    }
+}
+
+/// Bytes that come with the metadata: whole blocks, and a tail behind the inode if it is short enough.
+fn stored(size: u64) -> Body {
+    let block = u64::from(BLOCK_SIZE);
+    match size % block {
+        tail if tail <= MAX_TAIL => Body::Stored {
+            blocks: size / block,
+            tail,
+        },
+        _ => Body::Stored {
+            blocks: size.div_ceil(block),
+            tail: 0,
+        },
+    }
+}
+
+fn device(major: u32, minor: u32) -> Result<Body, Error> {
+    let rdev = encode_rdev(major, minor).ok_or(Error::DeviceNumber { major, minor })?;
+    Ok(Body::Device { rdev })
+}
