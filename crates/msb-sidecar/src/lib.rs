@@ -1,1 +1,49 @@
-//! The versioned file beside a layer image that keeps the layer's changes for merging
+//! The file beside a layer image that keeps what an EROFS image cannot: the layer's changes, in the order of its tar.
+//!
+//! A layer image alone does not tell which of its directories were only implied, which of its names are links into lower
+//! layers, or in which order things came. Merging needs all of that, and the bytes of small files too, which EROFS cannot
+//! share between images. So the ingest writes each change here as it is read, and a merge plays them back, whether the
+//! layer is a second or a year old.
+//!
+//! ```text
+//!  +-----------------------------------+-----------------------+-------------+---------------------------------+
+//!  | records, one a change, streamed   | whiteouts and opaque  | notes, JSON | trailer, 104 bytes: version,   |
+//!  | length, kind, path, ..., inline   | markers: path, kind   |             | lengths, sums, the layer image's|
+//!  +-----------------------------------+-----------------------+-------------+---------------------------------+
+//! ```
+//!
+//! Numbers in records are LEB128; a path is given as the bytes that it shares with the one before, and the rest. Whiteouts
+//! stand apart because a merge needs them before the first record. Nothing but one record at a time is in memory.
+//!
+//! A sidecar comes from the cache and is still hostile: each section has a sum, each length is checked against the file's,
+//! and no value in it makes the reader panic or allocate more than the file is long.
+//!
+//! ```
+//! use fs_tree::{Change, ChangeKind};
+//! use msb_sidecar::{ImageSummary, Sidecar, SidecarWriter};
+//!
+//! let mut writer = SidecarWriter::new(Vec::new());
+//! writer.change(&Change { path: b"etc/motd", kind: ChangeKind::Whiteout }, None)?;
+//! let bytes = writer.finish(ImageSummary { bytes: 8192, crc32c: 7 }, &[])?;
+//!
+//! let sidecar = Sidecar::open(bytes)?;
+//! assert_eq!(sidecar.image().bytes, 8192);
+//! assert_eq!(sidecar.whiteouts()?.iter().next().unwrap().path, b"etc/motd");
+//! # Ok::<(), msb_sidecar::Error>(())
+//! ```
+
+mod error;
+mod note;
+mod reader;
+mod record;
+mod source;
+mod trailer;
+mod varint;
+mod writer;
+
+pub use error::{Error, Section};
+pub use note::{Note, Notes};
+pub use reader::{Sidecar, Whiteouts};
+pub use source::Source;
+pub use trailer::{ImageSummary, VERSION};
+pub use writer::SidecarWriter;

@@ -1,0 +1,186 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Something of a layer that its disk does not show exactly, or that was put right on the way.
+///
+/// Paths are shown as [`fs_tree::show_path`] shows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Note {
+    /// The layer names paths below directories that it does not describe. In the merged disk those are as the layers below
+    /// have them; the layer image alone cannot know, and shows them 0755 and root's.
+    ImpliedDirectories {
+        /// How many.
+        count: u64,
+        /// The first of them.
+        first: String,
+    },
+    /// The layer has hard links to files of lower layers. The merged disk has them; the layer image alone cannot.
+    LinksBelow {
+        /// How many.
+        count: u64,
+        /// The first of them.
+        first: String,
+    },
+    /// An xattr that would steer an overlay mount was left out.
+    OverlayXattr {
+        /// The entry.
+        path: String,
+        /// The xattr's name.
+        name: String,
+    },
+    /// An xattr outside the namespaces that EROFS can hold was left out.
+    UnsupportedXattr {
+        /// The entry.
+        path: String,
+        /// The xattr's name.
+        name: String,
+    },
+    /// A character device 0:0, which an overlay mount would take for a whiteout, was left out.
+    WhiteoutDevice {
+        /// The entry.
+        path: String,
+    },
+    /// A file of the aufs storage driver was left out.
+    AufsFile {
+        /// The entry.
+        path: String,
+    },
+    /// An entry of a type that is no file was left out.
+    UnknownType {
+        /// The entry.
+        path: String,
+        /// The tar type flag.
+        type_flag: u8,
+    },
+    /// The archive states attributes of an entry in a form that is not decoded.
+    LostAttributes {
+        /// The entry.
+        path: String,
+        /// An ACL as text.
+        text_acl: bool,
+        /// BSD file flags.
+        file_flags: bool,
+        /// An SELinux context outside the xattrs.
+        selinux: bool,
+    },
+    /// The layer's media type says one compression, its bytes are of another.
+    MediaType {
+        /// What the manifest says.
+        media_type: String,
+        /// What it is.
+        compression: String,
+    },
+    /// More notes than are kept.
+    Truncated {
+        /// How many were not kept.
+        omitted: u64,
+    },
+}
+
+impl Note {
+    /// Whether the merged disk lacks something that the layer has. The others tell of the layer image alone.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        !matches!(
+            self,
+            Self::ImpliedDirectories { .. } | Self::LinksBelow { .. } | Self::MediaType { .. }
+        )
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ImpliedDirectories { count, first } => {
+                write!(
+                    f,
+                    "{first}: one of {count} directories that the layer does not describe; its image alone shows defaults"
+                )
+            }
+            Self::LinksBelow { count, first } => {
+                write!(
+                    f,
+                    "{first}: one of {count} hard links to files of lower layers; the layer's image alone lacks them"
+                )
+            }
+            Self::OverlayXattr { path, name } => write!(
+                f,
+                "{path}: left out xattr {name}, which would steer an overlay"
+            ),
+            Self::UnsupportedXattr { path, name } => {
+                write!(f, "{path}: left out xattr {name}, which EROFS cannot hold")
+            }
+            Self::WhiteoutDevice { path } => write!(
+                f,
+                "{path}: left out character device 0:0, an overlay's whiteout"
+            ),
+            Self::AufsFile { path } => write!(f, "{path}: left out a file of the aufs driver"),
+            Self::UnknownType { path, type_flag } => {
+                write!(
+                    f,
+                    "{path}: left out an entry of unknown type 0x{type_flag:02x}"
+                )
+            }
+            Self::LostAttributes {
+                path,
+                text_acl,
+                file_flags,
+                selinux,
+            } => {
+                write!(f, "{path}: left out")?;
+                let lost = [
+                    (text_acl, " a textual ACL"),
+                    (file_flags, " BSD file flags"),
+                    (selinux, " an SELinux context"),
+                ];
+                lost.iter()
+                    .filter(|(is_lost, _)| **is_lost)
+                    .try_for_each(|(_, what)| f.write_str(what))
+            }
+            Self::MediaType {
+                media_type,
+                compression,
+            } => {
+                write!(
+                    f,
+                    "the layer's media type is {media_type}, its bytes are {compression}"
+                )
+            }
+            Self::Truncated { omitted } => write!(f, "{omitted} more notes"),
+        }
+    }
+}
+
+/// The notes of one layer, the first thousand of them.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    notes: Vec<Note>,
+    omitted: u64,
+}
+
+impl Notes {
+    const MAX: usize = 1000;
+
+    /// Keeps a note, if there is room.
+    pub fn push(&mut self, note: Note) {
+        if self.notes.len() < Self::MAX {
+            self.notes.push(note)
+        } else {
+            self.omitted += 1
+        }
+    }
+
+    /// All of them, and how many there was no room for.
+    #[must_use]
+    pub fn into_vec(mut self) -> Vec<Note> {
+        if self.omitted > 0 {
+            self.notes.push(Note::Truncated {
+                omitted: self.omitted,
+            });
+        }
+        self.notes
+    }
+}

@@ -1,0 +1,52 @@
+use erofs_format::Crc32c;
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The version of the form of sidecars *and* of the layer images beside them: whatever changes the bytes of either, or of
+/// what is made of them, changes it, and the cache keys carry it.
+pub const VERSION: u32 = 1;
+
+pub(crate) const MAGIC: [u8; 8] = *b"MSBLAYER";
+
+/// What a sidecar says of the layer image beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSummary {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The sum of all of its bytes, in the EROFS form of CRC32-C.
+    pub crc32c: u32,
+}
+
+/// The last bytes of the file.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct Trailer {
+    pub(crate) records: SectionSpan,
+    pub(crate) whiteouts: SectionSpan,
+    pub(crate) notes: SectionSpan,
+    pub(crate) image_bytes: U64,
+    pub(crate) image_crc32c: U32,
+    pub(crate) reserved: [u8; 16],
+    /// Sum of the trailer before this field.
+    pub(crate) crc32c: U32,
+    pub(crate) version: U32,
+    pub(crate) magic: [u8; 8],
+}
+
+/// A section's length and sum; sections follow each other from the start of the file.
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct SectionSpan {
+    pub(crate) bytes: U64,
+    pub(crate) items: U64,
+    pub(crate) crc32c: U32,
+}
+
+const _: () = assert!(size_of::<Trailer>() == 104);
+
+impl Trailer {
+    pub(crate) fn checksum(&self) -> Crc32c {
+        let summed = size_of::<Self>() - 16;
+        Crc32c::of(&self.as_bytes()[..summed])
+    }
+}

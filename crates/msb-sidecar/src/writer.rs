@@ -1,0 +1,159 @@
+use std::io::Write;
+
+use erofs_format::Crc32c;
+use fs_tree::{Change, ChangeKind};
+use zerocopy::IntoBytes;
+
+use crate::record::{self, PathCoder};
+use crate::trailer::{MAGIC, SectionSpan, Trailer};
+use crate::varint::put;
+use crate::{Error, ImageSummary, Note, VERSION};
+
+/// Writes one sidecar, front to back.
+#[derive(Debug)]
+pub struct SidecarWriter<W> {
+    output: Summed<W>,
+    paths: PathCoder,
+    records: u64,
+    record: Vec<u8>,
+    whiteouts: Vec<u8>,
+    whiteout_paths: PathCoder,
+    whiteout_count: u64,
+}
+
+impl<W: Write> SidecarWriter<W> {
+    /// Begins a sidecar at the start of `output`, which should be buffered.
+    pub fn new(output: W) -> Self {
+        Self {
+            output: Summed {
+                inner: output,
+                position: 0,
+                checksum: Crc32c::new(),
+            },
+            paths: PathCoder::default(),
+            records: 0,
+            record: Vec::new(),
+            whiteouts: Vec::new(),
+            whiteout_paths: PathCoder::default(),
+            whiteout_count: 0,
+        }
+    }
+
+    /// Writes the layer's next change. An inline file's bytes come with it; the answer then is where in the sidecar they
+    /// lie, which is the key that a reader will give them.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn change(
+        &mut self,
+        change: &Change<'_>,
+        inline: Option<&[u8]>,
+    ) -> Result<Option<u64>, Error> {
+        if matches!(change.kind, ChangeKind::Whiteout | ChangeKind::Opaque) {
+            self.whiteouts
+                .push(u8::from(matches!(change.kind, ChangeKind::Opaque)));
+            self.whiteout_paths.put(&mut self.whiteouts, change.path);
+            self.whiteout_count += 1;
+            return Ok(None);
+        }
+        self.record.clear();
+        record::encode(
+            &mut self.record,
+            &mut self.paths,
+            change,
+            inline.unwrap_or_default(),
+        );
+        let mut length = Vec::with_capacity(10);
+        put(&mut length, self.record.len() as u64);
+        self.output.write(&length)?;
+        self.output.write(&self.record)?;
+        self.records += 1;
+        Ok(inline.map(|inline| self.output.position - inline.len() as u64))
+    }
+
+    /// The output, for a caller who wants inline bytes back before the end.
+    ///
+    /// # Errors
+    /// [`Error::Write`], when what is buffered cannot be written.
+    pub fn flush(&mut self) -> Result<&mut W, Error> {
+        let offset = self.output.position;
+        self.output
+            .inner
+            .flush()
+            .map_err(|source| Error::Write { offset, source })?;
+        Ok(&mut self.output.inner)
+    }
+
+    /// Writes the rest and gives the output back, flushed and not synced.
+    ///
+    /// # Errors
+    /// [`Error::Write`], [`Error::Notes`].
+    pub fn finish(mut self, image: ImageSummary, notes: &[Note]) -> Result<W, Error> {
+        let records = self.output.end_section(self.records);
+        let whiteouts = std::mem::take(&mut self.whiteouts);
+        self.output.write(&whiteouts)?;
+        let whiteouts = self.output.end_section(self.whiteout_count);
+        let json = serde_json::to_vec(notes).map_err(|source| Error::Notes { source })?;
+        self.output.write(&json)?;
+        let notes = self.output.end_section(notes.len() as u64);
+        let mut trailer = Trailer {
+            records: records.after(0),
+            whiteouts: whiteouts.after(records.end),
+            notes: notes.after(whiteouts.end),
+            image_bytes: image.bytes.into(),
+            image_crc32c: image.crc32c.into(),
+            reserved: [0; 16],
+            crc32c: 0.into(),
+            version: VERSION.into(),
+            magic: MAGIC,
+        };
+        trailer.crc32c = trailer.checksum().get().into();
+        self.output.write(trailer.as_bytes())?;
+        self.flush()?;
+        Ok(self.output.inner)
+    }
+}
+
+#[derive(Debug)]
+struct Summed<W> {
+    inner: W,
+    position: u64,
+    checksum: Crc32c,
+}
+
+/// Where a section ended, how many items it has, and its sum.
+struct Ended {
+    end: u64,
+    items: u64,
+    checksum: Crc32c,
+}
+
+impl Ended {
+    fn after(&self, start: u64) -> SectionSpan {
+        SectionSpan {
+            bytes: (self.end - start).into(),
+            items: self.items.into(),
+            crc32c: self.checksum.get().into(),
+        }
+    }
+}
+
+impl<W: Write> Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.inner.write_all(bytes).map_err(|source| Error::Write {
+            offset: self.position,
+            source,
+        })?;
+        self.checksum = self.checksum.update(bytes);
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn end_section(&mut self, items: u64) -> Ended {
+        Ended {
+            end: self.position,
+            items,
+            checksum: std::mem::take(&mut self.checksum),
+        }
+    }
+}
