@@ -1,0 +1,357 @@
+//! What can go wrong, with the path and the step of each.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::Step;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation on the store failed.
+///
+/// `Display` is one line that names the step and the path; the cause is in [`source`](std::error::Error::source) alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file system operation failed for a reason that has no variant of its own.
+    #[error("cannot {step} {}", Shown(path))]
+    Io {
+        /// What was being done.
+        step: Step,
+        /// To which file or directory.
+        path: PathBuf,
+        /// What the system answered.
+        #[source]
+        source: io::Error,
+    },
+
+    /// The file system, or the user's quota on it, is full.
+    #[error("no space left to {step} {}{}", Shown(path), Space(*needed_bytes, *available_bytes))]
+    Full {
+        /// What was being done.
+        step: Step,
+        /// To which file or directory.
+        path: PathBuf,
+        /// How many bytes the operation wanted, where the caller knows.
+        needed_bytes: Option<u64>,
+        /// How many bytes the file system has left for this user, where it tells.
+        available_bytes: Option<u64>,
+        /// What the system answered; absent when the space was asked for beforehand.
+        #[source]
+        source: Option<io::Error>,
+    },
+
+    /// The directory was laid out by a later version of this software.
+    #[error(
+        "{} has layout {found}, and this version knows layouts up to {supported}",
+        Shown(path)
+    )]
+    NewerLayout {
+        /// The marker file.
+        path: PathBuf,
+        /// The layout that it names.
+        found: u32,
+        /// The newest that this version can use.
+        supported: u32,
+    },
+
+    /// The directory's marker file says something that no version wrote.
+    #[error("{} is not the marker of a cache directory", Shown(path))]
+    BadMarker {
+        /// The marker file.
+        path: PathBuf,
+    },
+
+    /// A file is larger than anything that is read whole may be.
+    #[error("{} is larger than {limit_bytes} bytes", Shown(path))]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit that it passes.
+        limit_bytes: u64,
+    },
+
+    /// Something that should be a regular file is a directory, a link or a device.
+    #[error("{} is not a regular file", Shown(path))]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// An image record cannot be decoded.
+    #[error("cannot decode image record {}", Shown(path))]
+    RecordDecode {
+        /// The record.
+        path: PathBuf,
+        /// Where and why decoding stopped.
+        #[source]
+        source: DecodeError,
+    },
+
+    /// An image record's value cannot be encoded.
+    #[error("cannot encode image record {}", Shown(path))]
+    RecordEncode {
+        /// The record.
+        path: PathBuf,
+        /// Which part of the value has no JSON form.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// An image record is in a format of a later version.
+    #[error(
+        "image record {} has format {found}, and this version knows formats up to {supported}",
+        Shown(path)
+    )]
+    NewerRecord {
+        /// The record.
+        path: PathBuf,
+        /// The format that it names.
+        found: u32,
+        /// The newest that this version can read.
+        supported: u32,
+    },
+
+    /// An image record lies under the name of another image.
+    #[error("image record {} is that of {actual}, not of {expected}", Shown(path))]
+    RecordMismatch {
+        /// The record.
+        path: PathBuf,
+        /// The image that was asked for.
+        expected: Box<crate::ImageKey>,
+        /// The image that the record is of.
+        actual: Box<crate::ImageKey>,
+    },
+
+    /// An image record lies under a file name that its image does not have.
+    #[error(
+        "image record {} is that of {actual}, which belongs elsewhere",
+        Shown(path)
+    )]
+    RecordMisplaced {
+        /// The record.
+        path: PathBuf,
+        /// The image that the record is of.
+        actual: Box<crate::ImageKey>,
+    },
+
+    /// The note of the layers that a lease keeps is missing or unreadable.
+    #[error("{} does not tell which layers the lease keeps", Shown(path))]
+    BadLease {
+        /// The note.
+        path: PathBuf,
+    },
+
+    /// An artifact that a record would name is not in the store; it was removed by somebody else, or never published.
+    #[error(
+        "{} is not in the store, and an image record would name it",
+        Shown(path)
+    )]
+    Vanished {
+        /// The missing file.
+        path: PathBuf,
+    },
+
+    /// Bytes do not have the digest under which they were to be stored.
+    #[error("blob for {} has digest {actual}, not {expected}", Shown(path))]
+    DigestMismatch {
+        /// Where the blob would have gone.
+        path: PathBuf,
+        /// The digest that was asked for.
+        expected: Box<msb_oci::Digest>,
+        /// The digest of the bytes.
+        actual: Box<msb_oci::Digest>,
+    },
+
+    /// More bytes were appended to a part than its blob has.
+    #[error(
+        "part {} would grow to {actual_bytes} bytes, and its blob has {expected_bytes}",
+        Shown(path)
+    )]
+    PartOverflow {
+        /// The part.
+        path: PathBuf,
+        /// The blob's declared size.
+        expected_bytes: u64,
+        /// The size that the part would have got.
+        actual_bytes: u64,
+    },
+
+    /// Another process has held a lock that is only ever held for a moment.
+    #[error(
+        "gave up waiting for {} after {waited_seconds} s; another process holds it",
+        Shown(path)
+    )]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited_seconds: u64,
+    },
+}
+
+impl Error {
+    /// The file system or the quota is full; see [`Error::Full`] for how much was wanted.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    /// What lies in the store is damaged: removing it, or pulling again, helps.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(
+            self,
+            Self::BadMarker { .. }
+                | Self::TooLarge { .. }
+                | Self::NotAFile { .. }
+                | Self::RecordDecode { .. }
+                | Self::RecordMismatch { .. }
+                | Self::RecordMisplaced { .. }
+                | Self::BadLease { .. }
+                | Self::DigestMismatch { .. }
+        )
+    }
+
+    /// An artifact went away between being seen and being recorded: do that part of the work again.
+    pub fn is_vanished(&self) -> bool {
+        matches!(self, Self::Vanished { .. })
+    }
+
+    /// A later version of this software wrote it; only an upgrade helps, and nothing may be removed on its account.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::NewerLayout { .. } | Self::NewerRecord { .. })
+    }
+
+    /// The same operation may succeed later without anything being repaired.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. } | Self::Vanished { .. } | Self::Full { .. }
+        )
+    }
+
+    /// The path that the operation was about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Full { path, .. }
+            | Self::NewerLayout { path, .. }
+            | Self::BadMarker { path }
+            | Self::TooLarge { path, .. }
+            | Self::NotAFile { path }
+            | Self::RecordDecode { path, .. }
+            | Self::RecordEncode { path, .. }
+            | Self::NewerRecord { path, .. }
+            | Self::RecordMismatch { path, .. }
+            | Self::RecordMisplaced { path, .. }
+            | Self::BadLease { path }
+            | Self::Vanished { path }
+            | Self::DigestMismatch { path, .. }
+            | Self::PartOverflow { path, .. }
+            | Self::Busy { path, .. } => path,
+        }
+    }
+
+    /// Says how many bytes the failed operation wanted; changes [`Error::Full`] alone, and only where nothing is known yet.
+    pub fn with_needed_bytes(mut self, bytes: u64) -> Self {
+        if let Self::Full { needed_bytes, .. } = &mut self {
+            needed_bytes.get_or_insert(bytes);
+        }
+        self
+    }
+
+    /// Wraps what the system answered to `step` on `path`, telling a full file system from every other failure.
+    pub fn from_io(step: Step, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if !is_full(&source) {
+            return Self::Io { step, path, source };
+        }
+        // The file itself may be gone or not yet there; its directory answers as well.
+        let available_bytes = fs4::available_space(&path).ok().or_else(|| {
+            path.parent()
+                .and_then(|parent| fs4::available_space(parent).ok())
+        });
+        Self::Full {
+            step,
+            path,
+            needed_bytes: None,
+            available_bytes,
+            source: Some(source),
+        }
+    }
+}
+
+/// ENOSPC and EDQUOT.
+fn is_full(source: &io::Error) -> bool {
+    matches!(
+        source.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Why a record is not what it should be. The record may quote anyone, so its words are shown escaped.
+#[derive(Debug)]
+pub struct DecodeError(serde_json::Error);
+
+impl From<serde_json::Error> for DecodeError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(f, &self.0.to_string())
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Adds the step and the path to a bare `io::Result`.
+pub(crate) trait At<T> {
+    fn at(self, step: Step, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, step: Step, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::from_io(step, path, source))
+    }
+}
+
+/// A path on one line: control characters are escaped, whatever the directory is called.
+struct Shown<'a>(&'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(f, &self.0.to_string_lossy())
+    }
+}
+
+fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    use fmt::Write as _;
+    for c in text.chars() {
+        if c.is_control() {
+            write!(f, "{}", c.escape_default())?
+        } else {
+            f.write_char(c)?
+        }
+    }
+    Ok(())
+}
+
+/// The amounts of a full file system, as far as they are known.
+struct Space(Option<u64>, Option<u64>);
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            (Some(needed), Some(available)) => {
+                write!(f, ": {needed} bytes needed, {available} available")
+            }
+            (Some(needed), None) => write!(f, ": {needed} bytes needed"),
+            (None, Some(available)) => write!(f, ": {available} bytes available"),
+            (None, None) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The names of artifacts, and where each lies below the root.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use msb_oci::{Digest, Reference};
+
+/// The version of a writer's format; a part of every artifact's name, so that two versions never meet in one file.
+///
+/// The store gives it no meaning: whoever writes layers and disks passes its own.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct FormatVersion(pub u32);
+
+impl fmt::Display for FormatVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", self.0)
+    }
+}
+
+impl FormatVersion {
+    /// Reads the `v1` of a file name, in the one form that `Display` writes.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let version = Self(name.strip_prefix('v')?.parse().ok()?);
+        (version.to_string() == name).then_some(version)
+    }
+}
+
+/// A layer: the digest of its uncompressed tar (`diff_id`), and the version of the writer.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub struct LayerKey {
+    /// The digest of the layer's uncompressed tar.
+    pub diff_id: Digest,
+    /// The version of the layer writer's format.
+    pub version: FormatVersion,
+}
+
+impl LayerKey {
+    /// The layer of this `diff_id`, as this version writes it.
+    pub fn new(diff_id: Digest, version: FormatVersion) -> Self {
+        Self { diff_id, version }
+    }
+
+    /// The layer image's file name in `layers/<algorithm>/`: `<hex>.v1.erofs`.
+    pub(crate) fn image_name(&self) -> String {
+        format!("{}.{}.{IMAGE}", self.diff_id.hex(), self.version)
+    }
+
+    /// The sidecar's file name in `layers/<algorithm>/`: `<hex>.v1.layer`.
+    pub(crate) fn sidecar_name(&self) -> String {
+        format!("{}.{}.{SIDECAR}", self.diff_id.hex(), self.version)
+    }
+
+    /// The path of the layer image, seen from any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
+    ///
+    /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works.
+    pub fn image_path_from_disk(&self) -> String {
+        format!(
+            "../../../{LAYERS}/{}/{}",
+            self.diff_id.algorithm(),
+            self.image_name()
+        )
+    }
+}
+
+impl fmt::Display for LayerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "layer {} ({})", self.diff_id, self.version)
+    }
+}
+
+/// A stitched disk: the digest of its ordered list of `diff_id`s (the chain), and the version of the writer.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub struct DiskKey {
+    /// The digest of the ordered list of `diff_id`s; the caller says how it is computed.
+    pub chain: Digest,
+    /// The version of the disk writer's format.
+    pub version: FormatVersion,
+}
+
+impl DiskKey {
+    /// The disk of this chain, as this version writes it.
+    pub fn new(chain: Digest, version: FormatVersion) -> Self {
+        Self { chain, version }
+    }
+
+    /// The directory's name in `disks/<algorithm>/`: `<hex>.v1`.
+    pub(crate) fn dir_name(&self) -> String {
+        format!("{}.{}", self.chain.hex(), self.version)
+    }
+}
+
+impl fmt::Display for DiskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "disk {} ({})", self.chain, self.version)
+    }
+}
+
+/// An image record's name: a canonical reference, and a platform such as `linux/amd64`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageKey {
+    reference: String,
+    platform: String,
+}
+
+impl ImageKey {
+    /// The record of this reference on this platform; equal references must have equal canonical forms.
+    pub fn new(reference: &Reference, platform: &str) -> Self {
+        Self {
+            reference: reference.to_string(),
+            platform: platform.to_owned(),
+        }
+    }
+
+    /// The key that a record says it has; it means something only where the record's file name agrees.
+    pub(crate) fn from_record(reference: String, platform: String) -> Self {
+        Self {
+            reference,
+            platform,
+        }
+    }
+
+    /// The canonical reference.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// The platform, as the caller wrote it.
+    pub fn platform(&self) -> &str {
+        &self.platform
+    }
+
+    /// `<readable>-<32 hex digits>`: enough of the reference to know it in a listing, and a hash to tell all others apart.
+    ///
+    /// The name is at most 133 bytes of `[A-Za-z0-9._-]` and starts with neither `.` nor `-`, so it cannot leave its
+    /// directory. The hash covers the exact strings, so names differ on a file system that ignores case as well.
+    pub(crate) fn stem(&self) -> String {
+        let mut readable: String = format!("{} {}", self.reference, self.platform)
+            .chars()
+            .take(READABLE_CHARS)
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        if readable.starts_with(['.', '-']) {
+            readable.replace_range(..1, "_");
+        }
+        // NUL is in neither string of a parsed reference, so the two cannot run into one another.
+        let hash = Digest::sha256_of(format!("{}\0{}", self.reference, self.platform).as_bytes());
+        let short: String = hash.hex().chars().take(32).collect();
+        format!("{readable}-{short}")
+    }
+}
+
+impl fmt::Display for ImageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A record is read from disk: what it says it is must not reach a terminal raw.
+        write!(
+            f,
+            "{} on {}",
+            self.reference.escape_debug(),
+            self.platform.escape_debug()
+        )
+    }
+}
+
+/// Longest readable half of an image record's name.
+const READABLE_CHARS: usize = 100;
+
+pub(crate) const LAYERS: &str = "layers";
+pub(crate) const DISKS: &str = "disks";
+pub(crate) const BLOBS: &str = "blobs";
+pub(crate) const IMAGES: &str = "images";
+pub(crate) const PARTS: &str = "parts";
+pub(crate) const LOCKS: &str = "locks";
+pub(crate) const LEASES: &str = "leases";
+pub(crate) const IMAGE: &str = "erofs";
+pub(crate) const SIDECAR: &str = "layer";
+pub(crate) const FSMETA: &str = "fsmeta.erofs";
+pub(crate) const VMDK: &str = "rootfs.vmdk";
+
+/// Every path of the layout is made here, and nowhere else.
+impl crate::Store {
+    /// The absolute root.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// Where the layer image of `key` lies, or would lie.
+    pub fn layer_image_path(&self, key: &LayerKey) -> PathBuf {
+        self.dir(LAYERS, &key.diff_id).join(key.image_name())
+    }
+
+    /// Where the sidecar of `key` lies, or would lie.
+    pub fn layer_sidecar_path(&self, key: &LayerKey) -> PathBuf {
+        self.dir(LAYERS, &key.diff_id).join(key.sidecar_name())
+    }
+
+    /// The directory of the disk `key`.
+    pub fn disk_dir(&self, key: &DiskKey) -> PathBuf {
+        self.dir(DISKS, &key.chain).join(key.dir_name())
+    }
+
+    /// Where the metadata image of the disk `key` lies, or would lie.
+    pub fn fsmeta_path(&self, key: &DiskKey) -> PathBuf {
+        self.disk_dir(key).join(FSMETA)
+    }
+
+    /// Where the VMDK descriptor of the disk `key` lies, or would lie.
+    pub fn vmdk_path(&self, key: &DiskKey) -> PathBuf {
+        self.disk_dir(key).join(VMDK)
+    }
+
+    /// Where the blob (a raw manifest or config) lies, or would lie.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.dir(BLOBS, digest).join(digest.hex())
+    }
+
+    /// Where the part of the compressed blob lies, or would lie.
+    pub fn part_path(&self, digest: &Digest) -> PathBuf {
+        self.dir(PARTS, digest)
+            .join(format!("{}.part", digest.hex()))
+    }
+
+    /// Where the record of the image lies, or would lie.
+    pub fn image_record_path(&self, key: &ImageKey) -> PathBuf {
+        self.root()
+            .join(IMAGES)
+            .join(format!("{}.json", key.stem()))
+    }
+
+    pub(crate) fn lock_path(&self, name: &str) -> PathBuf {
+        self.root().join(LOCKS).join(name)
+    }
+
+    pub(crate) fn lease_path(&self, key: &DiskKey) -> PathBuf {
+        self.dir(LEASES, &key.chain)
+            .join(format!("{}.lease", key.dir_name()))
+    }
+
+    pub(crate) fn lease_layers_path(&self, key: &DiskKey) -> PathBuf {
+        self.dir(LEASES, &key.chain)
+            .join(format!("{}.layers", key.dir_name()))
+    }
+
+    /// `<root>/<kind>/<algorithm>`; a digest is parsed, so neither half can hold a separator.
+    fn dir(&self, kind: &str, digest: &Digest) -> PathBuf {
+        self.root().join(kind).join(digest.algorithm().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_one_name() {
+        assert_eq!(FormatVersion::from_name("v12"), Some(FormatVersion(12)));
+        for strange in ["v", "12", "v012", "v+1", "v-1", "V1", "v4294967296", "v1 "] {
+            assert_eq!(FormatVersion::from_name(strange), None, "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_records_name_cannot_leave_its_directory_or_grow_too_long() {
+        let long = "x".repeat(10_000);
+        for (reference, platform) in [
+            ("", ""),
+            ("..", "/"),
+            ("../../etc/passwd", "a\0b"),
+            ("-rf", "\n"),
+            ("\u{202e}é", "%2e"),
+            (&long, &long),
+        ] {
+            let stem = ImageKey::from_record(reference.to_owned(), platform.to_owned()).stem();
+            assert!(stem.len() <= 133, "{stem}");
+            assert!(
+                stem.chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)),
+                "{stem}"
+            );
+            assert!(!stem.starts_with(['.', '-']), "{stem}");
+        }
+    }
+
+    #[test]
+    fn reference_and_platform_do_not_run_into_one_another() {
+        let key = |reference: &str, platform: &str| {
+            ImageKey::from_record(reference.to_owned(), platform.to_owned())
+        };
+        assert_ne!(key("a b", "c").stem(), key("a", "b c").stem());
+        assert_ne!(
+            key("r/A", "c").stem().to_lowercase(),
+            key("r/a", "c").stem().to_lowercase()
+        );
+    }
+
+    #[test]
+    fn a_descriptor_names_layers_relative_to_itself() {
+        let key = LayerKey::new(Digest::sha256_of(b""), FormatVersion(1));
+        let hex = key.diff_id.hex();
+        assert_eq!(
+            key.image_path_from_disk(),
+            format!("../../../layers/sha256/{hex}.v1.erofs")
+        );
+    }
+}

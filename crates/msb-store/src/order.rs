@@ -1,0 +1,84 @@
+//! The order in which things become durable, noted while tests run.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+thread_local! {
+    static NOTED: RefCell<Vec<(&'static str, PathBuf)>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(crate) fn note(what: &'static str, path: &Path) {
+    NOTED.with_borrow_mut(|noted| noted.push((what, path.to_owned())));
+}
+
+fn take() -> Vec<(&'static str, PathBuf)> {
+    NOTED.take()
+}
+
+#[test]
+fn files_are_synced_before_they_are_named_and_their_directory_after() {
+    let (_temp, store, references) = store_with_a_layer();
+    let layer = references.layers.first().unwrap().clone();
+    let (image, sidecar) = (
+        store.layer_image_path(&layer),
+        store.layer_sidecar_path(&layer),
+    );
+    let staged = [&image, &sidecar].map(|target| store.stage(target).unwrap());
+    let temporaries = staged.each_ref().map(|staged| staged.path().to_owned());
+    take();
+    crate::publish_all(staged.map(|staged| staged.sync().unwrap())).unwrap();
+    let [first, second] = temporaries;
+    let dir = image.parent().unwrap().to_owned();
+    let expected = [
+        ("sync", first),
+        ("sync", second),
+        ("name", image),
+        ("name", sidecar),
+        ("sync", dir),
+    ];
+    assert_eq!(take(), expected);
+}
+
+#[test]
+fn a_record_is_named_after_every_directory_that_it_depends_on_is_synced_whoever_published_there() {
+    let (_temp, store, references) = store_with_a_layer();
+    let key = crate::ImageKey::new(&"alpine".parse().unwrap(), "linux/amd64");
+    store.write_image(&key, &(), &references).unwrap();
+    // Again, when nothing is new to this process: the directories might still not be durable.
+    take();
+    store.write_image(&key, &(), &references).unwrap();
+    let noted = take();
+    let record = store.image_record_path(&key);
+    let named = noted
+        .iter()
+        .position(|step| *step == ("name", record.clone()))
+        .unwrap();
+    let root = store.root();
+    for dir in ["", "layers", "layers/sha256"] {
+        let dir = root.join(dir);
+        let synced = noted
+            .iter()
+            .position(|(what, path)| *what == "sync" && *path == dir);
+        assert!(synced.is_some_and(|at| at < named), "{}", dir.display());
+    }
+    assert_eq!(
+        noted.last(),
+        Some(&("sync", root.join("images"))),
+        "and its own comes last"
+    );
+}
+
+fn store_with_a_layer() -> (tempfile::TempDir, crate::Store, crate::References) {
+    let temp = tempfile::tempdir().unwrap();
+    let store = crate::Store::open(temp.path()).unwrap();
+    let layer = crate::LayerKey::new(msb_oci::Digest::sha256_of(b"tar"), crate::FormatVersion(1));
+    for path in [
+        store.layer_image_path(&layer),
+        store.layer_sidecar_path(&layer),
+    ] {
+        store.stage(&path).unwrap().publish().unwrap();
+    }
+    let mut references = crate::References::default();
+    references.layers.insert(layer);
+    (temp, store, references)
+}

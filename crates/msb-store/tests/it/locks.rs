@@ -1,0 +1,185 @@
+//! Locks between tasks, and between processes that die.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::common::{
+    IMAGE_BYTES, V1, disk, image, job, kill, layer, put_image, ready_and_wait, spawn,
+};
+use msb_store::{LockOn, Store};
+
+/// Does what a parent test asks for; nothing, in the test run itself.
+#[test]
+fn child() {
+    let Some(job) = job() else { return };
+    match job.what.as_str() {
+        "hold" => {
+            let _lock = job
+                .store
+                .try_lock(LockOn::Layer(&layer("a").diff_id))
+                .unwrap()
+                .unwrap();
+            ready_and_wait("locked");
+        }
+        "try" => {
+            let lock = job
+                .store
+                .try_lock(LockOn::Layer(&layer("a").diff_id))
+                .unwrap();
+            ready_and_wait(if lock.is_some() { "locked" } else { "busy" });
+        }
+        "lease" => {
+            let _lease = job.store.lease(&disk("a"), &[layer("a")]).unwrap();
+            ready_and_wait("leased");
+        }
+        other => panic!("no such job: {other}"),
+    }
+}
+
+#[tokio::test]
+async fn killing_the_holder_hands_the_lock_to_the_waiter() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let (holder, word) = spawn("locks::child", "hold", temp.path());
+    assert_eq!(word, "locked");
+    let (other, word) = spawn("locks::child", "try", temp.path());
+    assert_eq!(word, "busy", "two processes exclude one another");
+    kill(other);
+
+    let diff_id = layer("a").diff_id;
+    assert!(store.try_lock(LockOn::Layer(&diff_id)).unwrap().is_none());
+    let waiter = {
+        let (store, diff_id) = (store.clone(), diff_id.clone());
+        tokio::spawn(async move { store.lock_layer(&diff_id).await.unwrap() })
+    };
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!waiter.is_finished());
+    kill(holder);
+    let lock = tokio::time::timeout(Duration::from_secs(5), waiter)
+        .await
+        .expect("the kernel released it")
+        .unwrap();
+    assert!(lock.waited());
+    assert!(lock.path().exists(), "lock files are never deleted");
+}
+
+#[tokio::test]
+async fn tasks_of_one_process_exclude_one_another() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let inside = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..8 {
+        let (store, inside) = (store.clone(), inside.clone());
+        tasks.push(tokio::spawn(async move {
+            let _lock = store.lock_disk(&disk("a")).await.unwrap();
+            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            inside.fetch_sub(1, Ordering::SeqCst);
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_waiter_leaves_the_lock_free_and_is_told_once_that_it_waits() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let key = image("alpine");
+    let held = store.lock_image(&key).await.unwrap();
+    assert!(!held.waited());
+    let told = AtomicUsize::new(0);
+    let waiting = store.lock(LockOn::Image(&key), || {
+        told.fetch_add(1, Ordering::SeqCst);
+    });
+    assert!(
+        tokio::time::timeout(Duration::from_millis(60), waiting)
+            .await
+            .is_err()
+    );
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+    drop(held);
+    assert!(store.try_lock(LockOn::Image(&key)).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_lock_file_deleted_by_hand_does_not_let_two_in() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let diff_id = layer("a").diff_id;
+    let old = store.lock_layer(&diff_id).await.unwrap();
+    let waiter = {
+        let (store, diff_id) = (store.clone(), diff_id.clone());
+        tokio::spawn(async move { store.lock_layer(&diff_id).await.unwrap() })
+    };
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    std::fs::remove_file(old.path()).unwrap();
+    drop(old);
+    let new = tokio::time::timeout(Duration::from_secs(5), waiter)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        new.path().exists(),
+        "the waiter's lock is on the file that has the name"
+    );
+    assert!(store.try_lock(LockOn::Layer(&diff_id)).unwrap().is_none());
+}
+
+#[test]
+fn locks_of_different_things_are_different() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let (a, b) = (layer("a").diff_id, layer("b").diff_id);
+    let disk = msb_store::DiskKey::new(a.clone(), V1);
+    let held = [
+        LockOn::Layer(&a),
+        LockOn::Layer(&b),
+        LockOn::Disk(&disk),
+        LockOn::Image(&image("a")),
+    ]
+    .map(|on| store.try_lock(on).unwrap().expect("free"));
+    assert_eq!(held.len(), 4);
+}
+
+#[test]
+fn a_dead_vms_lease_is_gone_by_itself() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    assert!(!store.is_leased(&disk("a")).unwrap());
+    let (vm, _) = spawn("locks::child", "lease", temp.path());
+    let ours = store.lease(&disk("a"), &[layer("a")]).unwrap();
+    assert!(store.is_leased(&disk("a")).unwrap(), "leases share");
+    drop(ours);
+    assert!(store.is_leased(&disk("a")).unwrap());
+    kill(vm);
+    assert!(!store.is_leased(&disk("a")).unwrap());
+}
+
+#[test]
+fn opening_a_store_that_is_in_use_is_cheap() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    put_image(&store, "alpine");
+    let begun = Instant::now();
+    for _ in 0..100 {
+        let store = Store::open(temp.path()).unwrap();
+        assert_eq!(
+            store
+                .read_image::<String>(&image("alpine"))
+                .unwrap()
+                .as_deref(),
+            Some("alpine")
+        );
+        assert!(store.has_layer(&layer("alpine"), IMAGE_BYTES).unwrap());
+        assert!(store.disk_lengths(&disk("alpine")).unwrap().is_some());
+    }
+    assert!(
+        begun.elapsed() < Duration::from_millis(500),
+        "5 ms each, in a debug build, on a busy machine: {:?}",
+        begun.elapsed()
+    );
+}

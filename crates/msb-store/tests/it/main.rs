@@ -1,0 +1,13 @@
+//! The store from outside: several tasks, several processes, and a directory that nobody vouches for.
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test, and in what tests share, a panic is the report"
+)]
+
+mod common;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod locks;
+mod prune;
+mod publish;
+mod records;
