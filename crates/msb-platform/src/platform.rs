@@ -1,0 +1,186 @@
+//! An operating system, an architecture and its variant.
+
+use std::fmt;
+use std::str::FromStr;
+
+use msb_oci::Excerpt;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::normalize::{normalize, variant_distance};
+
+/// Which images a guest can run: `linux/amd64`, `linux/arm/v7`.
+///
+/// Names are those of Go, as everywhere in OCI, and are normalized when a platform is made, so that `linux/aarch64`
+/// and `linux/arm64/v8` are both equal to `linux/arm64`. Serialized as an object with `os`, `architecture` and `variant`, the last
+/// null if there is none.
+///
+/// ```
+/// use msb_platform::Platform;
+///
+/// assert_eq!("linux/aarch64".parse::<Platform>()?, Platform::new("linux", "arm64"));
+/// assert_eq!(Platform::with_variant("linux", "arm", "7").to_string(), "linux/arm/v7");
+/// # Ok::<(), msb_platform::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Fields")]
+pub struct Platform {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+}
+
+/// A platform as it stands in JSON, not normalized.
+#[derive(Deserialize)]
+struct Fields {
+    os: String,
+    architecture: String,
+    #[serde(default)]
+    variant: Option<String>,
+}
+
+impl From<Fields> for Platform {
+    fn from(fields: Fields) -> Self {
+        Self::make(&fields.os, &fields.architecture, fields.variant.as_deref())
+    }
+}
+
+impl Platform {
+    /// Linux on this machine's architecture, which is what a microVM here runs, whatever system the host has.
+    #[must_use]
+    pub fn host_linux() -> Self {
+        let little = cfg!(target_endian = "little");
+        let architecture = match std::env::consts::ARCH {
+            "powerpc64" if little => "ppc64le",
+            "powerpc64" => "ppc64",
+            "mips64" if little => "mips64le",
+            // All others have one name, or are known to the normalization.
+            other => other,
+        };
+        Self::new("linux", architecture)
+    }
+
+    /// A platform without a variant, or with the one that its architecture implies (`arm` is `arm/v7`).
+    #[must_use]
+    pub fn new(os: impl AsRef<str>, architecture: impl AsRef<str>) -> Self {
+        Self::make(os.as_ref(), architecture.as_ref(), None)
+    }
+
+    /// A platform with a variant.
+    #[must_use]
+    pub fn with_variant(
+        os: impl AsRef<str>,
+        architecture: impl AsRef<str>,
+        variant: impl AsRef<str>,
+    ) -> Self {
+        Self::make(os.as_ref(), architecture.as_ref(), Some(variant.as_ref()))
+    }
+
+    fn make(os: &str, architecture: &str, variant: Option<&str>) -> Self {
+        let (os, architecture, variant) = normalize(os, architecture, variant);
+        Self {
+            os,
+            architecture,
+            variant,
+        }
+    }
+
+    /// The platform that an image's config names; `None` if it names none, or nothing sensible.
+    #[must_use]
+    pub fn of_config(config: &[u8]) -> Option<Self> {
+        serde_json::from_slice::<Self>(config)
+            .ok()
+            .filter(Self::is_well_formed)
+    }
+
+    /// The operating system, such as `linux`.
+    #[must_use]
+    pub fn os(&self) -> &str {
+        &self.os
+    }
+
+    /// The architecture, such as `amd64`.
+    #[must_use]
+    pub fn architecture(&self) -> &str {
+        &self.architecture
+    }
+
+    /// The variant, such as `v7`.
+    #[must_use]
+    pub fn variant(&self) -> Option<&str> {
+        self.variant.as_deref()
+    }
+
+    /// Whether a guest of this platform runs images of `offered`: the same, or a lower variant of the same architecture.
+    #[must_use]
+    pub fn accepts(&self, offered: &Self) -> bool {
+        self.distance(offered).is_some()
+    }
+
+    /// 0 is the very platform; more is less well suited; `None` does not run.
+    pub(crate) fn distance(&self, offered: &Self) -> Option<u32> {
+        if self.os != offered.os || self.architecture != offered.architecture {
+            return None;
+        }
+        variant_distance(&self.architecture, self.variant(), offered.variant())
+    }
+
+    /// What attestations and other companions of images carry.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.os == "unknown" || self.architecture == "unknown"
+    }
+
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let is_name = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 64
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        };
+        is_name(&self.os) && is_name(&self.architecture) && self.variant().is_none_or(is_name)
+    }
+}
+
+impl FromStr for Platform {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let parts: Vec<&str> = text.splitn(4, '/').collect();
+        let platform = match parts[..] {
+            [os, architecture] => Some(Self::new(os, architecture)),
+            [os, architecture, variant] if !variant.is_empty() => {
+                Some(Self::with_variant(os, architecture, variant))
+            }
+            _ => None,
+        };
+        platform
+            .filter(Self::is_well_formed)
+            .ok_or_else(|| Error::PlatformForm {
+                input: Excerpt::new(text),
+            })
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `new` takes any text, and a message must stay one line.
+        write!(
+            f,
+            "{}/{}",
+            Excerpt::new(&self.os),
+            Excerpt::new(&self.architecture)
+        )?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{}", Excerpt::new(variant)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<&oci_spec::image::Platform> for Platform {
+    fn from(theirs: &oci_spec::image::Platform) -> Self {
+        let (os, architecture) = (theirs.os().to_string(), theirs.architecture().to_string());
+        Self::make(&os, &architecture, theirs.variant().as_deref())
+    }
+}
