@@ -87,6 +87,11 @@ impl<W: Write + Seek> ImageWriter<W> {
         })
     }
 
+    /// How long the image is so far, in bytes.
+    pub fn position(&self) -> u64 {
+        self.output.position()
+    }
+
     /// Begins an extent and gives its offset in bytes, a whole number of blocks.
     ///
     /// # Errors

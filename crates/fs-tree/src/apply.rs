@@ -79,7 +79,7 @@ pub enum ApplyError {
 struct Extraction<'t> {
     tree: &'t mut Tree,
     /// The parent of the last entry, which mostly is the parent of the next one too: its path, and where it led.
-    /// `None` since a directory or symbolic link was removed, which may have changed where paths lead.
+    /// `None` since a directory was removed, or a symbolic link added or removed, which may have changed where paths lead.
     last_parent: Option<(Vec<u8>, InodeId)>,
 }
 
@@ -134,6 +134,9 @@ impl<'t> Extraction<'t> {
             return Ok((existing, Replaced::Directory));
         }
         let replaced = self.remove(parent, name);
+        if matches!(node, NewNode::Symlink { .. }) {
+            self.last_parent = None;
+        }
         let id = self
             .tree
             .add(parent, name, metadata, xattrs, node)
@@ -157,6 +160,9 @@ impl<'t> Extraction<'t> {
         let Some(inode) = self.link_target(path, target)? else {
             return Ok(false);
         };
+        if matches!(self.tree.inode(inode).node, Node::Symlink(_)) {
+            self.last_parent = None;
+        }
         self.tree
             .link(parent, name, inode)
             .map_err(|source| ApplyError::Tree {
@@ -167,18 +173,22 @@ impl<'t> Extraction<'t> {
     }
 
     fn link_target(&mut self, path: &[u8], target: &[u8]) -> Result<Option<InodeId>, ApplyError> {
+        let to_directory = || ApplyError::LinkToDirectory {
+            path: path.to_vec(),
+            target: target.to_vec(),
+        };
+        if target.is_empty() {
+            return Err(to_directory());
+        }
         let (parent_path, name) = split(target);
-        let Some(parent) = resolve_directory(self.tree, parent_path, Missing::Stop)? else {
+        let Some(parent) = resolve_directory(self.tree, target, parent_path, Missing::Stop)? else {
             return Ok(None);
         };
         let Some(found) = self.tree.lookup(parent, name) else {
             return Ok(None);
         };
         match self.tree.inode(found).node {
-            Node::Directory(_) => Err(ApplyError::LinkToDirectory {
-                path: path.to_vec(),
-                target: target.to_vec(),
-            }),
+            Node::Directory(_) => Err(to_directory()),
             Node::Whiteout => Ok(None),
             _ => Ok(Some(found)),
         }
@@ -193,7 +203,7 @@ impl<'t> Extraction<'t> {
             return Ok((*last, name));
         }
         let parent =
-            resolve_directory(self.tree, parent_path, Missing::Imply)?.ok_or_else(|| {
+            resolve_directory(self.tree, path, parent_path, Missing::Imply)?.ok_or_else(|| {
                 ApplyError::ParentNotADirectory {
                     path: path.to_vec(),
                 }

@@ -12,18 +12,22 @@ pub(crate) enum Missing {
     Imply,
 }
 
-/// The directory at `path`, symbolic links followed inside the root, as containerd and umoci follow them for the parents
-/// of an entry.
+/// The directory at `parent`, symbolic links followed inside the root, as containerd and umoci follow them for the parents
+/// of an entry. `path` is the entry's, for errors.
 ///
-/// A whiteout on the way counts as missing; a directory that is implied in its place is opaque.
+/// What is missing on the way is taken at its word until the whole path is known, so that `..` behind it leads back and
+/// implies nothing. A whiteout counts as missing; a directory that is implied in its place is opaque.
 pub(crate) fn resolve_directory(
     tree: &mut Tree,
     path: &[u8],
+    parent: &[u8],
     missing: Missing,
 ) -> Result<Option<InodeId>, ApplyError> {
     let mut current = tree.root();
+    // Names below `current` that are no directories, or not yet; a file may only be the first of them.
+    let mut pending: Vec<Vec<u8>> = Vec::new();
     // What is left to walk; a symbolic link's target is put in front of it.
-    let mut rest = path.to_vec();
+    let mut rest = parent.to_vec();
     let mut at = 0;
     let mut followed = 0;
     while at < rest.len() {
@@ -32,23 +36,23 @@ pub(crate) fn resolve_directory(
             .position(|&byte| byte == b'/')
             .map_or(rest.len(), |len| at + len);
         let name = &rest[at..end];
-        let next = end + 1;
+        at = end + 1;
         if name.is_empty() || name == b"." {
-            at = next;
             continue;
         }
         if name == b".." {
-            // `..` of the root is the root, so no target leads outside.
-            current = tree.parent(current);
-            at = next;
+            if pending.pop().is_none() {
+                // `..` of the root is the root, so no target leads outside.
+                current = tree.parent(current);
+            }
+            continue;
+        }
+        if !pending.is_empty() {
+            pending.push(name.to_vec());
             continue;
         }
         let Some(found) = tree.lookup(current, name) else {
-            if missing == Missing::Stop {
-                return Ok(None);
-            }
-            current = imply(tree, path, current, name)?;
-            at = next;
+            pending.push(name.to_vec());
             continue;
         };
         match tree.inode(found).node {
@@ -64,29 +68,18 @@ pub(crate) fn resolve_directory(
                 if target.starts_with(b"/") {
                     current = tree.root();
                 }
-                let tail = rest.get(next..).unwrap_or_default();
+                let tail = rest.get(at..).unwrap_or_default();
                 rest = [target, b"/", tail].concat();
                 at = 0;
-                continue;
             }
-            Node::Whiteout if missing == Missing::Stop => return Ok(None),
-            Node::Whiteout => {
-                tree.remove(current, name);
-                current = imply(tree, path, current, name)?;
-                if let Some(directory) = tree.directory_mut(current) {
-                    directory.opaque = true;
-                }
-            }
-            _ => {
-                return match missing {
-                    Missing::Stop => Ok(None),
-                    Missing::Imply => Err(ApplyError::ParentNotADirectory {
-                        path: path.to_vec(),
-                    }),
-                };
-            }
+            _ => pending.push(name.to_vec()),
         }
-        at = next;
+    }
+    if missing == Missing::Stop && !pending.is_empty() {
+        return Ok(None);
+    }
+    for name in pending {
+        current = imply(tree, path, current, &name)?;
     }
     Ok(Some(current))
 }
@@ -106,15 +99,32 @@ pub(crate) fn find_directory(tree: &Tree, path: &[u8]) -> Option<InodeId> {
     Some(current)
 }
 
+/// Makes a directory where there is nothing, or a whiteout.
 fn imply(
     tree: &mut Tree,
     path: &[u8],
     directory: InodeId,
     name: &[u8],
 ) -> Result<InodeId, ApplyError> {
-    tree.add_implied(directory, name)
+    let hidden = match tree.lookup(directory, name) {
+        None => false,
+        Some(found) if matches!(tree.inode(found).node, Node::Whiteout) => {
+            tree.remove(directory, name)
+        }
+        Some(_) => {
+            return Err(ApplyError::ParentNotADirectory {
+                path: path.to_vec(),
+            });
+        }
+    };
+    let implied = tree
+        .add_implied(directory, name)
         .map_err(|source| ApplyError::Tree {
             path: path.to_vec(),
             source,
-        })
+        })?;
+    if hidden && let Some(directory) = tree.directory_mut(implied) {
+        directory.opaque = true;
+    }
+    Ok(implied)
 }

@@ -1,1 +1,32 @@
-//! Turns a compressed layer tar stream into an EROFS layer image, in one pass
+//! Turns a compressed layer tar stream into an EROFS layer image and its sidecar, in one pass.
+//!
+//! ```text
+//!  bytes ─▶ LayerFeed ─▶ decode ─▶ tar ─▶ ingest ─┬─▶ erofs-writer    file bytes, at once, at their final blocks
+//!                  └ sha256   └ sha256            ├─▶ fs-tree         the layer's own tree, for its image
+//!                    (blob)     (diff_id)         └─▶ msb-sidecar     every change in order, for merging
+//! ```
+//!
+//! [`LayerJob::start`] starts the stages on threads of their own; [`decode`] and [`tar`] are the synchronous parsers that
+//! they run. This crate opens no sockets and knows no cache: it is given a stream of bytes and two empty files.
+//!
+//! # Invariants
+//! - A file's bytes are written once, where they stay. Memory grows with the number of entries, never with bytes.
+//! - [`LayerTask::wait`] is `Ok` only when the blob's length, its digest and the diff_id were all as promised.
+//! - What the disk cannot show exactly is a [`Note`](msb_sidecar::Note) or an error, never silence.
+//! - The same archive gives the same two files, however the stream is cut and the threads run.
+//!
+//! # Untrusted input
+//! Every byte of the stream; see [`LayerLimits`].
+
+pub mod decode;
+mod entry;
+mod error;
+mod ingest;
+mod limits;
+mod pipeline;
+mod sparse;
+pub mod tar;
+
+pub use error::{LayerError, LayerLimit, PartStep};
+pub use limits::LayerLimits;
+pub use pipeline::{IngestedLayer, LayerFeed, LayerJob, LayerTask, PartFile};

@@ -1,0 +1,251 @@
+use std::collections::HashMap;
+use std::io::Write;
+
+use erofs_format::{Crc32c, DataLayout, FileType};
+
+use crate::limits::Budget;
+use crate::{Error, Image, Inode, Limit, Limits, Place, ReadAt, Walk, WalkEntry};
+
+/// Bytes that are read at once.
+const PIECE: u64 = 1 << 20;
+
+/// What [`dump_with`] writes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DumpOptions {
+    /// Bounds on the work.
+    pub limits: Limits,
+    /// Whether regular files are read and their sums written.
+    pub contents: bool,
+}
+
+impl Default for DumpOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            contents: true,
+        }
+    }
+}
+
+/// Writes a whole image as text, one line for each path, sorted as [`Image::walk`] has them.
+///
+/// Two images with one text hold one tree, however they are laid out:
+///
+/// ```text
+/// / d 0755 0:0 nlink=3 mtime=1700000000.000000000
+/// /etc d 0755 0:0 nlink=2 mtime=1700000000.000000000
+/// /etc/a\x20b f 0644 0:0 nlink=2 mtime=-2.500000000 size=5 crc32c=9a71bb4c user.a=x\x00
+/// /etc/b f 0644 0:0 nlink=2 mtime=-2.500000000 same=/etc/a\x20b
+/// /etc/null c 0666 0:0 nlink=1 mtime=0.000000000 dev=1:3
+/// /etc/to l 0777 0:0 nlink=1 mtime=0.000000000 size=1 target=b
+/// ```
+///
+/// In names, targets and values all bytes but printable ASCII, and the space, the backslash and `=`, are written `\xNN`.
+/// The second and later names of an inode have `same=` and the first one's path instead of what else is the inode's own.
+/// Times are seconds, rounded down, and the nanoseconds after them. Directories have no size, which is a matter of layout.
+/// The sum is that of [`Crc32c`] over the data, holes as zeros. Xattrs are sorted.
+///
+/// # Errors
+///
+/// As [`Image::walk`], [`Image::xattrs`], [`Image::read_at`]; [`Error::Limit`]; [`Error::Write`].
+pub fn dump<D: ReadAt>(image: &Image<D>, out: &mut impl Write) -> Result<(), Error> {
+    let options = DumpOptions::default();
+    dump_with(image.walk(&options.limits)?, &options, out)
+}
+
+/// As [`dump`], of what a walk gives, with options. The walk keeps its own limits; those of the options bound what is read
+/// of the inodes.
+///
+/// # Errors
+///
+/// As [`dump`].
+pub fn dump_with<D: ReadAt>(
+    mut walk: Walk<'_, D>,
+    options: &DumpOptions,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let image = walk.image;
+    let mut dumper = Dumper {
+        image,
+        contents: options.contents,
+        budget: Budget::new(image, &options.limits),
+        first: HashMap::new(),
+        line: Vec::new(),
+        piece: Vec::new(),
+    };
+    while let Some(entry) = walk.next_entry() {
+        dumper.entry(&entry?)?;
+        out.write_all(&dumper.line)
+            .map_err(|source| Error::Write { source })?;
+    }
+    Ok(())
+}
+
+struct Dumper<'a, D> {
+    image: &'a Image<D>,
+    contents: bool,
+    budget: Budget,
+    /// The first path of every inode that says that it has several.
+    first: HashMap<u64, Vec<u8>>,
+    /// The line that is being made.
+    line: Vec<u8>,
+    /// Where file data are read to.
+    piece: Vec<u8>,
+}
+
+impl<D: ReadAt> Dumper<'_, D> {
+    fn entry(&mut self, entry: &WalkEntry<'_>) -> Result<(), Error> {
+        let inode = &entry.inode;
+        self.line.clear();
+        escape(&mut self.line, entry.path);
+        let Inode {
+            uid,
+            gid,
+            nlink,
+            mtime_secs,
+            mtime_nanos,
+            ..
+        } = inode;
+        let (letter, mode) = (letter(inode.file_type), inode.mode & 0o7777);
+        self.text(format_args!(
+            " {letter} {mode:04o} {uid}:{gid} nlink={nlink} mtime={mtime_secs}.{mtime_nanos:09}"
+        ));
+        let linked = *nlink > 1 && inode.file_type != FileType::Directory;
+        if let Some(path) = linked.then(|| self.first.get(&inode.nid)).flatten() {
+            self.line.extend_from_slice(b" same=");
+            escape(&mut self.line, path);
+        } else {
+            if linked {
+                self.first.insert(inode.nid, entry.path.to_vec());
+            }
+            self.own(inode)?;
+        }
+        self.line.push(b'\n');
+        Ok(())
+    }
+
+    /// What is written once for an inode, however many names it has.
+    fn own(&mut self, inode: &Inode) -> Result<(), Error> {
+        if let Some((major, minor)) = inode.rdev {
+            self.text(format_args!(" dev={major}:{minor}"));
+        }
+        if matches!(inode.file_type, FileType::Regular | FileType::Symlink) {
+            self.text(format_args!(" size={}", inode.size));
+        }
+        if inode.file_type == FileType::Regular && self.contents {
+            let sum = self.sum(inode)?.get();
+            self.text(format_args!(" crc32c={sum:08x}"));
+        }
+        if inode.file_type == FileType::Symlink {
+            self.line.extend_from_slice(b" target=");
+            escape(&mut self.line, &self.image.read_link(inode)?);
+        }
+        let mut xattrs = self.image.xattrs(inode)?;
+        let bytes = xattrs.iter().map(|x| (x.name.len() + x.value.len()) as u64);
+        self.budget.take(Limit::XattrBytes, bytes.sum())?;
+        xattrs.sort_unstable();
+        for xattr in &xattrs {
+            self.line.push(b' ');
+            escape(&mut self.line, &xattr.name);
+            self.line.push(b'=');
+            escape(&mut self.line, &xattr.value);
+        }
+        Ok(())
+    }
+
+    fn sum(&mut self, inode: &Inode) -> Result<Crc32c, Error> {
+        let mut sum = Crc32c::new();
+        if inode.layout == DataLayout::ChunkBased && inode.has_data() {
+            let chunks = self.image.chunks(inode)?.count;
+            self.budget.take(Limit::Chunks, chunks)?;
+        }
+        for extent in self.image.extents(inode)? {
+            let extent = extent?;
+            let (device_id, offset) = match extent.place {
+                Place::Hole => {
+                    sum = zeros_after(sum, extent.len);
+                    continue;
+                }
+                Place::Inline { offset } => (0, offset),
+                Place::Device { device_id, offset } => (device_id, offset),
+            };
+            self.budget.take(Limit::DataBytes, extent.len)?;
+            let mut done = 0;
+            while done < extent.len {
+                let here = (extent.len - done).min(PIECE);
+                // OK because a piece is far smaller than any address space.
+                self.piece.resize(usize::try_from(here).unwrap_or(0), 0);
+                self.image
+                    .read_device(inode.nid, device_id, &mut self.piece, offset + done)?;
+                sum = sum.update(&self.piece);
+                done += here;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn text(&mut self, text: std::fmt::Arguments<'_>) {
+        // OK because writing to a vector cannot fail.
+        let _ = self.line.write_fmt(text);
+    }
+}
+
+/// The sum of what was summed and `len` zeros, in time that grows with the digits of `len`: holes may be of any size.
+fn zeros_after(mut sum: Crc32c, mut len: u64) -> Crc32c {
+    let (mut power, mut power_len) = (Crc32c::of(&[0]), 1usize);
+    while len != 0 {
+        if len & 1 != 0 {
+            sum = sum.then(power, power_len);
+        }
+        len >>= 1;
+        if len != 0 {
+            power = power.then(power, power_len);
+            power_len = power_len.wrapping_mul(2);
+        }
+    }
+    sum
+}
+
+fn letter(file_type: FileType) -> char {
+    match file_type {
+        FileType::Regular => 'f',
+        FileType::Directory => 'd',
+        FileType::CharDevice => 'c',
+        FileType::BlockDevice => 'b',
+        FileType::Fifo => 'p',
+        FileType::Socket => 's',
+        FileType::Symlink => 'l',
+    }
+}
+
+fn escape(line: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        if byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'=') {
+            line.push(*byte);
+        } else {
+            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+            line.extend_from_slice(&[b'\\', b'x', high, low]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_summed_without_being_read() {
+        for len in [0, 1, 2, 3, 4095, 4096, 100_001] {
+            let start = Crc32c::of(b"abc");
+            assert_eq!(
+                zeros_after(start, len as u64),
+                start.update(&vec![0; len]),
+                "{len}"
+            );
+        }
+        // Not a matter of time.
+        let _ = zeros_after(Crc32c::new(), u64::MAX >> 1);
+    }
+}

@@ -1,0 +1,139 @@
+use std::collections::BTreeMap;
+
+use super::{Model, Node, OwnedChange, OwnedKind, OwnedNode};
+
+/// How often each case of the rules was met.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cases(BTreeMap<&'static str, usize>);
+
+/// What random stacks must meet; a case that is not here is a mistake in the model.
+const ALL: &[&str] = &[
+    "`..` held at the root",
+    "absolute symlink followed",
+    "dangling symlink followed",
+    "directory over directory",
+    "directory over file",
+    "directory over symlink",
+    "entry before its own whiteout",
+    "file over directory",
+    "file over file",
+    "file over symlink",
+    "first entry of its name",
+    "hard link onto itself",
+    "hard link over its own target",
+    "hard link replaces",
+    "hard link to a lower layer",
+    "hard link to a symlink, device or fifo",
+    "hard link within the layer",
+    "implied directory described later",
+    "implied directory is new",
+    "implied directory is there",
+    "marker must not follow a symlink",
+    "name taken twice in one layer",
+    "one name of several replaced",
+    "opaque empty directory",
+    "opaque full directory",
+    "opaque marker on a file or link",
+    "opaque marker on something missing",
+    "opaque root",
+    "parent is a file",
+    "parent is a symlink of a lower layer",
+    "parent is a symlink of the layer",
+    "relative symlink followed",
+    "root described",
+    "symlink loop",
+    "whiteout and new entry of one name",
+    "whiteout below a file or link",
+    "whiteout below something missing",
+    "whiteout of a directory",
+    "whiteout of a file",
+    "whiteout of something missing",
+    "xattrs",
+];
+
+impl Cases {
+    pub(crate) fn hit(&mut self, case: &'static str) {
+        assert!(ALL.contains(&case), "{case:?} is not in the list");
+        *self.0.entry(case).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (case, count) in &other.0 {
+            *self.0.entry(case).or_default() += count;
+        }
+    }
+
+    /// Prints the histogram, and fails if a case was never met.
+    #[expect(clippy::print_stdout, reason = "only tests call this")]
+    pub(crate) fn report(&self, not_expected: &[&str]) {
+        let count = |case| self.0.get(case).copied().unwrap_or(0);
+        for case in ALL {
+            println!("{:>8}  {case}", count(case));
+        }
+        let never: Vec<_> = ALL
+            .iter()
+            .filter(|case| count(case) == 0 && !not_expected.contains(case))
+            .collect();
+        assert!(never.is_empty(), "never met: {never:?}");
+    }
+}
+
+impl Model {
+    pub(crate) fn note_order(&mut self, changes: &[OwnedChange]) {
+        let mut seen = BTreeMap::<&str, (bool, bool)>::new();
+        for change in changes {
+            let (entry, whiteout) = seen.entry(&change.path).or_default();
+            match change.kind {
+                OwnedKind::Opaque => {}
+                OwnedKind::Whiteout => {
+                    if *entry {
+                        self.cases.hit("entry before its own whiteout");
+                        self.cases.hit("whiteout and new entry of one name");
+                    }
+                    *whiteout = true;
+                }
+                OwnedKind::Node { .. } | OwnedKind::HardLink { .. } => {
+                    if *entry {
+                        self.cases.hit("name taken twice in one layer");
+                    } else if *whiteout {
+                        self.cases.hit("whiteout and new entry of one name");
+                    }
+                    *entry = true;
+                }
+            }
+        }
+    }
+
+    pub(super) fn note_link_in_way(&mut self, path: &[String]) {
+        for len in 1..=path.len() {
+            if let Some(Node::Leaf(leaf)) = self.at(&path[..len])
+                && matches!(leaf.node, OwnedNode::Symlink { .. })
+            {
+                self.cases.hit("marker must not follow a symlink");
+            }
+        }
+    }
+
+    pub(super) fn note_replacement(&mut self, place: &[String], new: &Node) {
+        let (case, shared) = match (self.at(place), new) {
+            (None, _) => ("first entry of its name", false),
+            (Some(Node::Directory(_)), Node::Directory(_)) => ("directory over directory", false),
+            (Some(Node::Directory(_)), Node::Leaf(_)) => ("file over directory", false),
+            (Some(Node::Leaf(old)), new) => {
+                let shared = std::rc::Rc::strong_count(old) > 1;
+                let to_link = matches!(old.node, OwnedNode::Symlink { .. });
+                let case = match (new, to_link) {
+                    (Node::Directory(_), true) => "directory over symlink",
+                    (Node::Directory(_), false) => "directory over file",
+                    (Node::Leaf(_), true) => "file over symlink",
+                    (Node::Leaf(_), false) => "file over file",
+                };
+                (case, shared)
+            }
+        };
+        self.cases.hit(case);
+        if shared {
+            self.cases.hit("one name of several replaced");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Deep, wide and large trees: no recursion, no quadratic time, little memory.
+//!
+//! `FS_TREE_FILES` sets the size of the large tree (100,000 files in a debug build, 1,000,000 in a release build).
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fs_tree::{
+    Change, ChangeKind, LayerApplier, Metadata, NewContent, NewNode, Tree, Walk, Whiteout,
+    merge_layer,
+};
+
+/// Counts the bytes that are allocated.
+struct Counting;
+
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+fn count(bytes: usize) {
+    BYTES.fetch_add(bytes, Ordering::Relaxed);
+}
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator that counts is the only exact account of memory; it hands everything on to the system's"
+)]
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size);
+        BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One test at a time, because all of them are in the account and on the clock.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn files() -> usize {
+    match std::env::var("FS_TREE_FILES") {
+        Ok(value) => value.parse().expect("FS_TREE_FILES is a number"),
+        Err(_) if cfg!(debug_assertions) => 100_000,
+        Err(_) => 1_000_000,
+    }
+}
+
+fn file(path: &[u8], offset: u64) -> Change<'_> {
+    Change {
+        path,
+        kind: ChangeKind::Node {
+            metadata: Metadata {
+                mode: 0o644,
+                ..Metadata::default()
+            },
+            xattrs: &[],
+            node: NewNode::Regular {
+                size: 4096,
+                crc32c: 1,
+                content: NewContent::Contiguous { device: 1, offset },
+            },
+        },
+    }
+}
+
+fn directory(path: &[u8]) -> Change<'_> {
+    Change {
+        path,
+        kind: ChangeKind::Node {
+            metadata: Metadata::IMPLIED,
+            xattrs: &[],
+            node: NewNode::Directory,
+        },
+    }
+}
+
+fn visits(tree: &Tree) -> usize {
+    let mut walk = Walk::new(tree);
+    std::iter::from_fn(|| walk.next().map(drop)).count()
+}
+
+/// A tree like a real one: about fifty files a directory, names of some twenty bytes.
+fn large_path(n: usize) -> Vec<u8> {
+    format!(
+        "usr/lib/d{}/package{}/module-file-{n:07}.py",
+        n / 5000,
+        n / 50
+    )
+    .into_bytes()
+}
+
+fn build_large(files: usize) -> Tree {
+    let mut tree = Tree::new();
+    let mut merge = merge_layer(&mut tree, []);
+    for n in 0..files {
+        merge
+            .apply(&file(&large_path(n), n as u64))
+            .expect("the path is sound");
+    }
+    tree
+}
+
+fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+#[test]
+fn a_path_of_5000_levels_is_built_walked_and_removed() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = vec!["d"; 5000].join("/").into_bytes();
+    // A small stack, so that recursion would be seen.
+    let thread = std::thread::Builder::new().stack_size(128 << 10);
+    let run = move || {
+        let mut tree = Tree::new();
+        let mut layer = LayerApplier::new(&mut tree);
+        layer.apply(&file(&path, 1)).unwrap();
+        let hide = Change {
+            path: &path,
+            kind: ChangeKind::Whiteout,
+        };
+        layer.apply(&hide).unwrap();
+        drop(tree);
+
+        let mut tree = Tree::new();
+        let mut merge = merge_layer(&mut tree, []);
+        // Each level by an entry of its own, as tar writes them.
+        for end in (1..path.len()).step_by(2) {
+            merge.apply(&directory(&path[..end])).unwrap();
+        }
+        assert_eq!(visits(&tree), 5000);
+        let opaque = Whiteout {
+            path: b"",
+            opaque: true,
+        };
+        drop(merge_layer(&mut tree, [opaque]));
+        assert_eq!((tree.entry_count(), tree.inode_count()), (0, 1));
+    };
+    thread.spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn markers_below_markers_5000_deep_do_not_recurse() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = vec!["d"; 5000].join("/").into_bytes();
+    let thread = std::thread::Builder::new().stack_size(128 << 10);
+    let run = move || {
+        let mut tree = Tree::new();
+        let mut layer = LayerApplier::new(&mut tree);
+        for path in [&path[..], b"d"] {
+            let kind = ChangeKind::Whiteout;
+            layer.apply(&Change { path, kind }).unwrap();
+        }
+        assert_eq!(tree.entry_count(), 1);
+    };
+    thread.spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_directory_of_200000_entries_takes_time_in_proportion() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let build = |entries: usize| {
+        let mut tree = Tree::new();
+        let mut merge = merge_layer(&mut tree, []);
+        for n in 0..entries {
+            let path = format!("d/{n}").into_bytes();
+            merge.apply(&file(&path, 1)).unwrap();
+        }
+        // Half of them go, one by one, from the oldest: the worst end of a list.
+        let names: Vec<_> = (0..entries / 2)
+            .map(|n| format!("d/{n}").into_bytes())
+            .collect();
+        let whiteouts = names.iter().map(|path| Whiteout {
+            path,
+            opaque: false,
+        });
+        drop(merge_layer(&mut tree, whiteouts));
+        assert_eq!(tree.entry_count(), entries / 2 + 1);
+    };
+    let (small, large) = (time(|| build(25_000)), time(|| build(200_000)));
+    println!("25,000 entries {small:?}, 200,000 entries {large:?}");
+    assert!(
+        large < small * 8 * 4,
+        "{large:?} is not linear in {small:?}"
+    );
+}
+
+#[test]
+fn time_is_linear_in_the_number_of_files() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let files = files();
+    let (small, large) = (
+        time(|| drop(build_large(files / 10))),
+        time(|| drop(build_large(files))),
+    );
+    println!("{} files {small:?}, {files} files {large:?}", files / 10);
+    assert!(
+        large < small * 10 * 4,
+        "{large:?} is not linear in {small:?}"
+    );
+}
+
+#[test]
+fn a_file_costs_less_than_200_bytes() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // 66,000 is just past a power of two, where arrays that double are emptiest.
+    for (files, limit) in [(100_000, 200), (files(), 200), (66_000, 250)] {
+        let before = BYTES.load(Ordering::Relaxed);
+        let tree = build_large(files);
+        let held = BYTES.load(Ordering::Relaxed) - before;
+        println!("{files} files: {} bytes a file", held / files);
+        assert_eq!(visits(&tree), tree.entry_count() + 1);
+        assert!(held < files * limit, "{} bytes a file", held / files);
+    }
+}
+
+#[test]
+fn removed_files_leave_room_for_others() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tree = build_large(10_000);
+    let (inodes, before) = (tree.inode_slots(), BYTES.load(Ordering::Relaxed));
+    for _ in 0..10 {
+        let opaque = Whiteout {
+            path: b"",
+            opaque: true,
+        };
+        let mut merge = merge_layer(&mut tree, [opaque]);
+        for n in 0..10_000 {
+            merge.apply(&file(&large_path(n), 2)).unwrap();
+        }
+    }
+    let grown = BYTES.load(Ordering::Relaxed).saturating_sub(before);
+    println!("ten times replaced: {grown} bytes more");
+    assert_eq!(tree.inode_slots(), inodes);
+    // Only the names are not used again.
+    assert!(grown < 10 * 10_000 * 30, "{grown} bytes more");
+}

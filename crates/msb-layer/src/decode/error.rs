@@ -1,0 +1,137 @@
+use super::Compression;
+use std::{fmt, io};
+
+/// Why a push failed: the compressed bytes, or whoever takes the plain ones.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError<E> {
+    /// The compressed bytes are malformed or beyond a limit.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The output was refused.
+    #[error(transparent)]
+    Output(E),
+}
+
+/// What is wrong with compressed bytes. `offset` counts compressed bytes from the stream's beginning.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The stream ends inside a member or frame.
+    #[error("{compression} stream ends after {offset} bytes, before its end")]
+    Truncated {
+        /// The codec.
+        compression: Compression,
+        /// How long the stream is.
+        offset: u64,
+    },
+    /// The stream is malformed.
+    #[error("{compression} stream is corrupt near byte {offset}: {fault}")]
+    Corrupt {
+        /// The codec.
+        compression: Compression,
+        /// Where this was noticed.
+        offset: u64,
+        /// What is wrong.
+        fault: Corruption,
+        /// What the codec says.
+        #[source]
+        source: Option<io::Error>,
+    },
+    /// A member's checksum is wrong.
+    #[error(
+        "gzip member ending near byte {offset}: CRC-32 is {actual:08x}, trailer says {expected:08x}"
+    )]
+    Checksum {
+        /// Where the member ends.
+        offset: u64,
+        /// What the trailer says.
+        expected: u32,
+        /// What the plain bytes have.
+        actual: u32,
+    },
+    /// A member's length is wrong.
+    #[error(
+        "gzip member ending near byte {offset}: length is {actual} modulo 2^32, trailer says {expected}"
+    )]
+    Length {
+        /// Where the member ends.
+        offset: u64,
+        /// What the trailer says.
+        expected: u32,
+        /// What was unpacked, modulo 2^32.
+        actual: u32,
+    },
+    /// Bytes follow the stream that are neither a member, a frame nor zeros.
+    #[error("{compression} stream is followed by other data at byte {offset}")]
+    TrailingData {
+        /// The codec.
+        compression: Compression,
+        /// Where it starts.
+        offset: u64,
+    },
+    /// A zstd frame needs a larger window than is allowed or to be had.
+    #[error(
+        "zstd frame at byte {offset} needs a window of {required} bytes, more than the allowed {allowed}"
+    )]
+    WindowTooLarge {
+        /// Where the frame starts.
+        offset: u64,
+        /// Its window in bytes.
+        required: u64,
+        /// The limit.
+        allowed: u64,
+    },
+    /// The decoder was used again after an error.
+    #[error("decoder was used again after an error")]
+    Failed,
+}
+
+impl DecodeError {
+    /// Whether the stream just ended too early.
+    pub fn is_truncated(&self) -> bool {
+        matches!(self, Self::Truncated { .. })
+    }
+
+    /// Whether the bytes are not what they should be, as opposed to beyond a limit.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(
+            self,
+            Self::Truncated { .. }
+                | Self::Corrupt { .. }
+                | Self::Checksum { .. }
+                | Self::Length { .. }
+                | Self::TrailingData { .. }
+        )
+    }
+}
+
+/// What is wrong with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// A gzip method other than deflate.
+    Method,
+    /// Reserved gzip flags are set.
+    Flags,
+    /// The gzip header's own checksum is wrong.
+    HeaderChecksum,
+    /// The deflate data is malformed.
+    Deflate,
+    /// The zstd frame header is malformed.
+    FrameHeader,
+    /// The zstd frame is malformed, or its checksum is wrong.
+    Frame,
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Method => "unknown compression method",
+            Self::Flags => "reserved flags are set",
+            Self::HeaderChecksum => "header checksum is wrong",
+            Self::Deflate => "deflate data is malformed",
+            Self::FrameHeader => "frame header is malformed",
+            Self::Frame => "frame cannot be decoded",
+        })
+    }
+}

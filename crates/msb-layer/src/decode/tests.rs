@@ -1,0 +1,6 @@
+//! Each trap by its name; every stream is decoded whole, byte by byte and in odd pieces, with the same result.
+
+mod gzip;
+mod pool;
+mod support;
+mod zstd;

@@ -1,0 +1,214 @@
+use std::fmt;
+use std::io;
+
+use fs_tree::{ApplyError, show_path};
+use msb_oci::Digest;
+use msb_sidecar::Note;
+
+use crate::decode::DecodeError;
+use crate::tar::TarError;
+use crate::tar::path::PathError;
+
+/// Why a layer cannot be turned into an image. The layer itself is the caller's to name.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayerError {
+    /// The blob is longer than its descriptor says.
+    #[error("the blob has more than the {expected} bytes that its descriptor says")]
+    BlobTooLong {
+        /// The descriptor's size.
+        expected: u64,
+    },
+    /// The blob is shorter than its descriptor says.
+    #[error("the blob has {actual} bytes; its descriptor says {expected}")]
+    BlobTooShort {
+        /// The descriptor's size.
+        expected: u64,
+        /// What came.
+        actual: u64,
+    },
+    /// The blob's bytes are not those that the manifest names.
+    #[error("the blob's digest is {actual}, not {expected}")]
+    BlobDigest {
+        /// The manifest's.
+        expected: Digest,
+        /// The bytes'.
+        actual: Digest,
+    },
+    /// The unpacked archive is not the one that the config names.
+    #[error("the unpacked layer's diff_id is {actual}, not {expected}")]
+    DiffId {
+        /// The config's.
+        expected: Digest,
+        /// The bytes'.
+        actual: Digest,
+    },
+    /// The blob cannot be decompressed.
+    #[error("decompressing the blob")]
+    Decode {
+        /// Why.
+        source: DecodeError,
+    },
+    /// The archive cannot be read.
+    #[error("reading the layer's archive")]
+    Tar {
+        /// Why.
+        source: TarError,
+    },
+    /// An entry's path, or its link's target, cannot be used.
+    #[error("tar entry {} at byte {offset}", show_path(entry))]
+    Path {
+        /// The entry as the archive names it.
+        entry: Vec<u8>,
+        /// Where its header starts.
+        offset: u64,
+        /// Why.
+        source: PathError,
+    },
+    /// A name that begins with `.wh.` and hides nothing that there could be.
+    #[error(
+        "tar entry {} at byte {offset}: not a valid whiteout",
+        show_path(entry)
+    )]
+    Whiteout {
+        /// The entry as the archive names it.
+        entry: Vec<u8>,
+        /// Where its header starts.
+        offset: u64,
+    },
+    /// An entry does not fit what came before it.
+    #[error("applying the layer's entries")]
+    Apply {
+        /// Why.
+        source: ApplyError,
+    },
+    /// A limit was exceeded.
+    #[error("{limit}: {actual}, more than the allowed {allowed}")]
+    Limit {
+        /// Which.
+        limit: LayerLimit,
+        /// What it allows.
+        allowed: u64,
+        /// What there is.
+        actual: u64,
+    },
+    /// Something cannot be represented, and the caller wants that to be an error.
+    #[error("not exact: {note}")]
+    NotExact {
+        /// What.
+        note: Box<Note>,
+    },
+    /// The layer image cannot be written.
+    #[error("writing the layer image")]
+    Image {
+        /// Why.
+        source: erofs_writer::Error,
+    },
+    /// The sidecar cannot be written.
+    #[error("writing the layer's sidecar")]
+    Sidecar {
+        /// Why.
+        source: msb_sidecar::Error,
+    },
+    /// The file that keeps the blob for a later resume cannot be read or written.
+    #[error("{step} the partial download")]
+    Part {
+        /// What was tried.
+        step: PartStep,
+        /// Why.
+        source: io::Error,
+    },
+    /// The stages of the pipeline cannot be started.
+    #[error("starting a thread")]
+    Spawn {
+        /// Why.
+        source: io::Error,
+    },
+    /// The download ended without saying that it was whole: the pull was given up.
+    #[error("the pull was cancelled")]
+    Cancelled,
+}
+
+impl LayerError {
+    /// Whether the bytes are not what their names promise.
+    #[must_use]
+    pub fn is_mismatch(&self) -> bool {
+        matches!(
+            self,
+            Self::BlobTooLong { .. }
+                | Self::BlobTooShort { .. }
+                | Self::BlobDigest { .. }
+                | Self::DiffId { .. }
+        )
+    }
+
+    /// Whether a body that began with an earlier part may have gone wrong because of that part.
+    #[must_use]
+    pub fn may_be_the_parts_fault(&self) -> bool {
+        self.is_mismatch()
+            || matches!(
+                self,
+                Self::Decode { .. } | Self::Tar { .. } | Self::Part { .. }
+            )
+    }
+
+    /// The system's error where writing failed, to tell a full disk.
+    #[must_use]
+    pub fn write_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Image {
+                source: erofs_writer::Error::Write { source, .. },
+            }
+            | Self::Sidecar {
+                source: msb_sidecar::Error::Write { source, .. },
+            }
+            | Self::Part {
+                step: PartStep::Write,
+                source,
+            } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// What was done with a partial download.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartStep {
+    /// Reading what is there.
+    Read,
+    /// Adding to it.
+    Write,
+}
+
+impl fmt::Display for PartStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "reading",
+            Self::Write => "writing",
+        })
+    }
+}
+
+/// A limit of [`crate::LayerLimits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerLimit {
+    /// [`crate::LayerLimits::entries`]
+    Entries,
+    /// [`crate::LayerLimits::plain_bytes`]
+    PlainBytes,
+    /// [`crate::LayerLimits::file_bytes`]
+    FileBytes,
+    /// [`crate::LayerLimits::image_bytes`]
+    ImageBytes,
+}
+
+impl fmt::Display for LayerLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Entries => "entries of the layer",
+            Self::PlainBytes => "bytes of the unpacked layer",
+            Self::FileBytes => "bytes of one file",
+            Self::ImageBytes => "bytes of the layer image",
+        })
+    }
+}

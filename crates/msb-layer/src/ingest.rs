@@ -1,0 +1,546 @@
+use std::fs::File;
+use std::io::{BufWriter, Seek, Write};
+
+use erofs_format::{Crc32c, XattrNamespace};
+use erofs_writer::{ImageWriter, InlineData, Options};
+use fs_tree::{
+    Applied, Change, ChangeKind, Extent, InodeId, LayerApplier, Metadata, NewContent, NewNode,
+    Node, Timestamp, Tree, show_path,
+};
+use msb_sidecar::{ImageSummary, Note, Notes, SidecarWriter};
+
+use crate::entry::{LayerEntry, classify, link_target};
+use crate::tar::{Entry, Kind, PushError, SparseExtent, TarParser, TarSink};
+use crate::{LayerError, LayerLimit, LayerLimits, sparse};
+
+/// A whole file up to this length is kept with its inode, in the layer image and again in fsmeta; a longer one gets blocks of
+/// its own. Up to half a block that takes less room in all, and no read of its own.
+const INLINE_BYTES: u64 = 2048;
+
+/// Where a layer goes: two empty files.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pub(crate) image: File,
+    /// Opened for reading too.
+    pub(crate) sidecar: File,
+}
+
+/// What was made of an archive.
+#[derive(Debug)]
+pub(crate) struct Ingested {
+    pub(crate) image: ImageSummary,
+    pub(crate) entries: u64,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Reads a plain tar archive, which comes through `next` chunk by chunk until `None`, and writes the layer's two files.
+pub(crate) fn ingest<C: AsRef<[u8]>>(
+    mut next: impl FnMut() -> Result<Option<C>, LayerError>,
+    targets: Targets,
+    limits: &LayerLimits,
+    uuid: [u8; 16],
+) -> Result<Ingested, LayerError> {
+    let image = ImageWriter::new(
+        targets.image,
+        Options {
+            uuid,
+            ..Options::default()
+        },
+    )
+    .map_err(image_error)?;
+    let sidecar_reader = targets
+        .sidecar
+        .try_clone()
+        .map_err(|source| sidecar_error(msb_sidecar::Error::Write { offset: 0, source }))?;
+    let mut tree = Tree::new();
+    let mut sink = Sink {
+        image,
+        sidecar: SidecarWriter::new(BufWriter::with_capacity(128 << 10, targets.sidecar)),
+        applier: LayerApplier::new(&mut tree),
+        limits,
+        notes: Notes::default(),
+        links_below: None,
+        entries: 0,
+        pending: Pending::default(),
+    };
+    let mut parser = TarParser::new(limits.tar);
+    while let Some(chunk) = next()? {
+        parser.push(chunk.as_ref(), &mut sink).map_err(push_error)?;
+    }
+    let end = parser.finish::<LayerError>().map_err(push_error)?;
+
+    let Sink {
+        image,
+        mut sidecar,
+        mut notes,
+        links_below,
+        ..
+    } = sink;
+    if let Some((count, first)) = links_below {
+        notes.push(Note::LinksBelow { count, first });
+    }
+    note_implied(&tree, &mut notes);
+    let notes = notes.into_vec();
+    sidecar.flush().map_err(sidecar_error)?;
+    let (written, _) = image
+        .finish(&tree, &mut SidecarInline(sidecar_reader))
+        .map_err(image_error)?;
+    let image = ImageSummary {
+        bytes: written.bytes(),
+        crc32c: written.crc32c.get(),
+    };
+    sidecar.finish(image, &notes).map_err(sidecar_error)?;
+    Ok(Ingested {
+        image,
+        entries: end.entries,
+        notes,
+    })
+}
+
+/// Takes the entries of one archive.
+struct Sink<'t, 'l, W> {
+    image: ImageWriter<W>,
+    sidecar: SidecarWriter<BufWriter<File>>,
+    applier: LayerApplier<'t>,
+    limits: &'l LayerLimits,
+    notes: Notes,
+    /// Hard links whose files are not in this layer: how many, and the first.
+    links_below: Option<(u64, String)>,
+    entries: u64,
+    pending: Pending,
+}
+
+/// The entry whose data is coming.
+#[derive(Debug, Default)]
+struct Pending {
+    path: Vec<u8>,
+    metadata: Metadata,
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    size: u64,
+    crc32c: Crc32c,
+    data: Data,
+}
+
+/// Where an entry's data goes.
+#[derive(Debug, Default)]
+enum Data {
+    /// Nowhere: the entry has none, or is left out.
+    #[default]
+    Dropped,
+    /// Into memory, and from there into the sidecar.
+    Inline(Vec<u8>),
+    /// Into the image in one piece.
+    Contiguous { offset: u64 },
+    /// Into the image in several pieces.
+    Sparse(Sparse),
+}
+
+/// A sparse file that is being written.
+///
+/// Invariant: `written` segments are whole; the next one has `position - segment.offset` bytes of it written, if any.
+#[derive(Debug, Default)]
+struct Sparse {
+    segments: Vec<SparseExtent>,
+    extents: Vec<Extent>,
+    is_open: bool,
+    position: u64,
+}
+
+impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
+    type Error = LayerError;
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), LayerError> {
+        self.entries += 1;
+        check(LayerLimit::Entries, self.limits.entries, self.entries)?;
+        self.pending.data = Data::Dropped;
+        let path = match classify(entry, &self.limits.path)? {
+            LayerEntry::Inode { path } => path,
+            LayerEntry::Whiteout { path } => {
+                return self.mark(&Change {
+                    path: &path,
+                    kind: ChangeKind::Whiteout,
+                });
+            }
+            LayerEntry::Opaque { path } => {
+                return self.mark(&Change {
+                    path: &path,
+                    kind: ChangeKind::Opaque,
+                });
+            }
+            LayerEntry::Aufs => {
+                self.notes.push(Note::AufsFile {
+                    path: show_path(entry.path).to_string(),
+                });
+                return Ok(());
+            }
+        };
+        let metadata = Metadata {
+            mode: u16::try_from(entry.mode & 0o7777).unwrap_or(0),
+            uid: entry.uid,
+            gid: entry.gid,
+            mtime: Timestamp {
+                secs: entry.mtime.secs,
+                nanos: entry.mtime.nanos,
+            },
+        };
+        if let Some(target) = link_target(entry, &self.limits.path)? {
+            return self.mark(&Change {
+                path: &path,
+                kind: ChangeKind::HardLink { target: &target },
+            });
+        }
+        let node = match entry.kind {
+            Kind::Regular => None,
+            Kind::Directory => Some(NewNode::Directory),
+            Kind::Symlink { target } => Some(NewNode::Symlink { target }),
+            Kind::Fifo => Some(NewNode::Fifo),
+            Kind::CharDevice { major: 0, minor: 0 } => {
+                self.notes.push(Note::WhiteoutDevice {
+                    path: show_path(&path).to_string(),
+                });
+                return Ok(());
+            }
+            Kind::CharDevice { major, minor } => Some(NewNode::CharDevice { major, minor }),
+            Kind::BlockDevice { major, minor } => Some(NewNode::BlockDevice { major, minor }),
+            Kind::HardLink { .. } => return Ok(()),
+            Kind::Other(type_flag) => {
+                self.notes.push(Note::UnknownType {
+                    path: show_path(&path).to_string(),
+                    type_flag,
+                });
+                return Ok(());
+            }
+        };
+        self.note_lost(entry, &path);
+        let xattrs = self.kept_xattrs(entry, &path);
+        if let Some(node) = node {
+            return self.mark(&Change {
+                path: &path,
+                kind: ChangeKind::Node {
+                    metadata,
+                    xattrs: &xattrs,
+                    node,
+                },
+            });
+        }
+        check(LayerLimit::FileBytes, self.limits.file_bytes, entry.size)?;
+        let data = self.place(entry)?;
+        let pending = &mut self.pending;
+        pending.path.clear();
+        pending.path.extend_from_slice(&path);
+        pending.metadata = metadata;
+        pending.xattrs = xattrs
+            .iter()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect();
+        pending.size = entry.size;
+        pending.crc32c = Crc32c::new();
+        pending.data = data;
+        Ok(())
+    }
+
+    fn data(&mut self, offset: u64, bytes: &[u8]) -> Result<(), LayerError> {
+        match &mut self.pending.data {
+            Data::Dropped => Ok(()),
+            Data::Inline(buffer) => {
+                buffer.extend_from_slice(bytes);
+                Ok(())
+            }
+            Data::Contiguous { .. } => self.image.write(bytes).map_err(image_error),
+            Data::Sparse(sparse) => sparse
+                .write(&mut self.image, &mut self.pending.crc32c, offset, bytes)
+                .map_err(image_error),
+        }
+    }
+
+    fn end_entry(&mut self) -> Result<(), LayerError> {
+        let pending = &mut self.pending;
+        let extents;
+        let mut inline = None;
+        let content = match std::mem::take(&mut pending.data) {
+            Data::Dropped => return Ok(()),
+            Data::Inline(bytes) if bytes.is_empty() => NewContent::Absent,
+            Data::Inline(bytes) => {
+                pending.crc32c = Crc32c::of(&bytes);
+                inline = Some(bytes);
+                NewContent::Inline { key: 0 }
+            }
+            Data::Contiguous { offset } => {
+                pending.crc32c = self.image.end().map_err(image_error)?.crc32c;
+                NewContent::Contiguous { device: 0, offset }
+            }
+            Data::Sparse(mut sparse) => {
+                sparse
+                    .finish(&mut self.image, &mut pending.crc32c)
+                    .map_err(image_error)?;
+                extents = sparse.extents;
+                if extents.is_empty() {
+                    NewContent::Absent
+                } else {
+                    NewContent::Mapped(&extents)
+                }
+            }
+        };
+        let xattrs: Vec<_> = pending
+            .xattrs
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect();
+        let path = std::mem::take(&mut pending.path);
+        let node = |content| NewNode::Regular {
+            size: pending.size,
+            crc32c: pending.crc32c.get(),
+            content,
+        };
+        let kind = |content| ChangeKind::Node {
+            metadata: pending.metadata,
+            xattrs: &xattrs,
+            node: node(content),
+        };
+        let key = self
+            .sidecar
+            .change(
+                &Change {
+                    path: &path,
+                    kind: kind(content),
+                },
+                inline.as_deref(),
+            )
+            .map_err(sidecar_error)?;
+        let content = key.map_or(content, |key| NewContent::Inline { key });
+        self.applier
+            .apply(&Change {
+                path: &path,
+                kind: kind(content),
+            })
+            .map_err(apply_error)?;
+        self.pending.path = path;
+        Ok(())
+    }
+}
+
+impl<W: Write + Seek> Sink<'_, '_, W> {
+    /// Records a change that has no data.
+    fn mark(&mut self, change: &Change<'_>) -> Result<(), LayerError> {
+        self.sidecar.change(change, None).map_err(sidecar_error)?;
+        if self.applier.apply(change).map_err(apply_error)? == Applied::LinksBelow {
+            let (count, _) = self
+                .links_below
+                .get_or_insert_with(|| (0, show_path(change.path).to_string()));
+            *count += 1;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, entry: &Entry<'_>) -> Result<Data, LayerError> {
+        if let Some(data) = entry.sparse {
+            let segments = sparse::segments(entry.size, data);
+            let bytes = segments
+                .iter()
+                .fold(0, |bytes: u64, segment| bytes.saturating_add(segment.len));
+            self.check_image(bytes)?;
+            return Ok(Data::Sparse(Sparse {
+                segments,
+                ..Sparse::default()
+            }));
+        }
+        if entry.size <= INLINE_BYTES {
+            return Ok(Data::Inline(Vec::with_capacity(
+                usize::try_from(entry.size).unwrap_or(0),
+            )));
+        }
+        self.check_image(entry.size)?;
+        Ok(Data::Contiguous {
+            offset: self.image.begin().map_err(image_error)?,
+        })
+    }
+
+    fn check_image(&self, more: u64) -> Result<(), LayerError> {
+        check(
+            LayerLimit::ImageBytes,
+            self.limits.image_bytes,
+            self.image.position().saturating_add(more),
+        )
+    }
+
+    fn note_lost(&mut self, entry: &Entry<'_>, path: &[u8]) {
+        let lost = entry.lost;
+        if lost.text_acl || lost.file_flags || lost.selinux {
+            self.notes.push(Note::LostAttributes {
+                path: show_path(path).to_string(),
+                text_acl: lost.text_acl,
+                file_flags: lost.file_flags,
+                selinux: lost.selinux,
+            });
+        }
+    }
+
+    /// The xattrs that the disk will have; the others become notes.
+    fn kept_xattrs<'a>(&mut self, entry: &Entry<'a>, path: &[u8]) -> Vec<(&'a [u8], &'a [u8])> {
+        let mut kept = Vec::new();
+        for (name, value) in entry.xattrs.iter() {
+            let describe = || (show_path(path).to_string(), show_path(name).to_string());
+            if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
+                let (path, name) = describe();
+                self.notes.push(Note::OverlayXattr { path, name });
+            } else if !erofs_can_hold(name, value) {
+                let (path, name) = describe();
+                self.notes.push(Note::UnsupportedXattr { path, name });
+            } else {
+                kept.push((name, value));
+            }
+        }
+        kept
+    }
+}
+
+impl Sparse {
+    fn write<W: Write + Seek>(
+        &mut self,
+        image: &mut ImageWriter<W>,
+        crc32c: &mut Crc32c,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), erofs_writer::Error> {
+        // Data comes in rising order, and each piece lies within one segment.
+        while self
+            .segment()
+            .is_some_and(|segment| segment.offset + segment.len <= offset)
+        {
+            self.close(image, crc32c)?;
+        }
+        self.fill_to(image, offset)?;
+        image.write(bytes)?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish<W: Write + Seek>(
+        &mut self,
+        image: &mut ImageWriter<W>,
+        crc32c: &mut Crc32c,
+    ) -> Result<(), erofs_writer::Error> {
+        while self.segment().is_some() {
+            self.close(image, crc32c)?;
+        }
+        Ok(())
+    }
+
+    fn segment(&self) -> Option<SparseExtent> {
+        self.segments.get(self.extents.len()).copied()
+    }
+
+    /// Opens the current segment if need be, and writes zeros up to `offset`.
+    fn fill_to<W: Write + Seek>(
+        &mut self,
+        image: &mut ImageWriter<W>,
+        offset: u64,
+    ) -> Result<(), erofs_writer::Error> {
+        const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+        if !self.is_open {
+            image.begin()?;
+            self.is_open = true;
+            self.position = self.segment().map_or(offset, |segment| segment.offset);
+        }
+        while self.position < offset {
+            let missing = usize::try_from(offset - self.position)
+                .unwrap_or(usize::MAX)
+                .min(ZEROS.len());
+            image.write(&ZEROS[..missing])?;
+            self.position += missing as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes what the current segment lacks, and ends it.
+    fn close<W: Write + Seek>(
+        &mut self,
+        image: &mut ImageWriter<W>,
+        crc32c: &mut Crc32c,
+    ) -> Result<(), erofs_writer::Error> {
+        let Some(segment) = self.segment() else {
+            return Ok(());
+        };
+        self.fill_to(image, segment.offset + segment.len)?;
+        let stored = image.end()?;
+        *crc32c = crc32c.then(
+            stored.crc32c,
+            usize::try_from(stored.len).unwrap_or(usize::MAX),
+        );
+        self.is_open = false;
+        self.extents.push(Extent {
+            logical: segment.offset,
+            len: segment.len,
+            device: 0,
+            offset: stored.offset,
+        });
+        Ok(())
+    }
+}
+
+/// Inline data, read back from the sidecar that it was written to.
+struct SidecarInline(File);
+
+impl InlineData for SidecarInline {
+    fn read(&mut self, key: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.0, buffer, key)
+    }
+}
+
+fn erofs_can_hold(name: &[u8], value: &[u8]) -> bool {
+    XattrNamespace::split(name).is_some_and(|(_, suffix)| suffix.len() <= usize::from(u8::MAX))
+        && value.len() <= usize::from(u16::MAX)
+}
+
+fn note_implied(tree: &Tree, notes: &mut Notes) {
+    let mut implied: Option<(u64, InodeId)> = None;
+    let mut pending = vec![tree.root()];
+    while let Some(directory) = pending.pop() {
+        for child in tree.children(directory) {
+            let Node::Directory(directory) = &tree.inode(child.inode).node else {
+                continue;
+            };
+            pending.push(child.inode);
+            if directory.implied {
+                implied.get_or_insert((0, child.inode)).0 += 1;
+            }
+        }
+    }
+    if let Some((count, first)) = implied {
+        notes.push(Note::ImpliedDirectories {
+            count,
+            first: show_path(&tree.directory_path(first)).to_string(),
+        });
+    }
+}
+
+fn check(limit: LayerLimit, allowed: u64, actual: u64) -> Result<(), LayerError> {
+    if actual <= allowed {
+        Ok(())
+    } else {
+        Err(LayerError::Limit {
+            limit,
+            allowed,
+            actual,
+        })
+    }
+}
+
+fn push_error(error: PushError<LayerError>) -> LayerError {
+    match error {
+        PushError::Tar(source) => LayerError::Tar { source },
+        PushError::Sink(error) => error,
+    }
+}
+
+fn image_error(source: erofs_writer::Error) -> LayerError {
+    LayerError::Image { source }
+}
+
+fn sidecar_error(source: msb_sidecar::Error) -> LayerError {
+    LayerError::Sidecar { source }
+}
+
+fn apply_error(source: fs_tree::ApplyError) -> LayerError {
+    LayerError::Apply { source }
+}

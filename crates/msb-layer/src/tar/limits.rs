@@ -1,0 +1,26 @@
+/// How much one archive may claim. The defaults lie far beyond what real images hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one PAX header, local or global, and of all global headers together.
+    pub pax_bytes: u64,
+    /// Bytes of one GNU long name or long link target.
+    pub long_name_bytes: u64,
+    /// Bytes of all xattr names and values of one entry.
+    pub xattr_bytes: u64,
+    /// Bytes of a symlink's target: Linux takes no more than 4095.
+    pub symlink_bytes: u64,
+    /// Extents of one sparse file, empty ones counted.
+    pub sparse_extents: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pax_bytes: 1 << 20,
+            long_name_bytes: 1 << 16,
+            xattr_bytes: 1 << 18,
+            symlink_bytes: 4095,
+            sparse_extents: 1 << 20,
+        }
+    }
+}

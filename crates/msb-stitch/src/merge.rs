@@ -1,0 +1,203 @@
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::FileExt;
+
+use erofs_format::{BLOCK_SIZE, MAX_EXTRA_DEVICES};
+use erofs_writer::{Device, ImageWriter, InlineData, Options};
+use fs_tree::{ApplyError, Change, ChangeKind, NewContent, NewNode, Tree, merge_layer};
+use msb_sidecar::Sidecar;
+
+use crate::StitchError;
+
+/// Bits of an inline key that are the place in the sidecar; those above are the device.
+const KEY_BITS: u32 = 48;
+
+/// Layers on their way into one tree.
+#[derive(Debug, Default)]
+pub struct Merge {
+    tree: Tree,
+    /// The sidecars of devices 1, 2, ...: inline data is read back from them.
+    sidecars: Vec<Option<File>>,
+}
+
+/// A layer image behind fsmeta.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// The device's tag, up to 64 bytes of it.
+    pub tag: String,
+    /// The layer image's length in bytes.
+    pub image_bytes: u64,
+}
+
+/// An fsmeta image that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fsmeta {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its inodes: those of the whole disk.
+    pub inodes: u64,
+    /// The sum of all of its bytes, in the EROFS form of CRC32-C.
+    pub crc32c: u32,
+}
+
+impl Merge {
+    /// No layers yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The tree of the layers so far.
+    #[must_use]
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Puts the next layer on top; its image will be device `device`, from 1. A layer that comes twice in one image has one
+    /// device.
+    ///
+    /// # Errors
+    /// [`StitchError::Sidecar`], [`StitchError::Merge`]. The merge cannot go on after one.
+    pub fn add(&mut self, device: u16, sidecar: &Sidecar<File>) -> Result<(), StitchError> {
+        let sidecar_error = |source| StitchError::Sidecar { device, source };
+        let whiteouts = sidecar.whiteouts().map_err(sidecar_error)?;
+        let mut layer = merge_layer(&mut self.tree, whiteouts.iter());
+        let mut has_inline = false;
+        let applied = sidecar.for_each_change(device, |change| {
+            let rekeyed = with_device(change, device);
+            has_inline |= rekeyed.is_some();
+            layer
+                .apply(rekeyed.as_ref().unwrap_or(change))
+                .map_err(Failure::Apply)
+        });
+        applied.map_err(|failure| match failure {
+            Failure::Sidecar(source) => sidecar_error(source),
+            Failure::Apply(source) => StitchError::Merge { device, source },
+        })?;
+        if has_inline {
+            let file = sidecar.source().try_clone();
+            let file = file
+                .map_err(|source| sidecar_error(msb_sidecar::Error::Read { offset: 0, source }))?;
+            let at = usize::from(device) - 1;
+            if self.sidecars.len() <= at {
+                self.sidecars.resize_with(at + 1, || None);
+            }
+            self.sidecars[at] = Some(file);
+        }
+        Ok(())
+    }
+
+    /// Writes the merged tree as an image without file data, over the devices `slots`. Gives the output back, not synced.
+    ///
+    /// # Errors
+    /// See [`StitchError`].
+    pub fn write_fsmeta<W: Write + Seek>(
+        self,
+        output: W,
+        slots: &[Slot],
+        uuid: [u8; 16],
+    ) -> Result<(Fsmeta, W), StitchError> {
+        if slots.len() > MAX_EXTRA_DEVICES {
+            return Err(StitchError::TooManyLayers {
+                count: slots.len(),
+                limit: MAX_EXTRA_DEVICES,
+            });
+        }
+        let devices = slots.iter().zip(1..).map(|(slot, device)| {
+            let blocks = Some(slot.image_bytes / u64::from(BLOCK_SIZE))
+                .filter(|_| {
+                    slot.image_bytes > 0 && slot.image_bytes.is_multiple_of(u64::from(BLOCK_SIZE))
+                })
+                .and_then(|blocks| u32::try_from(blocks).ok())
+                .ok_or(StitchError::ImageLength {
+                    device,
+                    bytes: slot.image_bytes,
+                })?;
+            Ok(Device {
+                tag: slot.tag.bytes().take(64).collect(),
+                blocks,
+            })
+        });
+        let options = Options {
+            uuid,
+            devices: devices.collect::<Result<_, _>>()?,
+            ..Options::default()
+        };
+        let write_error = |source| StitchError::Write { source };
+        let image = ImageWriter::new(output, options).map_err(write_error)?;
+        let mut inline = SidecarInline {
+            sidecars: self.sidecars,
+        };
+        let (written, output) = image.finish(&self.tree, &mut inline).map_err(write_error)?;
+        let fsmeta = Fsmeta {
+            bytes: written.bytes(),
+            inodes: written.inodes,
+            crc32c: written.crc32c.get(),
+        };
+        Ok((fsmeta, output))
+    }
+}
+
+/// The change with the device in its inline key; `None` if it has no inline key.
+fn with_device<'a>(change: &Change<'a>, device: u16) -> Option<Change<'a>> {
+    let ChangeKind::Node {
+        metadata,
+        xattrs,
+        node,
+    } = change.kind
+    else {
+        return None;
+    };
+    let NewNode::Regular {
+        size,
+        crc32c,
+        content: NewContent::Inline { key },
+    } = node
+    else {
+        return None;
+    };
+    let content = NewContent::Inline {
+        key: u64::from(device) << KEY_BITS | key,
+    };
+    let node = NewNode::Regular {
+        size,
+        crc32c,
+        content,
+    };
+    Some(Change {
+        path: change.path,
+        kind: ChangeKind::Node {
+            metadata,
+            xattrs,
+            node,
+        },
+    })
+}
+
+struct SidecarInline {
+    sidecars: Vec<Option<File>>,
+}
+
+impl InlineData for SidecarInline {
+    fn read(&mut self, key: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let device = usize::try_from(key >> KEY_BITS)
+            .ok()
+            .and_then(|device| device.checked_sub(1));
+        let sidecar = device
+            .and_then(|at| self.sidecars.get(at)?.as_ref())
+            .ok_or(io::ErrorKind::NotFound)?;
+        sidecar.read_exact_at(buffer, key & ((1 << KEY_BITS) - 1))
+    }
+}
+
+/// What stops the play-back of a sidecar.
+enum Failure {
+    Sidecar(msb_sidecar::Error),
+    Apply(ApplyError),
+}
+
+impl From<msb_sidecar::Error> for Failure {
+    fn from(error: msb_sidecar::Error) -> Self {
+        Self::Sidecar(error)
+    }
+}

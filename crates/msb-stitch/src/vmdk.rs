@@ -1,0 +1,217 @@
+//! The VMDK descriptor: a text that lays files end to end, as QEMU and the imago crate read it.
+//!
+//! ```text
+//! # Disk DescriptorFile
+//! version=1
+//! CID=1a2b3c4c
+//! parentCID=ffffffff
+//! createType="twoGbMaxExtentFlat"
+//!
+//! RW 2048 FLAT "fsmeta.erofs" 0
+//! RW 81920 FLAT "../../../layers/sha256/...erofs" 0
+//! ```
+//!
+//! One line a file whatever its size, access `RW` and the offset column always there: QEMU passes over `RDONLY` and `ZERO`
+//! extents in silence, which would shift the disk, and older imago versions take the offset for bytes. No other keys: imago
+//! refuses those it does not know. A descriptor that is parsed is untrusted.
+
+use std::fmt::Write;
+
+/// The unit of extent lengths, in bytes.
+pub const SECTOR_SIZE: u64 = 512;
+
+/// QEMU reads no more of a descriptor, and cuts the rest off in silence.
+pub const MAX_BYTES: usize = (1 << 20) - 1;
+
+/// QEMU reads no more of a file name.
+pub const MAX_NAME_BYTES: usize = 511;
+
+/// A parsed descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The content's id.
+    pub cid: u32,
+    /// The files, in the order of the disk.
+    pub extents: Vec<Extent>,
+}
+
+/// One file of a disk, taken whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Its length.
+    pub sectors: u64,
+    /// Its name, relative to the descriptor's directory or absolute.
+    pub file: String,
+}
+
+/// Why a descriptor cannot be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VmdkError {
+    /// A file name with a quotation mark or a control character, empty, or over 511 bytes.
+    #[error("a VMDK descriptor cannot name the file {file:?}")]
+    FileName {
+        /// The name.
+        file: String,
+    },
+    /// The text is 1 MiB or longer.
+    #[error("the VMDK descriptor has {bytes} bytes; QEMU reads {MAX_BYTES}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A line that is not understood.
+    #[error("line {line} of the VMDK descriptor is not understood")]
+    Line {
+        /// Which, from 1.
+        line: usize,
+    },
+    /// A line that has to be there is not.
+    #[error("the VMDK descriptor has no {key}")]
+    Missing {
+        /// Its key.
+        key: &'static str,
+    },
+}
+
+const HEADER: &str = "# Disk DescriptorFile";
+const CREATE_TYPE: &str = "createType=\"twoGbMaxExtentFlat\"";
+
+impl Descriptor {
+    /// The descriptor's text.
+    ///
+    /// # Errors
+    /// [`VmdkError::FileName`], [`VmdkError::TooLong`].
+    pub fn render(&self) -> Result<String, VmdkError> {
+        let mut text = format!(
+            "{HEADER}\nversion=1\nCID={:08x}\nparentCID=ffffffff\n{CREATE_TYPE}\n\n",
+            self.cid
+        );
+        for Extent { sectors, file } in &self.extents {
+            let is_odd = |c: char| c == '"' || c.is_control();
+            if file.is_empty() || file.len() > MAX_NAME_BYTES || file.contains(is_odd) {
+                return Err(VmdkError::FileName { file: file.clone() });
+            }
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "RW {sectors} FLAT \"{file}\" 0");
+        }
+        if text.len() > MAX_BYTES {
+            Err(VmdkError::TooLong { bytes: text.len() })
+        } else {
+            Ok(text)
+        }
+    }
+
+    /// Reads a descriptor that [`render`](Self::render) could have written.
+    ///
+    /// # Errors
+    /// See [`VmdkError`].
+    pub fn parse(text: &str) -> Result<Self, VmdkError> {
+        if text.len() > MAX_BYTES {
+            return Err(VmdkError::TooLong { bytes: text.len() });
+        }
+        let mut cid = None;
+        let mut has_type = false;
+        let mut extents = Vec::new();
+        for (text, line) in text.lines().map(str::trim).zip(1..) {
+            let malformed = VmdkError::Line { line };
+            if text.is_empty()
+                || text.starts_with('#')
+                || text == "version=1"
+                || text == "parentCID=ffffffff"
+            {
+                continue;
+            } else if text == CREATE_TYPE {
+                has_type = true;
+            } else if let Some(hex) = text.strip_prefix("CID=") {
+                cid = Some(u32::from_str_radix(hex, 16).map_err(|_| malformed)?);
+            } else {
+                extents.push(parse_extent(text).ok_or(malformed)?);
+            }
+        }
+        if !has_type {
+            return Err(VmdkError::Missing { key: "createType" });
+        }
+        Ok(Self {
+            cid: cid.ok_or(VmdkError::Missing { key: "CID" })?,
+            extents,
+        })
+    }
+}
+
+fn parse_extent(line: &str) -> Option<Extent> {
+    let (sectors, rest) = line.strip_prefix("RW ")?.split_once(" FLAT \"")?;
+    let file = rest.strip_suffix("\" 0")?;
+    let sectors = sectors.parse().ok()?;
+    (!file.contains('"')).then(|| Extent {
+        sectors,
+        file: file.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor(file: &str) -> Descriptor {
+        Descriptor {
+            cid: 7,
+            extents: vec![Extent {
+                sectors: 8,
+                file: file.into(),
+            }],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for file in ["fsmeta.erofs", "../a b/it's/ü.erofs", "/abs"] {
+            let descriptor = descriptor(file);
+            assert_eq!(
+                Descriptor::parse(&descriptor.render().unwrap()),
+                Ok(descriptor)
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_qemu_would_cut_or_misread_is_refused() {
+        for file in ["a\"b", "", "a\nb", &"x".repeat(512)] {
+            assert!(
+                matches!(descriptor(file).render(), Err(VmdkError::FileName { .. })),
+                "{file}"
+            );
+        }
+        assert!(descriptor(&"x".repeat(511)).render().is_ok());
+    }
+
+    #[test]
+    fn a_text_that_qemu_would_cut_is_refused() {
+        let extent = Extent {
+            sectors: 8,
+            file: "x".repeat(500),
+        };
+        let descriptor = Descriptor {
+            cid: 0,
+            extents: vec![extent; 2100],
+        };
+        assert!(matches!(
+            descriptor.render(),
+            Err(VmdkError::TooLong { .. })
+        ));
+    }
+
+    #[test]
+    fn extents_that_readers_disagree_on_are_refused() {
+        let good = descriptor("a").render().unwrap();
+        for (from, to) in [
+            ("RW ", "RDONLY "),
+            (" FLAT", " ZERO"),
+            ("\" 0", "\""),
+            ("\" 0", "\" 8"),
+            (" 8 ", " -8 "),
+        ] {
+            assert!(Descriptor::parse(&good.replace(from, to)).is_err(), "{to}");
+        }
+    }
+}
