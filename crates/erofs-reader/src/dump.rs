@@ -35,7 +35,7 @@ impl Default for DumpOptions {
 /// ```text
 /// / d 0755 0:0 nlink=3 mtime=1700000000.000000000
 /// /etc d 0755 0:0 nlink=2 mtime=1700000000.000000000
-/// /etc/a\x20b f 0644 0:0 nlink=2 mtime=-2.500000000 size=5 crc32c=9a71bb4c user.a=x\x00
+/// /etc/a\x20b f 0644 0:0 nlink=2 mtime=-2.500000000 size=9 crc32c=1cf96d7c user.a=x\x00
 /// /etc/b f 0644 0:0 nlink=2 mtime=-2.500000000 same=/etc/a\x20b
 /// /etc/null c 0666 0:0 nlink=1 mtime=0.000000000 dev=1:3
 /// /etc/to l 0777 0:0 nlink=1 mtime=0.000000000 size=1 target=b
@@ -117,6 +117,8 @@ impl<D: ReadAt> Dumper<'_, D> {
             escape(&mut self.line, path);
         } else {
             if linked {
+                self.budget
+                    .take(Limit::LinkPathBytes, entry.path.len() as u64)?;
                 self.first.insert(inode.nid, entry.path.to_vec());
             }
             self.own(inode)?;

@@ -189,6 +189,8 @@ pub enum Limit {
     Depth,
     /// Bytes of one path.
     PathBytes,
+    /// Bytes of remembered paths of inodes with several names.
+    LinkPathBytes,
 }
 
 impl std::fmt::Display for Limit {
@@ -200,6 +202,7 @@ impl std::fmt::Display for Limit {
             Self::DataBytes => "bytes of file data",
             Self::Depth => "levels of directories",
             Self::PathBytes => "bytes of a path",
+            Self::LinkPathBytes => "bytes of paths of hard links",
         })
     }
 }

@@ -20,6 +20,9 @@ pub struct Limits {
     pub depth: usize,
     /// Bytes of one path.
     pub path_bytes: usize,
+    /// Bytes of the paths that a dump remembers of inodes with several names. `None`: 16 times the image's length, and
+    /// 1 MiB.
+    pub link_path_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -31,6 +34,7 @@ impl Default for Limits {
             data_bytes: None,
             depth: 4096,
             path_bytes: 64 * 1024,
+            link_path_bytes: None,
         }
     }
 }
@@ -42,6 +46,7 @@ pub(crate) struct Budget {
     chunks: Counter,
     xattr_bytes: Counter,
     data_bytes: Counter,
+    link_path_bytes: Counter,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,22 +74,17 @@ impl Counter {
 
 impl Budget {
     pub(crate) fn new<D: ReadAt>(image: &Image<D>, limits: &Limits) -> Self {
-        const MIB: u64 = 1 << 20;
+        let times = |bytes: u64, factor| bytes.saturating_mul(factor).saturating_add(1 << 20);
         // All metadata lie on the primary.
         let (bytes, data_bytes) = (image.primary_bytes, image.readable_bytes());
         Self {
             // An entry has 12 bytes and a name of at least one.
             names: Counter::new(limits.names.unwrap_or(bytes / 13)),
             chunks: Counter::new(limits.chunks.unwrap_or(bytes / 4)),
-            xattr_bytes: Counter::new(
-                limits
-                    .xattr_bytes
-                    .unwrap_or(bytes.saturating_mul(256).saturating_add(MIB)),
-            ),
-            data_bytes: Counter::new(
-                limits
-                    .data_bytes
-                    .unwrap_or(data_bytes.saturating_mul(64).saturating_add(MIB)),
+            xattr_bytes: Counter::new(limits.xattr_bytes.unwrap_or_else(|| times(bytes, 256))),
+            data_bytes: Counter::new(limits.data_bytes.unwrap_or_else(|| times(data_bytes, 64))),
+            link_path_bytes: Counter::new(
+                limits.link_path_bytes.unwrap_or_else(|| times(bytes, 16)),
             ),
         }
     }
@@ -95,6 +95,7 @@ impl Budget {
             Limit::Chunks => self.chunks.take(amount, limit),
             Limit::XattrBytes => self.xattr_bytes.take(amount, limit),
             Limit::DataBytes => self.data_bytes.take(amount, limit),
+            Limit::LinkPathBytes => self.link_path_bytes.take(amount, limit),
             // Not counted: they are measured where they arise.
             Limit::Depth | Limit::PathBytes => Ok(()),
         }

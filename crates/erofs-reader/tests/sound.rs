@@ -10,8 +10,11 @@ mod common;
 use common::raw::{ROOT, Raw, dir_block, inode};
 use common::text;
 use erofs_format::{DataLayout, Features, HOLE, XATTR_ENTRY_ALIGN};
-use erofs_reader::FileType::{Directory, Regular};
-use erofs_reader::{CheckOptions, Error, Extent, FlatDisk, Image, InodeProblem, Place, check};
+use erofs_reader::FileType::{CharDevice, Directory, Regular, Symlink};
+use erofs_reader::{
+    CheckOptions, DumpOptions, Error, Extent, FlatDisk, Image, InodeProblem, Place, check,
+    dump_with,
+};
 
 const BLOCK: usize = 4096;
 
@@ -222,4 +225,87 @@ fn data_that_are_not_of_a_file_are_refused() {
         }
     ));
     assert!(!error.is_corrupt());
+}
+
+#[test]
+fn the_dump_is_one_escaped_line_for_each_path() {
+    let mut raw = Raw::new(3);
+    raw.sb.inos = 5.into();
+    let names = [
+        (".", ROOT, Directory),
+        ("..", ROOT, Directory),
+        ("a b", 20, Regular),
+        ("d", 30, Directory),
+        ("null", 50, CharDevice),
+    ];
+    let mut file = inode(Regular, DataLayout::FlatInline, 9);
+    file.i_nlink = 2.into();
+    file.i_mtime = u64::MAX.into();
+    file.i_mtime_nsec = 500_000_000.into();
+    file.i_uid = 70_000.into();
+    // One xattr, `user.a` of a NUL and an `=`, and the data behind it.
+    let xattr = *b"\0\0\0\0\0\0\0\0\0\0\0\0\x01\x01\x02\0a\0=\0";
+    file.i_xattr_icount = 3.into();
+    let mut null = inode(CharDevice, DataLayout::FlatPlain, 0);
+    null.i_u = erofs_format::encode_rdev(1, 3).unwrap().into();
+    null.i_mode = 0o020_666.into();
+    let below = [
+        (".", 30, Directory),
+        ("..", ROOT, Directory),
+        ("l", 40, Symlink),
+        ("same", 20, Regular),
+    ];
+    raw.dir(ROOT, 3, &names)
+        .inode(20, file, &[&xattr[..], b"123456789"].concat())
+        .dir(30, 2, &below)
+        .link(40, "../\x1b[")
+        .inode(50, null, &[]);
+    let image = Image::open(raw.build()).unwrap();
+    check(&image, &CheckOptions::default()).unwrap();
+    let expected = "\
+/ d 0644 0:0 nlink=3 mtime=0.000000000
+/a\\x20b f 0644 70000:0 nlink=2 mtime=-1.500000000 size=9 crc32c=1cf96d7c user.a=\\x00\\x3d
+/d d 0644 0:0 nlink=2 mtime=0.000000000
+/d/l l 0644 0:0 nlink=1 mtime=0.000000000 size=5 target=../\\x1b[
+/d/same f 0644 70000:0 nlink=2 mtime=-1.500000000 same=/a\\x20b
+/null c 0666 0:0 nlink=1 mtime=0.000000000 dev=1:3
+";
+    assert_eq!(text(&image).unwrap(), expected);
+
+    let mut options = DumpOptions::default();
+    options.limits.link_path_bytes = Some(3);
+    let walk = image.walk(&options.limits).unwrap();
+    let error = dump_with(walk, &options, &mut Vec::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "limit exceeded: bytes of paths of hard links at most 3"
+    );
+
+    let dir = image.lookup_path(b"/d").unwrap().unwrap();
+    let options = DumpOptions::default();
+    let mut out = Vec::new();
+    let walk = image.walk_from(&dir, b"d/", &options.limits).unwrap();
+    dump_with(walk, &options, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    let paths: Vec<_> = out
+        .lines()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(paths, ["/d", "/d/l", "/d/same"]);
+    // Its first name is not below the directory.
+    assert!(out.contains("/d/same f 0644 70000:0 nlink=2 mtime=-1.500000000 size=9 "));
+}
+
+#[test]
+fn an_image_can_be_read_from_several_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let (primary, one, two) = devices();
+    let image = Image::open_with_devices(primary, vec![one, two]).unwrap();
+    shared(&image);
+    let whole = text(&image).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(text(&image).unwrap(), whole));
+        }
+    });
 }

@@ -1,1 +1,100 @@
-//! Pulls an OCI image into a disk that a microVM boots from
+//! Pulls an OCI image into a disk that a microVM boots from, and keeps it in a local cache.
+//!
+//! ```text
+//!  reference ─▶ resolve ─▶ manifest, config ─▶ layers, side by side ─▶ merge ─▶ fsmeta.erofs ─▶ rootfs.vmdk ─▶ record
+//!               registry      registry           registry, layer       stitch       stitch         stitch       store
+//! ```
+//!
+//! A reader starts in `pull.rs`: one pull, top to bottom, each stage a call into a crate below. This crate orchestrates; it
+//! prints nothing.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use microsandbox_image::{GlobalCache, Platform, PullOptions, Registry};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let cache = GlobalCache::new(Path::new("/path/to/cache"))?;
+//! let platform = Platform::host_linux();
+//! let registry = Registry::new(platform, cache)?;
+//! let reference = "docker.io/library/alpine".parse()?;
+//! let result = registry.pull(&reference, &PullOptions::default()).await?;
+//! for diff_id in &result.layer_diff_ids { println!("{diff_id}"); }   // bottom to top
+//! println!("entrypoint: {:?}", result.config.entrypoint);
+//! println!("env: {:?}", result.config.env);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With credentials, a policy, and progress:
+//!
+//! ```no_run
+//! use microsandbox_image::{
+//!     GlobalCache, Platform, PullOptions, PullPolicy, PullProgress, Reference, Registry, RegistryAuth,
+//! };
+//!
+//! # async fn example(cache: GlobalCache, reference: Reference) -> Result<(), Box<dyn std::error::Error>> {
+//! # let platform = Platform::host_linux();
+//! let auth = RegistryAuth::Basic { username: "user".into(), password: "token".into() };
+//! let registry = Registry::builder(platform, cache).auth(auth).build()?;
+//!
+//! let opts = PullOptions { pull_policy: PullPolicy::IfMissing, ..Default::default() };  // also Always, Never
+//! # let _ = opts;
+//!
+//! let (mut progress, task) = registry.pull_with_progress(&reference, &PullOptions::default());
+//! tokio::spawn(async move {
+//!     while let Some(event) = progress.recv().await {
+//!         match event {
+//!             PullProgress::Resolved { layer_count, .. } => {}
+//!             PullProgress::LayerDownloadProgress { downloaded_bytes, total_bytes, .. } => {}
+//!             PullProgress::Complete { .. } => {}
+//!             _ => {}
+//!         }
+//!     }
+//! });
+//! let result = task.await??;
+//! # let _ = result;
+//!
+//! Platform::host_linux(); Platform::new("linux", "arm64"); Platform::with_variant("linux", "arm", "v7");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Invariants
+//! - Nothing is published that was not verified: blobs against the manifest, layers against the config, all of it against the
+//!   reference where that names a digest.
+//! - Dropping a pull's future, or aborting its task, stops the work and leaves the cache whole.
+//! - CPU work runs on threads of its own, never on the caller's executor.
+//! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] contacts nobody.
+
+mod cache;
+mod cached;
+mod config;
+mod disk;
+mod document;
+mod error;
+mod images;
+mod inspect;
+mod options;
+mod progress;
+mod pull;
+mod record;
+mod registry;
+mod result;
+
+pub use cache::GlobalCache;
+pub use config::ImageConfig;
+pub use erofs_reader::Inode;
+pub use error::{ManifestProblem, PullError};
+pub use images::CachedImage;
+pub use inspect::ImageTree;
+pub use msb_layer::{LayerError, LayerLimits};
+pub use msb_oci::{Digest, Error as NameError, Reference};
+pub use msb_platform::Platform;
+pub use msb_registry::{Limits as RegistryLimits, RegistryAuth, Timeouts};
+pub use msb_sidecar::Note;
+pub use msb_stitch::{Proof, ProofError};
+pub use msb_store::Lease;
+pub use options::{PullOptions, PullPolicy, UnknownPolicy};
+pub use progress::{ProgressReceiver, PullProgress};
+pub use registry::{Registry, RegistryBuilder};
+pub use result::{DiskExtent, LayerArtifact, PullResult};

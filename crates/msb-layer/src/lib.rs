@@ -29,4 +29,4 @@ pub mod tar;
 
 pub use error::{LayerError, LayerLimit, PartStep};
 pub use limits::LayerLimits;
-pub use pipeline::{IngestedLayer, LayerFeed, LayerJob, LayerTask, PartFile};
+pub use pipeline::{BlobPart, IngestedLayer, LayerFeed, LayerJob, LayerTask};

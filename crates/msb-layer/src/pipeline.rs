@@ -1,3 +1,4 @@
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -42,18 +43,27 @@ pub struct LayerJob {
     /// Where the sidecar goes: an empty file, opened for reading too.
     pub sidecar: File,
     /// What an earlier attempt left of the blob, and where this one leaves what it gets.
-    pub part: Option<PartFile>,
+    pub part: Option<BlobPart>,
     /// What the layer may claim.
     pub limits: LayerLimits,
 }
 
-/// A file that holds the beginning of a blob.
-#[derive(Debug)]
-pub struct PartFile {
-    /// Positioned at its start; appended to once it was read.
-    pub file: File,
-    /// How much of it is the blob's. The feed goes on with the byte after these.
+/// The beginning of a blob, kept over attempts.
+pub struct BlobPart {
+    /// Gives what is there.
+    pub earlier: Box<dyn Read + Send>,
+    /// How many bytes that are. The feed goes on with the byte after these.
     pub bytes: u64,
+    /// Takes what comes.
+    pub more: Box<dyn Write + Send>,
+}
+
+impl fmt::Debug for BlobPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobPart")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A layer that was made, its two files written but not synced.
@@ -196,7 +206,7 @@ enum Piece {
 struct Inflate {
     blob: Digest,
     blob_bytes: u64,
-    part: Option<PartFile>,
+    part: Option<BlobPart>,
     body: mpsc::Receiver<Feed>,
     plain_limit: u64,
     processed: Arc<AtomicU64>,
@@ -219,7 +229,7 @@ impl Inflate {
         if let Some(mut part) = self.part {
             replay(&mut part, &mut stream)?;
             // What is buffered is written on every way out of here, so that the next attempt has it.
-            keep = Some(BufWriter::with_capacity(CHUNK_BYTES, part.file));
+            keep = Some(BufWriter::with_capacity(CHUNK_BYTES, part.more));
         }
         loop {
             match self.body.blocking_recv() {
@@ -241,7 +251,7 @@ impl Inflate {
 }
 
 /// Takes what an earlier attempt left.
-fn replay(part: &mut PartFile, stream: &mut Stream<'_>) -> Result<(), LayerError> {
+fn replay(part: &mut BlobPart, stream: &mut Stream<'_>) -> Result<(), LayerError> {
     let failed = |source| LayerError::Part {
         step: PartStep::Read,
         source,
@@ -252,7 +262,9 @@ fn replay(part: &mut PartFile, stream: &mut Stream<'_>) -> Result<(), LayerError
         let len = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
-        part.file.read_exact(&mut buffer[..len]).map_err(failed)?;
+        part.earlier
+            .read_exact(&mut buffer[..len])
+            .map_err(failed)?;
         stream.push(&buffer[..len])?;
         left -= len as u64;
     }

@@ -1,7 +1,7 @@
 //! Raw deflate, behind one small trait, so that the codec can be changed where another one measures faster.
 //!
-//! Measured by `cargo bench -p msb-layer` against fdeflate, miniz_oxide and libdeflate, with ISA-L as the yardstick: zlib-rs
-//! is the fastest that streams, level with ISA-L. It also says exactly where a member ends; fdeflate, which speaks zlib only,
+//! Measured by `cargo bench -p msb-layer` against fdeflate and miniz_oxide, with ISA-L as the yardstick: zlib-rs is the
+//! fastest of the three, level with ISA-L. It also says exactly where a member ends; fdeflate, which speaks zlib only,
 //! reads up to seven bytes ahead of that and does not say how many.
 
 use std::fmt;

@@ -1,0 +1,36 @@
+use msb_oci::Reference;
+use msb_platform::Platform;
+use msb_store::Store;
+
+use crate::record::{ImageRecord, image_key};
+use crate::{PullError, PullResult};
+
+/// The image as the cache has it; `None` if it lacks anything: the record, a layer, the merged metadata, or a descriptor
+/// that says what it should. Reads the record and asks for lengths, nothing more.
+pub(crate) fn find(
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<Option<PullResult>, PullError> {
+    let record = match store.read_image::<ImageRecord>(&image_key(reference, platform)) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Ok(None),
+        Err(error) if error.is_corrupt() => {
+            tracing::warn!(%reference, %error, "the image record is damaged; it is made anew");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true)))
+}
+
+/// Whether everything that the record stands for is there, with the right lengths.
+pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, PullError> {
+    let plan = record.disk_plan();
+    for slot in plan.slots() {
+        if !store.has_layer(&slot.layer, slot.image_bytes)? {
+            return Ok(false);
+        }
+    }
+    plan.is_whole(store, record.fsmeta_bytes)
+}

@@ -1,0 +1,239 @@
+use std::path::PathBuf;
+
+use msb_layer::LayerError;
+use msb_oci::{Digest, Reference};
+use msb_platform::Platform;
+use msb_sidecar::Note;
+use msb_stitch::{ProofError, StitchError};
+
+/// Why a pull, or a look into the cache, failed. Each names its object and the step; [`hint`](Self::hint) may say what helps.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PullError {
+    /// The cache has no such image, and nobody may be asked.
+    #[error("{reference} for {platform} is not cached")]
+    NotCached {
+        /// What was asked for.
+        reference: Box<Reference>,
+        /// For which platform.
+        platform: Box<Platform>,
+    },
+    /// The registry, or the way to it.
+    #[error(transparent)]
+    Registry(#[from] msb_registry::Error),
+    /// The index cannot be read, or has nothing for the platform.
+    #[error("{reference}: choosing from its index")]
+    Platform {
+        /// What was asked for.
+        reference: Box<Reference>,
+        /// Why.
+        source: msb_platform::Error,
+    },
+    /// Indexes lead to indexes without end.
+    #[error("{reference}: more than {limit} indexes inside one another")]
+    IndexDepth {
+        /// What was asked for.
+        reference: Box<Reference>,
+        /// How many may be.
+        limit: usize,
+    },
+    /// The manifest is not understood.
+    #[error("manifest {digest}: parsing it")]
+    ManifestJson {
+        /// The manifest.
+        digest: Digest,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The manifest contradicts itself or the config.
+    #[error("manifest {digest}: {problem}")]
+    Manifest {
+        /// The manifest.
+        digest: Digest,
+        /// How.
+        problem: ManifestProblem,
+    },
+    /// The config is not understood.
+    #[error("image config {digest}: parsing it")]
+    Config {
+        /// The config.
+        digest: Digest,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A layer cannot be made into an image.
+    #[error("layer {digest} of {reference}")]
+    Layer {
+        /// The layer's blob.
+        digest: Digest,
+        /// The image.
+        reference: Box<Reference>,
+        /// Why.
+        source: LayerError,
+    },
+    /// The layers cannot be joined.
+    #[error("{reference}: joining its layers into a disk")]
+    Stitch {
+        /// The image.
+        reference: Box<Reference>,
+        /// Why.
+        source: StitchError,
+    },
+    /// Something of the image cannot be represented exactly, and the caller wants that to be an error.
+    #[error("{reference} cannot be represented exactly: {note}")]
+    NotExact {
+        /// The image.
+        reference: Box<Reference>,
+        /// The first of its losses.
+        note: Box<Note>,
+    },
+    /// The cache directory.
+    #[error(transparent)]
+    Store(#[from] msb_store::Error),
+    /// A cached layer's sidecar.
+    #[error("{}: reading it", path.display())]
+    Sidecar {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: msb_sidecar::Error,
+    },
+    /// A cached disk cannot be read.
+    #[error("{reference}: reading its disk")]
+    Disk {
+        /// The image.
+        reference: Box<Reference>,
+        /// Why.
+        source: erofs_reader::Error,
+    },
+    /// A cached disk is not what its layers say.
+    #[error("{reference}: its disk is damaged")]
+    Proof {
+        /// The image.
+        reference: Box<Reference>,
+        /// Where.
+        source: ProofError,
+    },
+    /// There is no such path in the image.
+    #[error("{reference}: no such path: {path}")]
+    NoSuchPath {
+        /// The image.
+        reference: Box<Reference>,
+        /// The path, shown safely.
+        path: String,
+    },
+    /// The path is not what it must be.
+    #[error("{reference}: {path} is not a {expected}")]
+    WrongType {
+        /// The image.
+        reference: Box<Reference>,
+        /// The path, shown safely.
+        path: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A file of the image cannot be copied out.
+    #[error("{reference}: copying {path} out")]
+    Copy {
+        /// The image.
+        reference: Box<Reference>,
+        /// The path, shown safely.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A worker thread ended without an answer.
+    #[error("a worker of the pull ended without an answer")]
+    Worker,
+    /// The pull was given up.
+    #[error("the pull was cancelled")]
+    Cancelled,
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestProblem {
+    /// It names a blob by something that is no digest.
+    #[error("it names a blob by an invalid digest: {source}")]
+    Digest {
+        /// Why.
+        source: msb_oci::Error,
+    },
+    /// It has more or fewer layers than the config has diff_ids.
+    #[error("it has {layers} layers, and its config has {diff_ids} diff_ids")]
+    LayerCount {
+        /// The manifest's.
+        layers: usize,
+        /// The config's.
+        diff_ids: usize,
+    },
+    /// More layers than a disk can have.
+    #[error("it has {layers} layers; a disk can have {limit}")]
+    TooManyLayers {
+        /// The manifest's.
+        layers: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl PullError {
+    /// What may help, in one line, where something may.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotCached { reference, .. } => {
+                Some(format!("pull it with `msb-image pull {reference}`"))
+            }
+            Self::Registry(error) if error.is_unauthorized() => {
+                Some("give credentials with --username and --password-stdin".into())
+            }
+            Self::Store(error) if error.is_full() => {
+                Some("free some space, or run `msb-image prune`".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the image is not there: in the cache, in the registry, or for the platform.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::NotCached { .. } | Self::NoSuchPath { .. } => true,
+            Self::Registry(error) => error.is_not_found(),
+            Self::Platform { source, .. } => source.is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// Whether the registry wants other credentials.
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.is_unauthorized())
+    }
+
+    /// Whether the same pull may succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.is_temporary(),
+            Self::Store(error) => error.is_temporary(),
+            _ => false,
+        }
+    }
+
+    /// Whether bytes are not what their digests, or the cache's own sums, promise.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.is_corrupt(),
+            Self::Store(error) => error.is_corrupt(),
+            Self::Layer { source, .. } => source.is_mismatch(),
+            Self::Sidecar { source, .. } => source.is_corrupt(),
+            Self::Disk { source, .. } => source.is_corrupt(),
+            Self::Proof { .. } => true,
+            _ => false,
+        }
+    }
+}

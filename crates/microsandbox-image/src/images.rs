@@ -1,0 +1,92 @@
+use msb_oci::{Digest, Reference};
+use msb_platform::Platform;
+use serde::Serialize;
+
+use crate::cached;
+use crate::record::{ImageRecord, image_key};
+use crate::{GlobalCache, PullError, PullResult};
+
+/// An image of the cache, as a listing shows it.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct CachedImage {
+    /// The reference that it was pulled by, in full.
+    pub reference: String,
+    /// The platform that it was pulled for.
+    pub platform: Platform,
+    /// The digest of its manifest.
+    pub manifest_digest: Digest,
+    /// Its layers.
+    pub layer_count: usize,
+    /// Bytes of its disk: layers may be shared with other images.
+    pub disk_bytes: u64,
+    /// Whether all of its files are there.
+    pub complete: bool,
+}
+
+impl GlobalCache {
+    /// All images, by reference. Damaged records are passed over with a warning in the log.
+    ///
+    /// # Errors
+    /// [`PullError::Store`].
+    pub fn images(&self) -> Result<Vec<CachedImage>, PullError> {
+        let mut images = Vec::new();
+        for listed in self.store().list_images::<ImageRecord>()? {
+            let (key, record) = match listed.record {
+                Ok(listed) => listed,
+                Err(error) => {
+                    tracing::warn!(path = %listed.path.display(), %error, "an image record cannot be read");
+                    continue;
+                }
+            };
+            let layers: u64 = record
+                .disk_plan()
+                .slots()
+                .iter()
+                .map(|slot| slot.image_bytes)
+                .sum();
+            images.push(CachedImage {
+                reference: key.reference().to_owned(),
+                platform: record.platform.clone(),
+                manifest_digest: record.manifest_digest.clone(),
+                layer_count: record.layers.len(),
+                disk_bytes: record.fsmeta_bytes + layers,
+                complete: cached::is_whole(self.store(), &record)?,
+            });
+        }
+        images.sort_by(|a, b| (&a.reference, &a.platform).cmp(&(&b.reference, &b.platform)));
+        Ok(images)
+    }
+
+    /// An image of the cache, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) gives it. Blocks on file I/O.
+    ///
+    /// # Errors
+    /// [`PullError::NotCached`], [`PullError::Store`].
+    pub fn image(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<PullResult, PullError> {
+        cached::find(self.store(), reference, platform)?.ok_or_else(|| PullError::NotCached {
+            reference: Box::new(reference.clone()),
+            platform: Box::new(platform.clone()),
+        })
+    }
+
+    /// Forgets an image; its files stay until a prune finds that no other image needs them. Says whether it was there.
+    ///
+    /// # Errors
+    /// [`PullError::Store`].
+    pub fn remove(&self, reference: &Reference, platform: &Platform) -> Result<bool, PullError> {
+        Ok(self.store().remove_image(&image_key(reference, platform))?)
+    }
+
+    /// The exact bytes of an image's manifest and config, if the cache has them.
+    ///
+    /// # Errors
+    /// [`PullError::Store`].
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
+        const MAX_BLOB_BYTES: u64 = 16 << 20;
+        Ok(self.store().read_blob(digest, MAX_BLOB_BYTES)?)
+    }
+}

@@ -1,0 +1,183 @@
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use erofs_format::FileType;
+use erofs_reader::{FlatDisk, Image, Inode, Limits};
+use fs_tree::show_path;
+use msb_oci::Reference;
+use msb_sidecar::Sidecar;
+use msb_stitch::{Merge, Proof, prove};
+
+use crate::{PullError, PullResult};
+
+/// A pulled image's files, read from its disk without mounting it.
+#[derive(Debug)]
+pub struct ImageTree {
+    image: Image<FlatDisk<File>>,
+    reference: Reference,
+}
+
+impl PullResult {
+    /// Opens the image's disk for reading. Blocks on file I/O, as all of [`ImageTree`] does.
+    ///
+    /// # Errors
+    /// [`PullError::Disk`], [`PullError::Copy`] for a file of the disk that cannot be opened.
+    pub fn open_tree(&self) -> Result<ImageTree, PullError> {
+        let open = |path: &Path| {
+            File::open(path).map_err(|source| PullError::Copy {
+                reference: Box::new(self.reference.clone()),
+                path: path.display().to_string(),
+                source,
+            })
+        };
+        let parts = self
+            .extents
+            .iter()
+            .map(|extent| Ok((open(&extent.path)?, extent.bytes)));
+        let parts: Vec<_> = parts.collect::<Result<_, PullError>>()?;
+        let image = FlatDisk::new(parts)
+            .and_then(Image::open)
+            .map_err(|source| self.disk_error(source))?;
+        Ok(ImageTree {
+            image,
+            reference: self.reference.clone(),
+        })
+    }
+
+    /// Proves the disk by a reader that shares nothing with the writer: every file of it has its length, every inode and
+    /// extent is sound; with `contents`, every path is what the layers' sidecars say, and every file's bytes have the sum that
+    /// was taken when they were ingested.
+    ///
+    /// # Errors
+    /// [`PullError::Proof`], [`PullError::Sidecar`], [`PullError::Stitch`].
+    pub fn prove(&self, contents: bool) -> Result<Proof, PullError> {
+        let merge = if contents { Some(self.merge()?) } else { None };
+        prove(&self.vmdk, merge.as_ref().map(Merge::tree)).map_err(|source| PullError::Proof {
+            reference: Box::new(self.reference.clone()),
+            source,
+        })
+    }
+
+    /// The merged tree, from the sidecars.
+    fn merge(&self) -> Result<Merge, PullError> {
+        let mut merge = Merge::new();
+        for layer in &self.layers {
+            let path = layer.erofs.with_extension("layer");
+            let sidecar = File::open(&path)
+                .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
+                .and_then(Sidecar::open)
+                .map_err(|source| PullError::Sidecar { path, source })?;
+            merge
+                .add(self.device_of(&layer.erofs), &sidecar)
+                .map_err(|source| PullError::Stitch {
+                    reference: Box::new(self.reference.clone()),
+                    source,
+                })?;
+        }
+        Ok(merge)
+    }
+
+    /// The device that a layer image is: its place among the disk's files.
+    fn device_of(&self, erofs: &Path) -> u16 {
+        let place = self.extents.iter().position(|extent| extent.path == erofs);
+        place
+            .and_then(|place| u16::try_from(place).ok())
+            .unwrap_or(u16::MAX)
+    }
+
+    fn disk_error(&self, source: erofs_reader::Error) -> PullError {
+        PullError::Disk {
+            reference: Box::new(self.reference.clone()),
+            source,
+        }
+    }
+}
+
+impl ImageTree {
+    /// The disk's filesystem, for everything else.
+    #[must_use]
+    pub fn image(&self) -> &Image<FlatDisk<File>> {
+        &self.image
+    }
+
+    /// Calls `visit` for every path below `path`, itself first, sorted within each directory. Symbolic links on the way to
+    /// `path` are followed inside the image.
+    ///
+    /// # Errors
+    /// [`PullError::NoSuchPath`], [`PullError::Disk`], or what `visit` gives.
+    pub fn walk(
+        &self,
+        path: &[u8],
+        mut visit: impl FnMut(&[u8], &Inode) -> io::Result<()>,
+    ) -> Result<(), PullError> {
+        let inode = self.find(path)?;
+        let mut visit = |path: &[u8], inode: &Inode| {
+            visit(path, inode).map_err(|source| self.copy_error(path, source))
+        };
+        if inode.file_type != FileType::Directory {
+            return visit(path, &inode);
+        }
+        let limits = Limits::default();
+        let mut walk = self
+            .image
+            .walk_from(&inode, path, &limits)
+            .map_err(|source| self.disk_error(source))?;
+        while let Some(entry) = walk.next_entry() {
+            let entry = entry.map_err(|source| self.disk_error(source))?;
+            visit(entry.path, &entry.inode)?;
+        }
+        Ok(())
+    }
+
+    /// Copies a regular file's bytes to `output`; gives their number.
+    ///
+    /// # Errors
+    /// [`PullError::NoSuchPath`], [`PullError::WrongType`], [`PullError::Copy`].
+    pub fn copy_file(&self, path: &[u8], output: &mut dyn Write) -> Result<u64, PullError> {
+        let inode = self.find(path)?;
+        if inode.file_type != FileType::Regular {
+            return Err(PullError::WrongType {
+                reference: Box::new(self.reference.clone()),
+                path: show_path(path).to_string(),
+                expected: "regular file",
+            });
+        }
+        let reader = self
+            .image
+            .open_file(&inode)
+            .map_err(|source| self.disk_error(source))?;
+        let mut reader = io::BufReader::with_capacity(1 << 20, reader);
+        io::copy(&mut reader, output).map_err(|source| self.copy_error(path, source))
+    }
+
+    /// The inode at `path`, symbolic links followed inside the image.
+    ///
+    /// # Errors
+    /// [`PullError::NoSuchPath`], [`PullError::Disk`].
+    pub fn find(&self, path: &[u8]) -> Result<Inode, PullError> {
+        let found = self
+            .image
+            .resolve_path(path)
+            .map_err(|source| self.disk_error(source))?;
+        found.ok_or_else(|| PullError::NoSuchPath {
+            reference: Box::new(self.reference.clone()),
+            path: show_path(path).to_string(),
+        })
+    }
+
+    fn disk_error(&self, source: erofs_reader::Error) -> PullError {
+        PullError::Disk {
+            reference: Box::new(self.reference.clone()),
+            source,
+        }
+    }
+
+    fn copy_error(&self, path: &[u8], source: io::Error) -> PullError {
+        PullError::Copy {
+            reference: Box::new(self.reference.clone()),
+            path: show_path(path).to_string(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+use erofs_format::MAX_EXTRA_DEVICES;
+use msb_oci::{Digest, Reference};
+use msb_platform::Index;
+use msb_registry::Document;
+
+use super::blocking::blocking;
+use super::layer::LayerSource;
+use crate::document::{self, Blob};
+use crate::registry::Inner;
+use crate::{ImageConfig, ManifestProblem, PullError, config};
+
+/// How many indexes may lie inside one another.
+const MAX_INDEX_DEPTH: usize = 4;
+
+/// How large a cached manifest may be; what the client fetched is bounded by its own limits.
+const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
+
+/// What a reference stands for.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) manifest_digest: Digest,
+    pub(super) config_digest: Digest,
+    pub(super) config: ImageConfig,
+    /// Bottom to top.
+    pub(super) layers: Vec<LayerSource>,
+}
+
+/// Asks the registry what the reference is, follows indexes to the platform's manifest, and reads its config. What is
+/// named by a digest comes from the cache where it has it. The raw bytes of manifest and config are kept.
+pub(super) async fn resolve(
+    registry: &Inner,
+    reference: &Reference,
+) -> Result<Resolved, PullError> {
+    let root = match reference.digest() {
+        Some(digest) => by_digest(registry, reference, digest).await?,
+        None => registry.client.manifest(reference).await?,
+    };
+    let manifest = choose(registry, reference, root).await?;
+    keep(registry, &manifest).await?;
+    let parsed = document::parse(&manifest.digest, &manifest.bytes)?;
+    let config = fetch_config(registry, reference, &parsed.config).await?;
+    let parsed_config = config::parse(&config).map_err(|source| PullError::Config {
+        digest: parsed.config.digest.clone(),
+        source,
+    })?;
+
+    let (layers, diff_ids) = (parsed.layers.len(), parsed_config.diff_ids.len());
+    let problem = if layers != diff_ids {
+        Some(ManifestProblem::LayerCount { layers, diff_ids })
+    } else if layers > MAX_EXTRA_DEVICES {
+        Some(ManifestProblem::TooManyLayers {
+            layers,
+            limit: MAX_EXTRA_DEVICES,
+        })
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        return Err(PullError::Manifest {
+            digest: manifest.digest,
+            problem,
+        });
+    }
+    Ok(Resolved {
+        manifest_digest: manifest.digest,
+        config_digest: parsed.config.digest,
+        config: parsed_config.config,
+        layers: parsed
+            .layers
+            .into_iter()
+            .zip(parsed_config.diff_ids)
+            .map(|(blob, diff_id)| LayerSource { blob, diff_id })
+            .collect(),
+    })
+}
+
+/// The manifest for the platform: the document itself, or what its index leads to.
+async fn choose(
+    registry: &Inner,
+    reference: &Reference,
+    root: Document,
+) -> Result<Document, PullError> {
+    let mut document = root;
+    for _ in 0..MAX_INDEX_DEPTH {
+        if !document.is_index() {
+            return Ok(document);
+        }
+        let platform_error = |source| PullError::Platform {
+            reference: Box::new(reference.clone()),
+            source,
+        };
+        let index = Index::parse(&document.bytes).map_err(platform_error)?;
+        let candidates = index
+            .candidates(&registry.platform)
+            .map_err(platform_error)?;
+        // OK because there is always one; the best comes first.
+        let Some(best) = candidates.first() else {
+            return Err(PullError::Worker);
+        };
+        document = by_digest(registry, reference, best.digest()).await?;
+    }
+    if document.is_index() {
+        return Err(PullError::IndexDepth {
+            reference: Box::new(reference.clone()),
+            limit: MAX_INDEX_DEPTH,
+        });
+    }
+    Ok(document)
+}
+
+/// A manifest or index from the cache, else from the registry.
+async fn by_digest(
+    registry: &Inner,
+    reference: &Reference,
+    digest: &Digest,
+) -> Result<Document, PullError> {
+    if let Some(bytes) = cached(registry, digest).await?
+        && let Some(document) = Document::from_verified(bytes.into(), digest.clone())
+    {
+        return Ok(document);
+    }
+    Ok(registry
+        .client
+        .manifest(&reference.with_digest(digest.clone()))
+        .await?)
+}
+
+async fn fetch_config(
+    registry: &Inner,
+    reference: &Reference,
+    config: &Blob,
+) -> Result<Vec<u8>, PullError> {
+    if let Some(bytes) = cached(registry, &config.digest).await? {
+        return Ok(bytes);
+    }
+    let document = registry
+        .client
+        .config(reference, &config.digest, config.bytes)
+        .await?;
+    keep(registry, &document).await?;
+    Ok(document.bytes.into())
+}
+
+async fn cached(registry: &Inner, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
+    let (store, digest) = (registry.cache.store().clone(), digest.clone());
+    blocking(move || Ok(store.read_blob(&digest, MAX_DOCUMENT_BYTES)?)).await
+}
+
+async fn keep(registry: &Inner, document: &Document) -> Result<(), PullError> {
+    let (store, digest, bytes) = (
+        registry.cache.store().clone(),
+        document.digest.clone(),
+        document.bytes.clone(),
+    );
+    blocking(move || Ok(store.write_blob(&digest, &bytes)?)).await
+}

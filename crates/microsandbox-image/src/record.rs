@@ -1,0 +1,126 @@
+use msb_layer::decode::Compression;
+use msb_oci::{Digest, Reference};
+use msb_platform::Platform;
+use msb_sidecar::Note;
+use msb_store::{ImageKey, LayerKey, References, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::cache::FORMAT;
+use crate::disk::DiskPlan;
+use crate::{DiskExtent, ImageConfig, LayerArtifact, PullResult};
+
+/// What the cache remembers of an image: all that a warm pull answers with, so that it reads this and nothing else.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ImageRecord {
+    pub(crate) manifest_digest: Digest,
+    pub(crate) config_digest: Digest,
+    pub(crate) platform: Platform,
+    pub(crate) config: ImageConfig,
+    /// Bottom to top.
+    pub(crate) layers: Vec<LayerRecord>,
+    pub(crate) fsmeta_bytes: u64,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// One layer of an image.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LayerRecord {
+    pub(crate) diff_id: Digest,
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) size: u64,
+    pub(crate) image_bytes: u64,
+}
+
+impl ImageRecord {
+    pub(crate) fn disk_plan(&self) -> DiskPlan {
+        DiskPlan::new(
+            self.layers
+                .iter()
+                .map(|layer| (&layer.diff_id, layer.image_bytes)),
+        )
+    }
+
+    /// The artifacts that the record stands for.
+    pub(crate) fn references(&self) -> References {
+        References {
+            layers: self
+                .layers
+                .iter()
+                .map(|layer| layer_key(&layer.diff_id))
+                .collect(),
+            disks: [self.disk_plan().key().clone()].into(),
+            blobs: [self.manifest_digest.clone(), self.config_digest.clone()].into(),
+        }
+    }
+
+    /// What a pull answers with.
+    pub(crate) fn to_result(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        cached: bool,
+    ) -> PullResult {
+        let plan = self.disk_plan();
+        let fsmeta = store.fsmeta_path(plan.key());
+        let mut extents = vec![DiskExtent {
+            path: fsmeta.clone(),
+            bytes: self.fsmeta_bytes,
+        }];
+        extents.extend(plan.slots().iter().map(|slot| DiskExtent {
+            path: store.layer_image_path(&slot.layer),
+            bytes: slot.image_bytes,
+        }));
+        PullResult {
+            reference: reference.clone(),
+            manifest_digest: self.manifest_digest.clone(),
+            platform: self.platform.clone(),
+            cached,
+            layer_diff_ids: self
+                .layers
+                .iter()
+                .map(|layer| layer.diff_id.clone())
+                .collect(),
+            layers: self
+                .layers
+                .iter()
+                .map(|layer| LayerArtifact {
+                    diff_id: layer.diff_id.clone(),
+                    digest: layer.digest.clone(),
+                    media_type: layer.media_type.clone(),
+                    size: layer.size,
+                    erofs: store.layer_image_path(&layer_key(&layer.diff_id)),
+                })
+                .collect(),
+            fsmeta,
+            vmdk: store.vmdk_path(plan.key()),
+            extents,
+            notes: self.notes.clone(),
+            config: self.config.clone(),
+        }
+    }
+}
+
+/// Layers are kept by what they unpack to: two blobs of one archive are one layer.
+pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
+    LayerKey::new(diff_id.clone(), FORMAT)
+}
+
+/// Images are kept by what was asked for.
+pub(crate) fn image_key(reference: &Reference, platform: &Platform) -> ImageKey {
+    ImageKey::new(reference, &platform.to_string())
+}
+
+/// What a note says of a media type that is not the blob's compression; `None` where it is.
+pub(crate) fn media_type_note(media_type: &str, compression: Compression) -> Option<Note> {
+    let suffix = match compression {
+        Compression::Gzip => ["+gzip", ".gzip"].as_slice(),
+        Compression::Zstd => &["+zstd", ".zstd"],
+        Compression::None => &[".tar"],
+    };
+    let fits = suffix.iter().any(|suffix| media_type.ends_with(suffix));
+    (!fits).then(|| Note::MediaType {
+        media_type: media_type.into(),
+        compression: compression.to_string(),
+    })
+}

@@ -1,0 +1,171 @@
+use std::sync::Arc;
+
+use msb_layer::LayerLimits;
+use msb_oci::Reference;
+use msb_platform::Platform;
+use msb_registry::{Client, ClientBuilder, Limits, RegistryAuth, Timeouts};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::progress::Progress;
+use crate::{GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, pull};
+
+/// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections and limits.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) platform: Platform,
+    pub(crate) cache: GlobalCache,
+    pub(crate) client: Client,
+    pub(crate) layer_limits: LayerLimits,
+    /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
+    pub(crate) pipelines: Semaphore,
+}
+
+/// How a [`Registry`] talks to registries.
+#[derive(Clone, Debug)]
+pub struct RegistryBuilder {
+    platform: Platform,
+    cache: GlobalCache,
+    client: ClientBuilder,
+    layer_limits: LayerLimits,
+    pipelines: usize,
+}
+
+/// Enough to keep a slow registry's connections busy, few enough to bound memory.
+const PIPELINES: usize = 4;
+
+impl Registry {
+    /// Pulls for `platform` into `cache`, without credentials.
+    ///
+    /// # Errors
+    /// None today; see [`RegistryBuilder::build`].
+    pub fn new(platform: Platform, cache: GlobalCache) -> Result<Self, PullError> {
+        Self::builder(platform, cache).build()
+    }
+
+    /// As [`new`](Self::new), with more to say.
+    #[must_use]
+    pub fn builder(platform: Platform, cache: GlobalCache) -> RegistryBuilder {
+        RegistryBuilder {
+            platform,
+            cache,
+            client: Client::builder(),
+            layer_limits: LayerLimits::default(),
+            pipelines: PIPELINES,
+        }
+    }
+
+    /// The cache that it pulls into.
+    #[must_use]
+    pub fn cache(&self) -> &GlobalCache {
+        &self.inner.cache
+    }
+
+    /// The platform that it pulls for.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.inner.platform
+    }
+
+    /// Pulls an image. Needs a tokio runtime with its I/O and time drivers enabled.
+    ///
+    /// Dropping the future stops the work and leaves the cache whole.
+    ///
+    /// # Errors
+    /// See [`PullError`].
+    pub async fn pull(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+    ) -> Result<PullResult, PullError> {
+        pull::pull(&self.inner, reference, options, &Progress::nobody()).await
+    }
+
+    /// Pulls an image on a task of its own, and tells how it goes. Must be called within a tokio runtime.
+    ///
+    /// Aborting the task stops the work and leaves the cache whole.
+    pub fn pull_with_progress(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+    ) -> (ProgressReceiver, JoinHandle<Result<PullResult, PullError>>) {
+        let (progress, receiver) = Progress::channel();
+        let (registry, reference, options) = (self.clone(), reference.clone(), options.clone());
+        let task = tokio::spawn(async move {
+            pull::pull(&registry.inner, &reference, &options, &progress).await
+        });
+        (receiver, task)
+    }
+}
+
+impl RegistryBuilder {
+    /// Who we are to the registry.
+    #[must_use]
+    pub fn auth(mut self, auth: RegistryAuth) -> Self {
+        self.client = self.client.auth(auth);
+        self
+    }
+
+    /// Speaks plain HTTP with this `host` or `host:port`, and sends credentials over it.
+    #[must_use]
+    pub fn plain_http(mut self, host: impl Into<String>) -> Self {
+        self.client = self.client.plain_http(host);
+        self
+    }
+
+    /// Trusts these certificates, in PEM, beside the system's. Loopback registries are then spoken to over TLS only.
+    #[must_use]
+    pub fn ca_cert(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.client = self.client.ca_cert(pem);
+        self
+    }
+
+    /// How much an answer of a registry may hold.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.client = self.client.limits(limits);
+        self
+    }
+
+    /// How long a registry may take.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.client = self.client.timeouts(timeouts);
+        self
+    }
+
+    /// How much a layer may claim.
+    #[must_use]
+    pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
+        self.layer_limits = limits;
+        self
+    }
+
+    /// How many layers may be downloaded and unpacked at once; at least 1. 4 by default.
+    #[must_use]
+    pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
+        self.pipelines = layers.max(1);
+        self
+    }
+
+    /// Makes the registry. No connection is made and no TLS set up before something has to be fetched.
+    ///
+    /// # Errors
+    /// [`PullError::Registry`] for certificates or credentials that cannot be used.
+    pub fn build(self) -> Result<Registry, PullError> {
+        Ok(Registry {
+            inner: Arc::new(Inner {
+                platform: self.platform,
+                cache: self.cache,
+                client: self.client.build()?,
+                layer_limits: self.layer_limits,
+                pipelines: Semaphore::new(self.pipelines),
+            }),
+        })
+    }
+}

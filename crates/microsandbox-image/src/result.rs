@@ -1,0 +1,68 @@
+use std::path::PathBuf;
+
+use msb_oci::{Digest, Reference};
+use msb_platform::Platform;
+use msb_sidecar::Note;
+use serde::Serialize;
+
+use crate::ImageConfig;
+
+/// A pulled image: what it is, and where its disk lies.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PullResult {
+    /// What was asked for, in full.
+    #[serde(serialize_with = "as_text")]
+    pub reference: Reference,
+    /// The digest of the image's manifest (of an index's child, not of the index).
+    pub manifest_digest: Digest,
+    /// The platform that was asked for.
+    pub platform: Platform,
+    /// Whether everything came from the cache.
+    pub cached: bool,
+    /// The diff_ids, bottom to top.
+    #[serde(skip)]
+    pub layer_diff_ids: Vec<Digest>,
+    /// The layers, bottom to top.
+    pub layers: Vec<LayerArtifact>,
+    /// The merged metadata: the first file of the disk.
+    pub fsmeta: PathBuf,
+    /// The disk descriptor.
+    pub vmdk: PathBuf,
+    /// The files of the disk in order, for a hypervisor that reads no VMDK.
+    pub extents: Vec<DiskExtent>,
+    /// What is not exact.
+    pub notes: Vec<Note>,
+    /// What the image says about running it.
+    pub config: ImageConfig,
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LayerArtifact {
+    /// The digest of the unpacked archive.
+    pub diff_id: Digest,
+    /// The digest of the blob.
+    pub digest: Digest,
+    /// The blob's media type, as the manifest has it.
+    pub media_type: String,
+    /// The blob's length in bytes.
+    pub size: u64,
+    /// The layer image.
+    pub erofs: PathBuf,
+}
+
+/// One file of the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskExtent {
+    /// The file.
+    pub path: PathBuf,
+    /// Its length in bytes, which is all of it.
+    pub bytes: u64,
+}
+
+fn as_text<S: serde::Serializer>(reference: &Reference, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(reference)
+}

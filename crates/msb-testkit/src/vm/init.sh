@@ -1,0 +1,37 @@
+#!/bin/busybox sh
+# The guest's only process: mounts the first disk, writes what it holds to the second, and powers off.
+/bin/busybox mkdir -p /proc /dev /mnt
+/bin/busybox --install -s /bin
+export PATH=/bin TZ=UTC0
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+report() {
+    {
+        echo "guest $(uname -r)"
+        cat /failed /entries /sums /script 2>/dev/null
+        echo "guest end"
+    } >/dev/vdb
+    sync
+    poweroff -f
+}
+while read -r module; do
+    insmod "/modules/$module" || echo "failed insmod $module" >>/failed
+done </modules/order
+if ! mount -t erofs -o ro /dev/vda /mnt 2>/mount-error; then
+    {
+        echo "failed mount: $(cat /mount-error)"
+        dmesg | grep erofs | sed 's/^/failed /'
+    } >>/failed
+    report
+fi
+. /settings
+cd /mnt
+# One field separator that no sane name contains; a name with a newline is not for this oracle.
+sep=$(printf '\001')
+find . -print0 | xargs -0 stat -c "stat${sep}%f${sep}%u${sep}%g${sep}%s${sep}%h${sep}%i${sep}%t${sep}%T${sep}%y${sep}%n${sep}%N" >/entries 2>>/failed-find
+if [ "$contents" = yes ]; then
+    find . -type f -print0 | xargs -0 sha256sum | sed 's/^/sum /' >/sums 2>>/failed-find
+fi
+if [ -s /failed-find ]; then sed 's/^/failed /' /failed-find >>/failed; fi
+if [ -s /user-script ]; then sh /user-script 2>&1 | sed 's/^/script /' >/script; fi
+report
