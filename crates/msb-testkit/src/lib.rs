@@ -19,7 +19,7 @@
 //! ```
 //! use msb_testkit::{image::{ImageBuilder, Layer}, tar};
 //!
-//! let base = tar::recipe("dir etc mode=0755\nfile etc/motd data=hello\\n\nsymlink etc/issue target=motd");
+//! let base = tar::recipe("dir etc mode=0755\nfile etc/motd data=hello\\n\nsymlink etc/welcome target=motd");
 //! let upper = tar::recipe("whiteout etc/motd");
 //! let dir = tempfile::tempdir()?;
 //! let image = ImageBuilder::new()
@@ -37,6 +37,7 @@ pub mod digest;
 mod error;
 
 pub mod erofs_tools;
+pub mod fault_registry;
 pub mod image;
 #[cfg(target_os = "linux")]
 pub mod mount;

@@ -116,7 +116,8 @@ fn gnu_tar_reads_every_sparse_form_as_the_same_file() {
     let map: Vec<String> = (0..30)
         .map(|index| format!("{}:512", index * 8192))
         .collect();
-    let map = map.join(",");
+    // GNU tar ends a map with an empty segment where the file ends, and without one cuts the last hole off.
+    let map = map.join(",") + ",300000:0";
     let mut expected = vec![0; 300_000];
     let full = content::bytes(5, 300_000);
     for index in 0..30 {

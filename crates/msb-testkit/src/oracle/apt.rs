@@ -102,6 +102,8 @@ impl PrivateApt {
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
             "-qq",
         ]);
+        // A mirror may be a frozen snapshot of a suite; its signature is checked all the same.
+        command.args(["-o", "Acquire::Check-Valid-Until=false"]);
         command
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C");

@@ -81,7 +81,7 @@ impl Listing {
 impl Ignore {
     fn covers(&self, path: &[u8]) -> bool {
         self.paths.iter().any(|ignored| {
-            path.strip_prefix(ignored.as_bytes())
+            path.strip_prefix(ignored.trim_end_matches('/').as_bytes())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
         })
     }
