@@ -6,14 +6,14 @@
 //! CID=1a2b3c4c
 //! parentCID=ffffffff
 //! createType="twoGbMaxExtentFlat"
-//!
+//! # Extent description
 //! RW 2048 FLAT "fsmeta.erofs" 0
 //! RW 81920 FLAT "../../../layers/sha256/...erofs" 0
 //! ```
 //!
 //! One line a file whatever its size, access `RW` and the offset column always there: QEMU passes over `RDONLY` and `ZERO`
-//! extents in silence, which would shift the disk, and older imago versions take the offset for bytes. No other keys: imago
-//! refuses those it does not know. A descriptor that is parsed is untrusted.
+//! extents in silence, which would shift the disk, and older imago versions take the offset for bytes. No empty line: QEMU
+//! reads the extent behind one twice, which shifts the disk as well. No other keys: imago refuses those it does not know. A descriptor that is parsed is untrusted.
 
 use std::fmt::Write;
 
@@ -84,7 +84,7 @@ impl Descriptor {
     /// [`VmdkError::FileName`], [`VmdkError::TooLong`].
     pub fn render(&self) -> Result<String, VmdkError> {
         let mut text = format!(
-            "{HEADER}\nversion=1\nCID={:08x}\nparentCID=ffffffff\n{CREATE_TYPE}\n\n",
+            "{HEADER}\nversion=1\nCID={:08x}\nparentCID=ffffffff\n{CREATE_TYPE}\n# Extent description\n",
             self.cid
         );
         for Extent { sectors, file } in &self.extents {
@@ -115,11 +115,7 @@ impl Descriptor {
         let mut extents = Vec::new();
         for (text, line) in text.lines().map(str::trim).zip(1..) {
             let malformed = VmdkError::Line { line };
-            if text.is_empty()
-                || text.starts_with('#')
-                || text == "version=1"
-                || text == "parentCID=ffffffff"
-            {
+            if text.starts_with('#') || text == "version=1" || text == "parentCID=ffffffff" {
                 continue;
             } else if text == CREATE_TYPE {
                 has_type = true;
@@ -199,6 +195,16 @@ mod tests {
             descriptor.render(),
             Err(VmdkError::TooLong { .. })
         ));
+    }
+
+    #[test]
+    fn an_empty_line_before_an_extent_is_never_written_and_refused() {
+        let good = descriptor("a").render().unwrap();
+        assert!(good.lines().all(|line| !line.is_empty()));
+        assert_eq!(
+            Descriptor::parse(&good.replace("\nRW", "\n\nRW")),
+            Err(VmdkError::Line { line: 7 })
+        );
     }
 
     #[test]
