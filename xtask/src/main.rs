@@ -1,2 +1,108 @@
-//! Maintainer commands.
-fn main() {}
+//! The maintainer's commands; `cargo xtask --help` lists them.
+//!
+//! ```text
+//!   demo    one image, from a registry inside this process to a proved disk: what the project does
+//!   ci ──▶  fmt, graph, clippy, docs, test, golden, fsck, kernel, vm, demo; each of them is a command by itself
+//! ```
+//!
+//! Commands write what they have to say to standard output and fail with one line on standard error.
+
+mod cargo;
+mod ci;
+mod demo;
+mod deps;
+mod docs;
+mod fixtures;
+mod golden;
+mod graph;
+mod judges;
+mod listing;
+mod progress;
+mod setup;
+mod show;
+mod tests;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What every command gives.
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// The maintainer's commands of microsandbox-image.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a small image on loopback, pull it, prove its disk, and say how to mount and boot it
+    Demo(demo::DemoOptions),
+    /// Install what the tests need and run every test of the workspace
+    Test(tests::TestOptions),
+    /// Run exactly what CI runs, and sum it up
+    Ci,
+    /// Print the crates by layers; hold them against the drawing in ARCHITECTURE.md
+    Graph(graph::GraphOptions),
+    /// Compare the artifacts of fixed recipes with the digests in tests/golden
+    Golden(golden::GoldenOptions),
+    /// Check every golden disk and layer with fsck.erofs
+    Fsck,
+    /// Mount every golden disk and layer with the kernel and compare the trees
+    Kernel,
+    /// Boot a guest on a golden disk and compare the trees
+    Vm,
+    /// Build the documentation without warnings and check what the README names
+    Docs,
+    /// Check licences and advisories with cargo-deny, where it is installed
+    Deps,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = std::io::stdout();
+    match run(arguments.command, &mut out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed, and then there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "error: {}", show::chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, out: &mut dyn Write) -> Outcome {
+    match command {
+        Command::Demo(options) => demo::demo(&options, out),
+        Command::Test(options) => tests::test(&options, out),
+        Command::Ci => ci::ci(out),
+        Command::Graph(options) => graph::graph(&options, out),
+        Command::Golden(options) => golden::golden(&options, out),
+        Command::Fsck => judges::fsck(out),
+        Command::Kernel => judges::kernel(out),
+        Command::Vm => judges::vm(out),
+        Command::Docs => docs::docs(out),
+        Command::Deps => deps::deps(out),
+    }
+}
+
+#[cfg(test)]
+mod check {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound_and_each_command_has_one_line() {
+        let mut command = super::Arguments::command();
+        command.build();
+        command.clone().debug_assert();
+        for command in command.get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.is_empty() && !about.contains('\n'), "{}: {about:?}", command.get_name());
+        }
+    }
+}

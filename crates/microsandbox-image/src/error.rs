@@ -183,8 +183,16 @@ impl PullError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotCached { reference, .. } => {
-                Some(format!("pull it with `msb-image pull {reference}`"))
+            Self::NotCached {
+                reference,
+                platform,
+            } => {
+                let mut hint = format!("pull it with `msb-image pull {reference}");
+                if **platform != Platform::host_linux() {
+                    hint.push_str(&format!(" --platform {platform}"));
+                }
+                hint.push('`');
+                Some(hint)
             }
             Self::Registry(error) if error.is_unauthorized() => {
                 Some("give credentials with --username and --password-stdin".into())

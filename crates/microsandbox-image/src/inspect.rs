@@ -106,15 +106,12 @@ impl ImageTree {
     ///
     /// # Errors
     /// [`PullError::NoSuchPath`], [`PullError::Disk`], or what `visit` gives.
-    pub fn walk(
+    pub fn walk<E: From<PullError>>(
         &self,
         path: &[u8],
-        mut visit: impl FnMut(&[u8], &Inode) -> io::Result<()>,
-    ) -> Result<(), PullError> {
+        mut visit: impl FnMut(&[u8], &Inode) -> Result<(), E>,
+    ) -> Result<(), E> {
         let inode = self.find(path)?;
-        let mut visit = |path: &[u8], inode: &Inode| {
-            visit(path, inode).map_err(|source| self.copy_error(path, source))
-        };
         if inode.file_type != FileType::Directory {
             return visit(path, &inode);
         }
@@ -128,6 +125,16 @@ impl ImageTree {
             visit(entry.path, &entry.inode)?;
         }
         Ok(())
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// [`PullError::Disk`], also for an inode that is no symbolic link.
+    pub fn read_link(&self, link: &Inode) -> Result<Vec<u8>, PullError> {
+        self.image
+            .read_link(link)
+            .map_err(|source| self.disk_error(source))
     }
 
     /// Copies a regular file's bytes to `output`; gives their number.

@@ -39,6 +39,8 @@ pub enum PullProgress {
         layer: usize,
         /// Its diff_id.
         diff_id: Digest,
+        /// The blob's bytes, none of which has to come.
+        total_bytes: u64,
     },
     /// The layer's download begins.
     #[non_exhaustive]

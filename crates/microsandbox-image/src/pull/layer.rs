@@ -56,6 +56,7 @@ pub(super) async fn fetch_layer(
             progress.send(PullProgress::LayerCached {
                 layer: index,
                 diff_id: layer.diff_id.clone(),
+                total_bytes: layer.blob.bytes,
             });
             return Ok(ready);
         }

@@ -1,6 +1,15 @@
 //! PAX extended headers: records in, the attributes that matter out.
 
+mod encoding;
+mod field;
+mod record;
+
+pub(super) use field::{Field, Span, XattrSpan};
+pub(super) use record::BadRecord;
+
 use super::{Lost, PaxFault, SparseExtent, Timestamp, number, sparse::PaxSparse};
+use encoding::{base64_decode, url_decode};
+use record::{id, mtime, parsed, record};
 
 /// What one or more PAX headers say. Names and values lie in one buffer, so that a header costs no allocation once the
 /// buffer has grown.
@@ -19,66 +28,6 @@ pub(super) struct PaxAttributes {
     /// Sorted by name, each name once: holds after [`read`](Self::read).
     xattrs: Vec<XattrSpan>,
     xattr_bytes: u64,
-}
-
-/// A value that a PAX record may set or delete.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Field<T> {
-    /// No record.
-    #[default]
-    Unset,
-    /// A record with an empty value: no earlier record counts.
-    Deleted,
-    /// A record with a value.
-    Set(T),
-}
-
-impl<T: Copy> Field<T> {
-    pub(super) fn get(self) -> Option<T> {
-        match self {
-            Self::Set(value) => Some(value),
-            Self::Unset | Self::Deleted => None,
-        }
-    }
-
-    /// The local record, where there is none the global one.
-    pub(super) fn pick(local: Self, global: Self) -> Option<T> {
-        match local {
-            Self::Unset => global.get(),
-            Self::Deleted | Self::Set(_) => local.get(),
-        }
-    }
-}
-
-/// A stretch of a buffer. `start <= end`, both within the buffer that it was made for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span {
-    start: usize,
-    end: usize,
-}
-
-impl Span {
-    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.start..self.end]
-    }
-
-    fn len(self) -> usize {
-        self.end - self.start
-    }
-}
-
-/// Name and value of an xattr.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct XattrSpan {
-    pub(super) name: Span,
-    pub(super) value: Span,
-}
-
-/// A malformed record and where it starts in the body.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadRecord {
-    pub(super) position: usize,
-    pub(super) fault: PaxFault,
 }
 
 /// Whether a PAX header is for one entry or for all that follow.
@@ -260,101 +209,6 @@ impl PaxAttributes {
     }
 }
 
-/// Splits off one record, `"<length> <keyword>=<value>\n"`: keyword, value and the record's length.
-fn record(body: &[u8]) -> Result<(&[u8], &[u8], usize), PaxFault> {
-    // No length that fits a body has more digits than this.
-    let head = &body[..body.len().min(20)];
-    let space = head
-        .iter()
-        .position(|byte| *byte == b' ')
-        .ok_or(PaxFault::Length)?;
-    let len = number::decimal(&body[..space]).ok_or(PaxFault::Length)?;
-    let len = usize::try_from(len).map_err(|_| PaxFault::PastEnd)?;
-    if len > body.len() {
-        return Err(PaxFault::PastEnd);
-    }
-    let record = body.get(space + 1..len).ok_or(PaxFault::Length)?;
-    let record = record.strip_suffix(b"\n").ok_or(PaxFault::LineFeed)?;
-    let equals = record
-        .iter()
-        .position(|byte| *byte == b'=')
-        .ok_or(PaxFault::Keyword)?;
-    let (keyword, value) = (&record[..equals], &record[equals + 1..]);
-    if keyword.is_empty() {
-        return Err(PaxFault::Keyword);
-    }
-    if keyword.contains(&0) {
-        return Err(PaxFault::Nul);
-    }
-    Ok((keyword, value, len))
-}
-
-fn parsed<T>(
-    value: &[u8],
-    parse: impl FnOnce(&[u8]) -> Option<T>,
-    fault: PaxFault,
-) -> Result<Field<T>, PaxFault> {
-    if value.is_empty() {
-        return Ok(Field::Deleted);
-    }
-    parse(value).map(Field::Set).ok_or(fault)
-}
-
-fn id(value: &[u8]) -> Option<u32> {
-    number::decimal(value).and_then(|id| u32::try_from(id).ok())
-}
-
-fn mtime(value: &[u8]) -> Option<Timestamp> {
-    number::time(value).map(|(secs, nanos)| Timestamp { secs, nanos })
-}
-
-/// `%xx` escapes, as libarchive writes xattr names.
-fn url_decode(text: &[u8], into: &mut Vec<u8>) -> Option<()> {
-    let mut rest = text;
-    while let Some((byte, tail)) = rest.split_first() {
-        rest = tail;
-        if *byte == b'%' {
-            let (digits, tail) = rest.split_at_checked(2)?;
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            into.push(u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()?);
-            rest = tail;
-        } else {
-            into.push(*byte);
-        }
-    }
-    Some(())
-}
-
-/// Base 64 with or without padding; libarchive writes it without.
-fn base64_decode(text: &[u8], into: &mut Vec<u8>) -> Option<()> {
-    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if padding > 2 {
-        return None;
-    }
-    let (mut bits, mut pending) = (0_u32, 0_u32);
-    let digits = &text[..text.len() - padding];
-    if digits.len() % 4 == 1 {
-        return None;
-    }
-    for byte in digits {
-        let digit = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(digit)) & 0xffff;
-        pending += 6;
-        if pending >= 8 {
-            pending -= 8;
-            into.push(u8::try_from(bits >> pending & 0xff).ok()?);
-        }
-    }
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -404,19 +258,5 @@ mod tests {
             .expect("the records are well formed");
         let xattrs: Vec<_> = pax.xattrs().iter().collect();
         assert_eq!(xattrs, [(&b"user.a"[..], &b""[..]), (b"user.b", b"new")]);
-    }
-
-    #[test]
-    fn base64_with_and_without_padding() {
-        let decode = |text: &[u8]| {
-            let mut out = Vec::new();
-            base64_decode(text, &mut out).map(|()| out)
-        };
-        assert_eq!(decode(b""), Some(vec![]));
-        assert_eq!(decode(b"YQ"), Some(b"a".to_vec()));
-        assert_eq!(decode(b"YQ=="), Some(b"a".to_vec()));
-        assert_eq!(decode(b"/+8"), Some(vec![0xff, 0xef]));
-        assert_eq!(decode(b"Y"), None);
-        assert_eq!(decode(b"Y!=="), None);
     }
 }

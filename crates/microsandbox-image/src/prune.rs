@@ -1,0 +1,48 @@
+use msb_oci::Digest;
+use msb_store::PruneOptions;
+use serde::Serialize;
+
+use crate::record::ImageRecord;
+use crate::{GlobalCache, PullError};
+
+/// What a prune removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Pruned {
+    /// The diff_ids of the layers.
+    pub layers: Vec<Digest>,
+    /// The digests of the chains of diff_ids that the disks were made of.
+    pub disks: Vec<Digest>,
+    /// Manifests and configs.
+    pub blobs: Vec<Digest>,
+    /// Beginnings of downloads that nobody went on with.
+    pub parts: u64,
+    /// Image records that could not be decoded; see [`PruneOptions::remove_corrupt_records`].
+    pub corrupt_records: u64,
+    /// Leavings of pulls that died.
+    pub temporaries: u64,
+    /// Bytes of all of these.
+    pub bytes: u64,
+}
+
+impl GlobalCache {
+    /// Removes what no image of the cache needs, nobody holds a lease on, and nobody has made within the grace age. Blocks on
+    /// file I/O; pulls that want to publish wait for it.
+    ///
+    /// # Errors
+    /// [`PullError::Store`]; a damaged image record is one, because it may need anything, and then nothing is removed.
+    pub fn prune(&self, options: &PruneOptions) -> Result<Pruned, PullError> {
+        let pruned = self
+            .store()
+            .prune(options, |_, record: ImageRecord| record.references())?;
+        Ok(Pruned {
+            layers: pruned.layers.into_iter().map(|key| key.diff_id).collect(),
+            disks: pruned.disks.into_iter().map(|key| key.chain).collect(),
+            blobs: pruned.blobs,
+            parts: pruned.parts,
+            corrupt_records: pruned.corrupt_records,
+            temporaries: pruned.temporaries,
+            bytes: pruned.bytes,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! One file per command.
+
+pub(crate) mod cat;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod prune;
+pub(crate) mod pull;
+pub(crate) mod rm;
+mod sign_in;
+pub(crate) mod tree;
+pub(crate) mod verify;
+
+use microsandbox_image::{GlobalCache, Platform, PullError, PullResult, Reference};
+
+use crate::args::{Cli, Command};
+use crate::failure::{Failure, Outcome};
+
+pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
+    let cache = cli.cache.open()?;
+    match cli.command {
+        Command::Pull(args) => pull::run(args, cache),
+        Command::Ls(args) => ls::run(&args, &cache),
+        Command::Inspect(args) => inspect::run(&args, &cache),
+        Command::Tree(args) => tree::run(&args, &cache),
+        Command::Cat(args) => cat::run(&args, &cache),
+        Command::Verify(args) => verify::run(&args, &cache),
+        Command::Rm(args) => rm::run(&args, &cache),
+        Command::Prune(args) => prune::run(&args, &cache),
+    }
+}
+
+/// The image, or an error that says for which other platforms it is cached.
+fn cached_image(
+    cache: &GlobalCache,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<PullResult, Failure> {
+    match cache.image(reference, platform) {
+        Err(error @ PullError::NotCached { .. }) => Err(not_cached(cache, error)),
+        result => Ok(result?),
+    }
+}
+
+/// The error, or a better one if the image is cached for other platforms.
+fn not_cached(cache: &GlobalCache, error: PullError) -> Failure {
+    let PullError::NotCached {
+        reference,
+        platform,
+    } = error
+    else {
+        return error.into();
+    };
+    let name = reference.to_string();
+    let cached: Vec<Platform> = cache
+        .images()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|image| image.reference == name && image.platform != *platform)
+        .map(|image| image.platform)
+        .collect();
+    if cached.is_empty() {
+        return PullError::NotCached {
+            reference,
+            platform,
+        }
+        .into();
+    }
+    Failure::OtherPlatform {
+        reference,
+        platform,
+        cached,
+    }
+}

@@ -1,0 +1,58 @@
+use std::time::Duration;
+
+use clap::Args;
+use microsandbox_image::{GlobalCache, PruneOptions, Pruned};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{Bytes, Format, FormatArgs, Output, count};
+
+/// Removes the files that no image of the cache needs
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Keeps what was written in the last so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    grace: u64,
+
+    /// Removes image records that cannot be read too, instead of failing because of them
+    #[arg(long)]
+    remove_corrupt_records: bool,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub(crate) fn run(args: &PruneArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
+    let mut options = PruneOptions::with_grace(Duration::from_secs(args.grace));
+    options.remove_corrupt_records = args.remove_corrupt_records;
+    let pruned = cache.prune(&options)?;
+    let mut output = Output::new();
+    match args.format.format {
+        Format::Json => output.json(&pruned)?,
+        Format::Text => output.line(format_args!("{}", text(&pruned)))?,
+    }
+    output.flush()?;
+    Ok(Outcome::Done)
+}
+
+fn text(pruned: &Pruned) -> String {
+    let kinds = [
+        (pruned.layers.len() as u64, "layer"),
+        (pruned.disks.len() as u64, "disk"),
+        (pruned.blobs.len() as u64, "manifest or config"),
+        (pruned.parts, "partial download"),
+        (pruned.corrupt_records, "damaged record"),
+        (pruned.temporaries, "temporary file"),
+    ];
+    let removed: Vec<String> = kinds
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, one)| match one {
+            "manifest or config" => format!("{number} manifests and configs"),
+            _ => count(number, one),
+        })
+        .collect();
+    if removed.is_empty() {
+        return "nothing to remove".into();
+    }
+    format!("removed {}: {}", removed.join(", "), Bytes(pruned.bytes))
+}

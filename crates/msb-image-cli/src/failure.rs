@@ -1,0 +1,126 @@
+use std::error::Error as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use microsandbox_image::{Platform, PullError, Reference};
+
+use crate::output::one_line;
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Image(#[from] PullError),
+    /// The image is cached, but not for the platform.
+    #[error("{reference} for {platform} is not cached")]
+    OtherPlatform {
+        reference: Box<Reference>,
+        platform: Box<Platform>,
+        /// What it is cached for; not empty.
+        cached: Vec<Platform>,
+    },
+    #[error("{0}")]
+    NothingToRemove(PullError),
+    #[error(
+        "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
+    )]
+    NoCacheDir,
+    #[error("--force fetches everything anew, and --policy never fetches nothing")]
+    ForceOffline,
+    /// One password must not go to two registries.
+    #[error("--username is for one registry, and the references name two: {first} and {second}")]
+    TwoRegistries { first: String, second: String },
+    #[error("standard input: reading the password")]
+    Password(#[source] io::Error),
+    #[error("standard input: it holds no password of one line, up to {limit} bytes")]
+    NoPassword { limit: u64 },
+    #[error("{}: reading the certificates", path.display())]
+    Certificates { path: PathBuf, source: io::Error },
+    #[error("{}: more than {limit} bytes of certificates", path.display())]
+    CertificatesTooLong { path: PathBuf, limit: u64 },
+    #[error("standard output: writing to it")]
+    Output(#[source] io::Error),
+    #[error("standard output: writing the answer as JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("starting the event loop")]
+    EventLoop(#[source] io::Error),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// How a command ended that could be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// Something failed, and was reported.
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Failed => Self::FAILURE,
+        }
+    }
+}
+
+impl Failure {
+    /// Whether the reader of our output went away, which is no failure of ours.
+    pub(crate) fn is_unread_output(&self) -> bool {
+        match self {
+            Self::Output(error) | Self::Image(PullError::Copy { source: error, .. }) => {
+                error.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        }
+    }
+
+    /// Says on stderr what failed, why, and what may help.
+    pub(crate) fn report(&self) -> ExitCode {
+        if self.is_unread_output() {
+            return ExitCode::SUCCESS;
+        }
+        let mut text = format!("error: {}\n", one_line(&self.to_string()));
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(&format!("  caused by: {}\n", one_line(&error.to_string())));
+            cause = error.source();
+        }
+        if let Some(hint) = self.hint() {
+            text.push_str(&format!("hint: {}\n", one_line(&hint)));
+        }
+        // Where stderr is closed, nobody can be told.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+        ExitCode::from(self.exit_code())
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoCacheDir
+            | Self::ForceOffline
+            | Self::TwoRegistries { .. }
+            | Self::NoPassword { .. } => 2,
+            Self::Interrupted => 130,
+            _ => 1,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Image(error) => error.hint(),
+            Self::OtherPlatform { cached, .. } => {
+                let given: Vec<_> = cached
+                    .iter()
+                    .map(|platform| format!("--platform {platform}"))
+                    .collect();
+                Some(format!("it is cached with {}", given.join(", ")))
+            }
+            Self::NothingToRemove(_) => Some("`msb-image ls` shows what is".into()),
+            Self::NoPassword { .. } => Some("printf %s \"$TOKEN\" | msb-image pull ...".into()),
+            Self::TwoRegistries { .. } => Some("pull from one after the other".into()),
+            _ => None,
+        }
+    }
+}

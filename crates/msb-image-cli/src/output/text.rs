@@ -1,0 +1,159 @@
+use std::fmt;
+
+use microsandbox_image::{Digest, show_path};
+
+/// Text from outside, with control characters escaped.
+pub(crate) fn one_line(text: &str) -> impl fmt::Display + use<'_> {
+    struct Show<'a>(&'a str);
+
+    impl fmt::Display for Show<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            if self.0.is_empty() {
+                return Ok(());
+            }
+            show_path(self.0.as_bytes()).fmt(f)
+        }
+    }
+    Show(text)
+}
+
+/// A digest as far as a person compares it: `sha256:0123456789ab`.
+pub(crate) fn short(digest: &Digest) -> String {
+    digest.as_str().chars().take("sha256:".len() + 12).collect()
+}
+
+/// `1 layer`, `2 layers`.
+pub(crate) fn count(number: u64, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{plural}")
+}
+
+/// A number of bytes, in the unit that keeps it short: `0 B`, `3.5 MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [
+            (1_u64 << 40, "TiB"),
+            (1 << 30, "GiB"),
+            (1 << 20, "MiB"),
+            (1 << 10, "KiB"),
+        ];
+        let text = match units.iter().find(|(unit, _)| self.0 >= *unit) {
+            Some((unit, name)) => {
+                let tenths = (self.0 % unit) * 10 / unit;
+                format!("{}.{tenths} {name}", self.0 / unit)
+            }
+            None => format!("{} B", self.0),
+        };
+        f.pad(&text)
+    }
+}
+
+/// A point in time, in UTC: `2026-11-23 08:09:10`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Time {
+    /// Since 1970; any number.
+    pub(crate) seconds: i64,
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = (
+            self.seconds.div_euclid(86_400),
+            self.seconds.rem_euclid(86_400),
+        );
+        // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days: years begin in March, so that the
+        // leap day is the last one; 400 years have 146,097 days. No overflow: days are below 2^47.
+        let days = days + 719_468;
+        let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute) = (second / 3_600, second / 60 % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}",
+            second % 60
+        )
+    }
+}
+
+/// Type and permissions as `ls -l` shows them: `drwxr-xr-x`.
+pub(crate) fn mode(mode: u16) -> String {
+    let file_type = match mode & 0o170_000 {
+        0o040_000 => 'd',
+        0o100_000 => '-',
+        0o120_000 => 'l',
+        0o060_000 => 'b',
+        0o020_000 => 'c',
+        0o010_000 => 'p',
+        0o140_000 => 's',
+        _ => '?',
+    };
+    let mut text = String::from(file_type);
+    let special = [(0o4000, 's', 'S'), (0o2000, 's', 'S'), (0o1000, 't', 'T')];
+    for (place, (special, with_x, without_x)) in special.into_iter().enumerate() {
+        let bits = mode >> (6 - 3 * place);
+        text.push(if bits & 4 == 0 { '-' } else { 'r' });
+        text.push(if bits & 2 == 0 { '-' } else { 'w' });
+        text.push(match (mode & special != 0, bits & 1 != 0) {
+            (true, true) => with_x,
+            (true, false) => without_x,
+            (false, true) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_1970_after_2106_and_beyond_reason_are_shown() {
+        let show = |seconds| Time { seconds }.to_string();
+        assert_eq!(show(0), "1970-01-01 00:00:00");
+        assert_eq!(show(-1), "1969-12-31 23:59:59");
+        assert_eq!(show(951_782_400), "2000-02-29 00:00:00");
+        assert_eq!(show(4_294_967_296), "2106-02-07 06:28:16");
+        assert_eq!(show(-62_167_219_200), "0000-01-01 00:00:00");
+        assert!(show(i64::MAX).starts_with("292277026596-"));
+        assert!(show(i64::MIN).starts_with("-292277022657-"));
+    }
+
+    #[test]
+    fn setuid_setgid_and_sticky_are_shown() {
+        assert_eq!(mode(0o104_755), "-rwsr-xr-x");
+        assert_eq!(mode(0o102_644), "-rw-r-Sr--");
+        assert_eq!(mode(0o041_777), "drwxrwxrwt");
+        assert_eq!(mode(0o041_776), "drwxrwxrwT");
+        assert_eq!(mode(0o120_777), "lrwxrwxrwx");
+    }
+
+    #[test]
+    fn bytes_have_a_unit() {
+        let show = |bytes| Bytes(bytes).to_string();
+        assert_eq!(show(0), "0 B");
+        assert_eq!(show(1023), "1023 B");
+        assert_eq!(show(1024), "1.0 KiB");
+        assert_eq!(show(3 * (1 << 20) + (1 << 19)), "3.5 MiB");
+        assert_eq!(show(u64::MAX), "16777215.9 TiB");
+    }
+
+    #[test]
+    fn escapes_reach_no_terminal() {
+        assert_eq!(one_line("a\x1b[2J\nb").to_string(), "a\\u{1b}[2J\\nb");
+        assert_eq!(one_line("").to_string(), "");
+    }
+}

@@ -1,0 +1,211 @@
+//! From recipes to a disk, and all who judge it.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+mod judge;
+mod show;
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
+use msb_oci::Digest;
+use msb_sidecar::Sidecar;
+use msb_stitch::{Disk, DiskExtent, Merge, Slot};
+use msb_testkit::tar;
+use tempfile::TempDir;
+
+pub(crate) use judge::{is_root, listing};
+pub(crate) use show::{short, unindent};
+
+/// Everything that can be varied about one ingest. The default is a plain, whole, honest blob in one piece.
+pub(crate) struct Attempt<'a> {
+    pub(crate) blob: &'a [u8],
+    pub(crate) tar: &'a [u8],
+    pub(crate) piece: usize,
+    pub(crate) limits: LayerLimits,
+    pub(crate) blob_bytes: u64,
+    pub(crate) digest: Digest,
+    pub(crate) diff_id: Digest,
+}
+
+impl<'a> Attempt<'a> {
+    pub(crate) fn plain(tar: &'a [u8]) -> Self {
+        Self::of(tar, tar)
+    }
+
+    /// A compressed blob and what it unpacks to.
+    pub(crate) fn of(blob: &'a [u8], tar: &'a [u8]) -> Self {
+        Self {
+            blob,
+            tar,
+            piece: blob.len().max(1),
+            limits: LayerLimits::default(),
+            blob_bytes: blob.len() as u64,
+            digest: Digest::sha256_of(blob),
+            diff_id: Digest::sha256_of(tar),
+        }
+    }
+
+    pub(crate) fn into_files(self, base: &Path) -> Result<IngestedLayer, LayerError> {
+        let job = self.job(base);
+        let pieces: Vec<Bytes> = self
+            .blob
+            .chunks(self.piece)
+            .map(Bytes::copy_from_slice)
+            .collect();
+        run(job, pieces)
+    }
+
+    pub(crate) fn job(&self, base: &Path) -> LayerJob {
+        LayerJob {
+            blob: self.digest.clone(),
+            blob_bytes: self.blob_bytes,
+            diff_id: self.diff_id.clone(),
+            image: new_file(&base.with_extension("erofs")),
+            sidecar: new_file(&base.with_extension("sidecar")),
+            part: None,
+            limits: self.limits,
+        }
+    }
+
+    /// In a folder of its own, which is thrown away.
+    pub(crate) fn run(self) -> Result<IngestedLayer, LayerError> {
+        let dir = tempfile::tempdir().unwrap();
+        self.into_files(&dir.path().join("layer"))
+    }
+}
+
+/// Feeds a job to its end.
+pub(crate) fn run(job: LayerJob, pieces: Vec<Bytes>) -> Result<IngestedLayer, LayerError> {
+    runtime().block_on(async {
+        let (feed, task) = job.start().unwrap();
+        for piece in pieces {
+            if !feed.send(piece).await {
+                return task.wait().await;
+            }
+        }
+        feed.finish().await;
+        task.wait().await
+    })
+}
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn new_file(path: &Path) -> File {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .unwrap()
+}
+
+/// A layer that was made.
+pub(crate) struct Layer {
+    pub(crate) image: PathBuf,
+    pub(crate) sidecar: PathBuf,
+    pub(crate) made: IngestedLayer,
+}
+
+impl Layer {
+    pub(crate) fn open(&self) -> Sidecar<File> {
+        Sidecar::open(File::open(&self.sidecar).unwrap()).unwrap()
+    }
+}
+
+/// Layers, stitched into a disk.
+pub(crate) struct Stitched {
+    pub(crate) dir: TempDir,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) fsmeta: PathBuf,
+    pub(crate) vmdk: PathBuf,
+    /// Holds the merged tree, from which the proof knows what to expect. Merged once more, because writing fsmeta takes it.
+    pub(crate) merge: Merge,
+}
+
+/// The disk of the layers that these recipes describe, bottom to top, judged by everyone.
+#[track_caller]
+pub(crate) fn disk(recipes: &[&str]) -> Stitched {
+    let tars: Vec<Vec<u8>> = recipes.iter().map(|text| tar::recipe(text)).collect();
+    let stitched = stitch(&tars);
+    stitched.judge();
+    stitched
+}
+
+/// As [`disk`], not judged, from archives.
+#[track_caller]
+pub(crate) fn stitch(tars: &[Vec<u8>]) -> Stitched {
+    let dir = tempfile::tempdir().unwrap();
+    let layers: Vec<Layer> = tars
+        .iter()
+        .enumerate()
+        .map(|(index, tar)| {
+            let base = dir.path().join(format!("layer{index}"));
+            let made = Attempt::plain(tar).into_files(&base).unwrap();
+            Layer {
+                image: base.with_extension("erofs"),
+                sidecar: base.with_extension("sidecar"),
+                made,
+            }
+        })
+        .collect();
+    let order: Vec<usize> = (0..layers.len()).collect();
+    stitch_layers(dir, layers, &order)
+}
+
+/// Stitches layers in an order that may name one of them twice.
+#[track_caller]
+pub(crate) fn stitch_layers(dir: TempDir, layers: Vec<Layer>, order: &[usize]) -> Stitched {
+    let merged = || {
+        let mut merge = Merge::new();
+        for &layer in order {
+            merge
+                .add(u16::try_from(layer + 1).unwrap(), &layers[layer].open())
+                .unwrap();
+        }
+        merge
+    };
+    let slots: Vec<Slot> = layers
+        .iter()
+        .enumerate()
+        .map(|(index, layer)| Slot {
+            tag: format!("sha256:{index:064x}"),
+            image_bytes: layer.made.image.bytes,
+        })
+        .collect();
+    let fsmeta = dir.path().join("fsmeta.erofs");
+    let (written, _) = merged()
+        .write_fsmeta(new_file(&fsmeta), &slots, [7; 16])
+        .unwrap();
+    let mut extents = vec![DiskExtent {
+        file: "fsmeta.erofs".into(),
+        bytes: written.bytes,
+    }];
+    extents.extend(layers.iter().map(|layer| {
+        let name = layer.image.file_name().unwrap();
+        DiskExtent {
+            file: name.to_str().unwrap().into(),
+            bytes: fs::metadata(&layer.image).unwrap().len(),
+        }
+    }));
+    let text = Disk::new(&written, &slots, extents)
+        .unwrap()
+        .descriptor()
+        .unwrap();
+    let vmdk = dir.path().join("rootfs.vmdk");
+    fs::write(&vmdk, text).unwrap();
+    let merge = merged();
+    Stitched {
+        dir,
+        layers,
+        fsmeta,
+        vmdk,
+        merge,
+    }
+}
