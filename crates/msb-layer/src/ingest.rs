@@ -79,6 +79,9 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     if let Some((count, first)) = links_below {
         notes.push(Note::LinksBelow { count, first });
     }
+    if tree.directory(tree.root()).is_some_and(|root| root.opaque) {
+        notes.push(Note::OpaqueRoot);
+    }
     note_implied(&tree, &mut notes);
     let notes = notes.into_vec();
     sidecar.flush().map_err(sidecar_error)?;

@@ -38,11 +38,13 @@ fn an_opaque_marker_never_hides_its_own_layers_siblings() {
 
 #[test]
 fn the_root_may_be_opaque() {
-    disk(&[
+    let disk = disk(&[
         "dir . mode=0700\nfile old size=10\ndir d\nfile d/x size=1",
         "dir . mtime=5\nopaque .\nfile new size=2",
-    ])
-    .holds("/ d @5\n/new f 2");
+    ]);
+    disk.holds("/ d @5\n/new f 2");
+    // An overlay knows no opaque root.
+    assert!(disk.layers[1].made.notes.contains(&Note::OpaqueRoot));
 }
 
 #[test]
@@ -69,7 +71,10 @@ fn a_one_layer_image_takes_the_merge_path_and_no_whiteout_leaks() {
 
 #[test]
 fn a_whiteout_inside_a_directory_that_is_new_in_the_same_layer_leaves_nothing_behind() {
-    disk(&["file a size=1", "dir n\nwhiteout n/x\nfile n/y size=2"])
+    // An overlay lists the whiteout in a directory that only one layer has, and cannot open it; the merged disk has nothing.
+    disk(&["file a size=1", "file n/y size=2\nwhiteout n/x"]).holds("/ d @0\n/a f 1\n/n d @0\n/n/y f 2");
+    let tars = ["file a size=1", "dir n\nwhiteout n/x\nfile n/y size=2"].map(msb_testkit::tar::recipe);
+    common::stitch(&tars)
         .holds("/ d @0\n/a f 1\n/n d\n/n/y f 2");
 }
 
@@ -262,14 +267,12 @@ fn an_empty_layer_is_a_layer() {
 
 #[test]
 fn the_same_layer_twice_in_an_image_has_one_device() {
-    let dir = tempfile::tempdir().unwrap();
     let tars = ["file a size=5000 seed=1\nfile i size=5", "file a size=6000 seed=2\nfile b size=1"]
         .map(msb_testkit::tar::recipe);
     let made = common::stitch(&tars);
-    let disk = common::stitch_layers(dir, made.layers, &[0, 1, 0]);
+    let disk = common::stitch_layers(made.dir, made.layers, &[0, 1, 0]);
     disk.judge();
     disk.holds("/ d @0\n/a f 5000\n/b f 1\n/i f 5");
-    drop(made.dir);
 }
 
 #[test]
@@ -277,7 +280,7 @@ fn every_tar_spelling_of_an_entry_reaches_the_disk() {
     let name = "n".repeat(255);
     let deep = format!("{}/{}", "d".repeat(255), "f".repeat(255));
     let expected = format!(
-        "/ d @0\n/{0} d @0\n/{deep} f 1\n/{name} f 3000000:4000000000 @-86400 3\n/dir d\n/seven f 4097\n/v f 2",
+        "/ d @0\n/{0} d @0\n/{deep} f 1\n/dir d\n/{name} f 3000000:4000000000 @-86400 3\n/seven f 4097\n/v f 2",
         "d".repeat(255)
     );
     for format in ["gnu", "pax"] {

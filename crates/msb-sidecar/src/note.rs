@@ -24,6 +24,9 @@ pub enum Note {
         /// The first of them.
         first: String,
     },
+    /// The layer hides everything below it. The merged disk does so; an overlay mount of the layer images cannot, because
+    /// overlayfs looks for no marker at the root of a layer.
+    OpaqueRoot,
     /// An xattr that would steer an overlay mount was left out.
     OverlayXattr {
         /// The entry.
@@ -86,7 +89,10 @@ impl Note {
     pub fn is_loss(&self) -> bool {
         !matches!(
             self,
-            Self::ImpliedDirectories { .. } | Self::LinksBelow { .. } | Self::MediaType { .. }
+            Self::ImpliedDirectories { .. }
+                | Self::LinksBelow { .. }
+                | Self::OpaqueRoot
+                | Self::MediaType { .. }
         )
     }
 }
@@ -106,6 +112,9 @@ impl fmt::Display for Note {
                     "{first}: one of {count} hard links to files of lower layers; the layer's image alone lacks them"
                 )
             }
+            Self::OpaqueRoot => f.write_str(
+                "the layer hides everything below it; an overlay of the layer images would not",
+            ),
             Self::OverlayXattr { path, name } => write!(
                 f,
                 "{path}: left out xattr {name}, which would steer an overlay"

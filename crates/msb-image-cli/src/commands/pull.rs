@@ -121,7 +121,8 @@ fn text(output: &mut Output, result: &PullResult) -> Result<(), Failure> {
         Bytes(disk)
     ))?;
     output.line(format_args!("  vmdk      {}", result.vmdk.display()))?;
-    for note in &result.notes {
+    // The others say how a layer image differs from the disk, which `inspect` shows whom it concerns.
+    for note in result.notes.iter().filter(|note| note.is_loss()) {
         output.line(format_args!("  note      {}", one_line(&note.to_string())))?;
     }
     Ok(())

@@ -89,7 +89,10 @@ impl Stitched {
     fn judge_overlay(&self, ours: &Listing) {
         let notes = || self.layers.iter().flat_map(|layer| &layer.made.notes);
         let is_partial = |note: &Note| {
-            matches!(note, Note::ImpliedDirectories { .. } | Note::LinksBelow { .. })
+            matches!(
+                note,
+                Note::ImpliedDirectories { .. } | Note::LinksBelow { .. } | Note::OpaqueRoot
+            )
         };
         if notes().any(is_partial) || self.layers.is_empty() || self.layers.len() > 100 {
             return;
@@ -105,6 +108,8 @@ impl Stitched {
         let ignore = Ignore {
             // An overlay takes the root from its topmost layer, described or not.
             root: !self.layers.last().is_some_and(Layer::describes_root),
+            // It counts the names that the file has in its layer.
+            nlinks: true,
             ..Ignore::default()
         };
         ours.same("the merged disk", &theirs, "an overlay of the layers", &ignore)

@@ -107,6 +107,7 @@ pub(crate) fn new_file(path: &Path) -> File {
 }
 
 /// A layer that was made.
+#[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) image: PathBuf,
     pub(crate) sidecar: PathBuf,
@@ -120,6 +121,7 @@ impl Layer {
 }
 
 /// Layers, stitched into a disk.
+#[derive(Debug)]
 pub(crate) struct Stitched {
     pub(crate) dir: TempDir,
     pub(crate) layers: Vec<Layer>,
