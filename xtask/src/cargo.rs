@@ -18,7 +18,12 @@ pub(crate) fn cargo() -> Command {
     let mut command = Command::new(program);
     command.current_dir(workspace()).stdin(Stdio::null());
     // Of the cargo that started this program; they would make an inner cargo build everything again.
-    for variable in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
+    for variable in [
+        "CARGO_MANIFEST_DIR",
+        "CARGO_MANIFEST_PATH",
+        "CARGO_PKG_NAME",
+        "CARGO_PKG_VERSION",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -27,14 +32,22 @@ pub(crate) fn cargo() -> Command {
 /// Runs a command, its output going where ours goes.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let line = line(command);
-    let status = command.status().map_err(|error| format!("cannot start {line}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{line}: {status}").into()) }
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot start {line}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{line}: {status}").into())
+    }
 }
 
 /// What `cargo metadata` says of the workspace and everything below it.
 pub(crate) fn metadata() -> Result<serde_json::Value, Box<dyn Error>> {
     let mut command = cargo();
-    command.args(["metadata", "--format-version", "1"]).stderr(Stdio::inherit());
+    command
+        .args(["metadata", "--format-version", "1"])
+        .stderr(Stdio::inherit());
     let output = command.output()?;
     if !output.status.success() {
         return Err(format!("{}: {}", line(&command), output.status).into());
@@ -45,13 +58,21 @@ pub(crate) fn metadata() -> Result<serde_json::Value, Box<dyn Error>> {
 /// Where cargo builds to.
 pub(crate) fn target_folder() -> Result<PathBuf, Box<dyn Error>> {
     let metadata = metadata()?;
-    let folder = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
+    let folder = metadata["target_directory"]
+        .as_str()
+        .ok_or("cargo metadata names no target directory")?;
     Ok(folder.into())
 }
 
 fn line(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default();
     let mut words = vec![program.to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|argument| argument.to_string_lossy().into_owned()));
+    words.extend(
+        command
+            .get_args()
+            .map(|argument| argument.to_string_lossy().into_owned()),
+    );
     words.join(" ")
 }

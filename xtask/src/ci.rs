@@ -10,14 +10,29 @@ type Step = (&'static str, fn(&mut dyn Write) -> Outcome);
 
 /// The quick ones first. `test` installs what the steps behind it need.
 const STEPS: &[Step] = &[
-    ("fmt", |_| cargo::run(cargo::cargo().args(["fmt", "--all", "--check"]))),
-    ("graph", |out| graph::graph(&graph::GraphOptions { check: true }, out)),
+    ("fmt", |_| {
+        cargo::run(cargo::cargo().args(["fmt", "--all", "--check"]))
+    }),
+    ("graph", |out| {
+        graph::graph(&graph::GraphOptions { check: true }, out)
+    }),
     ("clippy", |_| {
-        cargo::run(cargo::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        cargo::run(cargo::cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
     }),
     ("docs", docs::docs),
-    ("test", |out| tests::test(&tests::TestOptions::default(), out)),
-    ("golden", |out| golden::golden(&golden::GoldenOptions::default(), out)),
+    ("test", |out| {
+        tests::test(&tests::TestOptions::default(), out)
+    }),
+    ("golden", |out| {
+        golden::golden(&golden::GoldenOptions::default(), out)
+    }),
     ("fsck", judges::fsck),
     ("kernel", judges::kernel),
     ("vm", judges::vm),
@@ -44,7 +59,14 @@ pub(crate) fn ci(out: &mut dyn Write) -> Outcome {
     }
     let total: Duration = done.iter().map(|(_, elapsed, _)| *elapsed).sum();
     writeln!(out, "{:<8} {:>7.1} s", "total", total.as_secs_f64())?;
-    let failed: Vec<&str> =
-        done.iter().filter(|(_, _, outcome)| outcome.is_err()).map(|(name, _, _)| *name).collect();
-    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
+    let failed: Vec<&str> = done
+        .iter()
+        .filter(|(_, _, outcome)| outcome.is_err())
+        .map(|(name, _, _)| *name)
+        .collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("failed: {}", failed.join(", ")).into())
+    }
 }

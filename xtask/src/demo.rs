@@ -51,12 +51,18 @@ pub(crate) fn demo(options: &DemoOptions, out: &mut dyn Write) -> Outcome {
             let layout = tempfile::tempdir()?;
             let platform = Platform::host_linux();
             let config = json!({ "Entrypoint": ["/bin/hello"], "Env": ["GREETING=hello"], "WorkingDir": "/srv" });
-            let image = ImageBuilder::new().platform(platform.os(), platform.architecture()).config(config);
+            let image = ImageBuilder::new()
+                .platform(platform.os(), platform.architecture())
+                .config(config);
             let fixture = Fixture::new("demo", RECIPE);
             fixture.write_layout(layout.path(), image)?;
             let server = FaultRegistry::start()?;
             server.serve(&fixture.name, layout.path());
-            writeln!(out, "a registry inside this process serves demo:fixture on {}", server.host())?;
+            writeln!(
+                out,
+                "a registry inside this process serves demo:fixture on {}",
+                server.host()
+            )?;
             let registry = Registry::new(platform, GlobalCache::new(&cache)?)?;
             let reference: Reference = fixture.reference(&server).parse()?;
             show(&registry, &reference, out)?;
@@ -87,7 +93,10 @@ fn show(registry: &Registry, reference: &Reference, out: &mut dyn Write) -> Outc
     }
 
     let proof = result.prove(true)?;
-    writeln!(out, "\nproved by reading the disk back: every file of it has its length, every path is what the layers say")?;
+    writeln!(
+        out,
+        "\nproved by reading the disk back: every file of it has its length, every path is what the layers say"
+    )?;
     writeln!(
         out,
         "  {} files, {} paths, {} bytes of contents with the sums that they came with",
@@ -104,7 +113,12 @@ fn show(registry: &Registry, reference: &Reference, out: &mut dyn Write) -> Outc
 }
 
 /// A warm pull asks nobody.
-fn again(registry: &Registry, reference: &Reference, server: &FaultRegistry, out: &mut dyn Write) -> Outcome {
+fn again(
+    registry: &Registry,
+    reference: &Reference,
+    server: &FaultRegistry,
+    out: &mut dyn Write,
+) -> Outcome {
     writeln!(out, "\npull it again:")?;
     server.forget_requests();
     let warm = progress::pull(registry, reference, out)?;
@@ -130,10 +144,17 @@ fn tree(listing: &Listing, out: &mut dyn Write) -> io::Result<()> {
 fn line(path: &[u8], entry: &Entry) -> String {
     let path = escape(path);
     if let Some(first) = &entry.link {
-        return format!("{}                      {path} = {}", entry.kind, escape(first));
+        return format!(
+            "{}                      {path} = {}",
+            entry.kind,
+            escape(first)
+        );
     }
     let size = entry.size.map(|size| size.to_string()).unwrap_or_default();
-    let mut text = format!("{} {:04o} {:>4}:{:<4} {size:>6} {path}", entry.kind, entry.mode, entry.uid, entry.gid);
+    let mut text = format!(
+        "{} {:04o} {:>4}:{:<4} {size:>6} {path}",
+        entry.kind, entry.mode, entry.uid, entry.gid
+    );
     if let Some(target) = &entry.target {
         text.push_str(&format!(" -> {}", escape(target)));
     }
@@ -151,7 +172,11 @@ fn artifacts(result: &PullResult, cache: &Path, out: &mut dyn Write) -> io::Resu
     writeln!(out, "  fsmeta   {}", result.fsmeta.display())?;
     writeln!(out, "  vmdk     {}", result.vmdk.display())?;
     let config = &result.config;
-    writeln!(out, "  entrypoint {:?}, cmd {:?}, env {:?}", config.entrypoint, config.cmd, config.env)
+    writeln!(
+        out,
+        "  entrypoint {:?}, cmd {:?}, env {:?}",
+        config.entrypoint, config.cmd, config.env
+    )
 }
 
 /// Mounts the disk where this kernel can, and compares what it sees with what was read back.
@@ -164,7 +189,12 @@ fn mount(result: &PullResult, ours: &Listing, out: &mut dyn Write) -> Outcome {
     let mounted = match KernelMount::erofs(&result.fsmeta, &judges::devices(result)) {
         Ok(mounted) => mounted,
         // The machine's limits, which say nothing of the disk: the kernel knows no EROFS, or this root may not mount.
-        Err(error @ KitError::Mount { step: "open the file system", .. }) => {
+        Err(
+            error @ KitError::Mount {
+                step: "open the file system",
+                ..
+            },
+        ) => {
             writeln!(out, "not mounted here: {}", show::chain(&error))?;
             return Ok(());
         }
@@ -172,6 +202,10 @@ fn mount(result: &PullResult, ours: &Listing, out: &mut dyn Write) -> Outcome {
     };
     let theirs = Listing::walk(mounted.path())?;
     ours.same("reader", &theirs, "kernel", &Ignore::default())?;
-    writeln!(out, "mounted here, looked at, and unmounted: the kernel sees the same {} paths", theirs.entries.len())?;
+    writeln!(
+        out,
+        "mounted here, looked at, and unmounted: the kernel sees the same {} paths",
+        theirs.entries.len()
+    )?;
     Ok(())
 }

@@ -10,7 +10,8 @@ use crate::{Arguments, Outcome, cargo};
 /// Builds the documentation with every warning an error, and checks that the commands that the README names exist.
 pub(crate) fn docs(out: &mut dyn Write) -> Outcome {
     let path = cargo::workspace().join("README.md");
-    let readme = fs::read_to_string(&path).map_err(|error| format!("cannot read README.md: {error}"))?;
+    let readme =
+        fs::read_to_string(&path).map_err(|error| format!("cannot read README.md: {error}"))?;
     for wanted in ["demo", "test"] {
         if !readme.contains(&format!("cargo xtask {wanted}")) {
             return Err(format!("README.md does not name `cargo xtask {wanted}`").into());
@@ -20,12 +21,22 @@ pub(crate) fn docs(out: &mut dyn Write) -> Outcome {
     let mut named: Vec<&str> = commands(&readme).collect();
     named.sort_unstable();
     named.dedup();
-    if let Some(unknown) = named.iter().find(|name| arguments.find_subcommand(name).is_none()) {
-        return Err(format!("README.md names `cargo xtask {unknown}`, which does not exist").into());
+    if let Some(unknown) = named
+        .iter()
+        .find(|name| arguments.find_subcommand(name).is_none())
+    {
+        return Err(
+            format!("README.md names `cargo xtask {unknown}`, which does not exist").into(),
+        );
     }
     writeln!(out, "README.md: {} commands, all there", named.len())?;
     let mut doc = cargo::cargo();
-    doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    doc.args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]);
     cargo::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -44,23 +44,44 @@ pub(crate) fn all() -> Result<Vec<Fixture>, Box<dyn Error>> {
     let mut fixtures = Vec::new();
     for entry in fs::read_dir(folder())? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "recipe") {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            fixtures.push(Fixture { name, text: fs::read_to_string(&path)? });
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "recipe")
+        {
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            fixtures.push(Fixture {
+                name,
+                text: fs::read_to_string(&path)?,
+            });
         }
     }
     fixtures.sort_by(|a, b| a.name.cmp(&b.name));
-    if fixtures.is_empty() { Err("tests/golden has no recipes".into()) } else { Ok(fixtures) }
+    if fixtures.is_empty() {
+        Err("tests/golden has no recipes".into())
+    } else {
+        Ok(fixtures)
+    }
 }
 
 impl Fixture {
     /// A fixture that is no file.
     pub(crate) fn new(name: &str, text: &str) -> Fixture {
-        Fixture { name: name.to_owned(), text: text.to_owned() }
+        Fixture {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        }
     }
 
     /// Writes the image as an OCI layout.
-    pub(crate) fn write_layout(&self, folder: &Path, image: ImageBuilder) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn write_layout(
+        &self,
+        folder: &Path,
+        image: ImageBuilder,
+    ) -> Result<(), Box<dyn Error>> {
         let mut image = image;
         for layer in self.layers()? {
             image = image.layer(layer);
@@ -75,10 +96,16 @@ impl Fixture {
         self.write_layout(layout.path(), ImageBuilder::new())?;
         let server = FaultRegistry::start()?;
         server.serve(&self.name, layout.path());
-        let registry = Registry::new(Platform::new("linux", "amd64"), GlobalCache::new(cache.path())?)?;
+        let registry = Registry::new(
+            Platform::new("linux", "amd64"),
+            GlobalCache::new(cache.path())?,
+        )?;
         let reference = self.reference(&server).parse()?;
         let result = progress::pull(&registry, &reference, &mut io::sink())?;
-        Ok(Pulled { result, _cache: cache })
+        Ok(Pulled {
+            result,
+            _cache: cache,
+        })
     }
 
     /// The image's reference where `server` serves it.
@@ -104,7 +131,9 @@ impl Fixture {
                 "gzip members" => Ok(layer.gzip_members(3)),
                 "zstd" => Ok(layer.zstd()),
                 "zstd chunked" => Ok(layer.zstd_frames(3, true)),
-                _ => Err(format!("{}.recipe: unknown compression {compression:?}", self.name).into()),
+                _ => {
+                    Err(format!("{}.recipe: unknown compression {compression:?}", self.name).into())
+                }
             }
         };
         parts.into_iter().map(layer).collect()

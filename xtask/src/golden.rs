@@ -28,7 +28,10 @@ pub(crate) fn golden(options: &GoldenOptions, out: &mut dyn Write) -> Outcome {
     let mut differing = Vec::new();
     for fixture in fixtures::all()? {
         let pulled = fixture.pull()?;
-        let now = [("sums", sums(&pulled.result)?), ("dump", tree(&pulled.result)?)];
+        let now = [
+            ("sums", sums(&pulled.result)?),
+            ("dump", tree(&pulled.result)?),
+        ];
         for (extension, text) in now {
             let path = fixtures::folder().join(format!("{}.{extension}", fixture.name));
             let expected = fs::read_to_string(&path).unwrap_or_default();
@@ -42,13 +45,21 @@ pub(crate) fn golden(options: &GoldenOptions, out: &mut dyn Write) -> Outcome {
                 differing.push(format!("{}.{extension}", fixture.name));
             }
         }
-        writeln!(out, "golden {}: {} layers", fixture.name, pulled.result.layers.len())?;
+        writeln!(
+            out,
+            "golden {}: {} layers",
+            fixture.name,
+            pulled.result.layers.len()
+        )?;
     }
     if differing.is_empty() {
         return Ok(());
     }
     let files = differing.join(", ");
-    Err(format!("tests/golden differs: {files}; if that is meant, run `cargo xtask golden --bless`").into())
+    Err(format!(
+        "tests/golden differs: {files}; if that is meant, run `cargo xtask golden --bless`"
+    )
+    .into())
 }
 
 /// A digest for each artifact.
@@ -56,7 +67,10 @@ fn sums(result: &PullResult) -> Result<String, Box<dyn Error>> {
     let mut files = Vec::new();
     for (index, layer) in result.layers.iter().enumerate() {
         files.push((format!("layer{index}.erofs"), layer.erofs.clone()));
-        files.push((format!("layer{index}.layer"), layer.erofs.with_extension("layer")));
+        files.push((
+            format!("layer{index}.layer"),
+            layer.erofs.with_extension("layer"),
+        ));
     }
     files.push(("fsmeta.erofs".to_owned(), result.fsmeta.clone()));
     files.push(("rootfs.vmdk".to_owned(), result.vmdk.clone()));
@@ -82,7 +96,12 @@ fn first_difference(expected: &str, text: &str, out: &mut dyn Write) -> Outcome 
             (None, None) => return Ok(()),
             (a, b) if a == b => {}
             (a, b) => {
-                writeln!(out, "- {}\n+ {}", a.unwrap_or("(end)"), b.unwrap_or("(end)"))?;
+                writeln!(
+                    out,
+                    "- {}\n+ {}",
+                    a.unwrap_or("(end)"),
+                    b.unwrap_or("(end)")
+                )?;
                 return Ok(());
             }
         }

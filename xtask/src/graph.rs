@@ -19,7 +19,14 @@ pub(crate) struct GraphOptions {
 }
 
 /// What the EROFS family must not reach, however far down.
-const FOREIGN_TO_EROFS: &[&str] = &["tokio", "reqwest", "hyper", "oci-spec", "astral-tokio-tar", "rustls"];
+const FOREIGN_TO_EROFS: &[&str] = &[
+    "tokio",
+    "reqwest",
+    "hyper",
+    "oci-spec",
+    "astral-tokio-tar",
+    "rustls",
+];
 /// Which `msb-*` crates a library crate of the middle may know. The facade and what lies above it may know all.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("msb-oci", &[]),
@@ -51,7 +58,8 @@ pub(crate) fn graph(options: &GraphOptions, out: &mut dyn Write) -> Outcome {
         return Ok(());
     }
     let path = cargo::workspace().join("ARCHITECTURE.md");
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read ARCHITECTURE.md: {error}"))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("cannot read ARCHITECTURE.md: {error}"))?;
     let problems = graph.problems(&text);
     for problem in &problems {
         writeln!(out, "{problem}")?;
@@ -68,16 +76,29 @@ impl Graph {
     fn read(metadata: &Value) -> Result<Graph, Box<dyn Error>> {
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let names: BTreeMap<String, String> =
-            list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+        let names: BTreeMap<String, String> = list(&metadata["packages"])
+            .iter()
+            .map(|package| (text(&package["id"]), text(&package["name"])))
+            .collect();
         // Package to packages, but for its tests.
         let mut edges: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for node in list(&metadata["resolve"]["nodes"]) {
-            let is_used = |dep: &&Value| list(&dep["dep_kinds"]).iter().any(|kind| kind["kind"] != "dev");
-            let deps = list(&node["deps"]).iter().filter(is_used).map(|dep| text(&dep["pkg"])).collect();
+            let is_used = |dep: &&Value| {
+                list(&dep["dep_kinds"])
+                    .iter()
+                    .any(|kind| kind["kind"] != "dev")
+            };
+            let deps = list(&node["deps"])
+                .iter()
+                .filter(is_used)
+                .map(|dep| text(&dep["pkg"]))
+                .collect();
             edges.insert(text(&node["id"]), deps);
         }
-        let members: BTreeSet<String> = list(&metadata["workspace_members"]).iter().map(text).collect();
+        let members: BTreeSet<String> = list(&metadata["workspace_members"])
+            .iter()
+            .map(text)
+            .collect();
         let mut graph = Graph::default();
         for member in &members {
             let mut below = BTreeSet::new();
@@ -90,11 +111,23 @@ impl Graph {
                 }
             }
             let name = |id: &String| names.get(id).cloned().unwrap_or_default();
-            let direct = edges.get(member).into_iter().flatten().filter(|id| members.contains(*id));
-            graph.crates.insert(name(member), direct.map(name).collect());
-            graph.below.insert(name(member), below.into_iter().map(name).collect());
+            let direct = edges
+                .get(member)
+                .into_iter()
+                .flatten()
+                .filter(|id| members.contains(*id));
+            graph
+                .crates
+                .insert(name(member), direct.map(name).collect());
+            graph
+                .below
+                .insert(name(member), below.into_iter().map(name).collect());
         }
-        if graph.crates.is_empty() { Err("cargo metadata names no crates".into()) } else { Ok(graph) }
+        if graph.crates.is_empty() {
+            Err("cargo metadata names no crates".into())
+        } else {
+            Ok(graph)
+        }
     }
 
     /// The layers that follow from the dependencies, from the top.
@@ -103,21 +136,33 @@ impl Graph {
         for name in self.crates.keys() {
             layers.entry(self.depth(name, 0)).or_default().push(name);
         }
-        let line = |(layer, names): (&usize, &Vec<&str>)| format!(" L{layer}   {}\n", names.join("  "));
+        let line =
+            |(layer, names): (&usize, &Vec<&str>)| format!(" L{layer}   {}\n", names.join("  "));
         layers.iter().rev().map(line).collect()
     }
 
     fn depth(&self, name: &str, seen: usize) -> usize {
         // Cargo allows no cycle but through tests, which are left out; the bound is for a workspace that it does not know.
-        let below = self.crates.get(name).into_iter().flatten().filter(|_| seen < self.crates.len());
-        below.map(|dependency| self.depth(dependency, seen + 1) + 1).max().unwrap_or_default()
+        let below = self
+            .crates
+            .get(name)
+            .into_iter()
+            .flatten()
+            .filter(|_| seen < self.crates.len());
+        below
+            .map(|dependency| self.depth(dependency, seen + 1) + 1)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Where the workspace is not as the text draws it.
     fn problems(&self, text: &str) -> Vec<String> {
         let layers = drawn_layers(text);
         let mut problems = Vec::new();
-        for name in layers.keys().filter(|name| !self.crates.contains_key(*name)) {
+        for name in layers
+            .keys()
+            .filter(|name| !self.crates.contains_key(*name))
+        {
             problems.push(format!("{name} is drawn and does not exist"));
         }
         for (name, dependencies) in &self.crates {
@@ -128,10 +173,14 @@ impl Graph {
             for dependency in dependencies {
                 if dependency == TESTKIT {
                     if !TESTKIT_USERS.contains(&name.as_str()) {
-                        problems.push(format!("{name} depends on {TESTKIT} other than for its tests"));
+                        problems.push(format!(
+                            "{name} depends on {TESTKIT} other than for its tests"
+                        ));
                     }
                 } else if layers.get(dependency).is_some_and(|below| below >= layer) {
-                    problems.push(format!("{name} (L{layer}) depends on {dependency}, which is not below it"));
+                    problems.push(format!(
+                        "{name} (L{layer}) depends on {dependency}, which is not below it"
+                    ));
                 }
             }
             problems.extend(self.strangers(name));
@@ -147,14 +196,20 @@ impl Graph {
     fn strangers(&self, name: &str) -> Vec<String> {
         let below = self.below.get(name).into_iter().flatten();
         let is_erofs = name.starts_with("erofs-") || name == "fs-tree";
-        let allowed = MAY_KNOW.iter().find(|(of, _)| *of == name).map(|(_, known)| *known);
+        let allowed = MAY_KNOW
+            .iter()
+            .find(|(of, _)| *of == name)
+            .map(|(_, known)| *known);
         let is_strange = |known: &&String| {
             let is_msb = known.starts_with("msb-") || *known == "microsandbox-image";
             let is_foreign = is_msb || FOREIGN_TO_EROFS.contains(&known.as_str());
             is_erofs && is_foreign
                 || is_msb && allowed.is_some_and(|allowed| !allowed.contains(&known.as_str()))
         };
-        below.filter(is_strange).map(|known| format!("{name} must not know {known}")).collect()
+        below
+            .filter(is_strange)
+            .map(|known| format!("{name} must not know {known}"))
+            .collect()
     }
 }
 
@@ -168,13 +223,22 @@ fn drawn_layers(text: &str) -> BTreeMap<String, usize> {
             continue;
         }
         let mut words = line.split_whitespace();
-        let layer = words.next().and_then(|word| word.strip_prefix('L')).and_then(|layer| layer.parse().ok());
-        let (true, Some(layer)) = (is_fenced, layer) else { continue };
+        let layer = words
+            .next()
+            .and_then(|word| word.strip_prefix('L'))
+            .and_then(|layer| layer.parse().ok());
+        let (true, Some(layer)) = (is_fenced, layer) else {
+            continue;
+        };
         let mut depth = 0;
         for word in words {
             depth += word.matches('(').count();
             if depth == 0 {
-                let name = if word == "tests/" { "integration-tests" } else { word };
+                let name = if word == "tests/" {
+                    "integration-tests"
+                } else {
+                    word
+                };
                 layers.insert(name.to_owned(), layer);
             }
             depth = depth.saturating_sub(word.matches(')').count());
@@ -190,7 +254,12 @@ mod tests {
     const TEXT: &str = "x\n```\n L2   top (bin t)   tests/\n L1  erofs-x  (a, b c)\n L0   msb-oci\n```\n| erofs-x | | |\n| top | | |\n| msb-oci | |";
 
     fn graph(edges: &[(&str, &[&str])]) -> Graph {
-        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let set = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<BTreeSet<_>>()
+        };
         let mut graph = Graph::default();
         for (name, below) in edges {
             graph.crates.insert((*name).to_owned(), set(below));
@@ -202,17 +271,44 @@ mod tests {
     #[test]
     fn parentheses_name_no_crates() {
         let names: Vec<_> = drawn_layers(TEXT).into_iter().collect();
-        let expected = [("erofs-x", 1), ("integration-tests", 2), ("msb-oci", 0), ("top", 2)];
-        assert_eq!(names, expected.map(|(name, layer)| (name.to_owned(), layer)));
+        let expected = [
+            ("erofs-x", 1),
+            ("integration-tests", 2),
+            ("msb-oci", 0),
+            ("top", 2),
+        ];
+        assert_eq!(
+            names,
+            expected.map(|(name, layer)| (name.to_owned(), layer))
+        );
     }
 
     #[test]
     fn an_arrow_that_is_not_drawn_is_seen() {
-        let good = graph(&[("top", &["erofs-x"]), ("integration-tests", &[]), ("erofs-x", &[]), ("msb-oci", &[])]);
+        let good = graph(&[
+            ("top", &["erofs-x"]),
+            ("integration-tests", &[]),
+            ("erofs-x", &[]),
+            ("msb-oci", &[]),
+        ]);
         assert_eq!(good.problems(TEXT), Vec::<String>::new());
-        let up = graph(&[("top", &[]), ("integration-tests", &[]), ("erofs-x", &["top"]), ("msb-oci", &[])]);
-        assert!(up.problems(TEXT)[0].contains("not below"), "{:?}", up.problems(TEXT));
-        let strange = graph(&[("top", &[]), ("integration-tests", &[]), ("erofs-x", &["msb-oci"]), ("msb-oci", &[])]);
+        let up = graph(&[
+            ("top", &[]),
+            ("integration-tests", &[]),
+            ("erofs-x", &["top"]),
+            ("msb-oci", &[]),
+        ]);
+        assert!(
+            up.problems(TEXT)[0].contains("not below"),
+            "{:?}",
+            up.problems(TEXT)
+        );
+        let strange = graph(&[
+            ("top", &[]),
+            ("integration-tests", &[]),
+            ("erofs-x", &["msb-oci"]),
+            ("msb-oci", &[]),
+        ]);
         assert_eq!(strange.problems(TEXT), ["erofs-x must not know msb-oci"]);
         let new = graph(&[("top", &[]), ("integration-tests", &[]), ("new", &[])]);
         assert_eq!(new.problems(TEXT).len(), 3, "{:?}", new.problems(TEXT));

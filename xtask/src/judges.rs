@@ -21,8 +21,11 @@ pub(crate) fn fsck(out: &mut dyn Write) -> Outcome {
     for fixture in fixtures::all()? {
         let pulled = fixture.pull()?;
         let result = &pulled.result;
-        let mut images: Vec<(&Path, Vec<&Path>)> =
-            result.layers.iter().map(|layer| (layer.erofs.as_path(), Vec::new())).collect();
+        let mut images: Vec<(&Path, Vec<&Path>)> = result
+            .layers
+            .iter()
+            .map(|layer| (layer.erofs.as_path(), Vec::new()))
+            .collect();
         images.push((&result.fsmeta, devices(result)));
         for (image, devices) in &images {
             erofs_tools::fsck(image, devices)?;
@@ -57,9 +60,18 @@ pub(crate) fn kernel(out: &mut dyn Write) -> Outcome {
         let by_qemu = folder.path().join("by-qemu");
         vmdk::flatten(&result.vmdk, &by_qemu)?;
         if fs::read(&flat)? != fs::read(&by_qemu)? {
-            return Err(format!("{}: QEMU reads another disk than its extents make", fixture.name).into());
+            return Err(format!(
+                "{}: QEMU reads another disk than its extents make",
+                fixture.name
+            )
+            .into());
         }
-        writeln!(out, "kernel {}: {} paths, three ways", fixture.name, ours.entries.len())?;
+        writeln!(
+            out,
+            "kernel {}: {} paths, three ways",
+            fixture.name,
+            ours.entries.len()
+        )?;
     }
     Ok(())
 }
@@ -68,11 +80,17 @@ pub(crate) fn kernel(out: &mut dyn Write) -> Outcome {
 pub(crate) fn vm(out: &mut dyn Write) -> Outcome {
     setup::setup(out)?;
     let fixtures = fixtures::all()?;
-    let fixture = fixtures.iter().find(|fixture| fixture.name == "layers").ok_or("tests/golden has no layers.recipe")?;
+    let fixture = fixtures
+        .iter()
+        .find(|fixture| fixture.name == "layers")
+        .ok_or("tests/golden has no layers.recipe")?;
     let pulled = fixture.pull()?;
     let ours = listing::read(pulled.result.open_tree()?.image())?;
     let guest = Guest::boot(&pulled.result.vmdk)?;
-    let ignore = Ignore { xattrs: true, ..Ignore::default() };
+    let ignore = Ignore {
+        xattrs: true,
+        ..Ignore::default()
+    };
     ours.same("reader", &guest.listing, "guest", &ignore)?;
     writeln!(
         out,
@@ -87,16 +105,31 @@ pub(crate) fn vm(out: &mut dyn Write) -> Outcome {
 }
 
 /// Compares what the kernel sees of an image with what our reader does.
-pub(crate) fn mounted_equals(what: &str, image: &Path, devices: &[&Path], ours: &Listing) -> Outcome {
+pub(crate) fn mounted_equals(
+    what: &str,
+    image: &Path,
+    devices: &[&Path],
+    ours: &Listing,
+) -> Outcome {
     let mount = KernelMount::erofs(image, devices)?;
     let theirs = Listing::walk(mount.path())?;
-    ours.same(&format!("reader ({what})"), &theirs, "kernel", &Ignore::default())?;
+    ours.same(
+        &format!("reader ({what})"),
+        &theirs,
+        "kernel",
+        &Ignore::default(),
+    )?;
     Ok(())
 }
 
 /// The files of a disk behind its first.
 pub(crate) fn devices(result: &PullResult) -> Vec<&Path> {
-    result.extents.iter().skip(1).map(|extent| extent.path.as_path()).collect()
+    result
+        .extents
+        .iter()
+        .skip(1)
+        .map(|extent| extent.path.as_path())
+        .collect()
 }
 
 /// One raw disk of all extents.
@@ -105,7 +138,12 @@ fn concatenate(result: &PullResult, into: &Path) -> Result<(), Box<dyn Error>> {
     for extent in &result.extents {
         let copied = io::copy(&mut File::open(&extent.path)?, &mut flat)?;
         if copied != extent.bytes {
-            return Err(format!("{} has {copied} bytes, not {}", extent.path.display(), extent.bytes).into());
+            return Err(format!(
+                "{} has {copied} bytes, not {}",
+                extent.path.display(),
+                extent.bytes
+            )
+            .into());
         }
     }
     Ok(())

@@ -27,7 +27,11 @@ pub(crate) fn read<D: ReadAt>(image: &Image<D>) -> Result<Listing, Box<dyn Error
         let (first, others) = paths.split_first().ok_or("an inode without a path")?;
         for path in others {
             if let Some(entry) = listing.entries.get_mut(path) {
-                *entry = Entry { kind: entry.kind, link: Some(first.clone()), ..Entry::default() };
+                *entry = Entry {
+                    kind: entry.kind,
+                    link: Some(first.clone()),
+                    ..Entry::default()
+                };
             }
         }
     }
@@ -47,7 +51,11 @@ fn read_entry<D: ReadAt>(image: &Image<D>, inode: &Inode) -> Result<Entry, Box<d
         FileType::Symlink => Some(image.read_link(inode)?),
         _ => None,
     };
-    let xattrs = image.xattrs(inode)?.into_iter().map(|xattr| (xattr.name, xattr.value)).collect();
+    let xattrs = image
+        .xattrs(inode)?
+        .into_iter()
+        .map(|xattr| (xattr.name, xattr.value))
+        .collect();
     Ok(Entry {
         kind: match inode.file_type {
             FileType::Regular => 'f',

@@ -101,8 +101,15 @@ mod check {
         command.build();
         command.clone().debug_assert();
         for command in command.get_subcommands() {
-            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            assert!(!about.is_empty() && !about.contains('\n'), "{}: {about:?}", command.get_name());
+            let about = command
+                .get_about()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                !about.is_empty() && !about.contains('\n'),
+                "{}: {about:?}",
+                command.get_name()
+            );
         }
     }
 }

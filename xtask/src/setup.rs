@@ -24,5 +24,10 @@ pub(crate) fn setup(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     packages.sort_unstable();
     packages.dedup();
     let tools: Vec<&str> = report.missing.iter().map(|(tool, _)| *tool).collect();
-    Err(format!("missing: {}; run `apt-get install --no-install-recommends {}`", tools.join(" "), packages.join(" ")).into())
+    Err(format!(
+        "missing: {}; run `apt-get install --no-install-recommends {}`",
+        tools.join(" "),
+        packages.join(" ")
+    )
+    .into())
 }

@@ -58,13 +58,18 @@ fn a_whiteout_may_be_typed_as_a_hard_link_or_a_symlink() {
 
 #[test]
 fn a_whiteout_of_something_missing_is_fine() {
-    disk(&["file a size=1", "whiteout b\nwhiteout c/d/e\nopaque f/g\nwhiteout a/b"])
-        .has("/a f 1");
+    disk(&[
+        "file a size=1",
+        "whiteout b\nwhiteout c/d/e\nopaque f/g\nwhiteout a/b",
+    ])
+    .has("/a f 1");
 }
 
 #[test]
 fn a_one_layer_image_takes_the_merge_path_and_no_whiteout_leaks() {
-    let disk = disk(&["dir d\nopaque d\nfile d/x size=1\nwhiteout gone\nwhiteout d/gone\nwhiteout n/gone"]);
+    let disk = disk(&[
+        "dir d\nopaque d\nfile d/x size=1\nwhiteout gone\nwhiteout d/gone\nwhiteout n/gone",
+    ]);
     disk.has("/d d\n/d/x f 1");
     assert!(!disk.listing().entries.contains_key(&b"/gone"[..]));
 }
@@ -72,10 +77,11 @@ fn a_one_layer_image_takes_the_merge_path_and_no_whiteout_leaks() {
 #[test]
 fn a_whiteout_inside_a_directory_that_is_new_in_the_same_layer_leaves_nothing_behind() {
     // An overlay lists the whiteout in a directory that only one layer has, and cannot open it; the merged disk has nothing.
-    disk(&["file a size=1", "file n/y size=2\nwhiteout n/x"]).holds("/ d @0\n/a f 1\n/n d @0\n/n/y f 2");
-    let tars = ["file a size=1", "dir n\nwhiteout n/x\nfile n/y size=2"].map(msb_testkit::tar::recipe);
-    common::stitch(&tars)
-        .holds("/ d @0\n/a f 1\n/n d\n/n/y f 2");
+    disk(&["file a size=1", "file n/y size=2\nwhiteout n/x"])
+        .holds("/ d @0\n/a f 1\n/n d @0\n/n/y f 2");
+    let tars =
+        ["file a size=1", "dir n\nwhiteout n/x\nfile n/y size=2"].map(msb_testkit::tar::recipe);
+    common::stitch(&tars).holds("/ d @0\n/a f 1\n/n d\n/n/y f 2");
 }
 
 #[test]
@@ -114,7 +120,10 @@ fn a_hard_link_to_a_lower_layers_file_keeps_one_inode() {
          /n c nlink=2 1:3\n/n2 c = /n\n/s l nlink=2 -> a\n/s2 l = /s\n/small f nlink=2 3\n/small2 f = /small",
     );
     let note = &disk.layers[1].made.notes[0];
-    assert!(matches!(note, Note::LinksBelow { count: 4, .. }), "{note:?}");
+    assert!(
+        matches!(note, Note::LinksBelow { count: 4, .. }),
+        "{note:?}"
+    );
 }
 
 #[test]
@@ -170,7 +179,10 @@ fn an_implied_directory_keeps_the_lower_layers_metadata() {
         "/ d 0711\n/usr d 2750 5:70000 @9.500000000 user.a=78\n/usr/lib d 0700\n/usr/lib/x f 1\n/usr/lib/y d",
     );
     let note = &disk.layers[1].made.notes[0];
-    let expected = Note::ImpliedDirectories { count: 2, first: "usr".into() };
+    let expected = Note::ImpliedDirectories {
+        count: 2,
+        first: "usr".into(),
+    };
     assert_eq!(note, &expected);
 }
 
@@ -231,18 +243,35 @@ fn what_would_steer_an_overlay_is_left_out_with_a_note() {
     ]);
     disk.holds("/ d @0\n/d d trusted.t=76 user.overlayx=6b\n/low f 1");
     let notes = &disk.layers[1].made.notes;
-    let of = |name: &str| Note::OverlayXattr { path: "d".into(), name: name.into() };
+    let of = |name: &str| Note::OverlayXattr {
+        path: "d".into(),
+        name: name.into(),
+    };
     let device = |path: &str| Note::WhiteoutDevice { path: path.into() };
-    for note in [of("trusted.overlay.opaque"), of("user.overlay.whiteout"), device("low"), device("new")] {
-        assert!(notes.contains(&note) && note.is_loss(), "{note:?} not in {notes:?}");
+    for note in [
+        of("trusted.overlay.opaque"),
+        of("user.overlay.whiteout"),
+        device("low"),
+        device("new"),
+    ] {
+        assert!(
+            notes.contains(&note) && note.is_loss(),
+            "{note:?} not in {notes:?}"
+        );
     }
 }
 
 #[test]
 fn the_aufs_names_are_not_files() {
-    let disk = disk(&["file .wh..wh.aufs size=1\ndir .wh..wh.plnk\nfile .wh..wh.plnk/1.2 size=3\nfile .wh..wh..opqx size=1\nfile a size=1"]);
+    let disk = disk(&[
+        "file .wh..wh.aufs size=1\ndir .wh..wh.plnk\nfile .wh..wh.plnk/1.2 size=3\nfile .wh..wh..opqx size=1\nfile a size=1",
+    ]);
     disk.holds("/ d @0\n/a f 1");
-    let aufs = disk.layers[0].made.notes.iter().filter(|note| matches!(note, Note::AufsFile { .. }));
+    let aufs = disk.layers[0]
+        .made
+        .notes
+        .iter()
+        .filter(|note| matches!(note, Note::AufsFile { .. }));
     assert_eq!(aufs.count(), 4);
 }
 
@@ -250,7 +279,10 @@ fn the_aufs_names_are_not_files() {
 fn a_type_that_is_no_file_is_left_out_with_a_note_and_its_payload_passed_over() {
     let disk = disk(&["raw p type=M size=0 data=hello\nfile a size=1"]);
     disk.holds("/ d @0\n/a f 1");
-    let expected = Note::UnknownType { path: "p".into(), type_flag: b'M' };
+    let expected = Note::UnknownType {
+        path: "p".into(),
+        type_flag: b'M',
+    };
     assert!(disk.layers[0].made.notes.contains(&expected));
 }
 
@@ -267,8 +299,11 @@ fn an_empty_layer_is_a_layer() {
 
 #[test]
 fn the_same_layer_twice_in_an_image_has_one_device() {
-    let tars = ["file a size=5000 seed=1\nfile i size=5", "file a size=6000 seed=2\nfile b size=1"]
-        .map(msb_testkit::tar::recipe);
+    let tars = [
+        "file a size=5000 seed=1\nfile i size=5",
+        "file a size=6000 seed=2\nfile b size=1",
+    ]
+    .map(msb_testkit::tar::recipe);
     let made = common::stitch(&tars);
     let disk = common::stitch_layers(made.dir, made.layers, &[0, 1, 0]);
     disk.judge();

@@ -104,8 +104,11 @@ impl FaultRegistry {
     /// # Errors
     /// When no port of loopback can be had.
     pub fn start() -> Result<FaultRegistry, KitError> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(KitError::io("bind", "127.0.0.1"))?;
-        let address = listener.local_addr().map_err(KitError::io("bind", "127.0.0.1"))?;
+        let listener =
+            TcpListener::bind("127.0.0.1:0").map_err(KitError::io("bind", "127.0.0.1"))?;
+        let address = listener
+            .local_addr()
+            .map_err(KitError::io("bind", "127.0.0.1"))?;
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         thread::spawn(move || {
@@ -156,7 +159,11 @@ impl FaultRegistry {
     /// How many requests had `part` in their path.
     pub fn count(&self, part: &str) -> usize {
         let state = self.shared.lock();
-        state.asked.iter().filter(|asked| asked.path.contains(part)).count()
+        state
+            .asked
+            .iter()
+            .filter(|asked| asked.path.contains(part))
+            .count()
     }
 
     /// Forgets the requests so far.
@@ -207,7 +214,11 @@ struct Reply {
 impl Reply {
     fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
         let headers = vec![("Content-Type", content_type.to_owned())];
-        Reply { status, headers, body: body.into() }
+        Reply {
+            status,
+            headers,
+            body: body.into(),
+        }
     }
 
     fn problem(status: u16) -> Reply {
@@ -240,7 +251,11 @@ fn converse(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
         let mut reply = answer(&asked, &layouts, obeys_range);
         match &fault {
             Some(Fault::Status(status)) => reply = Reply::problem(*status),
-            Some(Fault::Answer { status, content_type, body }) => {
+            Some(Fault::Answer {
+                status,
+                content_type,
+                body,
+            }) => {
                 reply = Reply::new(*status, content_type, body.clone());
             }
             Some(Fault::Challenge(challenge)) => {
@@ -264,17 +279,30 @@ fn read_request(input: &mut impl BufRead) -> io::Result<Option<Asked>> {
         return Ok(None);
     }
     let mut words = line.split(' ').map(str::to_owned);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut asked = Asked { method, path, from: 0, authorization: None };
+    let (method, path) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let mut asked = Asked {
+        method,
+        path,
+        from: 0,
+        authorization: None,
+    };
     loop {
         let mut line = String::new();
         if input.read_line(&mut line)? == 0 || line.trim().is_empty() {
             return Ok(Some(asked));
         }
-        let Some((name, value)) = line.split_once(':') else { continue };
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
         match name.to_ascii_lowercase().as_str() {
             "range" => {
-                let from = value.trim().strip_prefix("bytes=").and_then(|range| range.split('-').next());
+                let from = value
+                    .trim()
+                    .strip_prefix("bytes=")
+                    .and_then(|range| range.split('-').next());
                 asked.from = from.and_then(|from| from.parse().ok()).unwrap_or_default();
             }
             "authorization" => asked.authorization = Some(value.trim().to_owned()),
@@ -295,12 +323,20 @@ fn answer(asked: &Asked, layouts: &BTreeMap<String, PathBuf>, obeys_range: bool)
         Some((layouts.get(name)?, wanted.to_owned()))
     };
     if let Some((layout, wanted)) = split("/manifests/") {
-        let digest = if wanted.contains(':') { Some(wanted) } else { tagged(layout, &wanted) };
-        let Some((digest, bytes)) = digest.and_then(|digest| blob(layout, &digest).map(|bytes| (digest, bytes))) else {
+        let digest = if wanted.contains(':') {
+            Some(wanted)
+        } else {
+            tagged(layout, &wanted)
+        };
+        let Some((digest, bytes)) =
+            digest.and_then(|digest| blob(layout, &digest).map(|bytes| (digest, bytes)))
+        else {
             return Reply::problem(404);
         };
         let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let media_type = document["mediaType"].as_str().unwrap_or("application/octet-stream");
+        let media_type = document["mediaType"]
+            .as_str()
+            .unwrap_or("application/octet-stream");
         let mut reply = Reply::new(200, media_type, bytes);
         reply.headers.push(("Docker-Content-Digest", digest));
         return reply;
@@ -323,20 +359,34 @@ fn answer(asked: &Asked, layouts: &BTreeMap<String, PathBuf>, obeys_range: bool)
 
 fn blob(layout: &Path, digest: &str) -> Option<Vec<u8>> {
     // A digest is part of a path here.
-    let is_digest = digest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
-    fs::read(blob_path(layout, digest)).ok().filter(|_| is_digest)
+    let is_digest = digest
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
+    fs::read(blob_path(layout, digest))
+        .ok()
+        .filter(|_| is_digest)
 }
 
 fn tagged(layout: &Path, tag: &str) -> Option<String> {
     let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).ok()?).ok()?;
-    let named = |manifest: &&Value| manifest["annotations"]["org.opencontainers.image.ref.name"] == tag;
+    let named =
+        |manifest: &&Value| manifest["annotations"]["org.opencontainers.image.ref.name"] == tag;
     let manifest = index["manifests"].as_array()?.iter().find(named)?;
     manifest["digest"].as_str().map(str::to_owned)
 }
 
 /// Sends the answer; false if the connection cannot go on after it.
-fn send(mut socket: &TcpStream, asked: &Asked, reply: &Reply, fault: Option<&Fault>) -> io::Result<bool> {
-    let mut head = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", reply.status, reply.body.len());
+fn send(
+    mut socket: &TcpStream,
+    asked: &Asked,
+    reply: &Reply,
+    fault: Option<&Fault>,
+) -> io::Result<bool> {
+    let mut head = format!(
+        "HTTP/1.1 {} X\r\nContent-Length: {}\r\n",
+        reply.status,
+        reply.body.len()
+    );
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -50,7 +50,10 @@ impl Stitched {
     /// The flat disk as one file, with the holes of its parts.
     pub(crate) fn flat(&self) -> PathBuf {
         let path = self.dir.path().join("flat.img");
-        concatenate(&path, &[vec![self.fsmeta.as_path()], self.devices()].concat());
+        concatenate(
+            &path,
+            &[vec![self.fsmeta.as_path()], self.devices()].concat(),
+        );
         path
     }
 
@@ -78,9 +81,19 @@ impl Stitched {
             let same = ours.same("our reader", &theirs, how, &Ignore::default());
             same.unwrap();
         };
-        if ours.entries.values().all(|entry| entry.size.is_none_or(|size| size <= MAX_SUMMED_BYTES)) {
-            sees(&KernelMount::erofs(&self.fsmeta, &devices).unwrap(), "the kernel with devices");
-            sees(&KernelMount::erofs(&self.flat(), &[]).unwrap(), "the kernel with a flat disk");
+        if ours
+            .entries
+            .values()
+            .all(|entry| entry.size.is_none_or(|size| size <= MAX_SUMMED_BYTES))
+        {
+            sees(
+                &KernelMount::erofs(&self.fsmeta, &devices).unwrap(),
+                "the kernel with devices",
+            );
+            sees(
+                &KernelMount::erofs(&self.flat(), &[]).unwrap(),
+                "the kernel with a flat disk",
+            );
             self.judge_overlay(&ours);
         }
     }
@@ -98,9 +111,9 @@ impl Stitched {
             return;
         }
         let mounts: Vec<KernelMount> = self
-            .layers
+            .order
             .iter()
-            .map(|layer| KernelMount::erofs(&layer.image, &[]).unwrap())
+            .map(|&layer| KernelMount::erofs(&self.layers[layer].image, &[]).unwrap())
             .collect();
         let lowers: Vec<&Path> = mounts.iter().map(KernelMount::path).collect();
         let overlay = KernelMount::overlay(&lowers).unwrap();
@@ -112,15 +125,23 @@ impl Stitched {
             nlinks: true,
             ..Ignore::default()
         };
-        ours.same("the merged disk", &theirs, "an overlay of the layers", &ignore)
-            .unwrap();
+        ours.same(
+            "the merged disk",
+            &theirs,
+            "an overlay of the layers",
+            &ignore,
+        )
+        .unwrap();
     }
 
     /// Asserts what the merged disk holds, in the form of [`short`].
     #[track_caller]
     pub(crate) fn holds(&self, expected: &str) {
         let (expected, actual) = (unindent(expected), short(&self.listing()));
-        assert!(expected == actual, "expected:\n{expected}\nbut is:\n{actual}");
+        assert!(
+            expected == actual,
+            "expected:\n{expected}\nbut is:\n{actual}"
+        );
     }
 
     /// Asserts some lines of what the merged disk holds.
@@ -128,7 +149,10 @@ impl Stitched {
     pub(crate) fn has(&self, lines: &str) {
         let actual = short(&self.listing());
         for line in unindent(lines).lines() {
-            assert!(actual.lines().any(|found| found == line), "no {line}\nin:\n{actual}");
+            assert!(
+                actual.lines().any(|found| found == line),
+                "no {line}\nin:\n{actual}"
+            );
         }
     }
 }
@@ -150,7 +174,9 @@ impl Layer {
 
     /// The layer's own image, in the form of [`short`].
     pub(crate) fn short(&self) -> String {
-        short(&listing(&Image::open(File::open(&self.image).unwrap()).unwrap()))
+        short(&listing(
+            &Image::open(File::open(&self.image).unwrap()).unwrap(),
+        ))
     }
 
     fn describes_root(&self) -> bool {
@@ -184,7 +210,14 @@ pub(crate) fn listing<D: ReadAt>(image: &Image<D>) -> Listing {
         };
         let link = first.get(&inode.nid).cloned();
         if link.is_some() {
-            listing.entries.insert(path, Entry { kind, link, ..Entry::default() });
+            listing.entries.insert(
+                path,
+                Entry {
+                    kind,
+                    link,
+                    ..Entry::default()
+                },
+            );
             continue;
         }
         if kind != 'd' {
@@ -226,13 +259,20 @@ fn rename_links(listing: &mut Listing) {
         .collect();
     let mut groups: std::collections::BTreeMap<Vec<u8>, Vec<Vec<u8>>> = Default::default();
     for (path, full) in links {
-        groups.entry(full.clone()).or_insert_with(|| vec![full]).push(path);
+        groups
+            .entry(full.clone())
+            .or_insert_with(|| vec![full])
+            .push(path);
     }
     for (full, mut paths) in groups {
         paths.sort();
         let entry = listing.entries[&full].clone();
         let kind = entry.kind;
-        let link = Entry { kind, link: Some(paths[0].clone()), ..Entry::default() };
+        let link = Entry {
+            kind,
+            link: Some(paths[0].clone()),
+            ..Entry::default()
+        };
         for path in &paths[1..] {
             listing.entries.insert(path.clone(), link.clone());
         }

@@ -15,7 +15,6 @@ use msb_stitch::{Disk, DiskExtent, Merge, Slot};
 use msb_testkit::tar;
 use tempfile::TempDir;
 
-pub(crate) use judge::{is_root, listing};
 pub(crate) use show::{short, unindent};
 
 /// Everything that can be varied about one ingest. The default is a plain, whole, honest blob in one piece.
@@ -125,6 +124,8 @@ impl Layer {
 pub(crate) struct Stitched {
     pub(crate) dir: TempDir,
     pub(crate) layers: Vec<Layer>,
+    /// Which of them lie over each other, bottom to top.
+    pub(crate) order: Vec<usize>,
     pub(crate) fsmeta: PathBuf,
     pub(crate) vmdk: PathBuf,
     /// Holds the merged tree, from which the proof knows what to expect. Merged once more, because writing fsmeta takes it.
@@ -206,6 +207,7 @@ pub(crate) fn stitch_layers(dir: TempDir, layers: Vec<Layer>, order: &[usize]) -
     Stitched {
         dir,
         layers,
+        order: order.to_vec(),
         fsmeta,
         vmdk,
         merge,
