@@ -1,1 +1,1 @@
-//! Integration tests of the whole workspace
+//! Integration tests of the whole workspace, each against a real registry; see `tests/`.

@@ -1,8 +1,8 @@
 use msb_oci::Reference;
 use msb_platform::Platform;
-use msb_store::Store;
+use msb_store::{LayerLengths, Store};
 
-use crate::record::{ImageRecord, image_key};
+use crate::record::{ImageRecord, image_key, layer_key};
 use crate::{PullError, PullResult};
 
 /// The image as the cache has it; `None` if it lacks anything: the record, a layer, the merged metadata, or a descriptor
@@ -26,11 +26,14 @@ pub(crate) fn find(
 
 /// Whether everything that the record stands for is there, with the right lengths.
 pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, PullError> {
-    let plan = record.disk_plan();
-    for slot in plan.slots() {
-        if !store.has_layer(&slot.layer, slot.image_bytes)? {
+    for layer in &record.layers {
+        let lengths = LayerLengths {
+            image_bytes: layer.image_bytes,
+            sidecar_bytes: layer.sidecar_bytes,
+        };
+        if store.layer_lengths(&layer_key(&layer.diff_id))? != Some(lengths) {
             return Ok(false);
         }
     }
-    plan.is_whole(store, record.fsmeta_bytes)
+    record.disk_plan().is_whole(store, record.fsmeta_bytes)
 }

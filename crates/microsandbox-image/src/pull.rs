@@ -263,6 +263,7 @@ async fn finish(
                 media_type: source.blob.media_type.clone(),
                 size: source.blob.bytes,
                 image_bytes: layer.image_bytes,
+                sidecar_bytes: layer.sidecar_bytes,
             })
             .collect(),
         fsmeta_bytes,

@@ -30,6 +30,7 @@ pub(crate) struct LayerRecord {
     pub(crate) media_type: String,
     pub(crate) size: u64,
     pub(crate) image_bytes: u64,
+    pub(crate) sidecar_bytes: u64,
 }
 
 impl ImageRecord {

@@ -194,6 +194,8 @@ impl fmt::Display for PartStep {
 pub enum LayerLimit {
     /// [`crate::LayerLimits::entries`]
     Entries,
+    /// [`crate::LayerLimits::metadata_bytes`]
+    MetadataBytes,
     /// [`crate::LayerLimits::plain_bytes`]
     PlainBytes,
     /// [`crate::LayerLimits::file_bytes`]
@@ -206,6 +208,7 @@ impl fmt::Display for LayerLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Entries => "entries of the layer",
+            Self::MetadataBytes => "bytes of the layer's paths, links and xattrs",
             Self::PlainBytes => "bytes of the unpacked layer",
             Self::FileBytes => "bytes of one file",
             Self::ImageBytes => "bytes of the layer image",

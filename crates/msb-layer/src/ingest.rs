@@ -61,6 +61,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         notes: Notes::default(),
         links_below: None,
         entries: 0,
+        metadata_bytes: 0,
         pending: Pending::default(),
     };
     let mut parser = TarParser::new(limits.tar);
@@ -110,6 +111,8 @@ struct Sink<'t, 'l, W> {
     /// Hard links whose files are not in this layer: how many, and the first.
     links_below: Option<(u64, String)>,
     entries: u64,
+    /// Against [`LayerLimits::metadata_bytes`].
+    metadata_bytes: u64,
     pending: Pending,
 }
 
@@ -155,6 +158,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
     fn entry(&mut self, entry: &Entry<'_>) -> Result<(), LayerError> {
         self.entries += 1;
         check(LayerLimit::Entries, self.limits.entries, self.entries)?;
+        self.count_metadata(metadata_bytes(entry))?;
         self.pending.data = Data::Dropped;
         let path = match classify(entry, &self.limits.path)? {
             LayerEntry::Inode { path } => path,
@@ -172,7 +176,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             }
             LayerEntry::Aufs => {
                 self.notes.push(Note::AufsFile {
-                    path: show_path(entry.path).to_string(),
+                    path: shown(entry.path),
                 });
                 return Ok(());
             }
@@ -198,9 +202,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             Kind::Symlink { target } => Some(NewNode::Symlink { target }),
             Kind::Fifo => Some(NewNode::Fifo),
             Kind::CharDevice { major: 0, minor: 0 } => {
-                self.notes.push(Note::WhiteoutDevice {
-                    path: show_path(&path).to_string(),
-                });
+                self.notes.push(Note::WhiteoutDevice { path: shown(&path) });
                 return Ok(());
             }
             Kind::CharDevice { major, minor } => Some(NewNode::CharDevice { major, minor }),
@@ -208,7 +210,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             Kind::HardLink { .. } => return Ok(()),
             Kind::Other(type_flag) => {
                 self.notes.push(Note::UnknownType {
-                    path: show_path(&path).to_string(),
+                    path: shown(&path),
                     type_flag,
                 });
                 return Ok(());
@@ -318,7 +320,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             })
             .map_err(apply_error)?;
         self.pending.path = path;
-        Ok(())
+        self.check_tree()
     }
 }
 
@@ -329,10 +331,10 @@ impl<W: Write + Seek> Sink<'_, '_, W> {
         if self.applier.apply(change).map_err(apply_error)? == Applied::LinksBelow {
             let (count, _) = self
                 .links_below
-                .get_or_insert_with(|| (0, show_path(change.path).to_string()));
+                .get_or_insert_with(|| (0, shown(change.path)));
             *count += 1;
         }
-        Ok(())
+        self.check_tree()
     }
 
     fn place(&mut self, entry: &Entry<'_>) -> Result<Data, LayerError> {
@@ -342,6 +344,7 @@ impl<W: Write + Seek> Sink<'_, '_, W> {
                 .iter()
                 .fold(0, |bytes: u64, segment| bytes.saturating_add(segment.len));
             self.check_image(bytes)?;
+            self.count_metadata(segments.len() * size_of::<Extent>())?;
             return Ok(Data::Sparse(Sparse {
                 segments,
                 ..Sparse::default()
@@ -358,6 +361,22 @@ impl<W: Write + Seek> Sink<'_, '_, W> {
         })
     }
 
+    fn count_metadata(&mut self, more: usize) -> Result<(), LayerError> {
+        self.metadata_bytes = self.metadata_bytes.saturating_add(more as u64);
+        let limits = self.limits;
+        check(
+            LayerLimit::MetadataBytes,
+            limits.metadata_bytes,
+            self.metadata_bytes,
+        )
+    }
+
+    /// The names in the tree, which are more than the entries where paths imply directories.
+    fn check_tree(&self) -> Result<(), LayerError> {
+        let names = self.applier.tree().entry_count() as u64;
+        check(LayerLimit::Entries, self.limits.entries, names)
+    }
+
     fn check_image(&self, more: u64) -> Result<(), LayerError> {
         check(
             LayerLimit::ImageBytes,
@@ -370,7 +389,7 @@ impl<W: Write + Seek> Sink<'_, '_, W> {
         let lost = entry.lost;
         if lost.text_acl || lost.file_flags || lost.selinux {
             self.notes.push(Note::LostAttributes {
-                path: show_path(path).to_string(),
+                path: shown(path),
                 text_acl: lost.text_acl,
                 file_flags: lost.file_flags,
                 selinux: lost.selinux,
@@ -382,7 +401,7 @@ impl<W: Write + Seek> Sink<'_, '_, W> {
     fn kept_xattrs<'a>(&mut self, entry: &Entry<'a>, path: &[u8]) -> Vec<(&'a [u8], &'a [u8])> {
         let mut kept = Vec::new();
         for (name, value) in entry.xattrs.iter() {
-            let describe = || (show_path(path).to_string(), show_path(name).to_string());
+            let describe = || (shown(path), shown(name));
             if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
                 let (path, name) = describe();
                 self.notes.push(Note::OverlayXattr { path, name });
@@ -490,9 +509,30 @@ impl InlineData for SidecarInline {
     }
 }
 
+/// The longest full name of an xattr in bytes (Linux `XATTR_NAME_MAX`).
+const MAX_XATTR_NAME: usize = 255;
+
 fn erofs_can_hold(name: &[u8], value: &[u8]) -> bool {
-    XattrNamespace::split(name).is_some_and(|(_, suffix)| suffix.len() <= usize::from(u8::MAX))
+    XattrNamespace::split(name).is_some()
+        && name.len() <= MAX_XATTR_NAME
         && value.len() <= usize::from(u16::MAX)
+}
+
+/// What an entry may add to the tree, names and values alone.
+fn metadata_bytes(entry: &Entry<'_>) -> usize {
+    let target = match entry.kind {
+        Kind::HardLink { target } | Kind::Symlink { target } => target.len(),
+        _ => 0,
+    };
+    let xattrs = entry.xattrs.iter();
+    let xattrs: usize = xattrs.map(|(name, value)| name.len() + value.len()).sum();
+    entry.path.len() + target + xattrs
+}
+
+/// What a note tells of a path or a name: its beginning, where it is longer than Linux would take it.
+fn shown(bytes: &[u8]) -> String {
+    const MAX_SHOWN: usize = 4095;
+    show_path(&bytes[..bytes.len().min(MAX_SHOWN)]).to_string()
 }
 
 fn note_implied(tree: &Tree, notes: &mut Notes) {

@@ -4,8 +4,10 @@ use crate::{decode, tar};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LayerLimits {
-    /// Entries of the archive.
+    /// Entries of the archive; and names in the layer's tree, where a long path may imply many directories.
     pub entries: u64,
+    /// Bytes of all paths, link targets, xattrs and maps of sparse files together: what is held in memory.
+    pub metadata_bytes: u64,
     /// Bytes of the archive when it is unpacked.
     pub plain_bytes: u64,
     /// Logical bytes of one file, holes counted.
@@ -24,6 +26,7 @@ impl Default for LayerLimits {
     fn default() -> Self {
         Self {
             entries: 8 << 20,
+            metadata_bytes: 1 << 30,
             plain_bytes: 256 << 30,
             file_bytes: 8 << 40,
             image_bytes: 512 << 30,

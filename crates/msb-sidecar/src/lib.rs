@@ -28,7 +28,7 @@
 //!
 //! let sidecar = Sidecar::open(bytes)?;
 //! assert_eq!(sidecar.image().bytes, 8192);
-//! assert_eq!(sidecar.whiteouts()?.iter().next().unwrap().path, b"etc/motd");
+//! sidecar.for_each_whiteout(|whiteout| assert_eq!(whiteout.path, b"etc/motd"))?;
 //! # Ok::<(), msb_sidecar::Error>(())
 //! ```
 
@@ -43,7 +43,7 @@ mod writer;
 
 pub use error::{Error, Section};
 pub use note::{Note, Notes};
-pub use reader::{Sidecar, Whiteouts};
+pub use reader::Sidecar;
 pub use source::Source;
 pub use trailer::{ImageSummary, VERSION};
 pub use writer::SidecarWriter;

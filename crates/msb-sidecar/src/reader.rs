@@ -92,16 +92,13 @@ impl<S: Source> Sidecar<S> {
         })
     }
 
-    /// What the layer hides of the layers below it.
+    /// Gives `apply` what the layer hides of the layers below it, in the layer's order, one path in memory at a time: a few
+    /// bytes in the file may stand for a long path. On an error, what was given has to be thrown away.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn whiteouts(&self) -> Result<Whiteouts, Error> {
+    pub fn for_each_whiteout(&self, mut apply: impl FnMut(Whiteout<'_>)) -> Result<(), Error> {
         let (start, bytes) = self.section(Section::Whiteouts)?;
-        let mut whiteouts = Whiteouts {
-            paths: Vec::new(),
-            spans: Vec::new(),
-        };
         let mut paths = PathCoder::default();
         let mut cursor = Cursor::new(&bytes);
         while !cursor.is_at_end() {
@@ -112,8 +109,8 @@ impl<S: Source> Sidecar<S> {
                     1 => true,
                     _ => return None,
                 };
-                whiteouts.paths.extend_from_slice(paths.get(&mut cursor)?);
-                whiteouts.spans.push((whiteouts.paths.len(), opaque));
+                let path = paths.get(&mut cursor)?;
+                apply(Whiteout { path, opaque });
                 Some(())
             };
             next().ok_or(Error::Malformed {
@@ -121,7 +118,7 @@ impl<S: Source> Sidecar<S> {
                 offset,
             })?;
         }
-        Ok(whiteouts)
+        Ok(())
     }
 
     /// Plays the changes back in their order, with `device` as the place of their data, one record in memory at a time.
@@ -214,26 +211,6 @@ fn verify(section: Section, span: SectionSpan, actual: Crc32c) -> Result<(), Err
             section,
             expected,
             actual,
-        })
-    }
-}
-
-/// The paths that a layer hides.
-#[derive(Clone, Debug)]
-pub struct Whiteouts {
-    paths: Vec<u8>,
-    /// Where each path ends in `paths`, and whether it is an opaque marker.
-    spans: Vec<(usize, bool)>,
-}
-
-impl Whiteouts {
-    /// All of them, in the layer's order.
-    pub fn iter(&self) -> impl Iterator<Item = Whiteout<'_>> {
-        let mut start = 0;
-        self.spans.iter().map(move |&(end, opaque)| {
-            let path = &self.paths[start..end];
-            start = end;
-            Whiteout { path, opaque }
         })
     }
 }

@@ -60,8 +60,13 @@ impl Merge {
     /// [`StitchError::Sidecar`], [`StitchError::Merge`]. The merge cannot go on after one.
     pub fn add(&mut self, device: u16, sidecar: &Sidecar<File>) -> Result<(), StitchError> {
         let sidecar_error = |source| StitchError::Sidecar { device, source };
-        let whiteouts = sidecar.whiteouts().map_err(sidecar_error)?;
-        let mut layer = merge_layer(&mut self.tree, whiteouts.iter());
+        let tree = &mut self.tree;
+        sidecar
+            .for_each_whiteout(|whiteout| {
+                merge_layer(tree, [whiteout]);
+            })
+            .map_err(sidecar_error)?;
+        let mut layer = merge_layer(&mut self.tree, []);
         let mut has_inline = false;
         let applied = sidecar.for_each_change(device, |change| {
             let rekeyed = with_device(change, device);

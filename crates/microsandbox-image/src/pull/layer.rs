@@ -4,7 +4,7 @@ use msb_layer::{IngestedLayer, LayerError, LayerJob};
 use msb_oci::{Digest, Reference};
 use msb_registry::{BlobEvent, BlobRequest};
 use msb_sidecar::{Note, Sidecar};
-use msb_store::{LayerKey, LockOn, Staged, Store, publish_all};
+use msb_store::{LayerKey, LayerLengths, LockOn, Staged, Step, Store, publish_all};
 
 use super::blocking::blocking;
 use super::layer_error;
@@ -30,6 +30,7 @@ pub(super) struct LayerSource {
 #[derive(Clone, Debug)]
 pub(super) struct ReadyLayer {
     pub(super) image_bytes: u64,
+    pub(super) sidecar_bytes: u64,
     pub(super) notes: Vec<Note>,
     pub(super) was_cached: bool,
 }
@@ -94,12 +95,16 @@ fn find(store: &Store, key: &LayerKey) -> Result<Option<ReadyLayer>, PullError> 
     };
     let read = sidecar.and_then(|sidecar| Ok((sidecar.image().bytes, sidecar.notes()?)));
     match read {
-        Ok((image_bytes, notes)) if store.has_layer(key, image_bytes)? => Ok(Some(ReadyLayer {
-            image_bytes,
-            notes,
-            was_cached: true,
-        })),
-        Ok(_) => Ok(None),
+        Ok((image_bytes, notes)) => {
+            let lengths = store.layer_lengths(key)?;
+            let whole = lengths.filter(|lengths| lengths.image_bytes == image_bytes);
+            Ok(whole.map(|LayerLengths { sidecar_bytes, .. }| ReadyLayer {
+                image_bytes,
+                sidecar_bytes,
+                notes,
+                was_cached: true,
+            }))
+        }
         Err(error) if error.is_corrupt() => {
             tracing::warn!(diff_id = %key.diff_id, %error, "a cached sidecar is damaged; the layer is made anew");
             Ok(None)
@@ -128,6 +133,16 @@ struct Files {
     image: Staged,
     sidecar: Staged,
     part: Option<SharedPart>,
+}
+
+impl Files {
+    fn sidecar_bytes(&self) -> Result<u64, PullError> {
+        let path = self.sidecar.path();
+        let metadata = self.sidecar.file().metadata();
+        Ok(metadata
+            .map_err(|source| msb_store::Error::from_io(Step::Stat, path, source))?
+            .len())
+    }
 }
 
 /// How the download ended.
@@ -247,13 +262,14 @@ impl Fetch<'_> {
             &self.layer.blob.media_type,
             ingested.compression,
         ));
-        blocking(move || {
+        let sidecar_bytes = blocking(move || {
+            let sidecar_bytes = files.sidecar_bytes()?;
             // The sidecar's name comes last: where it is, the layer is.
             publish_all([files.image.sync()?, files.sidecar.sync()?])?;
             if let Some(part) = files.part {
                 part.discard()?;
             }
-            Ok(())
+            Ok(sidecar_bytes)
         })
         .await?;
         self.progress.send(PullProgress::LayerMaterialized {
@@ -263,6 +279,7 @@ impl Fetch<'_> {
         });
         Ok(ReadyLayer {
             image_bytes,
+            sidecar_bytes,
             notes,
             was_cached: false,
         })

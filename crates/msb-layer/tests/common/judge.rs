@@ -107,7 +107,9 @@ impl Stitched {
                 Note::ImpliedDirectories { .. } | Note::LinksBelow { .. } | Note::OpaqueRoot
             )
         };
-        if notes().any(is_partial) || self.layers.is_empty() || self.layers.len() > 100 {
+        // An overlay takes no directory twice.
+        let is_plain = self.order.iter().copied().eq(0..self.layers.len());
+        if notes().any(is_partial) || !is_plain || !(1..=100).contains(&self.layers.len()) {
             return;
         }
         let mounts: Vec<KernelMount> = self

@@ -15,6 +15,7 @@ use msb_stitch::{Disk, DiskExtent, Merge, Slot};
 use msb_testkit::tar;
 use tempfile::TempDir;
 
+#[allow(unused_imports, reason = "each test file uses its own part")]
 pub(crate) use show::{short, unindent};
 
 /// Everything that can be varied about one ingest. The default is a plain, whole, honest blob in one piece.

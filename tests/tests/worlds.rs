@@ -1,0 +1,136 @@
+//! Large images made by real tools: what the kernel, and a guest, sees is what umoci unpacks.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{docker_registry, flat_disk, judge, mounted, pull, reference, walk};
+use msb_testkit::mount::KernelMount;
+use msb_testkit::tree::{Ignore, Listing};
+use msb_testkit::umoci;
+use msb_testkit::vm::Guest;
+use msb_testkit::worlds::{TAG, World};
+
+/// What umoci makes of a world. It reads neither zstd nor schema 2; those worlds have the same tree as their originals.
+fn unpacked(world: World) -> Listing {
+    let readable = match world {
+        World::Zstd | World::Schema2 => World::Python,
+        World::Index => World::Base,
+        other => other,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    umoci::unpack(
+        &readable.layout().unwrap(),
+        TAG,
+        &folder.path().join("bundle"),
+    )
+    .unwrap()
+}
+
+/// No layer of these images describes the root, so umoci gives it the time of the unpacking.
+fn ignore() -> Ignore {
+    Ignore {
+        root: true,
+        ..umoci::known_losses()
+    }
+}
+
+async fn world_equals_umoci(world: World) {
+    let registry = docker_registry();
+    world.push(&registry, world.name()).unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let result = pull(
+        cache.path(),
+        &reference(&registry, &format!("{}:{TAG}", world.name())),
+    )
+    .await
+    .unwrap();
+    judge(&result);
+    let theirs = unpacked(world);
+    let ours = if result.extents.len() > 20 || world == World::Large {
+        walk(&mounted(&result))
+    } else {
+        let (_folder, disk) = flat_disk(&result);
+        walk(&KernelMount::erofs(&disk, &[]).unwrap())
+    };
+    assert!(ours.entries.len() > 100, "{} paths", ours.entries.len());
+    ours.same("the kernel", &theirs, "umoci", &ignore())
+        .unwrap();
+    println!(
+        "{}: {} paths, {} layers, equal",
+        world.name(),
+        ours.entries.len(),
+        result.layers.len()
+    );
+}
+
+#[tokio::test]
+async fn base() {
+    world_equals_umoci(World::Base).await;
+}
+
+#[tokio::test]
+async fn python_application_of_five_layers() {
+    world_equals_umoci(World::Python).await;
+}
+
+#[tokio::test]
+async fn node_application_of_50_000_files() {
+    world_equals_umoci(World::Node).await;
+}
+
+#[tokio::test]
+async fn image_of_120_layers() {
+    world_equals_umoci(World::ManyLayers).await;
+}
+
+#[tokio::test]
+async fn multi_platform_index() {
+    world_equals_umoci(World::Index).await;
+}
+
+#[tokio::test]
+async fn zstd() {
+    world_equals_umoci(World::Zstd).await;
+}
+
+#[tokio::test]
+async fn schema_2() {
+    world_equals_umoci(World::Schema2).await;
+}
+
+#[tokio::test]
+async fn layer_of_more_than_two_and_a_half_gib() {
+    world_equals_umoci(World::Large).await;
+}
+
+#[tokio::test]
+async fn a_guest_lists_the_same_tree_from_the_vmdk() {
+    let registry = docker_registry();
+    World::Python.push(&registry, "python").unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let result = pull(
+        cache.path(),
+        &reference(&registry, &format!("python:{TAG}")),
+    )
+    .await
+    .unwrap();
+    let guest = Guest::boot(&result.vmdk).unwrap();
+    let theirs = unpacked(World::Python);
+    // The guest's tools list no xattrs.
+    let ignore = Ignore {
+        xattrs: true,
+        ..ignore()
+    };
+    guest
+        .listing
+        .same("the guest", &theirs, "umoci", &ignore)
+        .unwrap();
+    println!(
+        "{} under {}: {} paths in {:?}",
+        guest.kernel,
+        guest.accelerator,
+        guest.listing.entries.len(),
+        guest.elapsed
+    );
+}
