@@ -53,7 +53,7 @@ async fn world_equals_umoci(world: World) {
         let (_folder, disk) = flat_disk(&result);
         walk(&KernelMount::erofs(&disk, &[]).unwrap())
     };
-    assert!(ours.entries.len() > 100, "{} paths", ours.entries.len());
+    assert!(ours.entries.len() > 2, "{} paths", ours.entries.len());
     ours.same("the kernel", &theirs, "umoci", &ignore())
         .unwrap();
     println!(

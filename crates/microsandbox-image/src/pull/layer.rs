@@ -2,7 +2,7 @@ use std::io;
 
 use msb_layer::{IngestedLayer, LayerError, LayerJob};
 use msb_oci::{Digest, Reference};
-use msb_registry::{BlobEvent, BlobRequest};
+use msb_registry::{BlobEvent, BlobRequest, BlobStream};
 use msb_sidecar::{Note, Sidecar};
 use msb_store::{LayerKey, LayerLengths, LockOn, Staged, Step, Store, publish_all};
 
@@ -75,6 +75,7 @@ pub(super) async fn fetch_layer(
         layer,
         key,
         progress,
+        restarted: None,
     };
     loop {
         match fetch.attempt().await? {
@@ -121,6 +122,9 @@ struct Fetch<'a> {
     layer: &'a LayerSource,
     key: LayerKey,
     progress: &'a Progress,
+    /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would have us
+    /// start over for ever.
+    restarted: Option<BlobStream>,
 }
 
 enum Attempt {
@@ -226,16 +230,25 @@ impl Fetch<'_> {
 
     /// Hands the blob's bytes on as they come.
     async fn download(
-        &self,
+        &mut self,
         feed: msb_layer::LayerFeed,
         resumed_bytes: u64,
     ) -> Result<Download, PullError> {
         let blob = &self.layer.blob;
-        let request = BlobRequest::new(blob.digest.clone(), blob.bytes).from_offset(resumed_bytes);
-        let mut stream = self.registry.client.blob(self.reference, request);
+        let mut stream = match self.restarted.take() {
+            Some(stream) if stream.position() == resumed_bytes => stream,
+            _ => {
+                let request =
+                    BlobRequest::new(blob.digest.clone(), blob.bytes).from_offset(resumed_bytes);
+                self.registry.client.blob(self.reference, request)
+            }
+        };
         while let Some(event) = stream.next_event().await? {
             match event {
-                BlobEvent::Restarted => return Ok(Download::Restarted),
+                BlobEvent::Restarted => {
+                    self.restarted = Some(stream);
+                    return Ok(Download::Restarted);
+                }
                 BlobEvent::Data(bytes) => {
                     if !feed.send(bytes).await {
                         return Ok(Download::Over);

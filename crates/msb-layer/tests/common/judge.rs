@@ -13,7 +13,8 @@ use msb_testkit::erofs_tools::fsck;
 use msb_testkit::mount::KernelMount;
 use msb_testkit::tree::{Entry, Ignore, Listing};
 
-use super::{Layer, Stitched, short, unindent};
+use super::show::{short, unindent};
+use super::{Layer, Stitched};
 
 /// Above this length a file's contents are left to tests of their own: most of it is a hole.
 const MAX_SUMMED_BYTES: u64 = 64 << 20;

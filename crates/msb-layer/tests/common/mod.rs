@@ -1,8 +1,8 @@
 //! From recipes to a disk, and all who judge it.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-mod judge;
-mod show;
+pub(crate) mod judge;
+pub(crate) mod show;
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -14,9 +14,6 @@ use msb_sidecar::Sidecar;
 use msb_stitch::{Disk, DiskExtent, Merge, Slot};
 use msb_testkit::tar;
 use tempfile::TempDir;
-
-#[allow(unused_imports, reason = "each test file uses its own part")]
-pub(crate) use show::{short, unindent};
 
 /// Everything that can be varied about one ingest. The default is a plain, whole, honest blob in one piece.
 pub(crate) struct Attempt<'a> {
