@@ -4,7 +4,7 @@
 //!
 //! - `as_ustar` wants version `00`, while archives with a NUL version exist and are read by every other tool;
 //! - `path_bytes` knows neither star's shorter prefix nor the prefix that old Go wrote into GNU headers;
-//! - `cksum` compares nothing, and numbers are inexact: see [`number`](super::number).
+//! - `cksum` compares nothing, and numbers are inexact: see [`number`].
 
 use super::{
     number,
