@@ -1,6 +1,10 @@
 //! What goes wrong outside: one line that names the object and the step, nothing published, and the next good pull works.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics, and prints what it saw"
+)]
 
 mod common;
 

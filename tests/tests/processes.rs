@@ -1,6 +1,10 @@
 //! Several pulls at once, in several processes: the registry's log shows each blob fetched once, whoever dies.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics, and prints what it saw"
+)]
 
 mod common;
 

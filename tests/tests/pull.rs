@@ -1,6 +1,10 @@
 //! Small images in every form, and what the registry's log shows of a pull.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics, and prints what it saw"
+)]
 
 mod common;
 

@@ -1,6 +1,10 @@
 //! Large images made by real tools: what the kernel, and a guest, sees is what umoci unpacks.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics, and prints what it saw"
+)]
 
 mod common;
 

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::Outcome;
 
 /// The workspace's folder.
@@ -42,26 +44,43 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     }
 }
 
-/// What `cargo metadata` says of the workspace and everything below it.
-pub(crate) fn metadata() -> Result<serde_json::Value, Box<dyn Error>> {
-    let mut command = cargo();
-    command
-        .args(["metadata", "--format-version", "1"])
-        .stderr(Stdio::inherit());
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(format!("{}: {}", line(&command), output.status).into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+/// What `cargo metadata` says of the workspace and everything below it, on this platform.
+pub(crate) fn metadata() -> Result<Value, Box<dyn Error>> {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let version = output(rustc.arg("-vV"))?;
+    let version = String::from_utf8(version)?;
+    let host = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .ok_or("rustc names no host")?;
+    // Without the filter cargo fetches the crates of every platform there is.
+    query(&["--filter-platform", host])
 }
 
 /// Where cargo builds to.
 pub(crate) fn target_folder() -> Result<PathBuf, Box<dyn Error>> {
-    let metadata = metadata()?;
+    let metadata = query(&["--no-deps"])?;
     let folder = metadata["target_directory"]
         .as_str()
         .ok_or("cargo metadata names no target directory")?;
     Ok(folder.into())
+}
+
+fn query(arguments: &[&str]) -> Result<Value, Box<dyn Error>> {
+    let mut command = cargo();
+    command
+        .args(["metadata", "--format-version", "1"])
+        .args(arguments);
+    Ok(serde_json::from_slice(&output(&mut command)?)?)
+}
+
+/// What a command writes to its standard output.
+fn output(command: &mut Command) -> Result<Vec<u8>, Box<dyn Error>> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", line(command), output.status).into());
+    }
+    Ok(output.stdout)
 }
 
 fn line(command: &Command) -> String {
