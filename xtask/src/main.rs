@@ -7,6 +7,7 @@
 //!
 //! Commands write what they have to say to standard output and fail with one line on standard error.
 
+mod bench;
 mod cargo;
 mod ci;
 mod demo;
@@ -57,6 +58,11 @@ enum Command {
     Kernel,
     /// Boot a guest on a golden disk and compare the trees
     Vm,
+    /// Measure pulls beside what public tools need for the same images
+    Bench(bench::BenchOptions),
+    /// Run one command and print what it took, for bench
+    #[command(hide = true)]
+    Measure(bench::MeasureOptions),
     /// Build the documentation without warnings and check what the README names
     Docs,
     /// Check licences and advisories with cargo-deny, where it is installed
@@ -86,6 +92,8 @@ fn run(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Fsck => judges::fsck(out),
         Command::Kernel => judges::kernel(out),
         Command::Vm => judges::vm(out),
+        Command::Bench(options) => bench::bench(&options, out),
+        Command::Measure(options) => bench::measured(&options, out),
         Command::Docs => docs::docs(out),
         Command::Deps => deps::deps(out),
     }

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use erofs_format::{BLOCK_SIZE, Crc32c, FileType};
 use erofs_reader::{CheckOptions, FlatDisk, Image, Inode, Limits, Place, check};
-use fs_tree::{InodeId, Node, Tree, Walk, show_path};
+use fs_tree::{Content, InodeId, Node, Tree, Walk, show_path};
 
 use crate::vmdk::{Descriptor, SECTOR_SIZE, VmdkError};
 
@@ -289,17 +290,30 @@ impl Comparison<'_> {
                 "target",
                 self.image.read_link(actual)? == self.tree.symlink_target(target),
             ),
-            Node::Regular { size, crc32c, .. } => {
+            Node::Regular {
+                size,
+                crc32c,
+                content,
+            } => {
                 same("number of links", actual.nlink == expected.names())?;
                 same("size", actual.size == size)?;
-                self.contents(path, crc32c, actual)
+                let pieces = self.contents(path, crc32c, actual)?;
+                // The sum tells the bytes, and not where between the holes they are.
+                same("holes", pieces == pieces_of(self.tree, size, content))
             }
             _ => same("number of links", actual.nlink == expected.names()),
         }
     }
 
-    fn contents(&mut self, path: &[u8], expected: u32, actual: &Inode) -> Result<(), ProofError> {
+    /// Compares the bytes with their sum, and says where in the file they are.
+    fn contents(
+        &mut self,
+        path: &[u8],
+        expected: u32,
+        actual: &Inode,
+    ) -> Result<Vec<Range<u64>>, ProofError> {
         let mut sum = Crc32c::new();
+        let mut pieces = Vec::new();
         for extent in self.image.extents(actual)? {
             let extent = extent?;
             if matches!(extent.place, Place::Hole) {
@@ -307,6 +321,7 @@ impl Comparison<'_> {
             }
             let mut at = extent.logical;
             let end = extent.logical + extent.len;
+            join(&mut pieces, at..end);
             while at < end {
                 let len = usize::try_from(end - at)
                     .unwrap_or(usize::MAX)
@@ -322,7 +337,7 @@ impl Comparison<'_> {
         }
         let actual = sum.get();
         if expected == actual {
-            Ok(())
+            Ok(pieces)
         } else {
             Err(ProofError::Contents {
                 path: path.to_vec(),
@@ -330,5 +345,25 @@ impl Comparison<'_> {
                 actual,
             })
         }
+    }
+}
+
+/// Where a file of the tree has bytes, adjoining pieces as one.
+fn pieces_of(tree: &Tree, size: u64, content: Content) -> Vec<Range<u64>> {
+    let mut pieces = Vec::new();
+    match content {
+        Content::Absent => {}
+        Content::Contiguous { .. } | Content::Inline { .. } => join(&mut pieces, 0..size),
+        Content::Mapped { .. } => tree.extents(content).iter().for_each(|extent| {
+            join(&mut pieces, extent.logical..extent.logical + extent.len);
+        }),
+    }
+    pieces
+}
+
+fn join(pieces: &mut Vec<Range<u64>>, next: Range<u64>) {
+    match pieces.last_mut() {
+        Some(last) if last.end == next.start => last.end = next.end,
+        _ => pieces.push(next),
     }
 }

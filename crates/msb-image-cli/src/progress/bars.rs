@@ -14,10 +14,11 @@ const MAX_NAME: usize = 36;
 /// How often a second the screen is drawn.
 const DRAWS_PER_SECOND: u8 = 12;
 
+// All of these fit into 80 columns.
 const TOTAL: &str =
-    "{prefix}  {bar:24.} {bytes:>10}/{total_bytes:<10} {binary_bytes_per_sec:>11}  {msg}";
-const LAYER: &str = "  {prefix}  {bar:24.} {bytes:>10}/{total_bytes:<10}";
-const UNPACKING: &str = "  {prefix}  {bar:24.} unpacking {total_bytes}";
+    "{prefix}  {msg}\n  {bar:26.} {bytes:>10}/{total_bytes:<10} {binary_bytes_per_sec}";
+const LAYER: &str = "  {bar:26.} {bytes:>10}/{total_bytes:<10} {prefix}";
+const UNPACKING: &str = "  {bar:26.} {msg:>21} {prefix}";
 const SPEECHLESS: &str = "{prefix}  {msg}";
 
 /// The bars on the screen, for whoever else writes there. One pull at a time has some.
@@ -98,7 +99,7 @@ impl Screen {
                 }
                 let bar = self.multi.add(ProgressBar::new(*total_bytes));
                 bar.set_style(style(LAYER));
-                bar.set_prefix(format!("{:>3} {}", layer + 1, short(digest)));
+                bar.set_prefix(format!("{} {}", layer + 1, short(digest)));
                 bar.set_position(*resumed_bytes);
                 self.layers.insert(*layer, bar);
             }
@@ -114,6 +115,7 @@ impl Screen {
             PullProgress::LayerDownloaded { layer, .. } => {
                 if let Some(bar) = self.layers.get(layer) {
                     bar.set_style(style(UNPACKING));
+                    bar.set_message("unpacking");
                     bar.set_position(bar.length().unwrap_or(0));
                 }
             }
@@ -129,6 +131,13 @@ impl Screen {
             return;
         }
         self.total.set_position(tally.come_bytes());
+        if matches!(
+            event,
+            PullProgress::LayerStarted { .. } | PullProgress::LayerCached { .. }
+        ) {
+            // What was there before did not come this fast.
+            self.total.reset_eta();
+        }
         let mut message = format!("{}/{} layers", tally.done_layers, tally.layer_count);
         if tally.waiting_layers() > 0 {
             message.push_str(&format!(
@@ -150,12 +159,10 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         *ON_SCREEN.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        for bar in self.layers.values() {
-            bar.finish_and_clear();
-        }
-        self.total.finish_and_clear();
         // Fails where there is no terminal any more.
         let _ = self.multi.clear();
+        // Else the bars would draw themselves once more when they are dropped.
+        self.multi.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
 

@@ -1,0 +1,175 @@
+//! What the command says before it does anything: help, wrong usage, and what only the cache can answer.
+
+mod common;
+
+use common::{command, ok, run, run_with_input, stderr, stdout};
+
+const CONTRACT: &[(&str, &[&str])] = &[
+    (
+        "pull",
+        &[
+            "--platform",
+            "--policy",
+            "--force",
+            "--strict",
+            "--plain-http",
+            "--ca-cert",
+            "--username",
+            "--password-stdin",
+            "--progress",
+            "--format",
+            "--cache-dir",
+        ],
+    ),
+    ("ls", &["--format"]),
+    ("inspect", &["--format", "--platform", "<REF>"]),
+    ("tree", &["--format", "--platform", "[PATH]"]),
+    ("cat", &["--platform", "<PATH>"]),
+    ("verify", &["--format", "--full", "[REF]..."]),
+    ("rm", &["--format", "--platform", "<REF>..."]),
+    ("prune", &["--format", "--grace"]),
+];
+
+#[test]
+fn every_command_has_a_help_with_its_options() {
+    let cache = tempfile::tempdir().unwrap();
+    let general = ok(&run(cache.path(), ["--help"]));
+    for (name, options) in CONTRACT {
+        assert!(general.contains(&format!("  {name} ")), "{general}");
+        let help = ok(&run(cache.path(), [name, "--help"]));
+        for option in *options {
+            assert!(help.contains(option), "{name} {option}: {help}");
+        }
+    }
+    assert!(ok(&run(cache.path(), ["--version"])).starts_with("msb-image "));
+}
+
+#[test]
+fn bad_usage_ends_with_2() {
+    let cache = tempfile::tempdir().unwrap();
+    let bad: &[&[&str]] = &[
+        &[],
+        &["nothing"],
+        &["pull"],
+        &["pull", "Not A Reference"],
+        &["pull", "a", "--platform", "linux"],
+        &["pull", "a", "--policy", "sometimes"],
+        &["pull", "a", "--progress", "loud"],
+        &["pull", "a", "--format", "xml"],
+        &["pull", "a", "--force", "--policy", "never"],
+        &["pull", "a", "--username", "me"],
+        &["pull", "a", "--password-stdin"],
+        &["ls", "a"],
+        &["inspect"],
+        &["cat", "a"],
+        &["rm"],
+        &["prune", "--grace", "soon"],
+    ];
+    for args in bad {
+        let output = run(cache.path(), *args);
+        assert_eq!(output.status.code(), Some(2), "{args:?} {output:?}");
+        assert!(stdout(&output).is_empty(), "{args:?}");
+        assert!(!output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_password_goes_to_one_registry_and_is_never_shown() {
+    let cache = tempfile::tempdir().unwrap();
+    let sign_in = ["--username", "me", "--password-stdin"];
+    let cases: &[(&[&str], &str)] = &[
+        (&["pull", "a.invalid/x", "b.invalid/y"], "hunter2\n"),
+        (&["pull", "a.invalid/x"], "\n"),
+        (&["pull", "a.invalid/x"], "hunter2\nhunter2\n"),
+    ];
+    for (args, input) in cases {
+        let args = [*args, &sign_in].concat();
+        let output = run_with_input(cache.path(), &args, input);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!stderr(&output).contains("hunter2"), "{output:?}");
+    }
+}
+
+#[test]
+fn what_is_not_cached_is_an_error_with_a_hint() {
+    let cache = tempfile::tempdir().unwrap();
+    let never = ["pull", "alpine", "--policy", "never", "--progress", "none"];
+    let commands: &[&[&str]] = &[
+        &never,
+        &["inspect", "alpine"],
+        &["tree", "alpine"],
+        &["cat", "alpine", "/etc/motd"],
+        &["verify", "alpine"],
+    ];
+    for args in commands {
+        let output = run(cache.path(), *args);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = stderr(&output);
+        let mut lines = text.lines();
+        let error = lines.next().unwrap();
+        assert!(error.starts_with("error: docker.io/library/alpine:latest for linux/"));
+        assert!(error.ends_with(" is not cached"), "{error}");
+        let hint = "hint: pull it with `msb-image pull docker.io/library/alpine:latest`";
+        assert_eq!(lines.next(), Some(hint));
+    }
+    let output = run(cache.path(), ["rm", "alpine"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("hint: `msb-image ls`"));
+}
+
+#[test]
+fn looking_at_an_empty_cache_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    assert_eq!(ok(&run(&cache, ["ls", "--format", "json"])), "");
+    assert!(ok(&run(&cache, ["ls"])).starts_with("REFERENCE"));
+    assert_eq!(ok(&run(&cache, ["verify"])), "");
+    assert!(!cache.exists());
+}
+
+#[test]
+fn the_cache_directory_is_the_flag_then_the_variable_then_the_systems() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // A prune makes the directory.
+    ok(&command(&at("variable"))
+        .args(["prune", "--cache-dir"])
+        .arg(at("flag"))
+        .output()
+        .unwrap());
+    assert!(at("flag").exists() && !at("variable").exists());
+    ok(&run(&at("variable"), ["prune"]));
+    assert!(at("variable").exists());
+    let system = |name: &str, value: &std::path::Path| {
+        let mut command = command("".as_ref());
+        ok(&command.args(["prune"]).env(name, value).output().unwrap());
+    };
+    system("HOME", &at("home"));
+    if cfg!(target_os = "macos") {
+        assert!(at("home/Library/Caches/msb-image").exists());
+    } else {
+        assert!(at("home/.cache/msb-image").exists());
+        system("XDG_CACHE_HOME", &at("xdg"));
+        assert!(at("xdg/msb-image").exists());
+    }
+    let output = run("".as_ref(), ["ls"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_certificate_file_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("ca.pem");
+    let pull = |pem: &std::path::Path| {
+        let mut command = command(folder.path());
+        command.args(["pull", "a.invalid/x", "--ca-cert"]);
+        command.arg(pem).output().unwrap()
+    };
+    let missing = pull(&pem);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("ca.pem: reading the certificates\n  caused by: "));
+    std::fs::write(&pem, "no certificate").unwrap();
+    let useless = pull(&pem);
+    assert_eq!(useless.status.code(), Some(1));
+    assert!(stderr(&useless).starts_with("error: "), "{useless:?}");
+}

@@ -1,0 +1,276 @@
+//! TRAPS.md, "VMDK": the descriptor as QEMU and imago read it, who share no code with us.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use imago::{FormatAccess, FormatDriverBuilder, PermissiveImplicitOpenGate, vmdk::Vmdk};
+use msb_stitch::{Disk, DiskExtent, Fsmeta, Slot, StitchError};
+use msb_testkit::vmdk;
+
+/// A disk of files whose every 512 bytes say which file and where, where they are not a hole.
+struct Parts {
+    dir: tempfile::TempDir,
+    vmdk: PathBuf,
+    /// Name, length, and the offsets at which there is a sector that is no hole.
+    parts: Vec<(String, u64, Vec<u64>)>,
+}
+
+fn sector(part: usize, at: u64) -> [u8; 512] {
+    let mut sector = [0; 512];
+    for (index, word) in sector.chunks_mut(16).enumerate() {
+        word[..8].copy_from_slice(&(part as u64 + 1).to_le_bytes());
+        word[8..].copy_from_slice(&(at + index as u64).to_le_bytes());
+    }
+    sector
+}
+
+impl Parts {
+    fn new(files: &[(&str, u64, Option<Vec<u64>>)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("images/this one");
+        fs::create_dir_all(&image).unwrap();
+        let mut parts = Vec::new();
+        for (index, (name, bytes, marks)) in files.iter().enumerate() {
+            let path = image.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let file = File::create(&path).unwrap();
+            file.set_len(*bytes).unwrap();
+            let marks = marks
+                .clone()
+                .unwrap_or_else(|| (0..*bytes).step_by(512).collect());
+            for &at in &marks {
+                file.write_all_at(&sector(index, at), at).unwrap();
+            }
+            parts.push(((*name).to_owned(), *bytes, marks));
+        }
+        let vmdk = image.join("rootfs.vmdk");
+        fs::write(&vmdk, disk(&parts).unwrap().descriptor().unwrap()).unwrap();
+        Self { dir, vmdk, parts }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.1).sum()
+    }
+
+    /// What the disk holds at `at`, which is within a sector that is no hole or in a hole.
+    fn expected(&self, at: u64, buffer: &mut [u8]) {
+        for (index, byte) in buffer.iter_mut().enumerate() {
+            let mut at = at + index as u64;
+            let mut part = 0;
+            while at >= self.parts[part].1 {
+                at -= self.parts[part].1;
+                part += 1;
+            }
+            let start = at / 512 * 512;
+            *byte = match self.parts[part].2.binary_search(&start) {
+                Ok(_) => sector(part, start)[usize::try_from(at - start).unwrap()],
+                Err(_) => 0,
+            };
+        }
+    }
+
+    /// Compares what a reader reads around the beginning and the end of each file, and around each mark.
+    fn compare(&self, reader: &str, mut read: impl FnMut(u64, &mut [u8])) {
+        let mut start = 0;
+        let mut spots = vec![0];
+        for (_, bytes, marks) in &self.parts {
+            spots.extend([start, start + bytes]);
+            spots.extend(
+                [marks.first(), marks.last()]
+                    .into_iter()
+                    .flatten()
+                    .map(|at| start + at),
+            );
+            start += bytes;
+        }
+        for spot in spots {
+            for (before, len) in [
+                (0, 1024),
+                (512, 1024),
+                (256, 512),
+                (1, 2),
+                (4096, 8192),
+                (3, 4),
+            ] {
+                let at = spot.saturating_sub(before);
+                let len = usize::try_from((self.bytes() - at).min(len)).unwrap();
+                let (mut expected, mut actual) = (vec![0; len], vec![0xee; len]);
+                self.expected(at, &mut expected);
+                read(at, &mut actual);
+                assert!(
+                    expected == actual,
+                    "{reader} reads {len} bytes at {at} wrong"
+                );
+            }
+        }
+    }
+
+    fn judge(&self) {
+        let info = vmdk::info(&self.vmdk).unwrap();
+        assert_eq!(info["virtual-size"].as_u64(), Some(self.bytes()));
+        let raw = self.dir.path().join("raw");
+        vmdk::flatten(&self.vmdk, &raw).unwrap();
+        assert_eq!(fs::metadata(&raw).unwrap().len(), self.bytes());
+        let raw = File::open(raw).unwrap();
+        self.compare("QEMU", |at, buffer| raw.read_exact_at(buffer, at).unwrap());
+        let image = Vmdk::<imago::file::File>::builder_path(&self.vmdk)
+            .open(PermissiveImplicitOpenGate::default())
+            .unwrap();
+        let image = FormatAccess::new(image);
+        assert_eq!(image.size(), self.bytes());
+        self.compare("imago", |at, buffer| image.read(buffer, at).unwrap());
+    }
+}
+
+fn disk(parts: &[(String, u64, Vec<u64>)]) -> Result<Disk, StitchError> {
+    let fsmeta = Fsmeta {
+        bytes: parts[0].1,
+        inodes: 1,
+        crc32c: 0,
+    };
+    let slots: Vec<Slot> = parts[1..]
+        .iter()
+        .map(|part| Slot {
+            tag: "t".into(),
+            image_bytes: part.1,
+        })
+        .collect();
+    let extents = parts.iter().map(|(file, bytes, _)| DiskExtent {
+        file: file.clone(),
+        bytes: *bytes,
+    });
+    Disk::new(&fsmeta, &slots, extents.collect())
+}
+
+#[test]
+fn the_disk_is_the_files_end_to_end() {
+    Parts::new(&[
+        ("fsmeta.erofs", 8192, None),
+        ("a", 4096, None),
+        ("b", 65_536, None),
+    ])
+    .judge();
+    Parts::new(&[("fsmeta.erofs", 4096, None)]).judge();
+}
+
+#[test]
+fn names_with_spaces_quotes_and_unicode_and_relative_ones() {
+    Parts::new(&[
+        ("fs meta.erofs", 4096, None),
+        ("../../layers/sha256/0123.erofs", 8192, None),
+        ("it's # one; \\ ü 層.erofs", 4096, None),
+        (" lead", 4096, None),
+        ("sub/dir/trail ", 4096, None),
+        (
+            &format!("{}/{}", "d".repeat(250), "f".repeat(250)),
+            4096,
+            None,
+        ),
+    ])
+    .judge();
+}
+
+#[test]
+fn files_past_2_gib_and_reads_across_extents_behind_them() {
+    const GIB: u64 = 1 << 30;
+    let marks = vec![
+        0,
+        2 * GIB - 512,
+        2 * GIB,
+        2 * GIB + 4096,
+        4 * GIB - 512,
+        4 * GIB,
+        5 * GIB - 512,
+    ];
+    Parts::new(&[
+        ("fsmeta.erofs", 4096, None),
+        ("large", 5 * GIB, Some(marks)),
+        ("behind", 4096, None),
+        (
+            "large too",
+            3 * GIB + 4096,
+            Some(vec![0, 2 * GIB, 3 * GIB, 3 * GIB + 3584]),
+        ),
+        ("last", 8192, None),
+    ])
+    .judge();
+}
+
+#[test]
+fn three_hundred_files() {
+    let names: Vec<String> = (0..301).map(|index| format!("layer{index}")).collect();
+    let files: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), 4096, None))
+        .collect();
+    Parts::new(&files).judge();
+}
+
+#[test]
+fn a_moved_folder_still_works() {
+    let parts = Parts::new(&[("fsmeta.erofs", 4096, None), ("../../layers/a", 8192, None)]);
+    let moved = tempfile::tempdir().unwrap();
+    let to = moved.path().join("cache");
+    fs::rename(parts.dir.path().join("images"), {
+        fs::create_dir(&to).unwrap();
+        to.join("images")
+    })
+    .unwrap();
+    fs::rename(parts.dir.path().join("layers"), to.join("layers")).unwrap();
+    Parts {
+        vmdk: to.join("images/this one/rootfs.vmdk"),
+        ..parts
+    }
+    .judge();
+}
+
+#[test]
+fn order_and_length_must_be_what_the_device_table_says() {
+    let fsmeta = Fsmeta {
+        bytes: 4096,
+        inodes: 1,
+        crc32c: 0,
+    };
+    let slots = [8192, 4096].map(|image_bytes| Slot {
+        tag: "t".into(),
+        image_bytes,
+    });
+    let extents = |lengths: &[u64]| -> Vec<DiskExtent> {
+        let named = lengths.iter().enumerate();
+        named
+            .map(|(index, &bytes)| DiskExtent {
+                file: format!("f{index}"),
+                bytes,
+            })
+            .collect()
+    };
+    assert!(Disk::new(&fsmeta, &slots, extents(&[4096, 8192, 4096])).is_ok());
+    for (lengths, at) in [
+        (&[4096, 4096, 8192][..], 1),
+        (&[4096, 8192], 2),
+        (&[4096, 8192, 4096, 4096], 3),
+        (&[4096, 8192, 4095], 2),
+        (&[8192, 8192, 4096], 0),
+        (&[], 0),
+        (&[4096, 0, 4096], 1),
+    ] {
+        let error = Disk::new(&fsmeta, &slots, extents(lengths)).unwrap_err();
+        assert!(
+            matches!(error, StitchError::ExtentMismatch { index, .. } if index == at),
+            "{lengths:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_a_descriptor_cannot_hold_is_refused() {
+    let part = |name: &str| vec![(name.to_owned(), 4096, Vec::new())];
+    for name in ["a\"b", "", "a\nb", "a\0b", &"x".repeat(512)] {
+        let error = disk(&part(name)).unwrap().descriptor().unwrap_err();
+        assert!(matches!(error, StitchError::Vmdk { .. }), "{name:?}");
+    }
+    assert!(Path::new(&part("a")[0].0).is_relative());
+}
