@@ -251,7 +251,7 @@ fn drawn_layers(text: &str) -> BTreeMap<String, usize> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "x\n```\n L2   top (bin t)   tests/\n L1  erofs-x  (a, b c)\n L0   msb-oci\n```\n| erofs-x | | |\n| top | | |\n| msb-oci | |";
+    const TEXT: &str = "x\n```\n L2   top (bin t)   tests/\n L1  erofs-x  (a, b c)\n L0   msb-oci\n```\n| erofs-x | | |\n| top | | |\n| msb-oci | |\n| integration-tests | |";
 
     fn graph(edges: &[(&str, &[&str])]) -> Graph {
         let set = |names: &[&str]| {
