@@ -37,6 +37,8 @@ pub(crate) enum Failure {
     NoPassword { limit: u64 },
     #[error("{}: reading the certificates", path.display())]
     Certificates { path: PathBuf, source: io::Error },
+    #[error("{}: it is not a list of certificates in PEM", path.display())]
+    NoCertificates { path: PathBuf },
     #[error("{}: more than {limit} bytes of certificates", path.display())]
     CertificatesTooLong { path: PathBuf, limit: u64 },
     #[error("standard output: writing to it")]

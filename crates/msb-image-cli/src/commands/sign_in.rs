@@ -39,11 +39,15 @@ impl RegistryArgs {
         references: &[Reference],
         mut builder: RegistryBuilder,
     ) -> Result<RegistryBuilder, Failure> {
-        for host in &self.plain_http {
-            builder = builder.plain_http(host);
-        }
         for path in &self.ca_cert {
             builder = builder.ca_cert(certificates(path)?);
+            // Costs next to nothing, and tells which file it is.
+            if builder.clone().build().is_err() {
+                return Err(Failure::NoCertificates { path: path.into() });
+            }
+        }
+        for host in &self.plain_http {
+            builder = builder.plain_http(host);
         }
         if let Some(username) = &self.username {
             one_registry(references)?;

@@ -1,9 +1,8 @@
 //! Running the built command in an environment of its own.
 
 use std::ffi::OsStr;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// The command, with its cache in `cache` and nothing else from the environment.
 pub(crate) fn command(cache: &Path) -> Command {
@@ -17,20 +16,12 @@ pub(crate) fn run<A: AsRef<OsStr>>(cache: &Path, args: impl IntoIterator<Item = 
 }
 
 /// As [`run`], with something on standard input.
-#[allow(dead_code, reason = "each test file is a crate of its own")]
 pub(crate) fn run_with_input(cache: &Path, args: &[&str], input: &str) -> Output {
-    let mut child = command(cache)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    // It may refuse its arguments without reading.
-    let _ = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    child.wait_with_output().expect("it ends")
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), input).expect("it takes text");
+    let stdin = file.reopen().expect("it is there");
+    let mut command = command(cache);
+    command.args(args).stdin(stdin).output().expect("it starts")
 }
 
 pub(crate) fn stdout(output: &Output) -> String {
@@ -42,7 +33,6 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 /// What it printed, if it succeeded.
-#[allow(dead_code, reason = "each test file is a crate of its own")]
 #[track_caller]
 pub(crate) fn ok(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");

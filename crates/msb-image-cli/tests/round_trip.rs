@@ -1,0 +1,340 @@
+//! Whole pulls from a real registry, and everything that can be done with what they leave.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test, and what it calls, fails by panicking"
+)]
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{command, ok, run, run_with_input, stderr, stdout};
+use msb_testkit::image::{ImageBuilder, Layer};
+use msb_testkit::registry::{DockerRegistry, RegistryOptions};
+use serde_json::{Value, json};
+
+/// The platform of the images here, whatever the machine is.
+const PLATFORM: [&str; 2] = ["--platform", "linux/amd64"];
+
+/// Two layers: the upper one deletes, replaces and links. Gives `HOST/test:v1`.
+fn push(registry: &DockerRegistry) -> String {
+    let base = "dir etc mode=0755\nfile etc/motd data=hello\\n mode=0644 uid=7 gid=8 mtime=951782400\n\
+                file etc/gone data=x\nsymlink etc/issue target=motd\nfile bin/su mode=4755 data=su\n\
+                file bin/large size=9000 seed=3 fill=random";
+    let upper = "whiteout etc/gone\nfile new/blob data=upper\nfile new/esc\\x1bape data=e";
+    let layout = tempfile::tempdir().unwrap();
+    ImageBuilder::new()
+        .layer(Layer::recipe(base).gzip())
+        .layer(Layer::recipe(upper).zstd())
+        .config(json!({"Env": ["A=\u{1b}[31m"], "Entrypoint": ["/bin/su"], "Labels": {"k": "v"}}))
+        .write_layout(layout.path(), "v1")
+        .unwrap();
+    registry
+        .push_oci_layout(layout.path(), "test", "v1")
+        .unwrap();
+    format!("{}/test:v1", registry.host())
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("one object on a line"))
+        .collect()
+}
+
+#[test]
+fn pull_ls_inspect_tree_cat_verify_rm_prune() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let on_image = |args: &[&str]| {
+        let (name, rest) = args.split_first().unwrap();
+        let mut command = command(cache);
+        command.arg(name).arg(&reference).args(rest).args(PLATFORM);
+        command.output().unwrap()
+    };
+
+    // Text for people, with progress in lines where stderr is no terminal.
+    let pulled = on_image(&["pull"]);
+    assert!(ok(&pulled).starts_with(&format!("{reference} pulled\n  manifest  sha256:")));
+    assert!(ok(&pulled).contains("  size      2 layers, "));
+    for line in ["resolving", "layer 1/2: downloading sha256:", "complete"] {
+        assert!(stderr(&pulled).contains(&format!("{reference}: {line}")));
+    }
+
+    // JSON for programs; warm, so that the registry is asked nothing.
+    registry.forget_requests().unwrap();
+    let text = ok(&on_image(&[
+        "pull",
+        "--format",
+        "json",
+        "--progress",
+        "none",
+    ]));
+    assert_eq!(registry.requests().len(), 0);
+    pull_json_is_as_promised(&text, &reference, cache);
+    assert_eq!(ok(&on_image(&["inspect", "--format", "json"])), text);
+
+    let listed = json_lines(&ok(&run(cache, ["ls", "--format", "json"])));
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["reference"], reference.as_str());
+    assert_eq!(listed[0]["complete"], true);
+    assert!(ok(&run(cache, ["ls"])).contains(&reference));
+
+    // What an image says does not reach the terminal raw.
+    let inspected = ok(&on_image(&["inspect"]));
+    assert!(inspected.contains("A=\\u{1b}[31m") && !inspected.contains('\x1b'));
+
+    tree_is_the_merged_image(&on_image);
+    assert_eq!(ok(&on_image(&["cat", "etc/issue"])), "hello\n");
+    let missing = on_image(&["cat", "/etc/gone"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("no such path: /etc/gone"));
+
+    let verified = json_lines(&ok(&run(cache, ["verify", "--full", "--format", "json"])));
+    assert_eq!(verified[0]["status"], "ok");
+    assert_eq!(verified[0]["extents"], 3);
+    assert_eq!(verified[0]["verified_bytes"], 6 + 2 + 9000 + 5 + 1);
+
+    assert!(ok(&on_image(&["rm"])).starts_with("removed "));
+    assert_eq!(on_image(&["inspect"]).status.code(), Some(1));
+    let young = json_lines(&ok(&run(cache, ["prune", "--format", "json"])));
+    assert_eq!(young[0]["bytes"], 0);
+    let pruned = json_lines(&ok(&run(
+        cache,
+        ["prune", "--grace", "0", "--format", "json"],
+    )));
+    assert_eq!(pruned[0]["layers"].as_array().unwrap().len(), 2);
+    assert_eq!(pruned[0]["disks"].as_array().unwrap().len(), 1);
+    assert_eq!(pruned[0]["blobs"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        ok(&run(cache, ["prune", "--grace", "0"])),
+        "nothing to remove\n"
+    );
+}
+
+fn pull_json_is_as_promised(text: &str, reference: &str, cache: &Path) {
+    let object = &json_lines(text)[0];
+    // serde_json keeps no order, so the text is asked.
+    let keys = [
+        "{\"reference\":",
+        ",\"manifest_digest\":",
+        ",\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\",\"variant\":null}",
+        ",\"cached\":true",
+        ",\"layers\":[{\"diff_id\":",
+        ",\"fsmeta\":",
+        ",\"vmdk\":",
+        ",\"extents\":[{\"path\":",
+        ",\"notes\":[",
+        ",\"config\":{",
+    ];
+    let mut rest = text;
+    for key in keys {
+        let (_, after) = rest
+            .split_once(key)
+            .unwrap_or_else(|| panic!("{key} in its place: {text}"));
+        rest = after;
+    }
+    assert_eq!(object["reference"], reference);
+    assert_eq!(object["config"]["entrypoint"], json!(["/bin/su"]));
+    let mut paths = vec![&object["fsmeta"], &object["vmdk"]];
+    let layers = object["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 2);
+    for layer in layers {
+        for key in ["diff_id", "digest", "media_type"] {
+            assert!(layer[key].is_string(), "{key}: {layer}");
+        }
+        assert!(layer["size"].is_u64());
+        paths.push(&layer["erofs"]);
+    }
+    for extent in object["extents"].as_array().unwrap() {
+        let path = extent["path"].as_str().unwrap();
+        assert_eq!(
+            std::fs::metadata(path).unwrap().len(),
+            extent["bytes"].as_u64().unwrap()
+        );
+    }
+    for path in paths {
+        let path = Path::new(path.as_str().unwrap());
+        assert!(path.is_absolute() && path.starts_with(cache) && path.is_file());
+    }
+}
+
+fn tree_is_the_merged_image(on_image: &dyn Fn(&[&str]) -> std::process::Output) {
+    let text = ok(&on_image(&["tree"]));
+    for line in [
+        "-rw-r--r-- 7/8                6 2000-02-29 00:00:00 /etc/motd\n",
+        " /etc/issue -> motd\n",
+        "-rwsr-xr-x 0/0                2 ",
+        " /new/esc\\u{1b}ape\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("gone") && !text.contains('\x1b'), "{text}");
+    let entries = json_lines(&ok(&on_image(&["tree", "/etc", "--format", "json"])));
+    let paths: Vec<_> = entries.iter().map(|entry| &entry["path"]).collect();
+    assert_eq!(paths, ["/etc", "/etc/issue", "/etc/motd"]);
+    assert_eq!(entries[1]["target"], "motd");
+    assert_eq!(entries[2]["mode"], "0644");
+    let one = ok(&on_image(&["tree", "new/blob"]));
+    assert!(one.ends_with(" /new/blob\n") && one.lines().count() == 1);
+}
+
+#[test]
+fn a_damaged_disk_is_found_and_made_anew() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let pull = |more: &[&str]| {
+        let args = [&["pull", &reference, "--format", "json"], more, &PLATFORM].concat();
+        json_lines(&ok(&run(cache, args))).remove(0)
+    };
+    let image = pull(&[]);
+    let layer = image["layers"][0]["erofs"].as_str().unwrap();
+    let whole = std::fs::read(layer).unwrap();
+    let mut flipped = whole.clone();
+    // Data come first, right behind the superblock's block.
+    flipped[4096] ^= 1;
+    std::fs::write(layer, &flipped).unwrap();
+    let output = run(cache, ["verify", "--full", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = json_lines(&stdout(&output)).remove(0);
+    assert_eq!(report["status"], "damaged");
+    assert!(report["causes"][0].is_string());
+    let output = run(
+        cache,
+        ["verify", "--full", &reference, PLATFORM[0], PLATFORM[1]],
+    );
+    assert!(stdout(&output).contains("pull --force"), "{output:?}");
+
+    std::fs::write(layer, &whole[..4096]).unwrap();
+    let output = run(cache, ["verify", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json_lines(&stdout(&output))[0]["status"], "incomplete");
+    assert_eq!(
+        json_lines(&ok(&run(cache, ["ls", "--format", "json"])))[0]["complete"],
+        false
+    );
+
+    assert_eq!(pull(&["--force"])["cached"], false);
+    ok(&run(cache, ["verify", "--full"]));
+    assert_eq!(std::fs::read(layer).unwrap(), whole);
+}
+
+#[test]
+fn results_come_in_order_and_one_failure_stops_no_other() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let cache = tempfile::tempdir().unwrap();
+    let missing = format!("{}/missing", registry.host());
+    let mut command = command(cache.path());
+    command.args(["pull", &reference, &missing, &reference]);
+    command.args(["--format", "json", "--progress", "plain"]);
+    let output = command.args(PLATFORM).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let results = json_lines(&stdout(&output));
+    let cached: Vec<_> = results.iter().map(|result| &result["cached"]).collect();
+    assert_eq!(cached, [&json!(false), &json!(true)]);
+    assert!(stderr(&output).contains("error: "), "{output:?}");
+    assert!(stderr(&output).contains(&missing), "{output:?}");
+}
+
+#[test]
+fn an_image_cached_for_another_platform_is_told_of() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let cache = tempfile::tempdir().unwrap();
+    ok(&run(
+        cache.path(),
+        [&["pull", &reference][..], &PLATFORM].concat(),
+    ));
+    let args = ["inspect", &reference, "--platform", "linux/s390x"];
+    let output = run(cache.path(), args);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("hint: it is cached with --platform linux/amd64"));
+}
+
+#[test]
+fn credentials_come_from_standard_input_over_tls() {
+    let registry = DockerRegistry::start(RegistryOptions {
+        basic_auth: Some(("me".into(), "hunter2".into())),
+        tls: true,
+        ..RegistryOptions::default()
+    })
+    .unwrap();
+    let reference = push(&registry);
+    let ca = registry.ca_cert().unwrap();
+    let pull = |password: Option<&str>| {
+        let cache = tempfile::tempdir().unwrap();
+        let mut args = vec!["pull", &reference, "--ca-cert", ca.to_str().unwrap()];
+        args.extend(PLATFORM);
+        if password.is_some() {
+            args.extend(["--username", "me", "--password-stdin"]);
+        }
+        run_with_input(cache.path(), &args, password.unwrap_or(""))
+    };
+    ok(&pull(Some("hunter2\n")));
+    for refused in [pull(None), pull(Some("hunter3"))] {
+        assert_eq!(refused.status.code(), Some(1));
+        let text = stderr(&refused);
+        assert!(text.contains("hint: give credentials with --username"));
+        assert!(!text.contains("hunter"), "{text}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    ok(&run(cache, [&["pull", &reference][..], &PLATFORM].concat()));
+    for args in [&["cat", &reference, "/etc/motd"][..], &["tree", &reference]] {
+        let mut command = command(cache);
+        command.args(args).args(PLATFORM);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(stderr(&output), "");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_with_130_and_the_next_pull_is_whole() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let folder = tempfile::tempdir().unwrap();
+    // A registry that answers nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hanging = format!("{}/test:v1", silent.local_addr().unwrap());
+    let child = command(folder.path())
+        .args(["pull", &reference, &hanging])
+        .args(PLATFORM)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut connection, _): (TcpStream, _) = silent.accept().unwrap();
+    assert!(connection.read(&mut [0; 64]).unwrap() > 0);
+    let start = Instant::now();
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(3));
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(stderr(&output).ends_with("error: interrupted\n"));
+    // The first one was done.
+    assert!(stdout(&output).starts_with(&format!("{reference} pulled")));
+    let _ = connection.write_all(b"");
+    ok(&run(folder.path(), ["verify", "--full"]));
+}
