@@ -98,6 +98,24 @@ pub enum PullError {
         /// Why.
         source: msb_sidecar::Error,
     },
+    /// A cached layer image cannot be read.
+    #[error("{}: reading it", path.display())]
+    LayerImage {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A cached layer image is not what was written.
+    #[error("{}: its bytes sum up to {actual:08x}, not {expected:08x}", path.display())]
+    DamagedLayer {
+        /// The file.
+        path: PathBuf,
+        /// The sum taken when it was written.
+        expected: u32,
+        /// The sum of what is there.
+        actual: u32,
+    },
     /// A cached disk cannot be read.
     #[error("{reference}: reading its disk")]
     Disk {
@@ -240,7 +258,7 @@ impl PullError {
             Self::Layer { source, .. } => source.is_mismatch(),
             Self::Sidecar { source, .. } => source.is_corrupt(),
             Self::Disk { source, .. } => source.is_corrupt(),
-            Self::Proof { .. } => true,
+            Self::Proof { .. } | Self::DamagedLayer { .. } => true,
             _ => false,
         }
     }

@@ -1,8 +1,8 @@
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
-use erofs_format::FileType;
+use erofs_format::{Crc32c, FileType};
 use erofs_reader::{FlatDisk, Image, Inode, Limits};
 use fs_tree::show_path;
 use msb_oci::Reference;
@@ -53,6 +53,11 @@ impl PullResult {
     /// [`PullError::Proof`], [`PullError::Sidecar`], [`PullError::Stitch`].
     pub fn prove(&self, contents: bool) -> Result<Proof, PullError> {
         let merge = if contents { Some(self.merge()?) } else { None };
+        if contents {
+            self.layers
+                .iter()
+                .try_for_each(|layer| sums_up(&layer.erofs))?;
+        }
         prove(&self.vmdk, merge.as_ref().map(Merge::tree)).map_err(|source| PullError::Proof {
             reference: Box::new(self.reference.clone()),
             source,
@@ -186,5 +191,41 @@ impl ImageTree {
             path: show_path(path).to_string(),
             source,
         }
+    }
+}
+
+/// Compares a layer image with the sum that was taken of it when it was written: also of what the merged disk does not use,
+/// such as the layer's own inodes.
+fn sums_up(image: &Path) -> Result<(), PullError> {
+    let read_error = |source| PullError::LayerImage {
+        path: image.to_path_buf(),
+        source,
+    };
+    let path = image.with_extension("layer");
+    let expected = File::open(&path)
+        .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
+        .and_then(Sidecar::open)
+        .map_err(|source| PullError::Sidecar { path, source })?
+        .image();
+    let mut file = File::open(image).map_err(read_error)?;
+    let mut buffer = vec![0; 1 << 20];
+    let (mut sum, mut bytes) = (Crc32c::new(), 0);
+    loop {
+        match file.read(&mut buffer).map_err(read_error)? {
+            0 => break,
+            read => {
+                sum = sum.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+    if (bytes, sum.get()) == (expected.bytes, expected.crc32c) {
+        Ok(())
+    } else {
+        Err(PullError::DamagedLayer {
+            path: image.to_path_buf(),
+            expected: expected.crc32c,
+            actual: sum.get(),
+        })
     }
 }
