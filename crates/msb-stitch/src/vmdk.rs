@@ -48,7 +48,8 @@ pub struct Extent {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VmdkError {
-    /// A file name with a quotation mark or a control character, empty, or over 511 bytes.
+    /// A file name with a quotation mark or a control character, with a blank at its beginning or end, empty, or over 511
+    /// bytes.
     #[error("a VMDK descriptor cannot name the file {file:?}")]
     FileName {
         /// The name.
@@ -89,7 +90,13 @@ impl Descriptor {
         );
         for Extent { sectors, file } in &self.extents {
             let is_odd = |c: char| c == '"' || c.is_control();
-            if file.is_empty() || file.len() > MAX_NAME_BYTES || file.contains(is_odd) {
+            // imago trims names.
+            let is_trimmed = file.trim() == file;
+            if file.is_empty()
+                || file.len() > MAX_NAME_BYTES
+                || !is_trimmed
+                || file.contains(is_odd)
+            {
                 return Err(VmdkError::FileName { file: file.clone() });
             }
             // Writing to a string does not fail.
@@ -172,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_name_that_qemu_would_cut_or_misread_is_refused() {
-        for file in ["a\"b", "", "a\nb", &"x".repeat(512)] {
+        for file in ["a\"b", "", "a\nb", " a", "a ", &"x".repeat(512)] {
             assert!(
                 matches!(descriptor(file).render(), Err(VmdkError::FileName { .. })),
                 "{file}"

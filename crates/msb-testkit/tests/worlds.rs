@@ -16,7 +16,7 @@ use msb_testkit::{
 };
 
 #[test]
-#[ignore = "builds gigabytes of images on the first run; `cargo xtask test` runs it"]
+#[ignore = "builds gigabytes of images; the integration tests pull the same worlds"]
 fn every_world_is_built_and_can_be_pushed() {
     let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
     for world in World::ALL {
@@ -48,7 +48,7 @@ fn every_world_is_built_and_can_be_pushed() {
 }
 
 #[test]
-#[ignore = "unpacks more than 50,000 files; `cargo xtask test` runs it"]
+#[ignore = "unpacks more than 50,000 files; the integration tests do the same"]
 fn the_node_world_has_more_than_fifty_thousand_files() {
     let dir = tempfile::tempdir().unwrap();
     let listing = umoci::unpack(
