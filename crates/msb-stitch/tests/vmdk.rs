@@ -20,7 +20,7 @@ struct Parts {
 
 /// One byte of a sector that is no hole: words that say the file and the place, by turns.
 fn sector_byte(part: usize, at: u64, within: u64) -> u8 {
-    let word = if within / 8 % 2 == 0 {
+    let word = if (within / 8).is_multiple_of(2) {
         part as u64 + 1
     } else {
         at + within / 16
