@@ -1,0 +1,314 @@
+//! Each judge is shown to fail: what a disk may have wrong, and who notices.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use common::judge::is_root;
+use common::{Stitched, stitch};
+use msb_stitch::{ProofError, prove};
+use msb_testkit::erofs_tools::fsck;
+use msb_testkit::mount::KernelMount;
+use msb_testkit::tar;
+use msb_testkit::tree::{Ignore, Listing};
+
+const LAYERS: [&str; 2] = [
+    "dir . mtime=5\ndir d mode=0700 xattr.user.a=b\nfile d/a size=9000 seed=1 uid=7\nfile d/small size=100 seed=2\nlink e target=d/a\nsymlink l target=d/a\nchar n dev=1:3",
+    "file d/b size=9000 seed=3 mtime=8.25\nfile s size=40000 seed=4 sparse=pax1.0 map=8192:4096,40000:0",
+];
+
+fn sample(layers: &[&str]) -> Stitched {
+    stitch(
+        &layers
+            .iter()
+            .map(|text| tar::recipe(text))
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn verdict(disk: &Stitched) -> Result<(), ProofError> {
+    prove(&disk.vmdk, Some(disk.merge.tree())).map(drop)
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+}
+
+/// Where these bytes are in a file.
+fn find(path: &Path, bytes: &[u8]) -> u64 {
+    let all = fs::read(path).unwrap();
+    all.windows(bytes.len())
+        .position(|window| window == bytes)
+        .unwrap() as u64
+}
+
+#[test]
+fn one_changed_byte_of_file_data_fails_the_proof_of_contents_and_nothing_else() {
+    let disk = sample(&LAYERS);
+    assert!(verdict(&disk).is_ok());
+    let data = msb_testkit::content::bytes(1, 9000);
+    for at in [0, 4095, 4096, 8999] {
+        let place = find(&disk.layers[0].image, &data) + at;
+        flip(&disk.layers[0].image, place);
+        let error = verdict(&disk).unwrap_err();
+        assert!(
+            matches!(&error, ProofError::Contents { path, .. } if path == b"d/a"),
+            "{error}"
+        );
+        // EROFS has no sums of data: neither the structure nor fsck tells.
+        assert!(prove(&disk.vmdk, None).is_ok());
+        fsck(&disk.fsmeta, &disk.devices()).unwrap();
+        if is_root() {
+            let mount = KernelMount::erofs(&disk.flat(), &[]).unwrap();
+            let seen = Listing::walk(mount.path()).unwrap();
+            flip(&disk.layers[0].image, place);
+            let differs = disk.listing().diff(&seen, &Ignore::default());
+            assert!(
+                differs.len() == 1 && differs[0].contains("sha256"),
+                "{differs:?}"
+            );
+        } else {
+            flip(&disk.layers[0].image, place);
+        }
+    }
+    assert!(verdict(&disk).is_ok());
+}
+
+#[test]
+fn a_changed_byte_of_an_inline_file_fails_the_proof() {
+    let disk = sample(&LAYERS);
+    flip(
+        &disk.fsmeta,
+        find(&disk.fsmeta, &msb_testkit::content::bytes(2, 100)) + 50,
+    );
+    assert!(matches!(verdict(&disk), Err(ProofError::Contents { path, .. }) if path == b"d/small"));
+}
+
+#[test]
+fn a_changed_byte_of_the_superblock_or_the_device_table_is_noticed_by_everyone() {
+    let disk = sample(&LAYERS);
+    for at in [
+        1024,
+        1030,
+        1024 + 14,
+        1024 + 64,
+        1024 + 128 + 64,
+        1024 + 128 + 68,
+    ] {
+        flip(&disk.fsmeta, at);
+        assert!(verdict(&disk).is_err(), "{at}");
+        let fsck = fsck(&disk.fsmeta, &disk.devices());
+        // A wrong sum makes fsck.erofs 1.9 complain and still end with 0.
+        let complains = fsck.is_err() || fsck.is_ok_and(|text| text.contains("checksum"));
+        assert!(complains, "{at}");
+        flip(&disk.fsmeta, at);
+    }
+    assert!(verdict(&disk).is_ok());
+}
+
+#[test]
+fn every_byte_of_the_metadata_that_means_something_is_noticed() {
+    let disk = sample(&LAYERS);
+    let bytes = fs::read(&disk.fsmeta).unwrap();
+    let mut unnoticed = Vec::new();
+    for at in (1024..bytes.len() as u64).filter(|&at| bytes[usize::try_from(at).unwrap()] != 0) {
+        flip(&disk.fsmeta, at);
+        if verdict(&disk).is_ok() {
+            unnoticed.push(at);
+        }
+        flip(&disk.fsmeta, at);
+    }
+    // `i_u` of an inode that has only an inline tail, or a larger chunk than its one; `i_ino`, for 32-bit `stat` alone.
+    unnoticed.retain(|at| !(16..24).contains(&(at % 32)));
+    assert!(unnoticed.is_empty(), "{unnoticed:?}");
+}
+
+#[test]
+fn two_swapped_extents_fail_the_proof() {
+    let disk = sample(&["file a size=9000 seed=1", "file b size=9000 seed=2"]);
+    assert!(verdict(&disk).is_ok());
+    let text = fs::read_to_string(&disk.vmdk).unwrap();
+    let swapped = text
+        .replace("layer0", "@")
+        .replace("layer1", "layer0")
+        .replace('@', "layer1");
+    fs::write(&disk.vmdk, swapped).unwrap();
+    let error = verdict(&disk).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ProofError::Contents { .. } | ProofError::Filesystem { .. }
+        ),
+        "{error}"
+    );
+
+    let disk = sample(&["file a size=9000 seed=1", "file b size=99000 seed=2"]);
+    let text = fs::read_to_string(&disk.vmdk).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    let last = lines.len() - 1;
+    lines.swap(last - 1, last);
+    fs::write(&disk.vmdk, lines.join("\n") + "\n").unwrap();
+    assert!(matches!(
+        verdict(&disk),
+        Err(ProofError::DeviceTable { .. })
+    ));
+}
+
+#[test]
+fn a_missing_and_a_truncated_and_a_longer_file_fail_the_proof() {
+    let disk = sample(&LAYERS);
+    let image = &disk.layers[1].image;
+    let bytes = fs::read(image).unwrap();
+    for len in [0, bytes.len() - 4096, bytes.len() - 1] {
+        fs::write(image, &bytes[..len]).unwrap();
+        assert!(
+            matches!(verdict(&disk), Err(ProofError::Length { .. })),
+            "{len}"
+        );
+    }
+    fs::write(image, [&bytes[..], &[0; 4096]].concat()).unwrap();
+    assert!(matches!(verdict(&disk), Err(ProofError::Length { .. })));
+    fs::remove_file(image).unwrap();
+    assert!(matches!(verdict(&disk), Err(ProofError::Read { .. })));
+    fs::write(image, &bytes).unwrap();
+    assert!(verdict(&disk).is_ok());
+
+    let text = fs::read_to_string(&disk.vmdk).unwrap();
+    let without = text
+        .lines()
+        .filter(|line| !line.contains("layer1"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    fs::write(&disk.vmdk, without + "\n").unwrap();
+    assert!(verdict(&disk).is_err());
+}
+
+/// A disk that is sound in itself and not what the layers say.
+#[track_caller]
+fn differs(from: &str, to: &str, path: &str, what: &str) {
+    let (one, other) = (sample(&[from]), sample(&[to]));
+    match prove(&other.vmdk, Some(one.merge.tree())) {
+        Err(ProofError::Differs {
+            path: found,
+            what: why,
+        }) => {
+            assert_eq!(
+                (
+                    std::str::from_utf8(&found).unwrap().trim_start_matches('/'),
+                    why
+                ),
+                (path, what)
+            );
+        }
+        found => panic!("{what}: {found:?}"),
+    }
+    // The judge of the other tests, too, sees a difference.
+    assert!(
+        !one.listing()
+            .diff(&other.listing(), &Ignore::default())
+            .is_empty()
+    );
+}
+
+#[test]
+fn each_lost_attribute_is_named() {
+    differs(
+        "file a size=1 mode=0644",
+        "file a size=1 mode=0600",
+        "a",
+        "mode",
+    );
+    differs(
+        "file a size=1 mode=4755",
+        "file a size=1 mode=0755",
+        "a",
+        "mode",
+    );
+    differs("file a size=1 uid=1", "file a size=1", "a", "owner");
+    differs("file a size=1 gid=1", "file a size=1", "a", "owner");
+    differs(
+        "file a size=1 mtime=5",
+        "file a size=1 mtime=5.000000001",
+        "a",
+        "time",
+    );
+    differs("dir a xattr.user.b=c", "dir a", "a", "xattrs");
+    differs(
+        "file a size=1 xattr.user.b=c",
+        "file a size=1 xattr.user.b=d",
+        "a",
+        "xattrs",
+    );
+    differs("file a size=1", "file a size=2", "a", "size");
+    differs("file a", "fifo a", "a", "type");
+    differs("char a dev=1:3", "char a dev=1:5", "a", "device number");
+    differs("symlink a target=b", "symlink a target=c", "a", "target");
+    differs(
+        "file a size=1\nlink b target=a",
+        "file a size=1\nfile b size=1",
+        "a",
+        "number of links",
+    );
+    differs(
+        "file a size=5000\nfile b size=5000",
+        "file a size=5000\nlink b target=a",
+        "a",
+        "number of links",
+    );
+    differs("file a size=1\nfile b", "file a size=1", "b", "presence");
+    differs("file a size=1", "file a size=1\nfile b", "b", "presence");
+    differs("dir .", "dir . mtime=5", "", "time");
+}
+
+#[test]
+fn exchanged_hard_links_are_named() {
+    differs(
+        "file a size=5000\nfile b size=5000\nlink c target=a\nlink d target=b",
+        "file a size=5000\nfile b size=5000\nlink c target=b\nlink d target=a",
+        "c",
+        "group of hard links",
+    );
+}
+
+#[test]
+fn moved_holes_are_named_though_the_bytes_are_the_same() {
+    let of = |at: u64| {
+        let data = "x".repeat(4096);
+        format!("file a size=16384 data={data} sparse=pax1.0 map={at}:4096,16384:0")
+    };
+    differs(&of(4096), &of(8192), "a", "holes");
+}
+
+#[test]
+fn other_contents_of_the_same_length_are_named() {
+    for size in [100, 5000] {
+        let of = |seed| sample(&[&format!("file a size={size} seed={seed}")]);
+        let (one, other) = (of(1), of(2));
+        let error = prove(&other.vmdk, Some(one.merge.tree())).unwrap_err();
+        assert!(
+            matches!(&error, ProofError::Contents { path, .. } if path == b"a"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_sidecar_names_its_layer() {
+    let disk = sample(&LAYERS);
+    flip(&disk.layers[1].sidecar, 20);
+    let mut merge = msb_stitch::Merge::new();
+    merge.add(1, &disk.layers[0].open()).unwrap();
+    let error = merge.add(2, &disk.layers[1].open()).unwrap_err();
+    assert_eq!(error.corrupt_layer(), Some(2));
+}
