@@ -115,10 +115,25 @@ pub struct Directory {
     pub(crate) entry: u32,
     /// The newest of its entries, or [`NONE`].
     pub(crate) first: u32,
+    /// How many directories it lies below; 0 for the root.
+    pub(crate) depth: u16,
     /// Nothing of the same path in lower layers shows through. Only in a layer's own tree.
     pub opaque: bool,
     /// No entry of a layer described it: only paths below it were given.
     pub implied: bool,
+}
+
+impl Directory {
+    /// A directory without a name or entries.
+    pub(crate) fn new(implied: bool) -> Self {
+        Self {
+            entry: NONE,
+            first: NONE,
+            depth: 0,
+            opaque: false,
+            implied,
+        }
+    }
 }
 
 /// "No id" in the links between entries.

@@ -50,6 +50,6 @@ pub use inode::{
     Content, Directory, Extent, Inode, InodeId, Metadata, Node, SymlinkTarget, Timestamp,
 };
 pub use show::show_path;
-pub use tree::{Child, Tree, TreeError};
+pub use tree::{Child, MAX_DEPTH, Tree, TreeError};
 pub use walk::{Visit, Walk};
 pub use xattrs::XattrsId;

@@ -56,7 +56,14 @@ pub enum TreeError {
     /// The inode that should get an entry is not a directory.
     #[error("not a directory")]
     NotADirectory,
+    /// A directory below too many others.
+    #[error("directories are nested more than {MAX_DEPTH} deep")]
+    TooDeep,
 }
+
+/// How many directories a directory may lie below. Linux takes paths of up to 4,096 bytes, so that no system call can name
+/// anything deeper; and whoever walks the tree may rely on it.
+pub const MAX_DEPTH: u16 = 2048;
 
 impl Default for Tree {
     fn default() -> Self {
@@ -72,12 +79,7 @@ impl Tree {
             metadata: Metadata::IMPLIED,
             xattrs: XattrsId::default(),
             names: 1,
-            node: Node::Directory(Directory {
-                entry: NONE,
-                first: NONE,
-                opaque: false,
-                implied: true,
-            }),
+            node: Node::Directory(Directory::new(true)),
         };
         Self {
             inodes: vec![root],
@@ -227,12 +229,7 @@ impl Tree {
         node: NewNode<'_>,
     ) -> Result<InodeId, TreeError> {
         let node = match node {
-            NewNode::Directory => Node::Directory(Directory {
-                entry: NONE,
-                first: NONE,
-                opaque: false,
-                implied: false,
-            }),
+            NewNode::Directory => Node::Directory(Directory::new(false)),
             NewNode::Regular {
                 size,
                 crc32c,
@@ -265,17 +262,11 @@ impl Tree {
         directory: InodeId,
         name: &[u8],
     ) -> Result<InodeId, TreeError> {
-        let node = Node::Directory(Directory {
-            entry: NONE,
-            first: NONE,
-            opaque: false,
-            implied: true,
-        });
         let inode = Inode {
             metadata: Metadata::IMPLIED,
             xattrs: XattrsId::default(),
             names: 0,
-            node,
+            node: Node::Directory(Directory::new(true)),
         };
         self.add_inode(directory, name, inode)
     }
@@ -392,8 +383,15 @@ impl Tree {
         &mut self,
         directory: InodeId,
         name: &[u8],
-        inode: Inode,
+        mut inode: Inode,
     ) -> Result<InodeId, TreeError> {
+        if let Node::Directory(new) = &mut inode.node {
+            let parent = self.directory(directory).ok_or(TreeError::NotADirectory)?;
+            if parent.depth >= MAX_DEPTH {
+                return Err(TreeError::TooDeep);
+            }
+            new.depth = parent.depth + 1;
+        }
         let id = match self.free_inodes.pop() {
             Some(id) => {
                 self.inodes[id as usize] = inode;

@@ -3,13 +3,14 @@
 //! `FS_TREE_FILES` sets the size of the large tree (100,000 files in a debug build, 1,000,000 in a release build).
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fs_tree::{
-    Change, ChangeKind, LayerApplier, Metadata, NewContent, NewNode, Tree, Walk, Whiteout,
-    merge_layer,
+    ApplyError, Change, ChangeKind, LayerApplier, MAX_DEPTH, Metadata, NewContent, NewNode, Tree,
+    TreeError, Walk, Whiteout, merge_layer,
 };
 
 /// Counts the bytes that are allocated.
@@ -123,9 +124,11 @@ fn time(work: impl FnOnce()) -> Duration {
 }
 
 #[test]
-fn a_path_of_5000_levels_is_built_walked_and_removed() {
+fn the_deepest_path_is_built_walked_and_removed() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = vec!["d"; 5000].join("/").into_bytes();
+    let depth = usize::from(MAX_DEPTH);
+    // The last name is no directory, and does not count.
+    let path = vec!["d"; depth + 1].join("/").into_bytes();
     // A small stack, so that recursion would be seen.
     let thread = std::thread::Builder::new().stack_size(128 << 10);
     let run = move || {
@@ -142,10 +145,17 @@ fn a_path_of_5000_levels_is_built_walked_and_removed() {
         let mut tree = Tree::new();
         let mut merge = merge_layer(&mut tree, []);
         // Each level by an entry of its own, as tar writes them.
-        for end in (1..path.len()).step_by(2) {
+        for end in (1..path.len() - 1).step_by(2) {
             merge.apply(&directory(&path[..end])).unwrap();
         }
-        assert_eq!(visits(&tree), 5000);
+        let refused = merge.apply(&directory(&path)).unwrap_err();
+        let source = TreeError::TooDeep;
+        assert!(matches!(refused, ApplyError::Tree { source: s, .. } if s == source));
+        assert_eq!(
+            refused.source().unwrap().to_string(),
+            "directories are nested more than 2048 deep"
+        );
+        assert_eq!(visits(&tree), depth + 1);
         let opaque = Whiteout {
             path: b"",
             opaque: true,
@@ -157,9 +167,33 @@ fn a_path_of_5000_levels_is_built_walked_and_removed() {
 }
 
 #[test]
-fn markers_below_markers_5000_deep_do_not_recurse() {
+fn symbolic_links_do_not_lead_deeper_than_paths() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = vec!["d"; 5000].join("/").into_bytes();
+    let mut tree = Tree::new();
+    let mut merge = merge_layer(&mut tree, []);
+    let down = vec!["d"; 1000].join("/").into_bytes();
+    let link = |path: &[u8], target: &[u8], merge: &mut fs_tree::LayerMerge<'_>| {
+        merge.apply(&Change {
+            path,
+            kind: ChangeKind::Node {
+                metadata: Metadata::default(),
+                xattrs: &[],
+                node: NewNode::Symlink { target },
+            },
+        })
+    };
+    link(b"one", &down, &mut merge).unwrap();
+    link(b"two", &[b"one/", &down[..]].concat(), &mut merge).unwrap();
+    merge.apply(&directory(b"two/x")).unwrap();
+    let too_deep = [b"two/", &down[..]].concat();
+    let refused = merge.apply(&directory(&too_deep)).unwrap_err();
+    assert!(refused.source().unwrap().to_string().contains("2048 deep"));
+}
+
+#[test]
+fn markers_below_markers_do_not_recurse() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = vec!["d"; usize::from(MAX_DEPTH)].join("/").into_bytes();
     let thread = std::thread::Builder::new().stack_size(128 << 10);
     let run = move || {
         let mut tree = Tree::new();

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use msb_layer::LayerLimits;
+use msb_layer::decode::WindowBudget;
 use msb_oci::Reference;
 use msb_platform::Platform;
 use msb_registry::{Client, ClientBuilder, Limits, RegistryAuth, Timeouts};
@@ -22,6 +23,8 @@ pub(crate) struct Inner {
     pub(crate) cache: GlobalCache,
     pub(crate) client: Client,
     pub(crate) layer_limits: LayerLimits,
+    /// The memory for windows of zstd frames, over all pulls of this registry.
+    pub(crate) windows: WindowBudget,
     /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
     pub(crate) pipelines: Semaphore,
 }
@@ -163,6 +166,7 @@ impl RegistryBuilder {
                 platform: self.platform,
                 cache: self.cache,
                 client: self.client.build()?,
+                windows: WindowBudget::new(self.layer_limits.decode.zstd_window_bytes),
                 layer_limits: self.layer_limits,
                 pipelines: Semaphore::new(self.pipelines),
             }),

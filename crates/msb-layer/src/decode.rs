@@ -13,7 +13,8 @@
 //! # Invariants
 //!
 //! - All chunks but the last are as long as the pool's buffers; none is empty.
-//! - Memory is one buffer, the codec's state and, for zstd, a window that was checked before it was taken. What a bomb
+//! - Memory is one buffer, the codec's state and, for zstd, a window that was checked before it was taken, and
+//!   counted against a [`WindowBudget`] that several streams may share. What a bomb
 //!   unpacks to is the caller's to count: it comes out chunk by chunk, and the caller's error stops the decoder.
 //! - The pieces in which the input is pushed change nothing.
 //! - After the last member or frame only zeros may follow. Anything else is an error, so that no byte that a digest covers
@@ -48,6 +49,7 @@ mod gzip;
 mod gzip_header;
 mod inflate;
 mod output;
+mod window;
 mod zstd;
 mod zstd_header;
 
@@ -57,3 +59,4 @@ mod tests;
 pub use chunk::{Chunk, Pool};
 pub use decoder::{Compression, Decoder, Limits};
 pub use error::{Corruption, DecodeError, PushError};
+pub use window::WindowBudget;

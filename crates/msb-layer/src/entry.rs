@@ -14,7 +14,7 @@ pub(crate) enum LayerEntry<'a> {
     /// Hides what a directory holds in lower layers.
     Opaque { path: Vec<u8> },
     /// Part of the bookkeeping of the aufs storage driver.
-    Aufs,
+    Aufs { path: Cow<'a, [u8]> },
 }
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -52,7 +52,7 @@ pub(crate) fn classify<'a>(
         .split(|&byte| byte == b'/')
         .any(|component| component.starts_with(AUFS))
     {
-        return Ok(LayerEntry::Aufs);
+        return Ok(LayerEntry::Aufs { path });
     }
     match name.strip_prefix(WHITEOUT) {
         Some(hidden) if !matches!(hidden, b"" | b"." | b"..") && is_plain(parent) => {

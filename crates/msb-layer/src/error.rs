@@ -124,6 +124,9 @@ pub enum LayerError {
         /// Why.
         source: io::Error,
     },
+    /// A stage of the pipeline ended in a panic, which is a mistake of ours and has been printed.
+    #[error("a stage of the layer's pipeline panicked")]
+    Panicked,
     /// The download ended without saying that it was whole: the pull was given up.
     #[error("the pull was cancelled")]
     Cancelled,
@@ -200,6 +203,8 @@ pub enum LayerLimit {
     PlainBytes,
     /// [`crate::LayerLimits::file_bytes`]
     FileBytes,
+    /// [`crate::LayerLimits::sparse_bytes`]
+    SparseBytes,
     /// [`crate::LayerLimits::image_bytes`]
     ImageBytes,
 }
@@ -211,6 +216,7 @@ impl fmt::Display for LayerLimit {
             Self::MetadataBytes => "bytes of the layer's paths, links and xattrs",
             Self::PlainBytes => "bytes of the unpacked layer",
             Self::FileBytes => "bytes of one file",
+            Self::SparseBytes => "bytes that the layer's sparse files cost beyond their data",
             Self::ImageBytes => "bytes of the layer image",
         })
     }

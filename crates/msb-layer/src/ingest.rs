@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
 
@@ -10,8 +11,9 @@ use fs_tree::{
 use msb_sidecar::{ImageSummary, Note, Notes, SidecarWriter};
 
 use crate::entry::{LayerEntry, classify, link_target};
-use crate::tar::{Entry, Kind, PushError, SparseExtent, TarParser, TarSink};
-use crate::{LayerError, LayerLimit, LayerLimits, sparse};
+use crate::sparse::{Segments, SparseFile};
+use crate::tar::{Entry, Kind, PushError, TarParser, TarSink};
+use crate::{LayerError, LayerLimit, LayerLimits};
 
 /// A whole file up to this length is kept with its inode, in the layer image and again in fsmeta; a longer one gets blocks of
 /// its own. Up to half a block that takes less room in all, and no read of its own.
@@ -62,6 +64,8 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         links_below: None,
         entries: 0,
         metadata_bytes: 0,
+        sparse_bytes: 0,
+        left_out: HashSet::new(),
         pending: Pending::default(),
     };
     let mut parser = TarParser::new(limits.tar);
@@ -113,6 +117,10 @@ struct Sink<'t, 'l, W> {
     entries: u64,
     /// Against [`LayerLimits::metadata_bytes`].
     metadata_bytes: u64,
+    /// Against [`LayerLimits::sparse_bytes`].
+    sparse_bytes: u64,
+    /// Where this archive's last entry of a path was left out with a note.
+    left_out: HashSet<Vec<u8>>,
     pending: Pending,
 }
 
@@ -138,18 +146,7 @@ enum Data {
     /// Into the image in one piece.
     Contiguous { offset: u64 },
     /// Into the image in several pieces.
-    Sparse(Sparse),
-}
-
-/// A sparse file that is being written.
-///
-/// Invariant: `written` segments are whole; the next one has `position - segment.offset` bytes of it written, if any.
-#[derive(Debug, Default)]
-struct Sparse {
-    segments: Vec<SparseExtent>,
-    extents: Vec<Extent>,
-    is_open: bool,
-    position: u64,
+    Sparse(SparseFile),
 }
 
 impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
@@ -174,10 +171,9 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                     kind: ChangeKind::Opaque,
                 });
             }
-            LayerEntry::Aufs => {
-                self.notes.push(Note::AufsFile {
-                    path: shown(entry.path),
-                });
+            LayerEntry::Aufs { path } => {
+                self.notes.push(Note::AufsFile { path: shown(&path) });
+                self.leave_out(&path);
                 return Ok(());
             }
         };
@@ -191,6 +187,15 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             },
         };
         if let Some(target) = link_target(entry, &self.limits.path)? {
+            if self.left_out.contains(&*target) {
+                self.notes.push(Note::LinkToLeftOut {
+                    path: shown(&path),
+                    target: shown(&target),
+                });
+                self.leave_out(&path);
+                return Ok(());
+            }
+            self.left_out.remove(&*path);
             return self.mark(&Change {
                 path: &path,
                 kind: ChangeKind::HardLink { target: &target },
@@ -203,6 +208,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             Kind::Fifo => Some(NewNode::Fifo),
             Kind::CharDevice { major: 0, minor: 0 } => {
                 self.notes.push(Note::WhiteoutDevice { path: shown(&path) });
+                self.leave_out(&path);
                 return Ok(());
             }
             Kind::CharDevice { major, minor } => Some(NewNode::CharDevice { major, minor }),
@@ -213,9 +219,11 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                     path: shown(&path),
                     type_flag,
                 });
+                self.leave_out(&path);
                 return Ok(());
             }
         };
+        self.left_out.remove(&*path);
         self.note_lost(entry, &path);
         let xattrs = self.kept_xattrs(entry, &path);
         if let Some(node) = node {
@@ -274,11 +282,10 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                 pending.crc32c = self.image.end().map_err(image_error)?.crc32c;
                 NewContent::Contiguous { device: 0, offset }
             }
-            Data::Sparse(mut sparse) => {
-                sparse
+            Data::Sparse(sparse) => {
+                extents = sparse
                     .finish(&mut self.image, &mut pending.crc32c)
                     .map_err(image_error)?;
-                extents = sparse.extents;
                 if extents.is_empty() {
                     NewContent::Absent
                 } else {
@@ -337,18 +344,27 @@ impl<W: Write + Seek> Sink<'_, '_, W> {
         self.check_tree()
     }
 
+    /// Remembers that the path stands for nothing, so that a hard link to it is left out too.
+    fn leave_out(&mut self, path: &[u8]) {
+        self.left_out.insert(path.to_vec());
+    }
+
     fn place(&mut self, entry: &Entry<'_>) -> Result<Data, LayerError> {
         if let Some(data) = entry.sparse {
-            let segments = sparse::segments(entry.size, data);
-            let bytes = segments
-                .iter()
-                .fold(0, |bytes: u64, segment| bytes.saturating_add(segment.len));
-            self.check_image(bytes)?;
-            self.count_metadata(segments.len() * size_of::<Extent>())?;
-            return Ok(Data::Sparse(Sparse {
+            let Segments {
                 segments,
-                ..Sparse::default()
-            }));
+                overhead_bytes,
+            } = Segments::of(entry.size, data);
+            let stored = segments.iter().map(|segment| segment.len);
+            self.check_image(stored.fold(0, u64::saturating_add))?;
+            self.sparse_bytes = self.sparse_bytes.saturating_add(overhead_bytes);
+            check(
+                LayerLimit::SparseBytes,
+                self.limits.sparse_bytes,
+                self.sparse_bytes,
+            )?;
+            self.count_metadata(segments.len() * size_of::<Extent>())?;
+            return Ok(Data::Sparse(SparseFile::new(segments)));
         }
         if entry.size <= INLINE_BYTES {
             return Ok(Data::Inline(Vec::with_capacity(
@@ -413,90 +429,6 @@ impl<W: Write + Seek> Sink<'_, '_, W> {
             }
         }
         kept
-    }
-}
-
-impl Sparse {
-    fn write<W: Write + Seek>(
-        &mut self,
-        image: &mut ImageWriter<W>,
-        crc32c: &mut Crc32c,
-        offset: u64,
-        bytes: &[u8],
-    ) -> Result<(), erofs_writer::Error> {
-        // Data comes in rising order, and each piece lies within one segment.
-        while self
-            .segment()
-            .is_some_and(|segment| segment.offset + segment.len <= offset)
-        {
-            self.close(image, crc32c)?;
-        }
-        self.fill_to(image, offset)?;
-        image.write(bytes)?;
-        self.position += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn finish<W: Write + Seek>(
-        &mut self,
-        image: &mut ImageWriter<W>,
-        crc32c: &mut Crc32c,
-    ) -> Result<(), erofs_writer::Error> {
-        while self.segment().is_some() {
-            self.close(image, crc32c)?;
-        }
-        Ok(())
-    }
-
-    fn segment(&self) -> Option<SparseExtent> {
-        self.segments.get(self.extents.len()).copied()
-    }
-
-    /// Opens the current segment if need be, and writes zeros up to `offset`.
-    fn fill_to<W: Write + Seek>(
-        &mut self,
-        image: &mut ImageWriter<W>,
-        offset: u64,
-    ) -> Result<(), erofs_writer::Error> {
-        const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
-        if !self.is_open {
-            image.begin()?;
-            self.is_open = true;
-            self.position = self.segment().map_or(offset, |segment| segment.offset);
-        }
-        while self.position < offset {
-            let missing = usize::try_from(offset - self.position)
-                .unwrap_or(usize::MAX)
-                .min(ZEROS.len());
-            image.write(&ZEROS[..missing])?;
-            self.position += missing as u64;
-        }
-        Ok(())
-    }
-
-    /// Writes what the current segment lacks, and ends it.
-    fn close<W: Write + Seek>(
-        &mut self,
-        image: &mut ImageWriter<W>,
-        crc32c: &mut Crc32c,
-    ) -> Result<(), erofs_writer::Error> {
-        let Some(segment) = self.segment() else {
-            return Ok(());
-        };
-        self.fill_to(image, segment.offset + segment.len)?;
-        let stored = image.end()?;
-        *crc32c = crc32c.then(
-            stored.crc32c,
-            usize::try_from(stored.len).unwrap_or(usize::MAX),
-        );
-        self.is_open = false;
-        self.extents.push(Extent {
-            logical: segment.offset,
-            len: segment.len,
-            device: 0,
-            offset: stored.offset,
-        });
-        Ok(())
     }
 }
 

@@ -12,6 +12,9 @@ pub struct LayerLimits {
     pub plain_bytes: u64,
     /// Logical bytes of one file, holes counted.
     pub file_bytes: u64,
+    /// Bytes that sparse files may cost beyond their data: zeros around it, and chunk indexes. An archive states holes in a
+    /// few bytes, whatever their length.
+    pub sparse_bytes: u64,
     /// Bytes of the layer image.
     pub image_bytes: u64,
     /// What one tar entry may claim.
@@ -29,6 +32,7 @@ impl Default for LayerLimits {
             metadata_bytes: 1 << 30,
             plain_bytes: 256 << 30,
             file_bytes: 8 << 40,
+            sparse_bytes: 1 << 30,
             image_bytes: 512 << 30,
             tar: tar::Limits::default(),
             // A whiteout's name is its file's and four bytes more.

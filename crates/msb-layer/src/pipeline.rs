@@ -10,7 +10,7 @@ use msb_oci::{Digest, Hasher};
 use msb_sidecar::{ImageSummary, Note};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::decode::{Chunk, Compression, Decoder, Pool, PushError};
+use crate::decode::{Chunk, Compression, Decoder, Pool, PushError, WindowBudget};
 use crate::ingest::{Targets, ingest};
 use crate::{LayerError, LayerLimit, LayerLimits, PartStep};
 
@@ -46,6 +46,8 @@ pub struct LayerJob {
     pub part: Option<BlobPart>,
     /// What the layer may claim.
     pub limits: LayerLimits,
+    /// What all layers of a pull may take for the windows of zstd frames.
+    pub windows: WindowBudget,
 }
 
 /// The beginning of a blob, kept over attempts.
@@ -111,6 +113,7 @@ impl LayerJob {
             sidecar,
             part,
             limits,
+            windows,
         } = self;
         let (feed, body) = mpsc::channel(BODY_QUEUED);
         let (to_hash, hash_queue) = sync_channel(CHUNKS_QUEUED);
@@ -129,7 +132,9 @@ impl LayerJob {
         };
         let uuid = uuid_of(&diff_id);
         let inflate_limits = limits.decode;
-        let inflate = spawn("layer-inflate", move || inflate.run(inflate_limits))?;
+        let inflate = spawn("layer-inflate", move || {
+            inflate.run(inflate_limits, windows)
+        })?;
         let hasher = Hasher::new(diff_id.algorithm());
         let hash = spawn("layer-hash", move || hash_chunks(hasher, &hash_queue))?;
         // Nobody waits for this one: it waits for the others, and says how all of them ended.
@@ -142,7 +147,6 @@ impl LayerJob {
             let ingested = ingest(next, Targets { image, sidecar }, &limits, uuid);
             drop(write_queue);
             let (compression, actual) = (join(inflate), join(hash));
-            // A failed stage makes the others end as cancelled; the cause is what the first of them says in this order.
             let result = match (compression, ingested, actual) {
                 (Ok(compression), Ok(ingested), Ok(actual)) if actual == diff_id => {
                     Ok(IngestedLayer {
@@ -156,9 +160,7 @@ impl LayerJob {
                     expected: diff_id,
                     actual,
                 }),
-                (Err(error), Err(LayerError::Cancelled), _) => Err(error),
-                (Err(LayerError::Cancelled), Err(error), _) | (Ok(_), Err(error), _) => Err(error),
-                (Err(error), _, _) | (_, _, Err(error)) => Err(error),
+                (inflate, write, hash) => Err(cause([inflate.err(), write.err(), hash.err()])),
             };
             // Nobody may be waiting any more: then the pull was given up.
             let _ = result_sender.send(result);
@@ -193,7 +195,7 @@ impl LayerTask {
     /// # Errors
     /// See [`LayerError`].
     pub async fn wait(self) -> Result<IngestedLayer, LayerError> {
-        self.result.await.unwrap_or(Err(LayerError::Cancelled))
+        self.result.await.unwrap_or(Err(LayerError::Panicked))
     }
 }
 
@@ -214,10 +216,15 @@ struct Inflate {
 }
 
 impl Inflate {
-    fn run(mut self, limits: crate::decode::Limits) -> Result<Compression, LayerError> {
+    fn run(
+        mut self,
+        limits: crate::decode::Limits,
+        windows: WindowBudget,
+    ) -> Result<Compression, LayerError> {
         let mut stream = Stream {
             hasher: Hasher::new(self.blob.algorithm()),
-            decoder: Decoder::new(Pool::new(CHUNK_BYTES, 2 * CHUNKS_QUEUED), limits),
+            decoder: Decoder::new(Pool::new(CHUNK_BYTES, 2 * CHUNKS_QUEUED), limits)
+                .with_windows(windows),
             taken: 0,
             blob_bytes: self.blob_bytes,
             plain_bytes: 0,
@@ -375,8 +382,15 @@ fn spawn<T: Send + 'static>(
 }
 
 fn join<T>(stage: JoinHandle<Result<T, LayerError>>) -> Result<T, LayerError> {
-    // A stage that panicked has printed why; its layer is not made.
-    stage.join().unwrap_or(Err(LayerError::Cancelled))
+    stage.join().unwrap_or(Err(LayerError::Panicked))
+}
+
+/// A failed stage makes the others end as cancelled; the cause is the first that says more than that.
+fn cause(errors: [Option<LayerError>; 3]) -> LayerError {
+    let mut errors = errors.into_iter().flatten();
+    errors
+        .find(|error| !matches!(error, LayerError::Cancelled))
+        .unwrap_or(LayerError::Cancelled)
 }
 
 fn decode_error(error: PushError<LayerError>) -> LayerError {

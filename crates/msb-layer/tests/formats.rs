@@ -331,7 +331,7 @@ fn one_byte_in_a_terabyte_of_hole_stays_small() {
         "file t size=1099511627776 seed=1 sparse=pax1.0 map=549755813999:1,1099511627776:0";
     let made = stitch(&[tar::recipe(recipe)]);
     assert!(made.layers[0].made.image.bytes <= (17 << 20) + (1 << 20));
-    assert!(std::fs::metadata(&made.fsmeta).unwrap().len() < 1 << 20);
+    assert!(std::fs::metadata(&made.fsmeta).unwrap().len() < 4 << 20);
     huge(recipe, &[("t", 549_755_813_999, 1)]);
 }
 

@@ -276,6 +276,33 @@ fn the_aufs_names_are_not_files() {
 }
 
 #[test]
+fn a_hard_link_to_what_was_left_out_is_left_out_too() {
+    let disk = disk(&[
+        "file low size=3",
+        "char c dev=0:0\nlink l target=c\nlink ll target=l\nfile .wh..wh.plnk/1.2 size=3\nlink p target=.wh..wh.plnk/1.2
+         char low dev=0:0\nlink m target=low
+         char again dev=0:0\nfile again size=1\nlink n target=again",
+    ]);
+    disk.holds("/ d @0\n/again f nlink=2 1\n/low f 3\n/n f = /again");
+    let notes = &disk.layers[1].made.notes;
+    for (path, target) in [
+        ("l", "c"),
+        ("ll", "l"),
+        ("p", ".wh..wh.plnk/1.2"),
+        ("m", "low"),
+    ] {
+        let note = Note::LinkToLeftOut {
+            path: path.into(),
+            target: target.into(),
+        };
+        assert!(
+            notes.contains(&note) && note.is_loss(),
+            "{note:?} not in {notes:?}"
+        );
+    }
+}
+
+#[test]
 fn a_type_that_is_no_file_is_left_out_with_a_note_and_its_payload_passed_over() {
     let disk = disk(&["raw p type=M size=0 data=hello\nfile a size=1"]);
     disk.holds("/ d @0\n/a f 1");

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use bytes::Bytes;
 use common::{Attempt, run, runtime};
+use fs_tree::{ApplyError, TreeError};
 use msb_layer::decode::Compression;
 use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerLimit, LayerLimits};
 use msb_oci::{Algorithm, Digest};
@@ -598,4 +599,41 @@ fn an_archive_that_is_cut_off_in_an_entry_is_an_error_and_without_its_end_is_not
         assert_eq!(result.is_ok(), len == 5512, "{len}: {result:?}");
     }
     assert!(Attempt::plain(b"").run().is_ok());
+}
+
+#[test]
+fn what_sparse_files_cost_is_counted_over_the_layer() {
+    // 20 files of one byte each in a terabyte: a blob of a kilobyte.
+    let mut recipe = String::new();
+    for index in 0..20 {
+        recipe += &format!("file {index} size=1099511627776 sparse=pax1.0 map=549755813888:1\n");
+    }
+    let tar = tar::recipe(&recipe);
+    // Of each, 4 MiB of zeros but for the byte, and 4 MiB of indexes.
+    let each = (4 << 20) - 1 + (4 << 20);
+    hits(
+        limited(&tar, |limits| limits.sparse_bytes = 5 * each),
+        LayerLimit::SparseBytes,
+        5 * each,
+    );
+}
+
+#[test]
+fn directories_nested_too_deep_are_refused_by_name() {
+    let deepest = tar::recipe(&format!("file {}x size=1", "a/".repeat(2048)));
+    assert!(limited(&deepest, |_| {}).is_ok());
+    let deeper = tar::recipe(&format!("file {}x size=1", "a/".repeat(2049)));
+    let error = limited(&deeper, |_| {}).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            LayerError::Apply {
+                source: ApplyError::Tree {
+                    source: TreeError::TooDeep,
+                    ..
+                }
+            }
+        ),
+        "{error:?}"
+    );
 }

@@ -46,6 +46,13 @@ pub enum Note {
         /// The entry.
         path: String,
     },
+    /// A hard link to an entry that was left out was left out too.
+    LinkToLeftOut {
+        /// The entry.
+        path: String,
+        /// What it links to.
+        target: String,
+    },
     /// A file of the aufs storage driver was left out.
     AufsFile {
         /// The entry.
@@ -126,6 +133,12 @@ impl fmt::Display for Note {
                 f,
                 "{path}: left out character device 0:0, an overlay's whiteout"
             ),
+            Self::LinkToLeftOut { path, target } => {
+                write!(
+                    f,
+                    "{path}: left out a hard link to {target}, which is left out"
+                )
+            }
             Self::AufsFile { path } => write!(f, "{path}: left out a file of the aufs driver"),
             Self::UnknownType { path, type_flag } => {
                 write!(

@@ -181,6 +181,7 @@ impl Fetch<'_> {
             sidecar: files.sidecar.try_clone_file()?,
             part,
             limits: self.registry.layer_limits,
+            windows: self.registry.windows.clone(),
         };
         let (feed, task) = job.start().map_err(|error| self.error(error))?;
         let downloaded = self.download(feed, resumed_bytes).await;

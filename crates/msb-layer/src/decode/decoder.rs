@@ -3,6 +3,7 @@ use super::{
     error::{DecodeError, PushError},
     gzip::Gzip,
     output::Output,
+    window::WindowBudget,
     zstd::Zstd,
 };
 use std::fmt;
@@ -46,7 +47,7 @@ impl fmt::Display for Compression {
 /// How much a stream may claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a zstd frame's window, which is memory that the decoder holds until the stream's end.
+    /// Bytes of a zstd frame's window, which is memory that the decoder holds until a frame needs a larger one.
     pub zstd_window_bytes: u64,
 }
 
@@ -58,15 +59,12 @@ impl Default for Limits {
     }
 }
 
-/// Asked before the window of a zstd frame is allocated: gets its bytes, says whether they may be taken. May block.
-pub(super) type WindowGate = Box<dyn FnMut(u64) -> bool + Send>;
-
 /// Decodes a stream that is pushed in pieces. See the [module](super) for what it holds to.
 pub struct Decoder {
     codec: Codec,
     output: Output,
     limits: Limits,
-    gate: Option<WindowGate>,
+    windows: WindowBudget,
 }
 
 enum Codec {
@@ -91,17 +89,14 @@ impl Decoder {
             },
             output: Output::new(pool),
             limits,
-            gate: None,
+            windows: WindowBudget::new(limits.zstd_window_bytes),
         }
     }
 
-    /// Has `gate` asked before a zstd window is allocated that is larger than any before in this stream.
-    ///
-    /// It gets the window's bytes, may wait, and says whether they may be taken: a budget over several streams. Its refusal is
-    /// [`DecodeError::WindowTooLarge`]. It is not asked for what is beyond this decoder's own limit.
+    /// Shares a budget for the windows of zstd frames with other streams: a frame waits until its window fits.
     #[must_use]
-    pub fn with_window_gate(mut self, gate: impl FnMut(u64) -> bool + Send + 'static) -> Self {
-        self.gate = Some(Box::new(gate));
+    pub fn with_windows(mut self, windows: WindowBudget) -> Self {
+        self.windows = windows;
         self
     }
 
@@ -190,7 +185,7 @@ impl Decoder {
         self.codec = match Compression::detect(start) {
             Compression::Gzip => Codec::Gzip(Box::new(Gzip::new())),
             Compression::Zstd => {
-                let zstd = Zstd::new(self.limits.zstd_window_bytes, self.gate.take());
+                let zstd = Zstd::new(self.limits.zstd_window_bytes, self.windows.clone());
                 Codec::Zstd(Box::new(zstd))
             }
             Compression::None => Codec::Plain,

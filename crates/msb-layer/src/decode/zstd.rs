@@ -5,8 +5,8 @@
 
 use super::{
     Chunk, Compression, Corruption, DecodeError, PushError,
-    decoder::WindowGate,
     output::Output,
+    window::{Window, WindowBudget},
     zstd_header::{self, Start},
 };
 use async_compression::codecs::{
@@ -23,10 +23,11 @@ const WINDOW_LOG: std::ops::RangeInclusive<u32> = 10..=31;
 pub(super) struct Zstd {
     state: State,
     decoder: ZstdDecoder,
+    params: [DParameter; 1],
     allowed: u64,
-    gate: Option<WindowGate>,
-    /// The largest window so far.
-    window: u64,
+    budget: WindowBudget,
+    /// What the decoder may have allocated: the largest window since it was made.
+    window: Option<Window>,
     /// Position in the stream of the next byte to be pushed.
     position: u64,
 }
@@ -51,18 +52,20 @@ impl State {
 }
 
 impl Zstd {
-    pub(super) fn new(allowed: u64, gate: Option<WindowGate>) -> Self {
+    pub(super) fn new(allowed: u64, budget: WindowBudget) -> Self {
         // The limit itself is checked against each frame; what libzstd is told is the next power of two.
         let log = allowed
             .checked_next_power_of_two()
             .map_or(u32::MAX, u64::ilog2);
         let log = log.clamp(*WINDOW_LOG.start(), *WINDOW_LOG.end());
+        let params = [DParameter::window_log_max(log)];
         Self {
             state: State::START,
-            decoder: ZstdDecoder::new_with_params(&[DParameter::window_log_max(log)]),
+            decoder: ZstdDecoder::new_with_params(&params),
+            params,
             allowed,
-            gate,
-            window: 0,
+            budget,
+            window: None,
             position: 0,
         }
     }
@@ -160,11 +163,13 @@ impl Zstd {
         if required > self.allowed {
             return Err(refused(self.allowed));
         }
-        if required > self.window {
-            if self.gate.as_mut().is_some_and(|gate| !gate(required)) {
-                return Err(refused(self.window));
-            }
-            self.window = required;
+        let held = self.window.as_ref().map_or(0, Window::bytes);
+        if required > held {
+            // A new decoder has no window yet, so this stream holds nothing while it waits for others.
+            self.decoder = ZstdDecoder::new_with_params(&self.params);
+            self.window = None;
+            let window = self.budget.take(required);
+            self.window = Some(window.ok_or_else(|| refused(self.budget.total()))?);
         }
         Ok(())
     }

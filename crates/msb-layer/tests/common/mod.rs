@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use msb_layer::decode::WindowBudget;
 use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
@@ -63,6 +64,7 @@ impl<'a> Attempt<'a> {
             sidecar: new_file(&base.with_extension("sidecar")),
             part: None,
             limits: self.limits,
+            windows: WindowBudget::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 use super::support::{compression, decode, decode_with, frame, sample, skippable};
-use crate::decode::{Compression, Corruption, DecodeError, Decoder, Limits, Pool, PushError};
+use crate::decode::{
+    Compression, Corruption, DecodeError, Decoder, Limits, Pool, PushError, WindowBudget,
+};
 
 fn good(stream: &[u8]) -> Vec<u8> {
     decode(stream).expect("the stream is right")
@@ -92,35 +94,57 @@ fn a_window_beyond_the_limit_is_refused_by_its_size() {
 }
 
 #[test]
-fn a_budget_is_asked_once_for_each_larger_window() {
-    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let gate = {
-        let asked = asked.clone();
-        move |bytes| {
-            asked.lock().expect("no panic").push(bytes);
-            bytes <= 1 << 18
-        }
-    };
-    let mut decoder = Decoder::new(Pool::new(65_536, 2), Limits::default()).with_window_gate(gate);
+fn streams_share_one_budget_for_their_windows() {
+    let budget = WindowBudget::new((1 << 18) + (1 << 17));
+    let decoder =
+        || Decoder::new(Pool::new(65_536, 2), Limits::default()).with_windows(budget.clone());
     let plain = sample(1_200_000);
     let mut out = |_| Ok::<_, ()>(());
+    let mut first = decoder();
     for log in [17, 17, 18, 17] {
-        decoder
+        first
             .push(&frame(&plain, log), &mut out)
             .expect("within the budget");
     }
-    let refused = decoder.push(&frame(&plain, 20), &mut out);
+    // What the first holds at most, 2^18, leaves room for this one and not for more.
+    let mut second = decoder();
+    second
+        .push(&frame(&plain, 17), &mut out)
+        .expect("within the budget");
+    let waiting = {
+        let (mut third, stream) = (decoder(), frame(&plain, 18));
+        std::thread::spawn(move || third.push(&stream, &mut |_| Ok::<_, ()>(())).is_ok())
+    };
+    drop(first);
+    assert!(waiting.join().expect("it does not panic"));
+
+    let refused = second.push(&frame(&plain, 20), &mut out);
     assert!(matches!(
         refused,
         Err(PushError::Decode(DecodeError::WindowTooLarge {
             required: 1_048_576,
+            allowed: 393_216,
             ..
         }))
     ));
-    assert_eq!(
-        *asked.lock().expect("no panic"),
-        [1 << 17, 1 << 18, 1 << 20]
-    );
+}
+
+#[test]
+fn two_streams_that_need_larger_windows_do_not_wait_for_each_other() {
+    let budget = WindowBudget::new(1 << 18);
+    let plain = sample(600_000);
+    let grow = || {
+        let mut decoder =
+            Decoder::new(Pool::new(65_536, 2), Limits::default()).with_windows(budget.clone());
+        let stream = [frame(&plain, 17), frame(&plain, 18)].concat();
+        std::thread::spawn(move || {
+            (0..50).all(|_| decoder.push(&stream, &mut |_| Ok::<_, ()>(())).is_ok())
+        })
+    };
+    let both = [grow(), grow()];
+    for stream in both {
+        assert!(stream.join().expect("it does not panic"));
+    }
 }
 
 #[test]

@@ -1,0 +1,113 @@
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// The memory that the windows of zstd frames may take over all streams that share this budget. Clones are the same budget.
+#[derive(Clone, Debug)]
+pub struct WindowBudget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    total: u64,
+    free: Mutex<u64>,
+    freed: Condvar,
+}
+
+/// What one stream holds of the budget; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Window {
+    budget: WindowBudget,
+    bytes: u64,
+}
+
+impl WindowBudget {
+    /// A budget of so many bytes.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        Self(Arc::new(Shared {
+            total: bytes,
+            free: Mutex::new(bytes),
+            freed: Condvar::new(),
+        }))
+    }
+
+    /// The whole budget in bytes.
+    pub(super) fn total(&self) -> u64 {
+        self.0.total
+    }
+
+    /// Waits until there is so much left, and takes it; `None` if there never will be.
+    ///
+    /// Who calls this may hold nothing of the same budget: two streams that hold a part and wait for more would wait for each
+    /// other.
+    pub(super) fn take(&self, bytes: u64) -> Option<Window> {
+        if bytes > self.0.total {
+            return None;
+        }
+        let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .0
+            .freed
+            .wait_while(free, |free| *free < bytes)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= bytes;
+        Some(Window {
+            budget: self.clone(),
+            bytes,
+        })
+    }
+}
+
+impl Default for WindowBudget {
+    /// As much as the largest window that is allowed by default.
+    fn default() -> Self {
+        Self::new(super::Limits::default().zstd_window_bytes)
+    }
+}
+
+impl Window {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let shared = &self.budget.0;
+        *shared.free.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
+        shared.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_window_waits_for_room_and_gives_it_back() {
+        let budget = WindowBudget::new(100);
+        let first = budget.take(60).unwrap();
+        let (sender, taken) = mpsc::channel();
+        let waiting = {
+            let budget = budget.clone();
+            thread::spawn(move || {
+                let window = budget.take(50).unwrap();
+                sender.send(()).unwrap();
+                window.bytes()
+            })
+        };
+        assert!(taken.try_recv().is_err(), "there is no room for it yet");
+        drop(first);
+        assert_eq!(waiting.join().unwrap(), 50);
+        taken.recv().unwrap();
+        assert_eq!(budget.take(100).unwrap().bytes(), 100);
+    }
+
+    #[test]
+    fn more_than_all_is_refused_at_once() {
+        let budget = WindowBudget::new(100);
+        assert!(budget.take(101).is_none());
+        assert!(budget.take(0).is_some());
+    }
+}
