@@ -172,6 +172,28 @@ impl<'t> Extraction<'t> {
         Ok(true)
     }
 
+    /// Whether the target of a hard link is a directory that is only implied: of a layer alone, because in the layers below the
+    /// path may be a symbolic link, which paths below it follow and a hard link does not.
+    fn leads_to_implied(&mut self, path: &[u8], target: &[u8]) -> Result<bool, ApplyError> {
+        let (parent_path, name) = split(target);
+        let Some(parent) = resolve_directory(self.tree, path, parent_path, Missing::Stop)? else {
+            return Ok(false);
+        };
+        let found = self.tree.lookup(parent, name);
+        let directory = found.and_then(|found| self.tree.directory(found));
+        Ok(directory.is_some_and(|directory| directory.implied))
+    }
+
+    /// Removes what is at `path`, and implies its parents.
+    fn unlink(&mut self, path: &[u8]) -> Result<(), ApplyError> {
+        if path.is_empty() {
+            return Err(ApplyError::RootNotADirectory);
+        }
+        let (parent, name) = self.parent_of(path)?;
+        self.remove(parent, name);
+        Ok(())
+    }
+
     fn link_target(&mut self, path: &[u8], target: &[u8]) -> Result<Option<InodeId>, ApplyError> {
         let to_directory = || ApplyError::LinkToDirectory {
             path: path.to_vec(),

@@ -77,6 +77,32 @@ fn a_whiteout_and_a_new_directory_make_it_opaque() {
 }
 
 #[test]
+fn a_hard_link_to_what_a_layer_only_implies_is_for_the_merge_to_judge() {
+    let lower = vec![symlink("a", "b")];
+    for implies in [file("a/x", 1), whiteout("a/x")] {
+        let upper = vec![implies, hard_link("y", "a")];
+        let mut tree = Tree::new();
+        let mut applier = LayerApplier::new(&mut tree);
+        let applied = upper.iter().map(|change| {
+            change
+                .with(|change| applier.apply(change))
+                .expect("the layer is sound")
+        });
+        assert_eq!(applied.last(), Some(fs_tree::Applied::LinksBelow));
+        let merged = merge(&[lower.clone(), upper]).expect("the link is sound");
+        let found = merged.lookup(merged.root(), b"y");
+        assert_eq!(found, merged.lookup(merged.root(), b"a"));
+    }
+    check_refused(
+        &[
+            vec![dir("a", 0o755)],
+            vec![file("a/x", 1), hard_link("y", "a")],
+        ],
+        ErrorKind::LinkToDirectory,
+    );
+}
+
+#[test]
 fn a_whiteout_and_an_implied_directory_forget_the_lower_metadata() {
     let lower = vec![dir("d", 0o711), file("d/old", 1)];
     for upper in [

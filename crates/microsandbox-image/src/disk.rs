@@ -1,11 +1,14 @@
 use std::fs::File;
 use std::io::{self, Write};
+use std::thread;
 
 use erofs_format::BLOCK_SIZE;
 use erofs_reader::Image;
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
-use msb_stitch::{Disk, DiskExtent, Fsmeta, Merge, Slot, StitchError};
+use msb_stitch::{
+    Disk, DiskExtent, Fsmeta, Merge, ProofError, Slot, StitchError, prove_unpublished,
+};
 use msb_store::{DiskKey, LayerKey, Store, publish_all};
 
 use crate::cache::FORMAT;
@@ -33,6 +36,9 @@ pub(crate) struct DeviceSlot {
 pub(crate) enum BuildError {
     Stitch(StitchError),
     Store(msb_store::Error),
+    /// What was written is not what a guest can read: a mistake of ours, or of the machine's.
+    Proof(ProofError),
+    Panicked,
     /// A layer's sidecar is missing or damaged: the layer has to be made again.
     DamagedLayer(LayerKey),
 }
@@ -104,7 +110,7 @@ impl DiskPlan {
         (actual == expected).then_some(actual)
     }
 
-    /// Merges the layers and publishes the disk; gives the length of the merged metadata.
+    /// Merges the layers, proves the disk and publishes it; gives the length of the merged metadata.
     pub(crate) fn build(&self, store: &Store) -> Result<u64, BuildError> {
         let mut merge = Merge::new();
         for device in &self.devices {
@@ -135,8 +141,19 @@ impl DiskPlan {
                     }
                     None => BuildError::Stitch(error),
                 })?;
-        let fsmeta_file = staged.sync()?;
         let text = self.descriptor(fsmeta.bytes).map_err(BuildError::Stitch)?;
+        let written = staged.try_clone_file()?;
+        let (proof, fsmeta_file) = thread::scope(|scope| {
+            // What was just written is read back as a guest would, while it goes to stable storage.
+            let proof =
+                scope.spawn(|| prove_unpublished(&store.vmdk_path(&self.key), &text, written));
+            let fsmeta_file = staged.sync();
+            (proof.join(), fsmeta_file)
+        });
+        proof
+            .map_err(|_| BuildError::Panicked)?
+            .map_err(BuildError::Proof)?;
+        let fsmeta_file = fsmeta_file?;
         let staged = store.stage(&store.vmdk_path(&self.key))?;
         let mut file = staged.file();
         file.write_all(text.as_bytes())

@@ -239,6 +239,13 @@ async fn finish(
                 }
                 Err(BuildError::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
                 Err(BuildError::Store(error)) => return Err(error.into()),
+                Err(BuildError::Panicked) => return Err(PullError::Worker),
+                Err(BuildError::Proof(source)) => {
+                    return Err(PullError::Proof {
+                        reference: Box::new(reference.clone()),
+                        source,
+                    });
+                }
                 Err(BuildError::Stitch(source)) => {
                     return Err(PullError::Stitch {
                         reference: Box::new(reference.clone()),

@@ -102,26 +102,50 @@ pub enum ProofError {
 /// # Errors
 /// The first [`ProofError`].
 pub fn prove(descriptor: &Path, expected: Option<&Tree>) -> Result<Proof, ProofError> {
-    let (image, extents) = open(descriptor)?;
-    let summary = check(&image, &CheckOptions::default())?;
-    let mut proof = Proof {
-        extents,
-        paths: summary.paths,
-        verified_bytes: 0,
-    };
+    let text = fs::read_to_string(descriptor).map_err(read_error(descriptor))?;
+    let (image, mut proof) = prove_structure(descriptor, &text, None)?;
     if let Some(tree) = expected {
         proof.verified_bytes = compare(&image, tree)?;
     }
     Ok(proof)
 }
 
-fn open(descriptor: &Path) -> Result<(Image<FlatDisk<File>>, usize), ProofError> {
-    let read_error = |path: &Path| {
-        let path = path.to_path_buf();
-        |source| ProofError::Read { path, source }
+/// As [`prove`] without a tree, of a disk that is not there yet: the descriptor's `text` is to be written to `descriptor`, and
+/// `fsmeta` is the file that is to have the name of its first extent. The layers lie where the text says.
+///
+/// # Errors
+/// The first [`ProofError`].
+pub fn prove_unpublished(descriptor: &Path, text: &str, fsmeta: File) -> Result<Proof, ProofError> {
+    prove_structure(descriptor, text, Some(fsmeta)).map(|(_, proof)| proof)
+}
+
+fn prove_structure(
+    descriptor: &Path,
+    text: &str,
+    fsmeta: Option<File>,
+) -> Result<(Image<FlatDisk<File>>, Proof), ProofError> {
+    let (image, extents) = open(descriptor, text, fsmeta)?;
+    let summary = check(&image, &CheckOptions::default())?;
+    let proof = Proof {
+        extents,
+        paths: summary.paths,
+        verified_bytes: 0,
     };
-    let text = fs::read_to_string(descriptor).map_err(read_error(descriptor))?;
-    let parsed = Descriptor::parse(&text).map_err(|source| ProofError::Vmdk {
+    Ok((image, proof))
+}
+
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> ProofError {
+    let path = path.to_path_buf();
+    |source| ProofError::Read { path, source }
+}
+
+/// Opens the disk that the descriptor's text describes; its first file is `fsmeta`, where that is given.
+fn open(
+    descriptor: &Path,
+    text: &str,
+    mut fsmeta: Option<File>,
+) -> Result<(Image<FlatDisk<File>>, usize), ProofError> {
+    let parsed = Descriptor::parse(text).map_err(|source| ProofError::Vmdk {
         path: descriptor.to_path_buf(),
         source,
     })?;
@@ -131,7 +155,10 @@ fn open(descriptor: &Path) -> Result<(Image<FlatDisk<File>>, usize), ProofError>
     let mut at = 0;
     for extent in &parsed.extents {
         let path = directory.join(&extent.file);
-        let file = File::open(&path).map_err(read_error(&path))?;
+        let file = match fsmeta.take() {
+            Some(fsmeta) => fsmeta,
+            None => File::open(&path).map_err(read_error(&path))?,
+        };
         let actual = file.metadata().map_err(read_error(&path))?.len();
         let expected = extent.sectors.saturating_mul(SECTOR_SIZE);
         if actual != expected {

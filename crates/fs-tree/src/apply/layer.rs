@@ -44,6 +44,10 @@ impl<'t> LayerApplier<'t> {
                 }
             }
             ChangeKind::HardLink { target } => {
+                if self.extraction.leads_to_implied(change.path, target)? {
+                    self.extraction.unlink(change.path)?;
+                    return Ok(Applied::LinksBelow);
+                }
                 if !self.extraction.link(change.path, target)? {
                     return Ok(Applied::LinksBelow);
                 }
