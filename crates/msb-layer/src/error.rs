@@ -104,6 +104,12 @@ pub enum LayerError {
         /// Why.
         source: erofs_writer::Error,
     },
+    /// The layer image cannot be brought to stable storage.
+    #[error("syncing the layer image")]
+    Sync {
+        /// Why.
+        source: io::Error,
+    },
     /// The sidecar cannot be written.
     #[error("writing the layer's sidecar")]
     Sidecar {
@@ -159,7 +165,8 @@ impl LayerError {
     #[must_use]
     pub fn write_error(&self) -> Option<&io::Error> {
         match self {
-            Self::Image {
+            Self::Sync { source }
+            | Self::Image {
                 source: erofs_writer::Error::Write { source, .. },
             }
             | Self::Sidecar {

@@ -13,6 +13,7 @@ use msb_sidecar::{ImageSummary, Note, Notes, SidecarWriter};
 use crate::entry::{LayerEntry, classify, link_target};
 use crate::sparse::{Segments, SparseFile};
 use crate::tar::{Entry, Kind, PushError, TarParser, TarSink};
+use crate::writeback::Writeback;
 use crate::{LayerError, LayerLimit, LayerLimits};
 
 /// A whole file up to this length is kept with its inode, in the layer image and again in fsmeta; a longer one gets blocks of
@@ -43,7 +44,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     uuid: [u8; 16],
 ) -> Result<Ingested, LayerError> {
     let image = ImageWriter::new(
-        targets.image,
+        Writeback::new(targets.image),
         Options {
             uuid,
             ..Options::default()
@@ -90,9 +91,12 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     note_implied(&tree, &mut notes);
     let notes = notes.into_vec();
     sidecar.flush().map_err(sidecar_error)?;
-    let (written, _) = image
+    let (written, image) = image
         .finish(&tree, &mut SidecarInline(sidecar_reader))
         .map_err(image_error)?;
+    image
+        .finish()
+        .map_err(|source| LayerError::Sync { source })?;
     let image = ImageSummary {
         bytes: written.bytes(),
         crc32c: written.crc32c.get(),

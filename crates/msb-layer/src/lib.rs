@@ -25,7 +25,9 @@ mod ingest;
 mod limits;
 mod pipeline;
 mod sparse;
+mod stage_time;
 pub mod tar;
+mod writeback;
 
 pub use error::{LayerError, LayerLimit, PartStep};
 pub use limits::LayerLimits;

@@ -1,22 +1,28 @@
+mod hash;
+mod inflate;
+
 use std::fmt;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering};
+use std::io::{Read, Write};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, atomic::AtomicU64};
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
-use msb_oci::{Digest, Hasher};
+use msb_oci::Digest;
 use msb_sidecar::{ImageSummary, Note};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::decode::{Chunk, Compression, Decoder, Pool, PushError, WindowBudget};
-use crate::ingest::{Targets, ingest};
-use crate::{LayerError, LayerLimit, LayerLimits, PartStep};
+use crate::decode::{Chunk, Compression, WindowBudget};
+use crate::ingest::{Ingested, Targets, ingest};
+use crate::stage_time::StageTime;
+use crate::{LayerError, LayerLimits};
+use hash::{Hash, Hashes};
+use inflate::{Inflate, Output, Stream};
 
 /// Plain bytes handed on at a time. A file's data is written straight from such a piece.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Pieces that wait for the hash and for the archive reader, each.
+/// Pieces that wait for the hashes and for the archive reader, each.
 const CHUNKS_QUEUED: usize = 6;
 /// Pieces of the download that wait to be inflated.
 const BODY_QUEUED: usize = 32;
@@ -24,12 +30,14 @@ const BODY_QUEUED: usize = 32;
 /// One layer to be made from a compressed archive.
 ///
 /// ```text
-///  download ─▶ LayerFeed ─▶ [inflate: part file, blob digest, decompression] ─┬─▶ [hash: diff_id]
-///                                                                             └─▶ [write: archive, image, sidecar]
+///                                       ┌─ blob ──▶ [hash: both digests, part file]
+///  download ─▶ LayerFeed ─▶ [inflate] ──┤
+///                                       └─ plain ─▶ [hash] and [write: archive, image, sidecar]
 /// ```
 ///
 /// The three stages are threads of their own with bounded queues between them, so that one large layer keeps more than one
-/// core busy and nothing of it runs on the caller's executor.
+/// core busy and nothing of it runs on the caller's executor. Inflating takes as long as all the rest together, so its thread
+/// does nothing else.
 #[derive(Debug)]
 pub struct LayerJob {
     /// The blob's digest, from the manifest.
@@ -58,6 +66,24 @@ pub struct BlobPart {
     pub bytes: u64,
     /// Takes what comes.
     pub more: Box<dyn Write + Send>,
+}
+
+impl BlobPart {
+    /// What is there, and what takes the rest.
+    fn split(self) -> (Earlier, Box<dyn Write + Send>) {
+        let Self {
+            earlier,
+            bytes,
+            more,
+        } = self;
+        (Earlier { earlier, bytes }, more)
+    }
+}
+
+/// What an earlier attempt left of the blob.
+struct Earlier {
+    earlier: Box<dyn Read + Send>,
+    bytes: u64,
 }
 
 impl fmt::Debug for BlobPart {
@@ -116,52 +142,56 @@ impl LayerJob {
             windows,
         } = self;
         let (feed, body) = mpsc::channel(BODY_QUEUED);
-        let (to_hash, hash_queue) = sync_channel(CHUNKS_QUEUED);
+        let (to_hash, hash_queue) = sync_channel(2 * CHUNKS_QUEUED);
         let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
         let (result_sender, result) = oneshot::channel();
         let processed = Arc::new(AtomicU64::new(0));
+        let (earlier, more) = part.map(BlobPart::split).unzip();
 
         let inflate = Inflate {
-            blob,
-            blob_bytes,
-            part,
+            earlier,
             body,
-            plain_limit: limits.plain_bytes,
-            processed: Arc::clone(&processed),
-            outputs: [to_hash, to_write],
+            stream: Stream {
+                decoder: inflate::decoder(limits.decode, windows),
+                blob_bytes,
+                taken: 0,
+                processed: Arc::clone(&processed),
+                output: Output {
+                    time: StageTime::start("inflate", &diff_id),
+                    plain_limit: limits.plain_bytes,
+                    plain_bytes: 0,
+                    to_hash,
+                    to_write,
+                },
+            },
         };
-        let uuid = uuid_of(&diff_id);
-        let inflate_limits = limits.decode;
-        let inflate = spawn("layer-inflate", move || {
-            inflate.run(inflate_limits, windows)
-        })?;
-        let hasher = Hasher::new(diff_id.algorithm());
-        let hash = spawn("layer-hash", move || hash_chunks(hasher, &hash_queue))?;
+        let inflate = spawn("layer-inflate", move || inflate.run())?;
+        let hash = Hash {
+            time: StageTime::start("hash", &diff_id),
+            queue: hash_queue,
+            part: more,
+        };
+        let algorithms = [blob.algorithm(), diff_id.algorithm()];
+        let hash = spawn("layer-hash", move || hash.run(algorithms))?;
         // Nobody waits for this one: it waits for the others, and says how all of them ended.
         spawn("layer-write", move || {
-            let next = || match write_queue.recv() {
-                Ok(Piece::Chunk(chunk)) => Ok(Some(chunk)),
-                Ok(Piece::End) => Ok(None),
+            let mut time = StageTime::start("write", &diff_id);
+            let next = || match time.input(|| write_queue.recv()) {
+                Ok(Plain::Chunk(chunk)) => Ok(Some(chunk)),
+                Ok(Plain::End) => {
+                    time.end_of_input();
+                    Ok(None)
+                }
                 Err(_) => Err(LayerError::Cancelled),
             };
-            let ingested = ingest(next, Targets { image, sidecar }, &limits, uuid);
+            let ingested = ingest(next, Targets { image, sidecar }, &limits, uuid_of(&diff_id));
+            time.tell();
             drop(write_queue);
-            let (compression, actual) = (join(inflate), join(hash));
-            let result = match (compression, ingested, actual) {
-                (Ok(compression), Ok(ingested), Ok(actual)) if actual == diff_id => {
-                    Ok(IngestedLayer {
-                        image: ingested.image,
-                        entries: ingested.entries,
-                        compression,
-                        notes: ingested.notes,
-                    })
-                }
-                (Ok(_), Ok(_), Ok(actual)) => Err(LayerError::DiffId {
-                    expected: diff_id,
-                    actual,
-                }),
-                (inflate, write, hash) => Err(cause([inflate.err(), write.err(), hash.err()])),
+            let expected = Hashes {
+                blob,
+                plain: diff_id,
             };
+            let result = verified(join(inflate), ingested, join(hash), expected);
             // Nobody may be waiting any more: then the pull was given up.
             let _ = result_sender.send(result);
         })?;
@@ -199,175 +229,41 @@ impl LayerTask {
     }
 }
 
+/// What the archive reader gets.
 #[derive(Debug)]
-enum Piece {
+enum Plain {
     Chunk(Chunk),
     End,
 }
 
-struct Inflate {
-    blob: Digest,
-    blob_bytes: u64,
-    part: Option<BlobPart>,
-    body: mpsc::Receiver<Feed>,
-    plain_limit: u64,
-    processed: Arc<AtomicU64>,
-    outputs: [SyncSender<Piece>; 2],
-}
-
-impl Inflate {
-    fn run(
-        mut self,
-        limits: crate::decode::Limits,
-        windows: WindowBudget,
-    ) -> Result<Compression, LayerError> {
-        let mut stream = Stream {
-            hasher: Hasher::new(self.blob.algorithm()),
-            decoder: Decoder::new(Pool::new(CHUNK_BYTES, 2 * CHUNKS_QUEUED), limits)
-                .with_windows(windows),
-            taken: 0,
-            blob_bytes: self.blob_bytes,
-            plain_bytes: 0,
-            plain_limit: self.plain_limit,
-            outputs: &self.outputs,
-            processed: &self.processed,
-        };
-        let mut keep = None;
-        if let Some(mut part) = self.part {
-            replay(&mut part, &mut stream)?;
-            // What is buffered is written on every way out of here, so that the next attempt has it.
-            keep = Some(BufWriter::with_capacity(CHUNK_BYTES, part.more));
-        }
-        loop {
-            match self.body.blocking_recv() {
-                None => return Err(LayerError::Cancelled),
-                Some(Feed::End) => break,
-                Some(Feed::Bytes(bytes)) => {
-                    stream.push(&bytes)?;
-                    if let Some(keep) = &mut keep {
-                        keep.write_all(&bytes).map_err(|source| LayerError::Part {
-                            step: PartStep::Write,
-                            source,
-                        })?;
-                    }
-                }
-            }
-        }
-        stream.finish(&self.blob)
-    }
-}
-
-/// Takes what an earlier attempt left.
-fn replay(part: &mut BlobPart, stream: &mut Stream<'_>) -> Result<(), LayerError> {
-    let failed = |source| LayerError::Part {
-        step: PartStep::Read,
-        source,
-    };
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut left = part.bytes;
-    while left > 0 {
-        let len = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        part.earlier
-            .read_exact(&mut buffer[..len])
-            .map_err(failed)?;
-        stream.push(&buffer[..len])?;
-        left -= len as u64;
-    }
-    Ok(())
-}
-
-/// The blob as it goes by.
-struct Stream<'a> {
-    hasher: Hasher,
-    decoder: Decoder,
-    taken: u64,
-    blob_bytes: u64,
-    plain_bytes: u64,
-    plain_limit: u64,
-    outputs: &'a [SyncSender<Piece>; 2],
-    processed: &'a AtomicU64,
-}
-
-impl Stream<'_> {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
-        self.taken += bytes.len() as u64;
-        if self.taken > self.blob_bytes {
-            return Err(LayerError::BlobTooLong {
-                expected: self.blob_bytes,
-            });
-        }
-        self.hasher.update(bytes);
-        let (outputs, plain_limit, plain_bytes) =
-            (self.outputs, self.plain_limit, &mut self.plain_bytes);
-        self.decoder
-            .push(bytes, &mut |chunk| {
-                send(outputs, chunk, plain_bytes, plain_limit)
-            })
-            .map_err(decode_error)?;
-        self.processed.store(self.taken, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn finish(self, blob: &Digest) -> Result<Compression, LayerError> {
-        if self.taken < self.blob_bytes {
-            return Err(LayerError::BlobTooShort {
-                expected: self.blob_bytes,
-                actual: self.taken,
-            });
-        }
-        // Before the decoder's own end, whose complaint would only follow from wrong bytes.
-        let actual = self.hasher.finish();
-        if actual != *blob {
-            return Err(LayerError::BlobDigest {
-                expected: blob.clone(),
-                actual,
-            });
-        }
-        let compression = self.decoder.compression().unwrap_or(Compression::None);
-        let (outputs, plain_limit, mut plain_bytes) =
-            (self.outputs, self.plain_limit, self.plain_bytes);
-        self.decoder
-            .finish(&mut |chunk| send(outputs, chunk, &mut plain_bytes, plain_limit))
-            .map_err(decode_error)?;
-        for output in outputs {
-            output.send(Piece::End).map_err(|_| LayerError::Cancelled)?;
-        }
-        Ok(compression)
-    }
-}
-
-fn send(
-    outputs: &[SyncSender<Piece>; 2],
-    chunk: Chunk,
-    plain_bytes: &mut u64,
-    plain_limit: u64,
-) -> Result<(), LayerError> {
-    *plain_bytes += chunk.len() as u64;
-    if *plain_bytes > plain_limit {
-        let limit = LayerLimit::PlainBytes;
-        return Err(LayerError::Limit {
-            limit,
-            allowed: plain_limit,
-            actual: *plain_bytes,
+/// Puts together how the stages ended.
+fn verified(
+    inflated: Result<Compression, LayerError>,
+    ingested: Result<Ingested, LayerError>,
+    hashed: Result<Hashes, LayerError>,
+    expected: Hashes,
+) -> Result<IngestedLayer, LayerError> {
+    // First of all, because whatever else is wrong would only follow from wrong bytes.
+    if let Ok(actual) = &hashed
+        && actual.blob != expected.blob
+    {
+        return Err(LayerError::BlobDigest {
+            expected: expected.blob,
+            actual: actual.blob.clone(),
         });
     }
-    for output in outputs {
-        output
-            .send(Piece::Chunk(chunk.clone()))
-            .map_err(|_| LayerError::Cancelled)?;
-    }
-    Ok(())
-}
-
-fn hash_chunks(mut hasher: Hasher, queue: &Receiver<Piece>) -> Result<Digest, LayerError> {
-    loop {
-        match queue.recv() {
-            Ok(Piece::Chunk(chunk)) => hasher.update(&chunk),
-            Ok(Piece::End) => return Ok(hasher.finish()),
-            Err(_) => return Err(LayerError::Cancelled),
-        }
+    match (inflated, ingested, hashed) {
+        (Ok(_), Ok(_), Ok(actual)) if actual.plain != expected.plain => Err(LayerError::DiffId {
+            expected: expected.plain,
+            actual: actual.plain,
+        }),
+        (Ok(compression), Ok(ingested), Ok(_)) => Ok(IngestedLayer {
+            image: ingested.image,
+            entries: ingested.entries,
+            compression,
+            notes: ingested.notes,
+        }),
+        (inflate, write, hash) => Err(cause([inflate.err(), write.err(), hash.err()])),
     }
 }
 
@@ -391,13 +287,6 @@ fn cause(errors: [Option<LayerError>; 3]) -> LayerError {
     errors
         .find(|error| !matches!(error, LayerError::Cancelled))
         .unwrap_or(LayerError::Cancelled)
-}
-
-fn decode_error(error: PushError<LayerError>) -> LayerError {
-    match error {
-        PushError::Decode(source) => LayerError::Decode { source },
-        PushError::Output(error) => error,
-    }
 }
 
 /// An image's identity is its layer's: the first 16 bytes of the diff_id.

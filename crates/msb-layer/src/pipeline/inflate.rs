@@ -1,0 +1,156 @@
+use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::hash::Piece;
+use super::{CHUNK_BYTES, CHUNKS_QUEUED, Earlier, Feed, Plain};
+use crate::decode::{Chunk, Compression, Decoder, Limits, Pool, PushError, WindowBudget};
+use crate::stage_time::StageTime;
+use crate::{LayerError, LayerLimit, PartStep};
+
+/// The stage that decompresses, and counts what goes in and out.
+pub(super) struct Inflate {
+    pub(super) earlier: Option<Earlier>,
+    pub(super) body: mpsc::Receiver<Feed>,
+    pub(super) stream: Stream,
+}
+
+/// The blob as it goes by.
+pub(super) struct Stream {
+    pub(super) decoder: Decoder,
+    pub(super) blob_bytes: u64,
+    pub(super) taken: u64,
+    pub(super) processed: Arc<AtomicU64>,
+    pub(super) output: Output,
+}
+
+/// The stages behind this one.
+pub(super) struct Output {
+    pub(super) time: StageTime,
+    pub(super) plain_limit: u64,
+    pub(super) plain_bytes: u64,
+    pub(super) to_hash: SyncSender<Piece>,
+    pub(super) to_write: SyncSender<Plain>,
+}
+
+/// A decoder whose chunks are as many as the queues behind it hold.
+pub(super) fn decoder(limits: Limits, windows: WindowBudget) -> Decoder {
+    Decoder::new(Pool::new(CHUNK_BYTES, 2 * CHUNKS_QUEUED), limits).with_windows(windows)
+}
+
+impl Inflate {
+    pub(super) fn run(self) -> Result<Compression, LayerError> {
+        let Self {
+            earlier,
+            mut body,
+            mut stream,
+        } = self;
+        if let Some(earlier) = earlier {
+            replay(earlier, &mut stream)?;
+        }
+        loop {
+            match stream.output.time.input(|| body.blocking_recv()) {
+                None => return Err(LayerError::Cancelled),
+                Some(Feed::End) => return stream.finish(),
+                Some(Feed::Bytes(bytes)) => stream.push(&bytes.clone(), Piece::Blob(bytes))?,
+            }
+        }
+    }
+}
+
+/// Takes what an earlier attempt left.
+fn replay(mut part: Earlier, stream: &mut Stream) -> Result<(), LayerError> {
+    let mut left = part.bytes;
+    while left > 0 {
+        let mut buffer = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES)];
+        part.earlier
+            .read_exact(&mut buffer)
+            .map_err(|source| LayerError::Part {
+                step: PartStep::Read,
+                source,
+            })?;
+        left -= buffer.len() as u64;
+        let bytes = Bytes::from(buffer);
+        stream.push(&bytes.clone(), Piece::Earlier(bytes))?;
+    }
+    Ok(())
+}
+
+impl Stream {
+    /// Takes the blob's next bytes; `piece` are the same for the hash.
+    fn push(&mut self, bytes: &[u8], piece: Piece) -> Result<(), LayerError> {
+        self.taken += bytes.len() as u64;
+        if self.taken > self.blob_bytes {
+            return Err(LayerError::BlobTooLong {
+                expected: self.blob_bytes,
+            });
+        }
+        let output = &mut self.output;
+        output.to_hash(piece)?;
+        self.decoder
+            .push(bytes, &mut |chunk| output.plain(chunk))
+            .map_err(decode_error)?;
+        self.processed.store(self.taken, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Compression, LayerError> {
+        let Self {
+            decoder,
+            blob_bytes,
+            taken,
+            mut output,
+            ..
+        } = self;
+        if taken < blob_bytes {
+            return Err(LayerError::BlobTooShort {
+                expected: blob_bytes,
+                actual: taken,
+            });
+        }
+        let compression = decoder.compression().unwrap_or(Compression::None);
+        let decoded = decoder.finish(&mut |chunk| output.plain(chunk));
+        // Even if the decoder has a complaint: the blob's digest says whether it follows from wrong bytes.
+        output.to_hash(Piece::End)?;
+        decoded.map_err(decode_error)?;
+        output.to_write(Plain::End)?;
+        output.time.tell();
+        Ok(compression)
+    }
+}
+
+impl Output {
+    fn plain(&mut self, chunk: Chunk) -> Result<(), LayerError> {
+        self.plain_bytes += chunk.len() as u64;
+        if self.plain_bytes > self.plain_limit {
+            return Err(LayerError::Limit {
+                limit: LayerLimit::PlainBytes,
+                allowed: self.plain_limit,
+                actual: self.plain_bytes,
+            });
+        }
+        self.to_hash(Piece::Plain(chunk.clone()))?;
+        self.to_write(Plain::Chunk(chunk))
+    }
+
+    fn to_hash(&mut self, piece: Piece) -> Result<(), LayerError> {
+        let sent = self.time.output(|| self.to_hash.send(piece));
+        sent.map_err(|_| LayerError::Cancelled)
+    }
+
+    fn to_write(&mut self, piece: Plain) -> Result<(), LayerError> {
+        let sent = self.time.output(|| self.to_write.send(piece));
+        sent.map_err(|_| LayerError::Cancelled)
+    }
+}
+
+fn decode_error(error: PushError<LayerError>) -> LayerError {
+    match error {
+        PushError::Decode(source) => LayerError::Decode { source },
+        PushError::Output(error) => error,
+    }
+}
