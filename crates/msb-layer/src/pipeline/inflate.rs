@@ -90,7 +90,7 @@ impl Stream {
             });
         }
         let output = &mut self.output;
-        output.to_hash(piece)?;
+        output.hash(piece)?;
         self.decoder
             .push(bytes, &mut |chunk| output.plain(chunk))
             .map_err(decode_error)?;
@@ -115,9 +115,9 @@ impl Stream {
         let compression = decoder.compression().unwrap_or(Compression::None);
         let decoded = decoder.finish(&mut |chunk| output.plain(chunk));
         // Even if the decoder has a complaint: the blob's digest says whether it follows from wrong bytes.
-        output.to_hash(Piece::End)?;
+        output.hash(Piece::End)?;
         decoded.map_err(decode_error)?;
-        output.to_write(Plain::End)?;
+        output.write(Plain::End)?;
         output.time.tell();
         Ok(compression)
     }
@@ -133,16 +133,16 @@ impl Output {
                 actual: self.plain_bytes,
             });
         }
-        self.to_hash(Piece::Plain(chunk.clone()))?;
-        self.to_write(Plain::Chunk(chunk))
+        self.hash(Piece::Plain(chunk.clone()))?;
+        self.write(Plain::Chunk(chunk))
     }
 
-    fn to_hash(&mut self, piece: Piece) -> Result<(), LayerError> {
+    fn hash(&mut self, piece: Piece) -> Result<(), LayerError> {
         let sent = self.time.output(|| self.to_hash.send(piece));
         sent.map_err(|_| LayerError::Cancelled)
     }
 
-    fn to_write(&mut self, piece: Plain) -> Result<(), LayerError> {
+    fn write(&mut self, piece: Plain) -> Result<(), LayerError> {
         let sent = self.time.output(|| self.to_write.send(piece));
         sent.map_err(|_| LayerError::Cancelled)
     }
