@@ -1,4 +1,4 @@
-use std::hash::BuildHasher;
+mod entries;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -359,26 +359,6 @@ impl Tree {
         })
     }
 
-    fn hash(hasher: &DefaultHashBuilder, parent: u32, name: &[u8]) -> u64 {
-        hasher.hash_one((parent, name))
-    }
-
-    fn find(&self, directory: InodeId, name: &[u8]) -> Option<u32> {
-        let hash = Self::hash(&self.hasher, directory.0, name);
-        let same = |&id: &u32| {
-            let entry = &self.entries[id as usize];
-            entry.parent == directory.0 && self.names.get(entry.name) == name
-        };
-        self.index.find(hash, same).copied()
-    }
-
-    fn siblings(&self, first: u32) -> impl Iterator<Item = u32> {
-        std::iter::successors((first != NONE).then_some(first), |&at| {
-            let next = self.entries[at as usize].next;
-            (next != NONE).then_some(next)
-        })
-    }
-
     fn add_inode(
         &mut self,
         directory: InodeId,
@@ -411,91 +391,5 @@ impl Tree {
             return Err(error);
         }
         Ok(InodeId(id))
-    }
-
-    fn add_entry(
-        &mut self,
-        directory: InodeId,
-        name: &[u8],
-        inode: InodeId,
-    ) -> Result<u32, TreeError> {
-        let next = self
-            .directory(directory)
-            .ok_or(TreeError::NotADirectory)?
-            .first;
-        if self.find(directory, name).is_some() {
-            return Err(TreeError::Exists);
-        }
-        let name_span = self.names.push(name)?;
-        let entry = Entry {
-            parent: directory.0,
-            name: name_span,
-            inode: inode.0,
-            next,
-            previous: NONE,
-        };
-        let id = match self.free_entries.pop() {
-            Some(id) => {
-                self.entries[id as usize] = entry;
-                id
-            }
-            None => {
-                let id = u32::try_from(self.entries.len())
-                    .ok()
-                    .filter(|&id| id != NONE)
-                    .ok_or(TreeError::Full)?;
-                self.entries.push(entry);
-                id
-            }
-        };
-        if let Some(next) = self.entries.get_mut(next as usize) {
-            next.previous = id;
-        }
-        if let Some(directory) = self.directory_mut(directory) {
-            directory.first = id;
-        }
-        let Self {
-            index,
-            hasher,
-            entries,
-            names,
-            ..
-        } = self;
-        index.insert_unique(Self::hash(hasher, directory.0, name), id, |&id| {
-            let entry = &entries[id as usize];
-            Self::hash(hasher, entry.parent, names.get(entry.name))
-        });
-        Ok(id)
-    }
-
-    /// Removes these entries and all below them, without recursion: a tree may be as deep as a layer makes it.
-    fn remove_entries(&mut self, mut pending: Vec<u32>) {
-        while let Some(id) = pending.pop() {
-            let entry = self.entries[id as usize];
-            let hash = Self::hash(&self.hasher, entry.parent, self.names.get(entry.name));
-            if let Ok(found) = self.index.find_entry(hash, |&other| other == id) {
-                found.remove();
-            }
-            if let Some(next) = self.entries.get_mut(entry.next as usize) {
-                next.previous = entry.previous;
-            }
-            if let Some(previous) = self.entries.get_mut(entry.previous as usize) {
-                previous.next = entry.next;
-            } else if let Some(parent) = self.directory_mut(InodeId(entry.parent)) {
-                parent.first = entry.next;
-            }
-            self.free_entries.push(id);
-
-            let inode = &mut self.inodes[entry.inode as usize];
-            inode.names -= 1;
-            if inode.names == 0 {
-                if let Node::Directory(directory) = inode.node {
-                    // Its children unlink themselves from it, so it may be used again only when they are gone: the
-                    // stack is worked off before anything new is added.
-                    pending.extend(self.siblings(directory.first));
-                }
-                self.free_inodes.push(entry.inode);
-            }
-        }
     }
 }

@@ -1,24 +1,17 @@
-use std::collections::HashSet;
+mod notes;
+mod sink;
+
 use std::fs::File;
-use std::io::{BufWriter, Seek, Write};
+use std::io::BufWriter;
 
-use erofs_format::{Crc32c, XattrNamespace};
 use erofs_writer::{ImageWriter, InlineData, Options};
-use fs_tree::{
-    Applied, Change, ChangeKind, Extent, InodeId, LayerApplier, Metadata, NewContent, NewNode,
-    Node, Timestamp, Tree, show_path,
-};
-use msb_sidecar::{ImageSummary, Note, Notes, SidecarWriter};
+use fs_tree::{LayerApplier, Tree};
+use msb_sidecar::{ImageSummary, Note, SidecarWriter};
 
-use crate::entry::{LayerEntry, classify, link_target};
-use crate::sparse::{Segments, SparseFile};
-use crate::tar::{Entry, Kind, PushError, TarParser, TarSink};
+use crate::tar::{PushError, TarParser};
 use crate::writeback::Writeback;
-use crate::{LayerError, LayerLimit, LayerLimits};
-
-/// A whole file up to this length is kept with its inode, in the layer image and again in fsmeta; a longer one gets blocks of
-/// its own. Up to half a block that takes less room in all, and no read of its own.
-const INLINE_BYTES: u64 = 2048;
+use crate::{LayerError, LayerLimits};
+use sink::Sink;
 
 /// Where a layer goes: two empty files.
 #[derive(Debug)]
@@ -56,19 +49,13 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         .try_clone()
         .map_err(|source| sidecar_error(msb_sidecar::Error::Write { offset: 0, source }))?;
     let mut tree = Tree::new();
-    let mut sink = Sink {
+    let sidecar = BufWriter::with_capacity(128 << 10, targets.sidecar);
+    let mut sink = Sink::new(
         image,
-        sidecar: SidecarWriter::new(BufWriter::with_capacity(128 << 10, targets.sidecar)),
-        applier: LayerApplier::new(&mut tree),
+        SidecarWriter::new(sidecar),
+        LayerApplier::new(&mut tree),
         limits,
-        notes: Notes::default(),
-        links_below: None,
-        entries: 0,
-        metadata_bytes: 0,
-        sparse_bytes: 0,
-        left_out: HashSet::new(),
-        pending: Pending::default(),
-    };
+    );
     let mut parser = TarParser::new(limits.tar);
     while let Some(chunk) = next()? {
         parser.push(chunk.as_ref(), &mut sink).map_err(push_error)?;
@@ -78,18 +65,10 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     let Sink {
         image,
         mut sidecar,
-        mut notes,
-        links_below,
+        notes,
         ..
     } = sink;
-    if let Some((count, first)) = links_below {
-        notes.push(Note::LinksBelow { count, first });
-    }
-    if tree.directory(tree.root()).is_some_and(|root| root.opaque) {
-        notes.push(Note::OpaqueRoot);
-    }
-    note_implied(&tree, &mut notes);
-    let notes = notes.into_vec();
+    let notes = notes.finish(&tree);
     sidecar.flush().map_err(sidecar_error)?;
     let (written, image) = image
         .finish(&tree, &mut SidecarInline(sidecar_reader))
@@ -109,399 +88,12 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     })
 }
 
-/// Takes the entries of one archive.
-struct Sink<'t, 'l, W> {
-    image: ImageWriter<W>,
-    sidecar: SidecarWriter<BufWriter<File>>,
-    applier: LayerApplier<'t>,
-    limits: &'l LayerLimits,
-    notes: Notes,
-    /// Hard links whose files are not in this layer: how many, and the first.
-    links_below: Option<(u64, String)>,
-    entries: u64,
-    /// Against [`LayerLimits::metadata_bytes`].
-    metadata_bytes: u64,
-    /// Against [`LayerLimits::sparse_bytes`].
-    sparse_bytes: u64,
-    /// Where this archive's last entry of a path was left out with a note.
-    left_out: HashSet<Vec<u8>>,
-    pending: Pending,
-}
-
-/// The entry whose data is coming.
-#[derive(Debug, Default)]
-struct Pending {
-    path: Vec<u8>,
-    metadata: Metadata,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    size: u64,
-    crc32c: Crc32c,
-    data: Data,
-}
-
-/// Where an entry's data goes.
-#[derive(Debug, Default)]
-enum Data {
-    /// Nowhere: the entry has none, or is left out.
-    #[default]
-    Dropped,
-    /// Into memory, and from there into the sidecar.
-    Inline(Vec<u8>),
-    /// Into the image in one piece.
-    Contiguous { offset: u64 },
-    /// Into the image in several pieces.
-    Sparse(SparseFile),
-}
-
-impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
-    type Error = LayerError;
-
-    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), LayerError> {
-        self.entries += 1;
-        check(LayerLimit::Entries, self.limits.entries, self.entries)?;
-        self.count_metadata(metadata_bytes(entry))?;
-        self.pending.data = Data::Dropped;
-        let path = match classify(entry, &self.limits.path)? {
-            LayerEntry::Inode { path } => path,
-            LayerEntry::Whiteout { path } => {
-                return self.mark(&Change {
-                    path: &path,
-                    kind: ChangeKind::Whiteout,
-                });
-            }
-            LayerEntry::Opaque { path } => {
-                return self.mark(&Change {
-                    path: &path,
-                    kind: ChangeKind::Opaque,
-                });
-            }
-            LayerEntry::Aufs { path } => {
-                self.notes.push(Note::AufsFile { path: shown(&path) });
-                self.leave_out(&path);
-                return Ok(());
-            }
-        };
-        let metadata = Metadata {
-            mode: u16::try_from(entry.mode & 0o7777).unwrap_or(0),
-            uid: entry.uid,
-            gid: entry.gid,
-            mtime: Timestamp {
-                secs: entry.mtime.secs,
-                nanos: entry.mtime.nanos,
-            },
-        };
-        if let Some(target) = link_target(entry, &self.limits.path)? {
-            if self.left_out.contains(&*target) {
-                self.notes.push(Note::LinkToLeftOut {
-                    path: shown(&path),
-                    target: shown(&target),
-                });
-                self.leave_out(&path);
-                return Ok(());
-            }
-            self.left_out.remove(&*path);
-            return self.mark(&Change {
-                path: &path,
-                kind: ChangeKind::HardLink { target: &target },
-            });
-        }
-        let node = match entry.kind {
-            Kind::Regular => None,
-            Kind::Directory => Some(NewNode::Directory),
-            Kind::Symlink { target } => Some(NewNode::Symlink { target }),
-            Kind::Fifo => Some(NewNode::Fifo),
-            Kind::CharDevice { major: 0, minor: 0 } => {
-                self.notes.push(Note::WhiteoutDevice { path: shown(&path) });
-                self.leave_out(&path);
-                return Ok(());
-            }
-            Kind::CharDevice { major, minor } => Some(NewNode::CharDevice { major, minor }),
-            Kind::BlockDevice { major, minor } => Some(NewNode::BlockDevice { major, minor }),
-            Kind::HardLink { .. } => return Ok(()),
-            Kind::Other(type_flag) => {
-                self.notes.push(Note::UnknownType {
-                    path: shown(&path),
-                    type_flag,
-                });
-                self.leave_out(&path);
-                return Ok(());
-            }
-        };
-        self.left_out.remove(&*path);
-        self.note_lost(entry, &path);
-        let xattrs = self.kept_xattrs(entry, &path);
-        if let Some(node) = node {
-            return self.mark(&Change {
-                path: &path,
-                kind: ChangeKind::Node {
-                    metadata,
-                    xattrs: &xattrs,
-                    node,
-                },
-            });
-        }
-        check(LayerLimit::FileBytes, self.limits.file_bytes, entry.size)?;
-        let data = self.place(entry)?;
-        let pending = &mut self.pending;
-        pending.path.clear();
-        pending.path.extend_from_slice(&path);
-        pending.metadata = metadata;
-        pending.xattrs = xattrs
-            .iter()
-            .map(|(name, value)| (name.to_vec(), value.to_vec()))
-            .collect();
-        pending.size = entry.size;
-        pending.crc32c = Crc32c::new();
-        pending.data = data;
-        Ok(())
-    }
-
-    fn data(&mut self, offset: u64, bytes: &[u8]) -> Result<(), LayerError> {
-        match &mut self.pending.data {
-            Data::Dropped => Ok(()),
-            Data::Inline(buffer) => {
-                buffer.extend_from_slice(bytes);
-                Ok(())
-            }
-            Data::Contiguous { .. } => self.image.write(bytes).map_err(image_error),
-            Data::Sparse(sparse) => sparse
-                .write(&mut self.image, &mut self.pending.crc32c, offset, bytes)
-                .map_err(image_error),
-        }
-    }
-
-    fn end_entry(&mut self) -> Result<(), LayerError> {
-        let pending = &mut self.pending;
-        let extents;
-        let mut inline = None;
-        let content = match std::mem::take(&mut pending.data) {
-            Data::Dropped => return Ok(()),
-            Data::Inline(bytes) if bytes.is_empty() => NewContent::Absent,
-            Data::Inline(bytes) => {
-                pending.crc32c = Crc32c::of(&bytes);
-                inline = Some(bytes);
-                NewContent::Inline { key: 0 }
-            }
-            Data::Contiguous { offset } => {
-                pending.crc32c = self.image.end().map_err(image_error)?.crc32c;
-                NewContent::Contiguous { device: 0, offset }
-            }
-            Data::Sparse(sparse) => {
-                extents = sparse
-                    .finish(&mut self.image, &mut pending.crc32c)
-                    .map_err(image_error)?;
-                if extents.is_empty() {
-                    NewContent::Absent
-                } else {
-                    NewContent::Mapped(&extents)
-                }
-            }
-        };
-        let xattrs: Vec<_> = pending
-            .xattrs
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
-            .collect();
-        let path = std::mem::take(&mut pending.path);
-        let node = |content| NewNode::Regular {
-            size: pending.size,
-            crc32c: pending.crc32c.get(),
-            content,
-        };
-        let kind = |content| ChangeKind::Node {
-            metadata: pending.metadata,
-            xattrs: &xattrs,
-            node: node(content),
-        };
-        let key = self
-            .sidecar
-            .change(
-                &Change {
-                    path: &path,
-                    kind: kind(content),
-                },
-                inline.as_deref(),
-            )
-            .map_err(sidecar_error)?;
-        let content = key.map_or(content, |key| NewContent::Inline { key });
-        self.applier
-            .apply(&Change {
-                path: &path,
-                kind: kind(content),
-            })
-            .map_err(apply_error)?;
-        self.pending.path = path;
-        self.check_tree()
-    }
-}
-
-impl<W: Write + Seek> Sink<'_, '_, W> {
-    /// Records a change that has no data.
-    fn mark(&mut self, change: &Change<'_>) -> Result<(), LayerError> {
-        self.sidecar.change(change, None).map_err(sidecar_error)?;
-        if self.applier.apply(change).map_err(apply_error)? == Applied::LinksBelow {
-            let (count, _) = self
-                .links_below
-                .get_or_insert_with(|| (0, shown(change.path)));
-            *count += 1;
-        }
-        self.check_tree()
-    }
-
-    /// Remembers that the path stands for nothing, so that a hard link to it is left out too.
-    fn leave_out(&mut self, path: &[u8]) {
-        self.left_out.insert(path.to_vec());
-    }
-
-    fn place(&mut self, entry: &Entry<'_>) -> Result<Data, LayerError> {
-        if let Some(data) = entry.sparse {
-            let Segments {
-                segments,
-                overhead_bytes,
-            } = Segments::of(entry.size, data);
-            let stored = segments.iter().map(|segment| segment.len);
-            self.check_image(stored.fold(0, u64::saturating_add))?;
-            self.sparse_bytes = self.sparse_bytes.saturating_add(overhead_bytes);
-            check(
-                LayerLimit::SparseBytes,
-                self.limits.sparse_bytes,
-                self.sparse_bytes,
-            )?;
-            self.count_metadata(segments.len() * size_of::<Extent>())?;
-            return Ok(Data::Sparse(SparseFile::new(segments)));
-        }
-        if entry.size <= INLINE_BYTES {
-            return Ok(Data::Inline(Vec::with_capacity(
-                usize::try_from(entry.size).unwrap_or(0),
-            )));
-        }
-        self.check_image(entry.size)?;
-        Ok(Data::Contiguous {
-            offset: self.image.begin().map_err(image_error)?,
-        })
-    }
-
-    fn count_metadata(&mut self, more: usize) -> Result<(), LayerError> {
-        self.metadata_bytes = self.metadata_bytes.saturating_add(more as u64);
-        let limits = self.limits;
-        check(
-            LayerLimit::MetadataBytes,
-            limits.metadata_bytes,
-            self.metadata_bytes,
-        )
-    }
-
-    /// The names in the tree, which are more than the entries where paths imply directories.
-    fn check_tree(&self) -> Result<(), LayerError> {
-        let names = self.applier.tree().entry_count() as u64;
-        check(LayerLimit::Entries, self.limits.entries, names)
-    }
-
-    fn check_image(&self, more: u64) -> Result<(), LayerError> {
-        check(
-            LayerLimit::ImageBytes,
-            self.limits.image_bytes,
-            self.image.position().saturating_add(more),
-        )
-    }
-
-    fn note_lost(&mut self, entry: &Entry<'_>, path: &[u8]) {
-        let lost = entry.lost;
-        if lost.text_acl || lost.file_flags || lost.selinux {
-            self.notes.push(Note::LostAttributes {
-                path: shown(path),
-                text_acl: lost.text_acl,
-                file_flags: lost.file_flags,
-                selinux: lost.selinux,
-            });
-        }
-    }
-
-    /// The xattrs that the disk will have; the others become notes.
-    fn kept_xattrs<'a>(&mut self, entry: &Entry<'a>, path: &[u8]) -> Vec<(&'a [u8], &'a [u8])> {
-        let mut kept = Vec::new();
-        for (name, value) in entry.xattrs.iter() {
-            let describe = || (shown(path), shown(name));
-            if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
-                let (path, name) = describe();
-                self.notes.push(Note::OverlayXattr { path, name });
-            } else if !erofs_can_hold(name, value) {
-                let (path, name) = describe();
-                self.notes.push(Note::UnsupportedXattr { path, name });
-            } else {
-                kept.push((name, value));
-            }
-        }
-        kept
-    }
-}
-
 /// Inline data, read back from the sidecar that it was written to.
 struct SidecarInline(File);
 
 impl InlineData for SidecarInline {
     fn read(&mut self, key: u64, buffer: &mut [u8]) -> std::io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.0, buffer, key)
-    }
-}
-
-/// The longest full name of an xattr in bytes (Linux `XATTR_NAME_MAX`).
-const MAX_XATTR_NAME: usize = 255;
-
-fn erofs_can_hold(name: &[u8], value: &[u8]) -> bool {
-    XattrNamespace::split(name).is_some()
-        && name.len() <= MAX_XATTR_NAME
-        && value.len() <= usize::from(u16::MAX)
-}
-
-/// What an entry may add to the tree, names and values alone.
-fn metadata_bytes(entry: &Entry<'_>) -> usize {
-    let target = match entry.kind {
-        Kind::HardLink { target } | Kind::Symlink { target } => target.len(),
-        _ => 0,
-    };
-    let xattrs = entry.xattrs.iter();
-    let xattrs: usize = xattrs.map(|(name, value)| name.len() + value.len()).sum();
-    entry.path.len() + target + xattrs
-}
-
-/// What a note tells of a path or a name: its beginning, where it is longer than Linux would take it.
-fn shown(bytes: &[u8]) -> String {
-    const MAX_SHOWN: usize = 4095;
-    show_path(&bytes[..bytes.len().min(MAX_SHOWN)]).to_string()
-}
-
-fn note_implied(tree: &Tree, notes: &mut Notes) {
-    let mut implied: Option<(u64, InodeId)> = None;
-    let mut pending = vec![tree.root()];
-    while let Some(directory) = pending.pop() {
-        for child in tree.children(directory) {
-            let Node::Directory(directory) = &tree.inode(child.inode).node else {
-                continue;
-            };
-            pending.push(child.inode);
-            if directory.implied {
-                implied.get_or_insert((0, child.inode)).0 += 1;
-            }
-        }
-    }
-    if let Some((count, first)) = implied {
-        notes.push(Note::ImpliedDirectories {
-            count,
-            first: show_path(&tree.directory_path(first)).to_string(),
-        });
-    }
-}
-
-fn check(limit: LayerLimit, allowed: u64, actual: u64) -> Result<(), LayerError> {
-    if actual <= allowed {
-        Ok(())
-    } else {
-        Err(LayerError::Limit {
-            limit,
-            allowed,
-            actual,
-        })
     }
 }
 

@@ -1,0 +1,356 @@
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufWriter, Seek, Write};
+
+use erofs_format::Crc32c;
+use erofs_writer::ImageWriter;
+use fs_tree::{
+    Applied, Change, ChangeKind, Extent, LayerApplier, Metadata, NewContent, NewNode, Timestamp,
+};
+use msb_sidecar::{Note, SidecarWriter};
+
+use super::notes::{LayerNotes, shown};
+use super::{apply_error, image_error, sidecar_error};
+use crate::entry::{LayerEntry, classify, link_target};
+use crate::sparse::{Segments, SparseFile};
+use crate::tar::{Entry, Kind, TarSink};
+use crate::{LayerError, LayerLimit, LayerLimits};
+
+/// A whole file up to this length is kept with its inode, in the layer image and again in fsmeta; a longer one gets blocks of
+/// its own. Up to half a block that takes less room in all, and no read of its own.
+const INLINE_BYTES: u64 = 2048;
+
+/// Takes the entries of one archive.
+pub(super) struct Sink<'t, 'l, W> {
+    pub(super) image: ImageWriter<W>,
+    pub(super) sidecar: SidecarWriter<BufWriter<File>>,
+    pub(super) notes: LayerNotes,
+    applier: LayerApplier<'t>,
+    limits: &'l LayerLimits,
+    entries: u64,
+    /// Against [`LayerLimits::metadata_bytes`].
+    metadata_bytes: u64,
+    /// Against [`LayerLimits::sparse_bytes`].
+    sparse_bytes: u64,
+    /// Where this archive's last entry of a path was left out with a note.
+    left_out: HashSet<Vec<u8>>,
+    pending: Pending,
+}
+
+/// The entry whose data is coming.
+#[derive(Debug, Default)]
+struct Pending {
+    path: Vec<u8>,
+    metadata: Metadata,
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    size: u64,
+    crc32c: Crc32c,
+    data: Data,
+}
+
+/// Where an entry's data goes.
+#[derive(Debug, Default)]
+enum Data {
+    /// Nowhere: the entry has none, or is left out.
+    #[default]
+    Dropped,
+    /// Into memory, and from there into the sidecar.
+    Inline(Vec<u8>),
+    /// Into the image in one piece.
+    Contiguous { offset: u64 },
+    /// Into the image in several pieces.
+    Sparse(SparseFile),
+}
+
+impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
+    type Error = LayerError;
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), LayerError> {
+        self.entries += 1;
+        check(LayerLimit::Entries, self.limits.entries, self.entries)?;
+        self.count_metadata(metadata_bytes(entry))?;
+        self.pending.data = Data::Dropped;
+        let path = match classify(entry, &self.limits.path)? {
+            LayerEntry::Inode { path } => path,
+            LayerEntry::Whiteout { path } => {
+                return self.mark(&Change {
+                    path: &path,
+                    kind: ChangeKind::Whiteout,
+                });
+            }
+            LayerEntry::Opaque { path } => {
+                return self.mark(&Change {
+                    path: &path,
+                    kind: ChangeKind::Opaque,
+                });
+            }
+            LayerEntry::Aufs { path } => {
+                self.notes.push(Note::AufsFile { path: shown(&path) });
+                self.leave_out(&path);
+                return Ok(());
+            }
+        };
+        let metadata = Metadata {
+            mode: u16::try_from(entry.mode & 0o7777).unwrap_or(0),
+            uid: entry.uid,
+            gid: entry.gid,
+            mtime: Timestamp {
+                secs: entry.mtime.secs,
+                nanos: entry.mtime.nanos,
+            },
+        };
+        if let Some(target) = link_target(entry, &self.limits.path)? {
+            if self.left_out.contains(&*target) {
+                self.notes.push(Note::LinkToLeftOut {
+                    path: shown(&path),
+                    target: shown(&target),
+                });
+                self.leave_out(&path);
+                return Ok(());
+            }
+            self.left_out.remove(&*path);
+            return self.mark(&Change {
+                path: &path,
+                kind: ChangeKind::HardLink { target: &target },
+            });
+        }
+        let node = match entry.kind {
+            Kind::Regular => None,
+            Kind::Directory => Some(NewNode::Directory),
+            Kind::Symlink { target } => Some(NewNode::Symlink { target }),
+            Kind::Fifo => Some(NewNode::Fifo),
+            Kind::CharDevice { major: 0, minor: 0 } => {
+                self.notes.push(Note::WhiteoutDevice { path: shown(&path) });
+                self.leave_out(&path);
+                return Ok(());
+            }
+            Kind::CharDevice { major, minor } => Some(NewNode::CharDevice { major, minor }),
+            Kind::BlockDevice { major, minor } => Some(NewNode::BlockDevice { major, minor }),
+            Kind::HardLink { .. } => return Ok(()),
+            Kind::Other(type_flag) => {
+                self.notes.push(Note::UnknownType {
+                    path: shown(&path),
+                    type_flag,
+                });
+                self.leave_out(&path);
+                return Ok(());
+            }
+        };
+        self.left_out.remove(&*path);
+        self.notes.lost(entry, &path);
+        let xattrs = self.notes.kept_xattrs(entry, &path);
+        if let Some(node) = node {
+            return self.mark(&Change {
+                path: &path,
+                kind: ChangeKind::Node {
+                    metadata,
+                    xattrs: &xattrs,
+                    node,
+                },
+            });
+        }
+        check(LayerLimit::FileBytes, self.limits.file_bytes, entry.size)?;
+        let data = self.place(entry)?;
+        let pending = &mut self.pending;
+        pending.path.clear();
+        pending.path.extend_from_slice(&path);
+        pending.metadata = metadata;
+        pending.xattrs = xattrs
+            .iter()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect();
+        pending.size = entry.size;
+        pending.crc32c = Crc32c::new();
+        pending.data = data;
+        Ok(())
+    }
+
+    fn data(&mut self, offset: u64, bytes: &[u8]) -> Result<(), LayerError> {
+        match &mut self.pending.data {
+            Data::Dropped => Ok(()),
+            Data::Inline(buffer) => {
+                buffer.extend_from_slice(bytes);
+                Ok(())
+            }
+            Data::Contiguous { .. } => self.image.write(bytes).map_err(image_error),
+            Data::Sparse(sparse) => sparse
+                .write(&mut self.image, &mut self.pending.crc32c, offset, bytes)
+                .map_err(image_error),
+        }
+    }
+
+    fn end_entry(&mut self) -> Result<(), LayerError> {
+        let pending = &mut self.pending;
+        let extents;
+        let mut inline = None;
+        let content = match std::mem::take(&mut pending.data) {
+            Data::Dropped => return Ok(()),
+            Data::Inline(bytes) if bytes.is_empty() => NewContent::Absent,
+            Data::Inline(bytes) => {
+                pending.crc32c = Crc32c::of(&bytes);
+                inline = Some(bytes);
+                NewContent::Inline { key: 0 }
+            }
+            Data::Contiguous { offset } => {
+                pending.crc32c = self.image.end().map_err(image_error)?.crc32c;
+                NewContent::Contiguous { device: 0, offset }
+            }
+            Data::Sparse(sparse) => {
+                extents = sparse
+                    .finish(&mut self.image, &mut pending.crc32c)
+                    .map_err(image_error)?;
+                if extents.is_empty() {
+                    NewContent::Absent
+                } else {
+                    NewContent::Mapped(&extents)
+                }
+            }
+        };
+        let xattrs: Vec<_> = pending
+            .xattrs
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect();
+        let path = std::mem::take(&mut pending.path);
+        let node = |content| NewNode::Regular {
+            size: pending.size,
+            crc32c: pending.crc32c.get(),
+            content,
+        };
+        let kind = |content| ChangeKind::Node {
+            metadata: pending.metadata,
+            xattrs: &xattrs,
+            node: node(content),
+        };
+        let key = self
+            .sidecar
+            .change(
+                &Change {
+                    path: &path,
+                    kind: kind(content),
+                },
+                inline.as_deref(),
+            )
+            .map_err(sidecar_error)?;
+        let content = key.map_or(content, |key| NewContent::Inline { key });
+        self.applier
+            .apply(&Change {
+                path: &path,
+                kind: kind(content),
+            })
+            .map_err(apply_error)?;
+        self.pending.path = path;
+        self.check_tree()
+    }
+}
+
+impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
+    pub(super) fn new(
+        image: ImageWriter<W>,
+        sidecar: SidecarWriter<BufWriter<File>>,
+        applier: LayerApplier<'t>,
+        limits: &'l LayerLimits,
+    ) -> Self {
+        Self {
+            image,
+            sidecar,
+            notes: LayerNotes::default(),
+            applier,
+            limits,
+            entries: 0,
+            metadata_bytes: 0,
+            sparse_bytes: 0,
+            left_out: HashSet::new(),
+            pending: Pending::default(),
+        }
+    }
+
+    /// Records a change that has no data.
+    fn mark(&mut self, change: &Change<'_>) -> Result<(), LayerError> {
+        self.sidecar.change(change, None).map_err(sidecar_error)?;
+        if self.applier.apply(change).map_err(apply_error)? == Applied::LinksBelow {
+            self.notes.link_below(change.path);
+        }
+        self.check_tree()
+    }
+
+    /// Remembers that the path stands for nothing, so that a hard link to it is left out too.
+    fn leave_out(&mut self, path: &[u8]) {
+        self.left_out.insert(path.to_vec());
+    }
+
+    fn place(&mut self, entry: &Entry<'_>) -> Result<Data, LayerError> {
+        if let Some(data) = entry.sparse {
+            let Segments {
+                segments,
+                overhead_bytes,
+            } = Segments::of(entry.size, data);
+            let stored = segments.iter().map(|segment| segment.len);
+            self.check_image(stored.fold(0, u64::saturating_add))?;
+            self.sparse_bytes = self.sparse_bytes.saturating_add(overhead_bytes);
+            check(
+                LayerLimit::SparseBytes,
+                self.limits.sparse_bytes,
+                self.sparse_bytes,
+            )?;
+            self.count_metadata(segments.len() * size_of::<Extent>())?;
+            return Ok(Data::Sparse(SparseFile::new(segments)));
+        }
+        if entry.size <= INLINE_BYTES {
+            return Ok(Data::Inline(Vec::with_capacity(
+                usize::try_from(entry.size).unwrap_or(0),
+            )));
+        }
+        self.check_image(entry.size)?;
+        Ok(Data::Contiguous {
+            offset: self.image.begin().map_err(image_error)?,
+        })
+    }
+
+    fn count_metadata(&mut self, more: usize) -> Result<(), LayerError> {
+        self.metadata_bytes = self.metadata_bytes.saturating_add(more as u64);
+        let limits = self.limits;
+        check(
+            LayerLimit::MetadataBytes,
+            limits.metadata_bytes,
+            self.metadata_bytes,
+        )
+    }
+
+    /// The names in the tree, which are more than the entries where paths imply directories.
+    fn check_tree(&self) -> Result<(), LayerError> {
+        let names = self.applier.tree().entry_count() as u64;
+        check(LayerLimit::Entries, self.limits.entries, names)
+    }
+
+    fn check_image(&self, more: u64) -> Result<(), LayerError> {
+        check(
+            LayerLimit::ImageBytes,
+            self.limits.image_bytes,
+            self.image.position().saturating_add(more),
+        )
+    }
+}
+
+/// What an entry may add to the tree, names and values alone.
+fn metadata_bytes(entry: &Entry<'_>) -> usize {
+    let target = match entry.kind {
+        Kind::HardLink { target } | Kind::Symlink { target } => target.len(),
+        _ => 0,
+    };
+    let xattrs = entry.xattrs.iter();
+    let xattrs: usize = xattrs.map(|(name, value)| name.len() + value.len()).sum();
+    entry.path.len() + target + xattrs
+}
+
+fn check(limit: LayerLimit, allowed: u64, actual: u64) -> Result<(), LayerError> {
+    if actual <= allowed {
+        Ok(())
+    } else {
+        Err(LayerError::Limit {
+            limit,
+            allowed,
+            actual,
+        })
+    }
+}
