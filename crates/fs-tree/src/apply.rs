@@ -172,26 +172,28 @@ impl<'t> Extraction<'t> {
         Ok(true)
     }
 
-    /// Whether the target of a hard link is a directory that is only implied: of a layer alone, because in the layers below the
-    /// path may be a symbolic link, which paths below it follow and a hard link does not.
-    fn leads_to_implied(&mut self, path: &[u8], target: &[u8]) -> Result<bool, ApplyError> {
-        let (parent_path, name) = split(target);
-        let Some(parent) = resolve_directory(self.tree, path, parent_path, Missing::Stop)? else {
-            return Ok(false);
-        };
-        let found = self.tree.lookup(parent, name);
-        let directory = found.and_then(|found| self.tree.directory(found));
-        Ok(directory.is_some_and(|directory| directory.implied))
-    }
-
-    /// Removes what is at `path`, and implies its parents.
-    fn unlink(&mut self, path: &[u8]) -> Result<(), ApplyError> {
+    /// Whether the target of a hard link is a directory that is only implied. If it is, what was at `path` is removed: of a layer
+    /// alone, the target may in the layers below be a symbolic link, which paths below it follow and a hard link does not.
+    fn links_to_implied(&mut self, path: &[u8], target: &[u8]) -> Result<bool, ApplyError> {
         if path.is_empty() {
             return Err(ApplyError::RootNotADirectory);
         }
+        // First, because the link's own path may imply the directory.
         let (parent, name) = self.parent_of(path)?;
-        self.remove(parent, name);
-        Ok(())
+        let (target_parent, target_name) = split(target);
+        let Some(found) = resolve_directory(self.tree, target, target_parent, Missing::Stop)?
+            .and_then(|directory| self.tree.lookup(directory, target_name))
+        else {
+            return Ok(false);
+        };
+        let is_implied = self
+            .tree
+            .directory(found)
+            .is_some_and(|directory| directory.implied);
+        if is_implied {
+            self.remove(parent, name);
+        }
+        Ok(is_implied)
     }
 
     fn link_target(&mut self, path: &[u8], target: &[u8]) -> Result<Option<InodeId>, ApplyError> {

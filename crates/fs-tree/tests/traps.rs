@@ -79,8 +79,12 @@ fn a_whiteout_and_a_new_directory_make_it_opaque() {
 #[test]
 fn a_hard_link_to_what_a_layer_only_implies_is_for_the_merge_to_judge() {
     let lower = vec![symlink("a", "b")];
-    for implies in [file("a/x", 1), whiteout("a/x")] {
-        let upper = vec![implies, hard_link("y", "a")];
+    for (implies, name) in [
+        (Some(file("a/x", 1)), "y"),
+        (Some(whiteout("a/x")), "y"),
+        (None, "a/y"),
+    ] {
+        let upper: Vec<_> = implies.into_iter().chain([hard_link(name, "a")]).collect();
         let mut tree = Tree::new();
         let mut applier = LayerApplier::new(&mut tree);
         let applied = upper.iter().map(|change| {
@@ -90,7 +94,11 @@ fn a_hard_link_to_what_a_layer_only_implies_is_for_the_merge_to_judge() {
         });
         assert_eq!(applied.last(), Some(fs_tree::Applied::LinksBelow));
         let merged = merge(&[lower.clone(), upper]).expect("the link is sound");
-        let found = merged.lookup(merged.root(), b"y");
+        let directory = match name {
+            "y" => merged.root(),
+            _ => merged.lookup(merged.root(), b"b").unwrap(),
+        };
+        let found = merged.lookup(directory, b"y");
         assert_eq!(found, merged.lookup(merged.root(), b"a"));
     }
     check_refused(

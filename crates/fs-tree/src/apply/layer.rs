@@ -44,8 +44,7 @@ impl<'t> LayerApplier<'t> {
                 }
             }
             ChangeKind::HardLink { target } => {
-                if self.extraction.leads_to_implied(change.path, target)? {
-                    self.extraction.unlink(change.path)?;
+                if self.extraction.links_to_implied(change.path, target)? {
                     return Ok(Applied::LinksBelow);
                 }
                 if !self.extraction.link(change.path, target)? {
