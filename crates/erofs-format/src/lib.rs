@@ -30,6 +30,7 @@ mod checksum;
 mod chunk;
 mod device;
 mod dirent;
+mod feature;
 mod inode;
 mod rdev;
 mod superblock;
@@ -39,11 +40,13 @@ pub use checksum::{Crc32c, superblock_checksum};
 pub use chunk::{ChunkFormat, ChunkIndex, HOLE};
 pub use device::{DeviceSlot, MAX_EXTRA_DEVICES};
 pub use dirent::{Dirent, FileType, NAME_MAX};
+pub use feature::{Feature, KernelVersion};
 pub use inode::{DataLayout, InodeCompact, InodeExtended, InodeFormat, MODE_TYPE_MASK, mode};
 pub use rdev::{decode_rdev, encode_rdev};
 pub use superblock::{Features, SUPER_MAGIC, SUPER_OFFSET, SuperBlock};
 pub use xattr::{
-    XATTR_ENTRY_ALIGN, XattrEntry, XattrIbodyHeader, XattrNamespace, xattr_ibody_size, xattr_icount,
+    XATTR_ENTRY_ALIGN, XATTR_LONG_PREFIX, XATTR_LONG_PREFIXES_MAX, XattrEntry, XattrIbodyHeader,
+    XattrNamespace, xattr_ibody_size, xattr_icount,
 };
 
 /// The only block size of this project, in bytes: the page size of every guest we boot.

@@ -51,7 +51,8 @@ pub struct SuperBlock {
     pub dirblkbits: u8,
     /// How many long xattr name prefixes there are.
     pub xattr_prefix_count: u8,
-    /// Where the long xattr name prefixes begin, in units of 4 bytes.
+    /// Where the long xattr name prefixes begin, in units of 4 bytes. Each is a 16-bit length, then a namespace number and what
+    /// follows that namespace's own prefix, then zeros up to a multiple of 4.
     pub xattr_prefix_start: U32,
     /// The inode of packed fragments; zero here.
     pub packed_nid: U64,

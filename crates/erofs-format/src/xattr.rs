@@ -4,6 +4,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// Entries begin at multiples of this many bytes.
 pub const XATTR_ENTRY_ALIGN: usize = 4;
 
+/// The bit of `e_name_index` that says that the other bits number a long prefix (`EROFS_XATTR_LONG_PREFIX`).
+pub const XATTR_LONG_PREFIX: u8 = 0x80;
+
+/// How many long prefixes one image can have.
+pub const XATTR_LONG_PREFIXES_MAX: usize = 0x80;
+
 /// `struct erofs_xattr_ibody_header`: behind an inode that has xattrs; then `h_shared_count` 4-byte ids of shared entries,
 /// then the inode's own entries.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]

@@ -166,7 +166,7 @@ impl Error {
     pub fn is_unsupported(&self) -> bool {
         match self {
             Self::Super { problem } => problem.is_unsupported(),
-            Self::Inode { problem, .. } => matches!(problem, InodeProblem::Compressed),
+            Self::Inode { problem, .. } => matches!(problem, InodeProblem::Compressed { .. }),
             Self::Xattr { problem, .. } => matches!(problem, XattrProblem::PrefixesCompressed),
             _ => false,
         }

@@ -99,7 +99,10 @@ impl<D: ReadAt> Image<D> {
             return Ok(extents);
         }
         match inode.layout {
-            DataLayout::Compressed => return Err(inode.error(InodeProblem::Compressed)),
+            DataLayout::Compressed => {
+                let feature_incompat = self.superblock().feature_incompat.get();
+                return Err(inode.error(InodeProblem::Compressed { feature_incompat }));
+            }
             DataLayout::FlatPlain | DataLayout::FlatInline => {}
             DataLayout::ChunkBased => {
                 let chunks = self.chunks(inode)?;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use erofs_format::{FileType, SuperBlock};
+use erofs_format::{Feature, FileType, KernelVersion, SuperBlock};
 
 use crate::cache::Cache;
 use crate::devices::{self, Device, Mode};
@@ -83,6 +83,14 @@ impl<D: ReadAt> Image<D> {
     #[must_use]
     pub fn superblock(&self) -> &SuperBlock {
         &self.sb
+    }
+
+    /// The oldest kernel that reads every feature which the superblock names.
+    #[must_use]
+    pub fn minimum_kernel(&self) -> KernelVersion {
+        Feature::of(self.sb.feature_incompat.get())
+            .map(Feature::minimum_kernel)
+            .fold(KernelVersion::BASE, Ord::max)
     }
 
     /// The device table.

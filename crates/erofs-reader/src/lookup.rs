@@ -17,7 +17,8 @@ impl<D: ReadAt> Image<D> {
     /// # Errors
     ///
     /// [`Error::Inode`] if `dir` is no directory, [`Error::Dir`] if what is read of it is malformed.
-    pub fn lookup(&self, dir: &Inode, name: &[u8]) -> Result<Option<DirEntry>, Error> {
+    pub fn lookup(&self, dir: &Inode, name: impl AsRef<[u8]>) -> Result<Option<DirEntry>, Error> {
+        let name = name.as_ref();
         dir.expect_type(FileType::Directory)?;
         let mut block = Vec::new();
         // The block to search: the last one whose first name is not greater.
@@ -65,9 +66,9 @@ impl<D: ReadAt> Image<D> {
     /// # Errors
     ///
     /// As [`Image::lookup`].
-    pub fn lookup_path(&self, path: &[u8]) -> Result<Option<Inode>, Error> {
+    pub fn lookup_path(&self, path: impl AsRef<[u8]>) -> Result<Option<Inode>, Error> {
         let mut at = self.root()?;
-        for name in components(path) {
+        for name in components(path.as_ref()) {
             if at.file_type != FileType::Directory {
                 return Ok(None);
             }
@@ -85,12 +86,12 @@ impl<D: ReadAt> Image<D> {
     /// # Errors
     ///
     /// As [`Image::lookup`]; [`Error::TooManyLinks`] after 40 of them.
-    pub fn resolve_path(&self, path: &[u8]) -> Result<Option<Inode>, Error> {
+    pub fn resolve_path(&self, path: impl AsRef<[u8]>) -> Result<Option<Inode>, Error> {
         let root = self.root()?;
         // The directories from the root to where we are, so that `..` needs no trust in the image.
         let mut above = Vec::new();
         let mut at = root;
-        let mut rest: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
+        let mut rest: VecDeque<Vec<u8>> = components(path.as_ref()).map(<[u8]>::to_vec).collect();
         let mut links = 0;
         while let Some(name) = rest.pop_front() {
             if at.file_type != FileType::Directory {

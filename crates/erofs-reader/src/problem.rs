@@ -1,4 +1,6 @@
-use erofs_format::FileType;
+use std::fmt;
+
+use erofs_format::{Feature, FileType};
 
 /// What is wrong with a superblock or a device table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,10 +44,10 @@ pub enum SuperProblem {
         /// `dirblkbits`.
         actual: u8,
     },
-    /// Incompatible features that are not known here.
-    #[error("unknown incompatible features {bits:#x}")]
+    /// Incompatible features that are not read here.
+    #[error("features that are not supported: {}", Names(*bits))]
     Features {
-        /// The unknown bits alone.
+        /// Their bits of `feature_incompat` alone.
         bits: u32,
     },
     /// The superblock's own length leaves block 0.
@@ -167,8 +169,11 @@ pub enum InodeProblem {
         size: u64,
     },
     /// The data are compressed, which is not read here.
-    #[error("compressed data are not supported")]
-    Compressed,
+    #[error("compressed data are not supported; the image has {}", Names(*feature_incompat))]
+    Compressed {
+        /// The image's features, of which some tell the kind of compression.
+        feature_incompat: u32,
+    },
     /// A chunk format with unknown bits.
     #[error("unknown chunk format {format:#06x}")]
     ChunkFormat {
@@ -360,4 +365,23 @@ pub enum XattrProblem {
     /// Two entries have one name.
     #[error("two entries have one name")]
     Duplicate,
+}
+
+/// The names of features by their bits, and the bits that have none.
+struct Names(u32);
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut unknown = self.0;
+        let mut separator = "";
+        for feature in Feature::of(self.0) {
+            write!(f, "{separator}{feature}")?;
+            unknown &= !feature.bit();
+            separator = ", ";
+        }
+        if unknown != 0 {
+            write!(f, "{separator}bits {unknown:#x}")?;
+        }
+        Ok(())
+    }
 }

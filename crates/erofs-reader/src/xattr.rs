@@ -1,12 +1,12 @@
-use erofs_format::{BLOCK_SIZE, XATTR_ENTRY_ALIGN, XattrEntry, XattrIbodyHeader, XattrNamespace};
+use erofs_format::{
+    BLOCK_SIZE, XATTR_ENTRY_ALIGN, XATTR_LONG_PREFIX, XattrEntry, XattrIbodyHeader, XattrNamespace,
+};
 use zerocopy::FromBytes;
 
 use crate::{DataLayout, Error, Image, Inode, ReadAt, SuperProblem, XattrProblem, superblock};
 
 /// The longest full name: the kernel's `XATTR_NAME_MAX`.
 const NAME_MAX: usize = 255;
-/// The bit of `e_name_index` that says that it numbers a long prefix.
-const LONG_PREFIX: u8 = 0x80;
 
 /// One extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,13 +171,13 @@ impl<D: ReadAt> Image<D> {
 
     fn prefix(&self, e_name_index: u8) -> Result<&[u8], XattrProblem> {
         let unknown = XattrProblem::NameIndex { e_name_index };
-        if e_name_index & LONG_PREFIX == 0 {
+        if e_name_index & XATTR_LONG_PREFIX == 0 {
             let namespace = XattrNamespace::from_index(e_name_index).ok_or(unknown)?;
             return Ok(namespace.prefix());
         }
         match &self.prefixes {
             Prefixes::Known(prefixes) => prefixes
-                .get(usize::from(e_name_index & !LONG_PREFIX))
+                .get(usize::from(e_name_index & !XATTR_LONG_PREFIX))
                 .map(Vec::as_slice)
                 .ok_or(unknown),
             Prefixes::Compressed => Err(XattrProblem::PrefixesCompressed),

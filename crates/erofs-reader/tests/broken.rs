@@ -8,7 +8,7 @@
 mod common;
 
 use common::raw::{ROOT, Raw, dir_block, inode};
-use erofs_format::{DataLayout, HOLE};
+use erofs_format::{DataLayout, Features, HOLE};
 use erofs_reader::FileType::{self, Directory, Regular};
 use erofs_reader::{
     CheckOptions, DirProblem, Error, Image, InodeProblem, Limit, Limits, SuperProblem, check,
@@ -525,4 +525,33 @@ fn links_without_end_are_given_up() {
         inode_problem(wrong(raw.link(20, ""))),
         InodeProblem::LinkTarget { size: 0 }
     ));
+}
+
+#[test]
+fn long_xattr_prefixes_that_cannot_be_are_refused() {
+    const AT: usize = 2 * 4096;
+    const NAME_TOO_LONG: &[u8] = &[0, 1];
+    for (table, start, count, index) in [
+        (&b"\0\0\x01"[..], AT, 1, 0),
+        (NAME_TOO_LONG, AT, 1, 0),
+        (b"\x02\0\x05a", AT, 1, 0),
+        (b"\x02\0\x81a", AT, 1, 0),
+        (b"\x02\0\x01a\x02\0\x00a", AT, 2, 1),
+        (b"\x02\0\x01a", AT, 200, 1),
+        (b"", 3 * 4096 - 4, 1, 0),
+        (b"", 3 * 4096, 1, 0),
+        (b"", usize::MAX, 1, 0),
+    ] {
+        let mut raw = rooted(2, &[DOT, DOT_DOT]);
+        raw.sb.feature_incompat = Features::INCOMPAT_XATTR_PREFIXES.into();
+        raw.sb.xattr_prefix_count = count;
+        raw.sb.xattr_prefix_start = u32::try_from(start / 4).unwrap_or(u32::MAX).into();
+        raw.put(AT, table);
+        match Image::open(raw.build()).unwrap_err() {
+            Error::Super {
+                problem: SuperProblem::XattrPrefix { index: found },
+            } => assert_eq!(found, index, "{table:?}"),
+            error => panic!("{error}"),
+        }
+    }
 }

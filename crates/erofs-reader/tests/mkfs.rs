@@ -288,6 +288,10 @@ fn every_uncompressed_layout_reads_back_as_what_was_put_in() {
         &["--chunksize=65536"],
         &["-Eforce-chunk-indexes", "--chunksize=16384"],
         &["-Enosbcrc"],
+        &["-E^xattr-name-filter"],
+        &["--fsalignblks=16", "--dsunit=4"],
+        &["--xattr-prefix=user.s", "--xattr-prefix=user.own"],
+        &["--xattr-prefix=user.", "-x1", "--chunksize=8192"],
     ] {
         mkfs(flags, &world.image, &world.source);
         let image = Image::open(File::open(&world.image).unwrap()).unwrap();
@@ -348,6 +352,80 @@ fn compressed_images_open_and_only_their_data_are_refused() {
     assert!(error.is_unsupported() && !error.is_corrupt(), "{error}");
     let paths = expected(&world.source).lines().count() as u64;
     assert_eq!(image.walk(&Limits::default()).map(count).unwrap(), paths);
+}
+
+#[test]
+fn compressed_layouts_are_refused_by_the_names_of_their_features() {
+    let world = world();
+    for index in 0..20 {
+        let text = format!("some text that repeats {index}\n").repeat(3000);
+        fs::write(world.source.join(format!("text-{index}")), text).unwrap();
+    }
+    let paths = expected(&world.source).lines().count() as u64;
+    for (flags, names) in [
+        (&["-zlz4"][..], &["zero-padded compression"][..]),
+        (&["-zlz4", "-Elegacy-compress"], &["compress"]),
+        (&["-zlz4hc", "-C65536"], &["compression configurations"]),
+        (&["-zdeflate"], &["compression configurations"]),
+        (&["-zlz4", "-Eztailpacking"], &["packed tails"]),
+        (&["-zlz4", "-Efragments"], &["fragments"]),
+        (&["-zlz4", "-Eall-fragments"], &["fragments"]),
+        (&["-zlz4", "-Ededupe"], &["fragments"]),
+        (
+            &["-zlz4", "-Efragments", "--xattr-prefix=user.s"],
+            &["fragments", "long xattr name prefixes"],
+        ),
+    ] {
+        mkfs(flags, &world.image, &world.source);
+        let image = Image::open(File::open(&world.image).unwrap()).unwrap();
+        let file = image.lookup_path("text-7").unwrap().unwrap();
+        assert_eq!(file.layout, DataLayout::Compressed, "{flags:?}");
+        let error = image.read_at(&file, 0, &mut [0; 10]).unwrap_err();
+        assert!(error.is_unsupported() && !error.is_corrupt(), "{error}");
+        for name in names {
+            assert!(error.to_string().contains(name), "{flags:?}: {error}");
+        }
+        // What is not compressed is read, and the tree is.
+        assert_eq!(image.walk(&Limits::default()).map(count).unwrap(), paths);
+        let link = image.lookup_path("dir/link").unwrap().unwrap();
+        assert_eq!(image.read_link(&link).unwrap(), b"../long");
+    }
+}
+
+#[test]
+fn layouts_that_are_not_read_are_refused_when_they_are_opened() {
+    let world = world();
+    for (flags, names) in [
+        (&["-E48bit"][..], &["48-bit addresses"][..]),
+        (&["-E48bit", "--chunksize=4096"], &["48-bit addresses"]),
+        (&["-zlz4", "-m4096"], &["48-bit addresses", "a metabox"]),
+        (&["-b512"], &["blocks of 2^9 bytes"]),
+    ] {
+        mkfs(flags, &world.image, &world.source);
+        let error = Image::open(File::open(&world.image).unwrap()).unwrap_err();
+        assert!(
+            error.is_unsupported() && !error.is_corrupt(),
+            "{flags:?}: {error}"
+        );
+        for name in names {
+            assert!(error.to_string().contains(name), "{flags:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn an_image_says_which_kernel_it_needs() {
+    let world = world();
+    for (flags, needed) in [
+        (&[][..], "5.4"),
+        (&["--chunksize=4096"], "5.15"),
+        (&["-zlz4", "-Efragments"], "6.1"),
+        (&["--xattr-prefix=user.s"], "6.4"),
+    ] {
+        mkfs(flags, &world.image, &world.source);
+        let image = Image::open(File::open(&world.image).unwrap()).unwrap();
+        assert_eq!(image.minimum_kernel().to_string(), needed, "{flags:?}");
+    }
 }
 
 fn count<D: ReadAt>(mut walk: erofs_reader::Walk<'_, D>) -> u64 {

@@ -1,144 +1,334 @@
-use std::io::{Read, Seek, Write};
+mod links;
+mod sparse;
 
-use fs_tree::{Change, ChangeKind, Metadata, NewContent, NewNode, Tree, merge_layer};
+use std::io::{self, Read, Seek, Write};
 
-use crate::{Error, ImageWriter, NoInline, Options, Written};
+use fs_tree::{Change, ChangeKind, Extent, NewContent, NewNode, Tree, Whiteout, merge_layer};
 
-/// Full names and values of xattrs; no name twice.
-type Xattrs<'a> = &'a [(&'a [u8], &'a [u8])];
+use crate::{Attributes, Error, ImageWriter, MemoryInline, Options, Written};
+use links::PendingLinks;
+use sparse::Pieces;
 
-/// Builds an image entry by entry, in any order but that a hard link comes after its file.
+/// Bytes of file data that are read at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// The longest file that can be written with its inode.
+const MAX_INLINE_BYTES: u16 = 4096;
+
+/// Builds an image entry by entry, in any order; file data goes to its final place as it is read.
 ///
-/// Paths are normalized: no leading, trailing or repeated `/`, no `.` or `..`; the empty path is the root. Parents that are
-/// not given are made, 0755 and root's. An entry replaces an earlier one of the same path; a directory over a directory
-/// keeps what it holds.
+/// Paths are bytes with `/` between names; leading, trailing and repeated slashes and `.` mean nothing, and the root is the
+/// empty path or `/`. Parents that are not given are made, 0755 and root's.
+///
+/// An entry replaces an earlier one of the same path; a directory over a directory keeps what it holds. Where a parent is
+/// a symbolic link of the image, it is followed inside of the image, as tar does it when it extracts.
 #[derive(Debug)]
 pub struct Builder<W> {
     image: ImageWriter<W>,
     tree: Tree,
+    inline: MemoryInline,
+    inline_max: usize,
+    links: PendingLinks,
     buffer: Vec<u8>,
 }
 
 impl<W: Write + Seek> Builder<W> {
+    /// Begins an image with the default [`Options`] at the start of `output`, which is empty.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn new(output: W) -> Result<Self, Error> {
+        Self::with_options(output, Options::default())
+    }
+
     /// Begins an image at the start of `output`, which is empty.
     ///
     /// # Errors
     /// As [`ImageWriter::new`].
-    pub fn new(output: W, options: Options) -> Result<Self, Error> {
+    pub fn with_options(output: W, options: Options) -> Result<Self, Error> {
+        let inline_max = usize::from(options.inline_max_bytes.min(MAX_INLINE_BYTES));
         Ok(Self {
             image: ImageWriter::new(output, options)?,
             tree: Tree::new(),
-            buffer: vec![0; 256 << 10],
+            inline: MemoryInline::default(),
+            inline_max,
+            links: PendingLinks::default(),
+            buffer: vec![0; BUFFER_BYTES],
         })
     }
 
-    /// Adds a regular file with all that `data` gives.
+    /// Adds a regular file with all that `data` gives. Files up to [`Options::inline_max_bytes`] are kept in memory.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// [`Error::ReadData`], [`Error::Write`]; the path's: [`Error::ParentInPath`], [`Error::Apply`].
     pub fn file(
         &mut self,
-        path: &[u8],
-        metadata: Metadata,
-        xattrs: Xattrs<'_>,
-        data: &mut dyn Read,
+        path: impl AsRef<[u8]>,
+        attributes: impl Into<Attributes>,
+        mut data: impl Read,
     ) -> Result<(), Error> {
-        let offset = self.image.begin()?;
-        loop {
-            let read = match data.read(&mut self.buffer) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(source) => {
-                    return Err(Error::ReadData {
-                        path: path.to_vec(),
-                        source,
-                    });
+        let path = normalize(path.as_ref())?;
+        let failed = |source| Error::ReadData {
+            path: path.clone(),
+            source,
+        };
+        let mut read = fill(&mut data, &mut self.buffer).map_err(failed)?;
+        let bytes = &self.buffer[..read];
+        let (size, content) = match read {
+            0 => (0, NewContent::Absent),
+            // The buffer was not filled, so this is all.
+            _ if read <= self.inline_max => {
+                let key = self.inline.push(bytes);
+                (read as u64, NewContent::Inline { key })
+            }
+            _ => {
+                self.image.begin()?;
+                while read > 0 {
+                    self.image.write(&self.buffer[..read])?;
+                    read = fill(&mut data, &mut self.buffer).map_err(failed)?;
                 }
-            };
-            self.image.write(&self.buffer[..read])?;
-        }
-        let stored = self.image.end()?;
-        let content = match stored.len {
-            0 => NewContent::Absent,
-            _ => NewContent::Contiguous { device: 0, offset },
+                let stored = self.image.end()?;
+                let content = NewContent::Contiguous {
+                    device: 0,
+                    offset: stored.offset,
+                };
+                (stored.len, content)
+            }
         };
-        let node = NewNode::Regular {
-            size: stored.len,
-            crc32c: stored.crc32c.get(),
-            content,
-        };
-        self.node(path, metadata, xattrs, node)
+        self.regular(path, attributes, size, content)
     }
 
-    /// Adds a directory.
+    /// Adds a regular file of `size` bytes that is a hole but for `pieces`: offsets in the file, ascending, and what is
+    /// there. The image keeps holes of whole blocks, with 8 bytes of index for each chunk of the file; chunks are as large as
+    /// the places where pieces begin and end allow.
+    ///
+    /// ```
+    /// use erofs_writer::Builder;
+    ///
+    /// let mut image = Builder::new(std::io::Cursor::new(Vec::new()))?;
+    /// image.sparse_file("disk", 0o600, 1 << 20, [(0, &b"first"[..]), (1 << 19, &b"second"[..])])?;
+    /// image.sparse_file::<&[u8]>("nothing", 0o600, 1 << 40, [])?;
+    /// assert_eq!(image.finish()?.0.blocks, 4);
+    /// # Ok::<(), erofs_writer::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// See [`Error`].
+    /// As [`Self::file`]; [`Error::Piece`]. [`Self::finish`] refuses more holes than [`MAX_CHUNKS`](crate::MAX_CHUNKS) allows.
+    pub fn sparse_file<R: Read>(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        attributes: impl Into<Attributes>,
+        size: u64,
+        pieces: impl IntoIterator<Item = (u64, R)>,
+    ) -> Result<(), Error> {
+        let path = normalize(path.as_ref())?;
+        let mut written = Pieces::new(&mut self.image, &path, size);
+        for (offset, mut data) in pieces {
+            let mut is_begun = false;
+            loop {
+                let read = fill(&mut data, &mut self.buffer).map_err(|source| Error::ReadData {
+                    path: path.clone(),
+                    source,
+                })?;
+                if read == 0 {
+                    break;
+                }
+                if !std::mem::replace(&mut is_begun, true) {
+                    written.begin(offset)?;
+                }
+                written.write(&self.buffer[..read])?;
+            }
+        }
+        let extents = written.finish()?;
+        self.extents(path, attributes, size, &extents)
+    }
+
+    /// Adds a regular file of `size` bytes that lie on [`Options::devices`], where `extents` say; between them are holes.
+    ///
+    /// Nothing is read: each extent is whole blocks of its device, and of the file but for its end.
+    ///
+    /// # Errors
+    /// [`Error::ParentInPath`], [`Error::Apply`]. [`Self::finish`] refuses extents that are not on their devices.
+    pub fn mapped_file(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        attributes: impl Into<Attributes>,
+        size: u64,
+        extents: &[Extent],
+    ) -> Result<(), Error> {
+        self.extents(normalize(path.as_ref())?, attributes, size, extents)
+    }
+
+    /// Adds a directory, or gives new attributes to one that is there. The root is `""`.
+    ///
+    /// # Errors
+    /// [`Error::ParentInPath`], [`Error::Apply`].
     pub fn directory(
         &mut self,
-        path: &[u8],
-        metadata: Metadata,
-        xattrs: Xattrs<'_>,
+        path: impl AsRef<[u8]>,
+        attributes: impl Into<Attributes>,
     ) -> Result<(), Error> {
-        self.node(path, metadata, xattrs, NewNode::Directory)
+        self.node(path, attributes, NewNode::Directory)
     }
 
     /// Adds a symbolic link.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// [`Error::ParentInPath`], [`Error::Apply`].
     pub fn symlink(
         &mut self,
-        path: &[u8],
-        metadata: Metadata,
-        xattrs: Xattrs<'_>,
-        target: &[u8],
+        path: impl AsRef<[u8]>,
+        attributes: impl Into<Attributes>,
+        target: impl AsRef<[u8]>,
     ) -> Result<(), Error> {
-        self.node(path, metadata, xattrs, NewNode::Symlink { target })
+        let target = target.as_ref();
+        self.node(path, attributes, NewNode::Symlink { target })
     }
 
-    /// Gives the file at `target` a further name.
+    /// Gives the file at `target` the further name `path`. The file may be added later.
     ///
     /// # Errors
-    /// See [`Error`]; among them that there is no such file.
-    pub fn hard_link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Error> {
-        self.apply(&Change {
-            path,
-            kind: ChangeKind::HardLink { target },
-        })
+    /// [`Error::ParentInPath`], [`Error::Apply`]. [`Self::finish`] refuses a link to nothing.
+    pub fn hard_link(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        target: impl AsRef<[u8]>,
+    ) -> Result<(), Error> {
+        let (path, target) = (normalize(path.as_ref())?, normalize(target.as_ref())?);
+        self.links.replaced(&path);
+        self.links.add(&mut self.tree, path, target)
     }
 
-    /// Adds any other inode, or a file whose data lies on one of [`Options::devices`].
+    /// Adds any other inode: a device, a fifo.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// [`Error::ParentInPath`], [`Error::Apply`].
     pub fn node(
         &mut self,
-        path: &[u8],
-        metadata: Metadata,
-        xattrs: Xattrs<'_>,
+        path: impl AsRef<[u8]>,
+        attributes: impl Into<Attributes>,
         node: NewNode<'_>,
     ) -> Result<(), Error> {
-        self.apply(&Change {
-            path,
-            kind: ChangeKind::Node {
-                metadata,
-                xattrs,
-                node,
-            },
-        })
+        self.put(normalize(path.as_ref())?, attributes.into(), node)
+    }
+
+    /// Removes what was added at `path`, and everything below it; nothing, if nothing is there. Symbolic links are not
+    /// followed. The root only loses what it holds.
+    ///
+    /// Data that was written stays in the image, unused.
+    ///
+    /// # Errors
+    /// [`Error::ParentInPath`].
+    pub fn remove(&mut self, path: impl AsRef<[u8]>) -> Result<(), Error> {
+        let path = normalize(path.as_ref())?;
+        self.links.removed(&path);
+        let whiteout = Whiteout {
+            path: &path,
+            opaque: path.is_empty(),
+        };
+        let _ = merge_layer(&mut self.tree, [whiteout]);
+        Ok(())
     }
 
     /// Writes the metadata and gives the output back, not yet synced.
     ///
     /// # Errors
-    /// As [`ImageWriter::finish`].
-    pub fn finish(self) -> Result<(Written, W), Error> {
-        self.image.finish(&self.tree, &mut NoInline)
+    /// As [`ImageWriter::finish`]; [`Error::Apply`] for a hard link to nothing.
+    pub fn finish(mut self) -> Result<(Written, W), Error> {
+        self.links.finish(&mut self.tree)?;
+        self.image.finish(&self.tree, &mut self.inline)
     }
 
-    fn apply(&mut self, change: &Change<'_>) -> Result<(), Error> {
-        Ok(merge_layer(&mut self.tree, []).apply(change)?)
+    fn extents(
+        &mut self,
+        path: Vec<u8>,
+        attributes: impl Into<Attributes>,
+        size: u64,
+        extents: &[Extent],
+    ) -> Result<(), Error> {
+        let content = match *extents {
+            [] => NewContent::Absent,
+            [whole] if whole.logical == 0 && whole.len == size => NewContent::Contiguous {
+                device: whole.device,
+                offset: whole.offset,
+            },
+            _ => NewContent::Mapped(extents),
+        };
+        self.regular(path, attributes, size, content)
     }
+
+    fn regular(
+        &mut self,
+        path: Vec<u8>,
+        attributes: impl Into<Attributes>,
+        size: u64,
+        content: NewContent<'_>,
+    ) -> Result<(), Error> {
+        let node = NewNode::Regular {
+            size,
+            // Not known, and nothing in an image.
+            crc32c: 0,
+            content,
+        };
+        self.put(path, attributes.into(), node)
+    }
+
+    fn put(
+        &mut self,
+        path: Vec<u8>,
+        attributes: Attributes,
+        node: NewNode<'_>,
+    ) -> Result<(), Error> {
+        self.links.replaced(&path);
+        let xattrs: Vec<(&[u8], &[u8])> = attributes
+            .xattrs
+            .iter()
+            .map(|(name, value)| (&name[..], &value[..]))
+            .collect();
+        let change = Change {
+            path: &path,
+            kind: ChangeKind::Node {
+                metadata: attributes.metadata,
+                xattrs: &xattrs,
+                node,
+            },
+        };
+        Ok(merge_layer(&mut self.tree, []).apply(&change)?)
+    }
+}
+
+/// The names of a path with single slashes between them.
+fn normalize(path: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut normalized = Vec::with_capacity(path.len());
+    for name in path.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => {
+                return Err(Error::ParentInPath {
+                    path: path.to_vec(),
+                });
+            }
+            _ => {
+                if !normalized.is_empty() {
+                    normalized.push(b'/');
+                }
+                normalized.extend_from_slice(name);
+            }
+        }
+    }
+    Ok(normalized)
+}
+
+/// Reads until the buffer is full or the data end.
+fn fill(data: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match data.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }

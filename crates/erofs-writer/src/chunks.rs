@@ -1,7 +1,7 @@
-use erofs_format::{BLOCK_BITS, BLOCK_SIZE, ChunkFormat, ChunkIndex, HOLE};
+use erofs_format::{BLOCK_BITS, BLOCK_SIZE, ChunkFormat, ChunkIndex, Feature, HOLE, KernelVersion};
 use fs_tree::{Content, Extent, Tree};
 
-use crate::{Device, Error, MAX_CHUNKS};
+use crate::{Device, InodeProblem, MAX_CHUNKS};
 
 /// How a regular file's content is addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) fn map(
     size: u64,
     content: Content,
     limits: Bounds<'_>,
-) -> Result<Mapping, Error> {
+) -> Result<Mapping, InodeProblem> {
     match content {
         Content::Inline { key } if size > 0 => Ok(Mapping::Inline { key }),
         _ if size == 0 => Ok(Mapping::Flat { startblk: HOLE }),
@@ -35,9 +35,9 @@ pub(crate) fn map(
             if device == 0 {
                 return Ok(Mapping::Flat { startblk });
             }
-            chunked(size, largest_chunk(size))
+            limits.chunked(size, largest_chunk(size))
         }
-        Content::Absent | Content::Inline { .. } => chunked(size, largest_chunk(size)),
+        Content::Absent | Content::Inline { .. } => limits.chunked(size, largest_chunk(size)),
         Content::Mapped { .. } => {
             let extents = tree.extents(content);
             let mut end = 0;
@@ -48,7 +48,7 @@ pub(crate) fn map(
                 limits.check(extent, size)?;
                 end = extent.logical + extent.len;
             }
-            chunked(size, chunk_for(extents, size))
+            limits.chunked(size, chunk_for(extents, size))
         }
     }
 }
@@ -109,11 +109,13 @@ pub(crate) struct Bounds<'a> {
     /// Blocks of the primary device that were written.
     pub(crate) data_end: u32,
     pub(crate) devices: &'a [Device],
+    /// The oldest kernel that has to read the image.
+    pub(crate) minimum_kernel: KernelVersion,
 }
 
 impl Bounds<'_> {
     /// The block at which the extent begins on its device.
-    fn check(&self, extent: &Extent, size: u64) -> Result<u32, Error> {
+    fn check(&self, extent: &Extent, size: u64) -> Result<u32, InodeProblem> {
         let block = u64::from(BLOCK_SIZE);
         let device_blocks = match extent.device {
             0 => self.data_end,
@@ -141,10 +143,31 @@ impl Bounds<'_> {
             .filter(|&at| at != HOLE)
             .ok_or_else(|| bad(extent))
     }
+
+    /// A mapping by chunks of `2^blkbits` blocks.
+    fn chunked(&self, size: u64, blkbits: u8) -> Result<Mapping, InodeProblem> {
+        let feature = Feature::ChunkedFile;
+        if feature.minimum_kernel() > self.minimum_kernel {
+            return Err(InodeProblem::Kernel {
+                feature,
+                needed: feature.minimum_kernel(),
+                declared: self.minimum_kernel,
+            });
+        }
+        let chunks = size.div_ceil(1 << (blkbits + BLOCK_BITS));
+        match u32::try_from(chunks) {
+            Ok(count) if chunks <= MAX_CHUNKS => Ok(Mapping::Chunks { blkbits, count }),
+            _ => Err(InodeProblem::TooManyChunks {
+                size,
+                chunks,
+                limit: MAX_CHUNKS,
+            }),
+        }
+    }
 }
 
-fn bad(extent: &Extent) -> Error {
-    Error::Extent {
+fn bad(extent: &Extent) -> InodeProblem {
+    InodeProblem::Extent {
         logical: extent.logical,
         end: extent.logical.saturating_add(extent.len),
         device: extent.device,
@@ -176,18 +199,6 @@ fn chunk_for(extents: &[Extent], size: u64) -> u8 {
         .min(largest_chunk(size))
 }
 
-fn chunked(size: u64, blkbits: u8) -> Result<Mapping, Error> {
-    let chunks = size.div_ceil(1 << (blkbits + BLOCK_BITS));
-    match u32::try_from(chunks) {
-        Ok(count) if chunks <= MAX_CHUNKS => Ok(Mapping::Chunks { blkbits, count }),
-        _ => Err(Error::TooManyChunks {
-            size,
-            chunks,
-            limit: MAX_CHUNKS,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +215,7 @@ mod tests {
         let bounds = Bounds {
             data_end: 10,
             devices: &devices,
+            minimum_kernel: KernelVersion::new(6, 12),
         };
         for size in [1, BLOCK, BLOCK + 1, 3 * BLOCK, 1 << 30] {
             let content = Content::Contiguous {
@@ -243,6 +255,7 @@ mod tests {
         let bounds = Bounds {
             data_end: 4,
             devices: &[],
+            minimum_kernel: KernelVersion::new(6, 12),
         };
         for (device, offset, size) in [
             (1, BLOCK, 1),
@@ -252,7 +265,10 @@ mod tests {
         ] {
             let content = Content::Contiguous { device, offset };
             assert!(
-                matches!(map(&tree, size, content, bounds), Err(Error::Extent { .. })),
+                matches!(
+                    map(&tree, size, content, bounds),
+                    Err(InodeProblem::Extent { .. })
+                ),
                 "{device} {offset}"
             );
         }
@@ -260,10 +276,15 @@ mod tests {
 
     #[test]
     fn a_byte_in_a_terabyte_of_hole_must_not_cost_gigabytes() {
+        let bounds = Bounds {
+            data_end: 1,
+            devices: &[],
+            minimum_kernel: KernelVersion::new(5, 15),
+        };
         assert!(matches!(
-            chunked(1 << 40, 0),
-            Err(Error::TooManyChunks { .. })
+            bounds.chunked(1 << 40, 0),
+            Err(InodeProblem::TooManyChunks { .. })
         ));
-        assert!(chunked(1 << 40, largest_chunk(1 << 40)).is_ok());
+        assert!(bounds.chunked(1 << 40, largest_chunk(1 << 40)).is_ok());
     }
 }

@@ -4,7 +4,7 @@ mod directory;
 mod head;
 mod inode;
 
-pub(crate) use head::head;
+pub(crate) use head::{head, incompat};
 
 use std::io::{Seek, Write};
 
@@ -15,7 +15,8 @@ use crate::output::Output;
 use crate::plan::{Body, InodePlan, Plan};
 use crate::{Error, InlineData, chunks};
 
-/// Writes the inodes, then the blocks that belong to them, then the shared xattrs.
+/// Writes the inodes, then the blocks that belong to them, then the shared xattrs and the
+/// long name prefixes.
 pub(crate) fn metadata<W: Write + Seek>(
     output: &mut Output<W>,
     tree: &Tree,
@@ -30,7 +31,7 @@ pub(crate) fn metadata<W: Write + Seek>(
             inode,
             &plan.directories,
             &plan.xattrs,
-            plan.epoch,
+            plan.times,
             bounds,
         )
     };
@@ -86,7 +87,8 @@ pub(crate) fn metadata<W: Write + Seek>(
         }
     }
     output.pad_to_block()?;
-    output.write(&plan.xattrs.shared)
+    output.write(&plan.xattrs.shared)?;
+    output.write(&plan.xattrs.prefixes.table())
 }
 
 /// The bytes of an inode that are written with the metadata.

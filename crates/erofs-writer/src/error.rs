@@ -1,6 +1,7 @@
 use std::io;
 
-use fs_tree::{ApplyError, TreeError, show_path};
+use erofs_format::{Feature, KernelVersion};
+use fs_tree::{ApplyError, InodeId, Tree, Walk, show_path};
 
 /// Why an image cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,57 @@ pub enum Error {
         /// The name.
         name: Vec<u8>,
     },
+    /// An inode that EROFS, or this image, cannot hold.
+    #[error("{}: {problem}", show_path(path))]
+    Inode {
+        /// The first of its paths.
+        path: Vec<u8>,
+        /// Why not.
+        problem: InodeProblem,
+    },
+    /// What the options ask for is read by newer kernels only.
+    #[error(
+        "{feature}: from Linux {needed} on, and the image is declared to be read by {declared}"
+    )]
+    Kernel {
+        /// What was asked for.
+        feature: Feature,
+        /// The first kernel that reads it.
+        needed: KernelVersion,
+        /// [`crate::Options::minimum_kernel`].
+        declared: KernelVersion,
+    },
+    /// More metadata than its addresses can reach.
+    #[error("the metadata does not fit: more than 2^32 slots of 32 bytes")]
+    MetadataTooLarge,
+    /// A path with `..` in it.
+    #[error("{}: a path must not contain `..`", show_path(path))]
+    ParentInPath {
+        /// The path as it was given.
+        path: Vec<u8>,
+    },
+    /// A piece of a sparse file begins before the one before it ends, or ends behind the file.
+    #[error(
+        "{}: a piece at byte {offset} of a file of {size} bytes overlaps another, or leaves the file",
+        show_path(path)
+    )]
+    Piece {
+        /// The file.
+        path: Vec<u8>,
+        /// Where the piece begins in the file.
+        offset: u64,
+        /// The file's length.
+        size: u64,
+    },
+    /// An entry cannot be put into the tree.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+/// Why an inode cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InodeProblem {
     /// An xattr outside the namespaces that EROFS numbers, or too large.
     #[error(
         "EROFS cannot hold the xattr {} with a value of {value_bytes} bytes",
@@ -72,8 +124,8 @@ pub enum Error {
         /// The length of its value.
         value_bytes: usize,
     },
-    /// The xattrs of one inode take more than 256 KiB.
-    #[error("the xattrs of one inode take {bytes} bytes, more than EROFS can hold")]
+    /// The xattrs take more than 256 KiB.
+    #[error("its xattrs take {bytes} bytes, more than EROFS can hold")]
     XattrsTooLarge {
         /// How much they take.
         bytes: usize,
@@ -87,7 +139,7 @@ pub enum Error {
         minor: u32,
     },
     /// A piece of a file does not lie on whole blocks, or outside its device, or over another piece.
-    #[error("bytes {logical}..{end} of a file cannot be mapped to device {device} at {offset}")]
+    #[error("its bytes {logical}..{end} cannot be mapped to device {device} at {offset}")]
     Extent {
         /// Where it begins in the file.
         logical: u64,
@@ -99,7 +151,7 @@ pub enum Error {
         offset: u64,
     },
     /// A sparse file whose holes are so small and many, or which is so long, that its index would be out of proportion.
-    #[error("a sparse file of {size} bytes needs {chunks} chunk indexes; the limit is {limit}")]
+    #[error("its {size} bytes need {chunks} chunk indexes; the limit is {limit}")]
     TooManyChunks {
         /// Its logical length.
         size: u64,
@@ -108,18 +160,35 @@ pub enum Error {
         /// [`crate::MAX_CHUNKS`].
         limit: u64,
     },
-    /// More metadata than its addresses can reach.
-    #[error("the metadata does not fit: more than 2^32 slots of 32 bytes")]
-    MetadataTooLarge,
-    /// An entry cannot be put into the tree.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// The tree refused an entry.
-    #[error("{}: cannot be added", show_path(path))]
-    Tree {
-        /// The entry.
-        path: Vec<u8>,
-        /// Why.
-        source: TreeError,
+    /// A hole, or data on a further device, that the declared kernel does not read.
+    #[error(
+        "{feature}: from Linux {needed} on, and the image is declared to be read by {declared}"
+    )]
+    Kernel {
+        /// What the file needs.
+        feature: Feature,
+        /// The first kernel that reads it.
+        needed: KernelVersion,
+        /// [`crate::Options::minimum_kernel`].
+        declared: KernelVersion,
     },
+}
+
+impl InodeProblem {
+    /// The error of an inode of this tree.
+    pub(crate) fn of(self, tree: &Tree, inode: InodeId) -> Error {
+        // Files do not know their names, so the tree is walked: this is the end of the writing anyway.
+        let mut walk = Walk::new(tree);
+        let mut path = Vec::new();
+        while let Some(visit) = walk.next() {
+            if visit.inode == inode {
+                path = visit.path.to_vec();
+                break;
+            }
+        }
+        Error::Inode {
+            path,
+            problem: self,
+        }
+    }
 }

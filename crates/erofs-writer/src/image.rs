@@ -1,6 +1,9 @@
 use std::io::{Seek, Write};
 
-use erofs_format::{BLOCK_SIZE, Crc32c, DeviceSlot, MAX_EXTRA_DEVICES, SUPER_OFFSET, SuperBlock};
+use erofs_format::{
+    BLOCK_SIZE, Crc32c, DeviceSlot, Feature, KernelVersion, MAX_EXTRA_DEVICES, SUPER_OFFSET,
+    SuperBlock,
+};
 use fs_tree::Tree;
 
 use crate::chunks::Bounds;
@@ -45,6 +48,8 @@ pub struct Written {
     pub inodes: u64,
     /// The sum of all of its bytes.
     pub crc32c: Crc32c,
+    /// The oldest kernel that reads it: what it needs, not what was declared.
+    pub minimum_kernel: KernelVersion,
 }
 
 impl Written {
@@ -59,7 +64,7 @@ impl<W: Write + Seek> ImageWriter<W> {
     /// Begins an image at the start of `output`, which is empty.
     ///
     /// # Errors
-    /// [`Error::TooManyDevices`], [`Error::DeviceTag`], [`Error::Write`].
+    /// [`Error::TooManyDevices`], [`Error::DeviceTag`], [`Error::Kernel`], [`Error::Write`].
     pub fn new(output: W, options: Options) -> Result<Self, Error> {
         if options.devices.len() > MAX_EXTRA_DEVICES {
             return Err(Error::TooManyDevices {
@@ -74,6 +79,14 @@ impl<W: Write + Seek> ImageWriter<W> {
                     len: device.tag.len(),
                 });
             }
+        }
+        let feature = Feature::DeviceTable;
+        if !options.devices.is_empty() && feature.minimum_kernel() > options.minimum_kernel {
+            return Err(Error::Kernel {
+                feature,
+                needed: feature.minimum_kernel(),
+                declared: options.minimum_kernel,
+            });
         }
         let output = Output::new(output, head_bytes(options.devices.len()))?;
         let extent = Extent {
@@ -145,8 +158,9 @@ impl<W: Write + Seek> ImageWriter<W> {
         let bounds = Bounds {
             data_end: meta_blkaddr,
             devices: &self.options.devices,
+            minimum_kernel: self.options.minimum_kernel,
         };
-        let plan = Plan::new(tree, bounds)?;
+        let plan = Plan::new(tree, bounds, self.options.fixed_time)?;
         emit::metadata(&mut self.output, tree, &plan, bounds, inline)?;
         let blocks = self.output.pad_to_block()?;
         let head = emit::head(&self.options, &plan, blocks)?;
@@ -156,6 +170,9 @@ impl<W: Write + Seek> ImageWriter<W> {
                 blocks,
                 inodes: plan.inode_count(),
                 crc32c,
+                minimum_kernel: Feature::of(emit::incompat(&self.options, &plan))
+                    .map(Feature::minimum_kernel)
+                    .fold(KernelVersion::BASE, Ord::max),
             },
             output,
         ))

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  block 0 ..       ..                meta_blkaddr ..      ..                   ..
-//!  +---------------+-----------------+--------------------+--------------------+---------------+
-//!  | superblock,   | file data,      | inodes, xattrs,    | directory blocks,  | shared xattrs |
-//!  | device table  | each aligned    | chunk indexes,     | long inline data   |               |
-//!  |               | to a block      | inline tails       |                    |               |
-//!  +---------------+-----------------+--------------------+--------------------+---------------+
+//!  +---------------+-----------------+--------------------+--------------------+----------------+
+//!  | superblock,   | file data,      | inodes, xattrs,    | directory blocks,  | shared xattrs, |
+//!  | device table  | each aligned    | chunk indexes,     | long inline data   | long xattr     |
+//!  |               | to a block      | inline tails       |                    | name prefixes  |
+//!  +---------------+-----------------+--------------------+--------------------+----------------+
 //!  written last      as it comes       in one sequential pass by `finish`
 //! ```
 //!
@@ -18,21 +18,37 @@
 //!
 //! The crate knows the EROFS format and nothing of OCI; it is synchronous and writes to any [`Write`](std::io::Write) +
 //! [`Seek`](std::io::Seek). The tree is checked before the first byte of metadata is written: what EROFS cannot hold is an
-//! [`Error`] that names the path. The same tree and data always give the same bytes.
+//! [`Error`] that names the path. The same tree and data always give the same bytes. Features that old kernels do not read
+//! are held against [`Options::minimum_kernel`].
+//!
+//! # Two ways in
+//!
+//! [`Builder`] takes paths, attributes and readers, entry by entry in any order:
 //!
 //! ```
-//! use erofs_writer::{Builder, Metadata, Options};
+//! use erofs_writer::{Attributes, Builder};
 //!
-//! let mut image = Builder::new(std::io::Cursor::new(Vec::new()), Options::default())?;
-//! image.file(b"etc/motd", Metadata { mode: 0o644, ..Metadata::default() }, &[], &mut &b"welcome\n"[..])?;
-//! image.symlink(b"motd", Metadata { mode: 0o777, ..Metadata::default() }, &[], b"etc/motd")?;
+//! let mut image = Builder::new(std::io::Cursor::new(Vec::new()))?;
+//! image.file("etc/motd", 0o644, "welcome\n".as_bytes())?;
+//! image.file("bin/tool", Attributes::new(0o755).owner(1, 1).xattr("user.a", "b"), &b"..."[..])?;
+//! image.symlink("motd", 0o777, "etc/motd")?;
+//! image.hard_link("bin/other", "bin/tool")?;
 //! let (written, _) = image.finish()?;
-//! assert_eq!(written.inodes, 4);
+//! assert_eq!((written.inodes, written.minimum_kernel.to_string().as_str()), (6, "5.4"));
 //! # Ok::<(), erofs_writer::Error>(())
 //! ```
 //!
+//! [`ImageWriter`] takes file data first, as extents, and then a whole [`Tree`]: for callers who keep their own tree, and
+//! write bytes as they arrive.
+//!
+//! # Limits
+//!
+//! Blocks of 4096 bytes, 32-bit block addresses (16 TiB for all devices together), no compression. File data is never held
+//! in memory but for inline files; metadata is, 150 bytes a file and its name.
+//!
 //! [EROFS]: https://docs.kernel.org/filesystems/erofs.html
 
+mod attributes;
 mod builder;
 mod chunks;
 mod emit;
@@ -43,9 +59,16 @@ mod options;
 mod output;
 mod plan;
 
+pub use attributes::Attributes;
 pub use builder::Builder;
-pub use error::Error;
-pub use fs_tree::{Metadata, NewContent, NewNode, Timestamp, Tree};
+pub use erofs_format::{BLOCK_SIZE, Crc32c, Feature, KernelVersion};
+pub use error::{Error, InodeProblem};
+pub use fs_tree::{ApplyError, Extent, Metadata, NewContent, NewNode, Timestamp, Tree};
 pub use image::{ImageWriter, Stored, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
 pub use options::{Device, MAX_CHUNKS, Options};
+
+/// The README's example, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

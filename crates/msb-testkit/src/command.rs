@@ -39,7 +39,8 @@ pub(crate) fn tail(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[start..]).trim().to_owned()
 }
 
-fn line(command: &Command) -> String {
+/// The command line, arguments separated by blanks.
+pub(crate) fn line(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(
         command

@@ -1,4 +1,4 @@
-//! `fsck.erofs`, `dump.erofs` and `mkfs.erofs`.
+//! `fsck.erofs`, `dump.erofs` and `mkfs.erofs`. Each fails by its exit status, and by any error that it writes.
 
 use std::{
     path::{Path, PathBuf},
@@ -71,9 +71,28 @@ fn with_devices(tool: Tool, devices: &[&Path]) -> Command {
     command
 }
 
+/// Runs a tool; what it writes is its verdict too, because fsck.erofs says that the superblock's checksum is wrong and then
+/// ends with 0.
 fn run(command: &mut Command) -> Result<String, KitError> {
     let output = command::run(command)?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
-    Ok(text)
+    let complaints: Vec<&str> = text.lines().filter(|line| complains(line)).collect();
+    if complaints.is_empty() {
+        return Ok(text);
+    }
+    Err(KitError::Complaint {
+        command: command::line(command),
+        output: command::tail(complaints.join("\n").as_bytes()),
+    })
+}
+
+/// Whether a line tells of an error (erofs-utils' level `E`), or of a checksum that does not match.
+fn complains(line: &str) -> bool {
+    // fsck.erofs 1.9 takes an empty value for a failure when it extracts, and goes on with the next file; comparing the
+    // trees shows what it left out.
+    let is_empty_value = line.contains("failed to get xattr value size of");
+    line.starts_with("<E>") && !is_empty_value
+        || line.contains("chksum doesn't match")
+        || line.contains("invalid checksum")
 }

@@ -34,6 +34,14 @@ pub enum KitError {
         /// The end of what it wrote on both of its outputs.
         output: String,
     },
+    /// A program ended well and still wrote of an error.
+    #[error("{command}: ended well, but wrote: {output}")]
+    Complaint {
+        /// The command line, arguments separated by blanks.
+        command: String,
+        /// The lines that complain.
+        output: String,
+    },
     /// A tool is not installed.
     #[error(
         "{tool} is missing (Debian package {package}): run `cargo xtask test`, which installs it"

@@ -45,6 +45,20 @@ fn flip(path: &Path, content: &[u8]) {
 }
 
 #[test]
+fn a_wrong_superblock_checksum_is_a_failure_though_fsck_ends_well() {
+    const CHECKSUM: usize = 1024 + 4;
+    let dir = tempfile::tempdir().unwrap();
+    let image = layer(dir.path(), "image", TREE, &[]);
+    erofs_tools::fsck(&image, &[]).unwrap();
+    let mut bytes = fs::read(&image).unwrap();
+    bytes[CHECKSUM] ^= 1;
+    fs::write(&image, bytes).unwrap();
+    let error = erofs_tools::fsck(&image, &[]).unwrap_err();
+    assert!(error.to_string().contains("checksum"), "{error}");
+    assert!(erofs_tools::extract(&image, &[], &dir.path().join("out")).is_err());
+}
+
+#[test]
 fn kernel_fsck_and_a_flipped_byte() {
     let dir = tempfile::tempdir().unwrap();
     let image = layer(dir.path(), "image", TREE, &[]);

@@ -8,6 +8,22 @@ use crate::image::head_bytes;
 use crate::plan::Plan;
 use crate::{Error, Options};
 
+/// The features that a reader of the image has to know.
+pub(crate) fn incompat(options: &Options, plan: &Plan<'_>) -> u32 {
+    let features = [
+        (plan.placement.has_chunks, Features::INCOMPAT_CHUNKED_FILE),
+        (!options.devices.is_empty(), Features::INCOMPAT_DEVICE_TABLE),
+        (
+            plan.xattrs.prefixes.count() > 0,
+            Features::INCOMPAT_XATTR_PREFIXES,
+        ),
+    ];
+    features
+        .into_iter()
+        .filter(|(is_used, _)| *is_used)
+        .fold(0, |bits, (_, bit)| bits | bit)
+}
+
 /// The first blocks of the image: the superblock and, right behind it, the device table.
 ///
 /// `blocks` is the length of the whole image. The devices lie behind it one after the other in the flat device that they
@@ -23,8 +39,8 @@ pub(crate) fn head(options: &Options, plan: &Plan<'_>, blocks: u32) -> Result<Ve
         .map_err(|_| Error::MetadataTooLarge)?
         .into();
     sb.inos = plan.inode_count().into();
-    sb.epoch = plan.epoch.secs.cast_unsigned().into();
-    sb.fixed_nsec = plan.epoch.nanos.into();
+    sb.epoch = plan.times.epoch.secs.cast_unsigned().into();
+    sb.fixed_nsec = plan.times.epoch.nanos.into();
     sb.blocks = blocks.into();
     sb.meta_blkaddr = plan.meta_blkaddr.into();
     sb.xattr_blkaddr = if plan.xattrs.shared.is_empty() {
@@ -33,14 +49,19 @@ pub(crate) fn head(options: &Options, plan: &Plan<'_>, blocks: u32) -> Result<Ve
         plan.xattr_blkaddr
     }
     .into();
+    let incompat = incompat(options, plan);
+    if plan.xattrs.prefixes.count() > 0 {
+        sb.feature_compat = (sb.feature_compat.get() | Features::COMPAT_PLAIN_XATTR_PFX).into();
+        sb.xattr_prefix_count = plan.xattrs.prefixes.count();
+        // OK because the plan has prefixes only where they can be reached.
+        sb.xattr_prefix_start = plan
+            .xattr_prefix_start()
+            .ok_or(Error::MetadataTooLarge)?
+            .into();
+    }
     sb.uuid = options.uuid;
     sb.volume_name = options.volume_name;
-    let mut incompat = 0;
-    if plan.placement.has_chunks {
-        incompat |= Features::INCOMPAT_CHUNKED_FILE;
-    }
     if !options.devices.is_empty() {
-        incompat |= Features::INCOMPAT_DEVICE_TABLE;
         sb.extra_devices = u16::try_from(options.devices.len())
             .map_err(|_| Error::MetadataTooLarge)?
             .into();

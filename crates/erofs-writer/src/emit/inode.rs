@@ -6,9 +6,9 @@ use erofs_format::{
 use fs_tree::{InodeId, Tree};
 use zerocopy::IntoBytes;
 
-use crate::Error;
 use crate::output::Output;
 use crate::plan::InodePlan;
+use crate::{Error, InodeProblem};
 
 /// `startblk` of what has no block: an empty file, inline data, a fifo.
 pub(super) const NO_BLOCK: u32 = HOLE;
@@ -30,8 +30,9 @@ pub(super) fn write<W: Write + Seek>(
     let metadata = &tree.inode(inode).metadata;
     let i_format = InodeFormat::new(form.extended, form.layout()).0.into();
     let i_xattr_icount = xattr_icount(form.xattr_bytes)
-        .ok_or(Error::XattrsTooLarge {
-            bytes: form.xattr_bytes,
+        .ok_or_else(|| {
+            let bytes = form.xattr_bytes;
+            InodeProblem::XattrsTooLarge { bytes }.of(tree, inode)
         })?
         .into();
     let i_mode = (form.file_type.mode_bits() | metadata.mode & 0o7777).into();
@@ -47,8 +48,8 @@ pub(super) fn write<W: Write + Seek>(
                 i_ino: number.into(),
                 i_uid: metadata.uid.into(),
                 i_gid: metadata.gid.into(),
-                i_mtime: metadata.mtime.secs.cast_unsigned().into(),
-                i_mtime_nsec: metadata.mtime.nanos.into(),
+                i_mtime: form.mtime.secs.cast_unsigned().into(),
+                i_mtime_nsec: form.mtime.nanos.into(),
                 i_nlink: form.nlink.into(),
                 i_reserved: [0; 16],
             }

@@ -4,9 +4,9 @@ use erofs_format::{
 };
 use fs_tree::{InodeId, Node, Timestamp, Tree};
 
-use super::{Directories, XattrPlan};
-use crate::Error;
+use super::{Directories, Times, XattrPlan};
 use crate::chunks::{self, Bounds, Mapping};
+use crate::{Error, InodeProblem};
 
 /// Bytes behind an inode that must not cross a block are put into blocks of their own from this length on: a longer tail
 /// would on average leave more of a block unused than it saves.
@@ -32,6 +32,7 @@ pub(crate) struct InodePlan {
     pub(crate) file_type: FileType,
     pub(crate) size: u64,
     pub(crate) nlink: u32,
+    pub(crate) mtime: Timestamp,
     pub(crate) body: Body,
     pub(crate) xattr_bytes: usize,
 }
@@ -56,7 +57,7 @@ impl Placement {
         tree: &Tree,
         directories: &Directories<'_>,
         xattrs: &XattrPlan<'_>,
-        epoch: Timestamp,
+        times: Times,
         bounds: Bounds<'_>,
     ) -> Result<Self, Error> {
         let mut nids = vec![0; tree.inode_slots()];
@@ -64,7 +65,7 @@ impl Placement {
         let mut blocks = 0;
         let mut has_chunks = false;
         for &inode in &directories.order {
-            let plan = InodePlan::new(tree, inode, directories, xattrs, epoch, bounds)?;
+            let plan = InodePlan::new(tree, inode, directories, xattrs, times, bounds)?;
             at = plan.place(at);
             nids[inode.index()] =
                 u32::try_from(at / u64::from(SLOT_SIZE)).map_err(|_| Error::MetadataTooLarge)?;
@@ -90,10 +91,11 @@ impl InodePlan {
         id: InodeId,
         directories: &Directories<'_>,
         xattrs: &XattrPlan<'_>,
-        epoch: Timestamp,
+        times: Times,
         bounds: Bounds<'_>,
     ) -> Result<Self, Error> {
         let inode = tree.inode(id);
+        let refused = |problem: InodeProblem| problem.of(tree, id);
         let mut nlink = inode.names();
         let (file_type, size, body) = match inode.node {
             Node::Directory(_) => {
@@ -103,7 +105,7 @@ impl InodePlan {
                 (FileType::Directory, size, stored(size))
             }
             Node::Regular { size, content, .. } => {
-                let body = match chunks::map(tree, size, content, bounds)? {
+                let body = match chunks::map(tree, size, content, bounds).map_err(refused)? {
                     Mapping::Flat { startblk } => Body::Flat { startblk },
                     Mapping::Chunks { blkbits, count } => Body::Chunks { blkbits, count },
                     Mapping::Inline { .. } => stored(size),
@@ -114,14 +116,23 @@ impl InodePlan {
                 let size = tree.symlink_target(target).len() as u64;
                 (FileType::Symlink, size, stored(size))
             }
-            Node::CharDevice { major, minor } => (FileType::CharDevice, 0, device(major, minor)?),
-            Node::BlockDevice { major, minor } => (FileType::BlockDevice, 0, device(major, minor)?),
-            Node::Whiteout => (FileType::CharDevice, 0, device(0, 0)?),
+            Node::CharDevice { major, minor } => (
+                FileType::CharDevice,
+                0,
+                device(major, minor).map_err(refused)?,
+            ),
+            Node::BlockDevice { major, minor } => (
+                FileType::BlockDevice,
+                0,
+                device(major, minor).map_err(refused)?,
+            ),
+            Node::Whiteout => (FileType::CharDevice, 0, device(0, 0).map_err(refused)?),
             Node::Fifo => (FileType::Fifo, 0, Body::None),
             Node::Socket => (FileType::Socket, 0, Body::None),
         };
         let metadata = &inode.metadata;
-        let compact = metadata.mtime == epoch
+        let mtime = times.of(metadata);
+        let compact = mtime == times.epoch
             && u32::try_from(size).is_ok()
             && [metadata.uid, metadata.gid, nlink]
                 .into_iter()
@@ -131,6 +142,7 @@ impl InodePlan {
             file_type,
             size,
             nlink,
+            mtime,
             body,
             xattr_bytes: xattrs.of(id).len(),
         })
@@ -206,7 +218,7 @@ fn stored(size: u64) -> Body {
     }
 }
 
-fn device(major: u32, minor: u32) -> Result<Body, Error> {
-    let rdev = encode_rdev(major, minor).ok_or(Error::DeviceNumber { major, minor })?;
+fn device(major: u32, minor: u32) -> Result<Body, InodeProblem> {
+    let rdev = encode_rdev(major, minor).ok_or(InodeProblem::DeviceNumber { major, minor })?;
     Ok(Body::Device { rdev })
 }

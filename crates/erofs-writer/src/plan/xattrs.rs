@@ -4,46 +4,83 @@ use erofs_format::{XATTR_ENTRY_ALIGN, XattrEntry, XattrIbodyHeader, XattrNamespa
 use fs_tree::{InodeId, Tree, XattrsId};
 use zerocopy::IntoBytes;
 
-use crate::Error;
+use super::prefixes::{Prefixes, StoredNames};
+use crate::{Error, InodeProblem};
 
 /// What overlayfs reads as "nothing of the lower layers shows through".
 const OPAQUE: (&[u8], &[u8]) = (b"trusted.overlay.opaque", b"y");
 
-/// The xattr body of every distinct set, and the entries that several inodes share.
+/// The xattr body of every distinct set, the entries that several inodes share, and the names' long prefixes.
 #[derive(Debug)]
 pub(crate) struct XattrPlan<'t> {
     /// By (set, opaque).
-    bodies: HashMap<(XattrsId, bool), Vec<u8>>,
+    bodies: HashMap<SetKey, Vec<u8>>,
     /// The area of shared entries.
     pub(crate) shared: Vec<u8>,
+    pub(crate) prefixes: Prefixes<'t>,
     tree: &'t Tree,
 }
 
+type Pair<'a> = (&'a [u8], &'a [u8]);
+type SetKey = (XattrsId, bool);
+
+/// A set, and who has it.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    key: SetKey,
+    inodes: u64,
+    first: InodeId,
+}
+
+/// The shared pairs, each with its number, in the order of the shared area.
+#[derive(Debug, Default)]
+struct Shared<'t> {
+    order: Vec<Pair<'t>>,
+    number: HashMap<Pair<'t>, usize>,
+}
+
 impl<'t> XattrPlan<'t> {
-    pub(crate) fn new(tree: &'t Tree, order: &[InodeId]) -> Result<Self, Error> {
-        // How many inodes have each set, in the order in which the sets are met.
-        let mut uses: Vec<((XattrsId, bool), u64)> = Vec::new();
-        let mut position: HashMap<(XattrsId, bool), usize> = HashMap::new();
-        for &inode in order {
-            let key = key(tree, inode);
-            if key == (XattrsId::default(), false) {
-                continue;
-            }
-            let at = *position.entry(key).or_insert_with(|| {
-                uses.push((key, 0));
-                uses.len() - 1
-            });
-            uses[at].1 += 1;
-        }
+    /// Plans the xattrs of all inodes; with long prefixes only where that is allowed and saves a block.
+    pub(crate) fn new(
+        tree: &'t Tree,
+        order: &[InodeId],
+        long_prefixes: bool,
+    ) -> Result<Self, Error> {
+        let uses = uses(tree, order);
+        let shared = Shared::new(tree, &uses)?;
         let mut this = Self {
             bodies: HashMap::new(),
             shared: Vec::new(),
+            prefixes: Prefixes::default(),
             tree,
         };
-        let shared = this.share(&uses)?;
-        for (key, _) in uses {
-            let body = this.body(key, &shared)?;
-            this.bodies.insert(key, body);
+        if long_prefixes {
+            let mut stored = StoredNames::default();
+            for &pair in &shared.order {
+                stored.add(pair.0, unpadded(pair), 1);
+            }
+            for used in &uses {
+                for pair in shared.split(tree, used.key).1 {
+                    stored.add(pair.0, unpadded(pair), used.inodes);
+                }
+            }
+            this.prefixes = Prefixes::choose(&stored);
+        }
+        let mut ids = Vec::with_capacity(shared.order.len());
+        for &pair in &shared.order {
+            ids.push(
+                u32::try_from(this.shared.len() / XATTR_ENTRY_ALIGN)
+                    .map_err(|_| Error::MetadataTooLarge)?,
+            );
+            encode(&mut this.shared, &this.prefixes, pair);
+        }
+        for used in uses {
+            let body = this.body(used.key, &shared, &ids);
+            if xattr_icount(body.len()).is_none() {
+                let bytes = body.len();
+                return Err(InodeProblem::XattrsTooLarge { bytes }.of(tree, used.first));
+            }
+            this.bodies.insert(used.key, body);
         }
         Ok(this)
     }
@@ -55,65 +92,86 @@ impl<'t> XattrPlan<'t> {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// Puts the pairs into the shared area that take less room there, and says where.
-    fn share(&mut self, uses: &[((XattrsId, bool), u64)]) -> Result<HashMap<Pair<'t>, u32>, Error> {
-        let mut count: HashMap<Pair<'t>, u64> = HashMap::new();
-        for &(key, inodes) in uses {
-            for pair in pairs(self.tree, key) {
-                *count.entry(pair).or_default() += inodes;
-            }
-        }
-        let mut shared = HashMap::new();
-        // Again in the order of the sets, so that equal trees give equal bytes.
-        for &(key, _) in uses {
-            for pair in pairs(self.tree, key) {
-                let entry = encode(pair)?;
-                let (bytes, inodes) = (entry.len() as u64, count[&pair]);
-                if shared.contains_key(&pair) || bytes + 4 * inodes >= bytes * inodes {
-                    continue;
-                }
-                let id = u32::try_from(self.shared.len() / XATTR_ENTRY_ALIGN)
-                    .map_err(|_| Error::MetadataTooLarge)?;
-                self.shared.extend_from_slice(&entry);
-                shared.insert(pair, id);
-            }
-        }
-        Ok(shared)
-    }
-
-    fn body(
-        &self,
-        key: (XattrsId, bool),
-        shared: &HashMap<Pair<'t>, u32>,
-    ) -> Result<Vec<u8>, Error> {
-        let mut ids = Vec::new();
-        let mut own = Vec::new();
-        for pair in pairs(self.tree, key) {
-            match shared.get(&pair) {
-                Some(&id) if ids.len() < usize::from(u8::MAX) => ids.push(id),
-                _ => own.extend_from_slice(&encode(pair)?),
-            }
-        }
+    fn body(&self, key: SetKey, shared: &Shared<'t>, ids: &[u32]) -> Vec<u8> {
+        let (numbers, own) = shared.split(self.tree, key);
         let header = XattrIbodyHeader {
             h_name_filter: 0.into(),
-            h_shared_count: u8::try_from(ids.len()).unwrap_or(u8::MAX),
+            // OK because a set is split so that at most 255 are shared.
+            h_shared_count: u8::try_from(numbers.len()).unwrap_or(u8::MAX),
             h_reserved: [0; 7],
         };
         let mut body = header.as_bytes().to_vec();
-        for id in ids {
-            body.extend_from_slice(&id.to_le_bytes());
+        for number in numbers {
+            body.extend_from_slice(&ids[number].to_le_bytes());
         }
-        body.extend_from_slice(&own);
-        match xattr_icount(body.len()) {
-            Some(_) => Ok(body),
-            None => Err(Error::XattrsTooLarge { bytes: body.len() }),
+        for pair in own {
+            encode(&mut body, &self.prefixes, pair);
         }
+        body
     }
 }
 
-type Pair<'a> = (&'a [u8], &'a [u8]);
+impl<'t> Shared<'t> {
+    /// Chooses the pairs that take less room in the shared area, after checking all of them.
+    fn new(tree: &'t Tree, uses: &[Use]) -> Result<Self, Error> {
+        let mut count: HashMap<Pair<'t>, u64> = HashMap::new();
+        for used in uses {
+            for pair in pairs(tree, used.key) {
+                check(pair).map_err(|problem| problem.of(tree, used.first))?;
+                *count.entry(pair).or_default() += used.inodes;
+            }
+        }
+        let mut this = Self::default();
+        // In the order of the sets, so that equal trees give equal bytes.
+        for used in uses {
+            for pair in pairs(tree, used.key) {
+                let bytes = unpadded(pair).next_multiple_of(XATTR_ENTRY_ALIGN) as u64;
+                let inodes = count[&pair];
+                if !this.number.contains_key(&pair) && bytes + 4 * inodes < bytes * inodes {
+                    this.number.insert(pair, this.order.len());
+                    this.order.push(pair);
+                }
+            }
+        }
+        Ok(this)
+    }
 
-fn key(tree: &Tree, inode: InodeId) -> (XattrsId, bool) {
+    /// The numbers of a set's shared pairs, and the pairs that are its own.
+    fn split(&self, tree: &'t Tree, key: SetKey) -> (Vec<usize>, Vec<Pair<'t>>) {
+        let (mut numbers, mut own) = (Vec::new(), Vec::new());
+        for pair in pairs(tree, key) {
+            match self.number.get(&pair) {
+                Some(&number) if numbers.len() < usize::from(u8::MAX) => numbers.push(number),
+                _ => own.push(pair),
+            }
+        }
+        (numbers, own)
+    }
+}
+
+/// How many inodes have each set, in the order in which the sets are met.
+fn uses(tree: &Tree, order: &[InodeId]) -> Vec<Use> {
+    let mut uses: Vec<Use> = Vec::new();
+    let mut position: HashMap<SetKey, usize> = HashMap::new();
+    for &inode in order {
+        let key = key(tree, inode);
+        if key == (XattrsId::default(), false) {
+            continue;
+        }
+        let at = *position.entry(key).or_insert_with(|| {
+            uses.push(Use {
+                key,
+                inodes: 0,
+                first: inode,
+            });
+            uses.len() - 1
+        });
+        uses[at].inodes += 1;
+    }
+    uses
+}
+
+fn key(tree: &Tree, inode: InodeId) -> SetKey {
     (
         tree.inode(inode).xattrs,
         tree.directory(inode)
@@ -122,7 +180,7 @@ fn key(tree: &Tree, inode: InodeId) -> (XattrsId, bool) {
 }
 
 /// The pairs of a set by name.
-fn pairs(tree: &Tree, (set, opaque): (XattrsId, bool)) -> Vec<Pair<'_>> {
+fn pairs(tree: &Tree, (set, opaque): SetKey) -> Vec<Pair<'_>> {
     let mut pairs: Vec<Pair<'_>> = tree
         .xattrs(set)
         .filter(|pair| !opaque || pair.0 != OPAQUE.0)
@@ -134,18 +192,38 @@ fn pairs(tree: &Tree, (set, opaque): (XattrsId, bool)) -> Vec<Pair<'_>> {
     pairs
 }
 
-fn encode((name, value): Pair<'_>) -> Result<Vec<u8>, Error> {
-    let refused = || Error::Xattr {
+/// Whether EROFS can hold the pair.
+fn check((name, value): Pair<'_>) -> Result<(), InodeProblem> {
+    let suffix = XattrNamespace::split(name).map(|(_, suffix)| suffix.len());
+    if suffix.is_some_and(|len| u8::try_from(len).is_ok()) && u16::try_from(value.len()).is_ok() {
+        return Ok(());
+    }
+    Err(InodeProblem::Xattr {
         name: name.to_vec(),
         value_bytes: value.len(),
+    })
+}
+
+/// Bytes of an entry without a long prefix and without its padding.
+fn unpadded((name, value): Pair<'_>) -> usize {
+    let suffix = XattrNamespace::split(name).map_or(0, |(_, suffix)| suffix.len());
+    size_of::<XattrEntry>() + suffix + value.len()
+}
+
+/// Appends a pair that was checked.
+fn encode<'t>(to: &mut Vec<u8>, prefixes: &Prefixes<'t>, (name, value): Pair<'t>) {
+    let Some((namespace, suffix)) = XattrNamespace::split(name) else {
+        return;
     };
-    let (namespace, suffix) = XattrNamespace::split(name).ok_or_else(refused)?;
+    let (e_name_index, suffix) = prefixes.split(namespace, name, suffix);
     let entry = XattrEntry {
-        e_name_len: u8::try_from(suffix.len()).map_err(|_| refused())?,
-        e_name_index: namespace as u8,
-        e_value_size: u16::try_from(value.len()).map_err(|_| refused())?.into(),
+        // OK because the pair was checked.
+        e_name_len: u8::try_from(suffix.len()).unwrap_or(u8::MAX),
+        e_name_index,
+        e_value_size: u16::try_from(value.len()).unwrap_or(u16::MAX).into(),
     };
-    let mut bytes = [entry.as_bytes(), suffix, value].concat();
-    bytes.resize(bytes.len().next_multiple_of(XATTR_ENTRY_ALIGN), 0);
-    Ok(bytes)
+    to.extend_from_slice(entry.as_bytes());
+    to.extend_from_slice(suffix);
+    to.extend_from_slice(value);
+    to.resize(to.len().next_multiple_of(XATTR_ENTRY_ALIGN), 0);
 }

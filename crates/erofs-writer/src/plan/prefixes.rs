@@ -1,0 +1,297 @@
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::ops::Range;
+
+use erofs_format::{
+    BLOCK_SIZE, XATTR_ENTRY_ALIGN, XATTR_LONG_PREFIX, XATTR_LONG_PREFIXES_MAX, XattrNamespace,
+};
+
+/// Less is not worth another table to read when the image is mounted.
+const MIN_SAVED_BYTES: u64 = BLOCK_SIZE as u64;
+
+/// How many names are looked at before it is good enough: hostile names could be 255 levels of prefixes of each other.
+const MAX_WORK: u64 = 1 << 25;
+
+/// Beginnings of xattr names that are stored once, and then only numbered.
+#[derive(Debug, Default)]
+pub(crate) struct Prefixes<'t> {
+    chosen: Vec<(XattrNamespace, &'t [u8])>,
+    /// Which of them a full name begins with.
+    of_name: HashMap<&'t [u8], u8>,
+}
+
+impl<'t> Prefixes<'t> {
+    /// The prefixes with which the entries take the least room, as a greedy choice finds them; none where that saves less
+    /// than a block.
+    pub(crate) fn choose(stored: &StoredNames<'t>) -> Self {
+        let names: Vec<Name<'t>> = stored.names.values().copied().collect();
+        let whole = |name: &Name<'_>| name.saved(name.suffix.len());
+        if names.iter().map(whole).sum::<u64>() < MIN_SAVED_BYTES {
+            return Self::default();
+        }
+        let (picked, saved) = pick(&names, &candidates(&names));
+        if saved < MIN_SAVED_BYTES {
+            return Self::default();
+        }
+        let mut this = Self::default();
+        // The longest one counts, so each name asks the longest first; one that no name needs any more is left out.
+        let mut longest_first: Vec<&Candidate> = picked.iter().collect();
+        longest_first.sort_by_key(|candidate| (Reverse(candidate.len), candidate.names.start));
+        for candidate in longest_first {
+            let Ok(index) = u8::try_from(this.chosen.len()) else {
+                break;
+            };
+            let mut is_used = false;
+            for name in &names[candidate.names.clone()] {
+                this.of_name.entry(name.full).or_insert_with(|| {
+                    is_used = true;
+                    index
+                });
+            }
+            if is_used {
+                let first = &names[candidate.names.start];
+                this.chosen
+                    .push((first.namespace, &first.suffix[..candidate.len]));
+            }
+        }
+        this
+    }
+
+    /// `e_name_index` of a name, and what is stored of the name itself.
+    pub(crate) fn split(
+        &self,
+        namespace: XattrNamespace,
+        name: &[u8],
+        suffix: &'t [u8],
+    ) -> (u8, &'t [u8]) {
+        match self.of_name.get(name) {
+            Some(&index) => {
+                let prefix = self.chosen[usize::from(index)].1;
+                (XATTR_LONG_PREFIX | index, &suffix[prefix.len()..])
+            }
+            None => (namespace as u8, suffix),
+        }
+    }
+
+    pub(crate) fn count(&self) -> u8 {
+        // OK because at most 128 are chosen.
+        u8::try_from(self.chosen.len()).unwrap_or(u8::MAX)
+    }
+
+    /// As they are on disk: `struct erofs_xattr_long_prefix` behind a 16-bit length, each aligned up to 4.
+    pub(crate) fn table(&self) -> Vec<u8> {
+        let mut table = Vec::new();
+        for (namespace, infix) in &self.chosen {
+            // OK because an infix is part of a name of at most 255 bytes.
+            let len = u16::try_from(infix.len() + 1).unwrap_or(u16::MAX);
+            table.extend_from_slice(&len.to_le_bytes());
+            table.push(*namespace as u8);
+            table.extend_from_slice(infix);
+            table.resize(table.len().next_multiple_of(XATTR_ENTRY_ALIGN), 0);
+        }
+        table
+    }
+}
+
+/// The names of all entries that are stored, as often as they are.
+#[derive(Debug, Default)]
+pub(crate) struct StoredNames<'t> {
+    /// By full name, so that names with a common beginning are neighbours.
+    names: BTreeMap<&'t [u8], Name<'t>>,
+}
+
+impl<'t> StoredNames<'t> {
+    /// Counts an entry of `entry_bytes` without its padding.
+    pub(crate) fn add(&mut self, full: &'t [u8], entry_bytes: usize, times: u64) {
+        let Some((namespace, suffix)) = XattrNamespace::split(full) else {
+            return;
+        };
+        let name = self.names.entry(full).or_insert(Name {
+            full,
+            namespace,
+            suffix,
+            counts: [0; XATTR_ENTRY_ALIGN],
+        });
+        name.counts[entry_bytes % XATTR_ENTRY_ALIGN] += times;
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Name<'t> {
+    full: &'t [u8],
+    namespace: XattrNamespace,
+    suffix: &'t [u8],
+    /// Entries by their length modulo 4, which is all that matters for what a prefix saves.
+    counts: [u64; XATTR_ENTRY_ALIGN],
+}
+
+impl Name<'_> {
+    /// Bytes that its entries take less when `len` bytes of the name are not stored.
+    fn saved(&self, len: usize) -> u64 {
+        let padding = |bytes: usize| bytes.wrapping_neg() % XATTR_ENTRY_ALIGN;
+        let by_length = self.counts.iter().enumerate().map(|(rest, &count)| {
+            let saved = len + padding(rest) - padding(rest.wrapping_sub(len));
+            count * saved as u64
+        });
+        by_length.sum()
+    }
+}
+
+/// A prefix: `len` bytes behind the namespace, of the names in a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Candidate {
+    names: Range<usize>,
+    len: usize,
+}
+
+impl Candidate {
+    fn table_bytes(&self) -> u64 {
+        (3 + self.len).next_multiple_of(XATTR_ENTRY_ALIGN) as u64
+    }
+}
+
+/// What two neighbours have in common, and every whole name: no other prefix can be better.
+fn candidates(names: &[Name<'_>]) -> Vec<Candidate> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let common = names.get(at + 1).map_or(0, |next| {
+            let pairs = name.suffix.iter().zip(next.suffix);
+            let same = pairs.take_while(|(a, b)| a == b).count();
+            if next.namespace == name.namespace {
+                same
+            } else {
+                0
+            }
+        });
+        for len in [common, name.suffix.len()] {
+            let prefix = &name.full[..name.full.len() - name.suffix.len() + len];
+            if len > 0 && seen.insert(prefix) {
+                // Everything before the first name with the prefix is less than the prefix.
+                let start = names.partition_point(|other| other.full < prefix);
+                let count = names[start..].partition_point(|other| other.full.starts_with(prefix));
+                found.push(Candidate {
+                    names: start..start + count,
+                    len,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// Takes the prefix that saves most, again and again, and says what all of them save. What a prefix saves only gets less
+/// when others are taken, so the best of the old figures is the best of all once it has been brought up to date.
+fn pick(names: &[Name<'_>], candidates: &[Candidate]) -> (Vec<Candidate>, u64) {
+    let mut taken_len = vec![0; names.len()];
+    let mut work = 0;
+    let mut gain = |candidate: &Candidate, taken_len: &[usize]| {
+        work += candidate.names.len() as u64;
+        if work > MAX_WORK {
+            return 0;
+        }
+        let saved: u64 = candidate
+            .names
+            .clone()
+            .filter(|&at| taken_len[at] < candidate.len)
+            .map(|at| names[at].saved(candidate.len) - names[at].saved(taken_len[at]))
+            .sum();
+        saved.saturating_sub(candidate.table_bytes())
+    };
+    let mut heap: BinaryHeap<(u64, Reverse<usize>)> = candidates
+        .iter()
+        .enumerate()
+        .map(|(at, candidate)| (gain(candidate, &taken_len), Reverse(at)))
+        .collect();
+    let (mut picked, mut total) = (Vec::new(), 0);
+    while let Some((old, Reverse(at))) = heap.pop() {
+        if old == 0 || picked.len() == XATTR_LONG_PREFIXES_MAX {
+            break;
+        }
+        let candidate = &candidates[at];
+        let now = gain(candidate, &taken_len);
+        if now < old {
+            heap.push((now, Reverse(at)));
+            continue;
+        }
+        total += now;
+        for at in candidate.names.clone() {
+            taken_len[at] = taken_len[at].max(candidate.len);
+        }
+        picked.push(candidate.clone());
+    }
+    (picked, total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored<'a>(names: &[(&'a str, usize, u64)]) -> StoredNames<'a> {
+        let mut stored = StoredNames::default();
+        for (name, bytes, times) in names {
+            stored.add(name.as_bytes(), *bytes, *times);
+        }
+        stored
+    }
+
+    #[test]
+    fn what_is_saved_is_what_alignment_leaves() {
+        for bytes in 8..16_usize {
+            let stored = stored(&[("user.abcd", bytes, 1)]);
+            let name = stored.names.values().next().unwrap();
+            for len in 0..=4 {
+                let expected = bytes.next_multiple_of(4) - (bytes - len).next_multiple_of(4);
+                assert_eq!(name.saved(len), expected as u64, "{bytes} {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn less_than_a_block_is_not_worth_a_table() {
+        let name = "user.very.long.common.name";
+        // 21 bytes of name are 20 or 24 bytes of entry; the table takes 24.
+        let few = stored(&[(name, 40, 205)]);
+        assert_eq!(Prefixes::choose(&few).count(), 0);
+        let many = stored(&[(name, 40, 206)]);
+        assert_eq!(Prefixes::choose(&many).table().len(), 24);
+    }
+
+    #[test]
+    fn whole_names_that_repeat_and_beginnings_that_many_share() {
+        let mut names: Vec<(String, usize, u64)> = (0..1000)
+            .map(|n| (format!("user.org.example.attribute.{n:04}"), 40, 1))
+            .collect();
+        names.push(("trusted.overlay.redirect".to_owned(), 60, 1000));
+        let names: Vec<_> = names.iter().map(|(n, b, t)| (n.as_str(), *b, *t)).collect();
+        let stored = stored(&names);
+        let prefixes = Prefixes::choose(&stored);
+        let infixes: Vec<_> = prefixes.chosen.iter().map(|chosen| chosen.1).collect();
+        assert!(infixes.contains(&b"overlay.redirect".as_slice()));
+        assert!(
+            infixes
+                .iter()
+                .any(|infix| infix.starts_with(b"org.example.attribute"))
+        );
+        assert!(infixes.len() <= XATTR_LONG_PREFIXES_MAX);
+        let (index, rest) = prefixes.split(
+            XattrNamespace::Trusted,
+            b"trusted.overlay.redirect",
+            b"overlay.redirect",
+        );
+        assert!(index & XATTR_LONG_PREFIX != 0 && rest.is_empty());
+        assert_eq!(
+            prefixes.split(XattrNamespace::User, b"user.x", b"x"),
+            (1, b"x".as_slice())
+        );
+    }
+
+    #[test]
+    fn names_that_nest_as_deep_as_they_can_are_no_work_without_bound() {
+        let names: Vec<String> = (0..10_000)
+            .map(|n| format!("user.{}{n:05}", "a".repeat(n % 200)))
+            .collect();
+        let names: Vec<_> = names.iter().map(|name| (name.as_str(), 250, 1)).collect();
+        assert!(Prefixes::choose(&stored(&names)).count() > 0);
+    }
+}
