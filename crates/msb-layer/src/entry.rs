@@ -29,6 +29,15 @@ pub(crate) fn classify<'a>(
 ) -> Result<LayerEntry<'a>, LayerError> {
     let path = normalized(entry, entry.path, limits)?;
     if !path.starts_with(WHITEOUT) && !path.windows(5).any(|window| window == b"/.wh.") {
+        // A whiteout's name is its file's and four bytes more, so that the limit leaves room for it.
+        let component_bytes = limits.component_bytes.saturating_sub(WHITEOUT.len());
+        if path.len() > component_bytes {
+            let limits = PathLimits {
+                component_bytes,
+                ..*limits
+            };
+            normalized(entry, entry.path, &limits)?;
+        }
         return Ok(LayerEntry::Inode { path });
     }
     let whiteout_error = || LayerError::Whiteout {
@@ -48,10 +57,7 @@ pub(crate) fn classify<'a>(
             Err(whiteout_error())
         };
     }
-    if path
-        .split(|&byte| byte == b'/')
-        .any(|component| component.starts_with(AUFS))
-    {
+    if is_aufs(&path) {
         return Ok(LayerEntry::Aufs { path });
     }
     match name.strip_prefix(WHITEOUT) {
@@ -68,13 +74,23 @@ pub(crate) fn classify<'a>(
     }
 }
 
-/// The normalized target of a hard link.
+/// Whether the path leads into the bookkeeping of the aufs storage driver.
+pub(crate) fn is_aufs(path: &[u8]) -> bool {
+    path.split(|&byte| byte == b'/')
+        .any(|component| component.starts_with(AUFS))
+}
+
+/// The normalized target of a hard link. A symbolic link is only seen to have a target: no system can make one to nothing.
 pub(crate) fn link_target<'a>(
     entry: &Entry<'a>,
     limits: &PathLimits,
 ) -> Result<Option<Cow<'a, [u8]>>, LayerError> {
     match entry.kind {
         Kind::HardLink { target } => normalized(entry, target, limits).map(Some),
+        Kind::Symlink { target: b"" } => Err(LayerError::NoTarget {
+            entry: entry.path.to_vec(),
+            offset: entry.header_offset,
+        }),
         _ => Ok(None),
     }
 }

@@ -76,6 +76,17 @@ pub enum LayerError {
         /// Where its header starts.
         offset: u64,
     },
+    /// A symbolic link to nothing at all.
+    #[error(
+        "tar entry {} at byte {offset}: symbolic link without a target",
+        show_path(entry)
+    )]
+    NoTarget {
+        /// The entry as the archive names it.
+        entry: Vec<u8>,
+        /// Where its header starts.
+        offset: u64,
+    },
     /// An entry does not fit what came before it.
     #[error("applying the layer's entries")]
     Apply {

@@ -14,7 +14,7 @@ pub enum Note {
     ImpliedDirectories {
         /// How many.
         count: u64,
-        /// The first of them.
+        /// One of them.
         first: String,
     },
     /// The layer has hard links to files of lower layers. The merged disk has them; the layer image alone cannot.

@@ -11,7 +11,7 @@ use msb_sidecar::{Note, SidecarWriter};
 
 use super::notes::{LayerNotes, shown};
 use super::{apply_error, image_error, sidecar_error};
-use crate::entry::{LayerEntry, classify, link_target};
+use crate::entry::{LayerEntry, classify, is_aufs, link_target};
 use crate::sparse::{Segments, SparseFile};
 use crate::tar::{Entry, Kind, TarSink};
 use crate::{LayerError, LayerLimit, LayerLimits};
@@ -100,7 +100,8 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             },
         };
         if let Some(target) = link_target(entry, &self.limits.path)? {
-            if self.left_out.contains(&*target) {
+            // An aufs name was left out in whatever layer it is.
+            if self.left_out.contains(&*target) || is_aufs(&target) {
                 self.notes.push(Note::LinkToLeftOut {
                     path: shown(&path),
                     target: shown(&target),
