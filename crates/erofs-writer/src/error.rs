@@ -130,6 +130,14 @@ pub enum InodeProblem {
         /// How much they take.
         bytes: usize,
     },
+    /// The target of a symbolic link that no system can make: empty, over 4095 bytes, or with a NUL in it.
+    #[error("a symbolic link cannot have the target {} of {} bytes", show_path(start), bytes)]
+    LinkTarget {
+        /// The target's first bytes, up to 64.
+        start: Vec<u8>,
+        /// Its length.
+        bytes: usize,
+    },
     /// A device number over 12 bits of major and 20 of minor.
     #[error("EROFS cannot hold the device number {major}:{minor}")]
     DeviceNumber {

@@ -426,6 +426,22 @@ fn xattrs_that_erofs_cannot_hold_are_refused() {
 }
 
 #[test]
+fn symbolic_links_that_no_system_can_make_are_refused() {
+    for target in [vec![], vec![b't'; 4096], b"a\0b".to_vec()] {
+        let mut builder = builder();
+        builder.symlink(b"l", 0o777, &target).unwrap();
+        let expected = InodeProblem::LinkTarget {
+            start: target[..target.len().min(64)].to_vec(),
+            bytes: target.len(),
+        };
+        assert_eq!(problem(builder.finish().unwrap_err(), b"l"), expected);
+    }
+    let mut builder = builder();
+    builder.symlink(b"l", 0o777, vec![b't'; 4095]).unwrap();
+    builder.finish().unwrap();
+}
+
+#[test]
 fn device_numbers_and_device_tables_that_erofs_cannot_hold_are_refused() {
     for (major, minor) in [(4096, 0), (0, 1 << 20), (u32::MAX, u32::MAX)] {
         let mut builder = builder();

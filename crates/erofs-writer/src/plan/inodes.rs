@@ -113,7 +113,8 @@ impl InodePlan {
                 (FileType::Regular, size, body)
             }
             Node::Symlink(target) => {
-                let size = tree.symlink_target(target).len() as u64;
+                let target = tree.symlink_target(target);
+                let size = link_target_size(target).map_err(refused)?;
                 (FileType::Symlink, size, stored(size))
             }
             Node::CharDevice { major, minor } => (
@@ -221,4 +222,17 @@ fn stored(size: u64) -> Body {
 fn device(major: u32, minor: u32) -> Result<Body, InodeProblem> {
     let rdev = encode_rdev(major, minor).ok_or(InodeProblem::DeviceNumber { major, minor })?;
     Ok(Body::Device { rdev })
+}
+
+/// The longest target of a symbolic link (Linux `PATH_MAX`, without its NUL).
+const MAX_LINK_TARGET: usize = 4095;
+
+fn link_target_size(target: &[u8]) -> Result<u64, InodeProblem> {
+    if target.is_empty() || target.len() > MAX_LINK_TARGET || target.contains(&0) {
+        return Err(InodeProblem::LinkTarget {
+            start: target[..target.len().min(64)].to_vec(),
+            bytes: target.len(),
+        });
+    }
+    Ok(target.len() as u64)
 }
