@@ -31,6 +31,15 @@ use std::io::{self, Write};
 
 use self::entry::Item;
 
+/// The bytes that a value of a recipe stands for: `hex:` and digits, or text with the escapes `\n`, `\s` (a blank), `\\` and
+/// `\xNN`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn value(text: &str) -> Result<Vec<u8>, String> {
+    parse::value(text)
+}
+
 /// The modification time of an entry that names none, in seconds since 1970.
 pub const DEFAULT_MTIME_SECONDS: i64 = 1_700_000_000;
 

@@ -188,7 +188,7 @@ fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
 }
 
 /// `hex:` and digits, or text with the escapes `\n`, `\s` (a blank), `\\` and `\xNN`.
-fn value(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn value(text: &str) -> Result<Vec<u8>, String> {
     if let Some(digits) = text.strip_prefix("hex:") {
         if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
             return Err(format!("odd hexadecimal digits {digits:?}"));

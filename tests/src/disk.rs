@@ -1,0 +1,195 @@
+//! From the blobs of layers to a disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use msb_layer::decode::WindowBudget;
+use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
+use msb_oci::Digest;
+use msb_sidecar::Sidecar;
+use msb_stitch::{Disk as Extents, DiskExtent, Merge, Slot};
+use tempfile::TempDir;
+
+use crate::Failure;
+
+/// A layer as a registry would give it.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    /// What comes.
+    pub bytes: Vec<u8>,
+    /// The archive, whose digest the config names.
+    pub tar: Vec<u8>,
+    /// In pieces of so many bytes.
+    pub piece: usize,
+    /// The size that the manifest says.
+    pub claimed_bytes: u64,
+}
+
+impl Blob {
+    /// An archive that is not compressed and comes in one piece.
+    #[must_use]
+    pub fn plain(tar: Vec<u8>) -> Self {
+        Self {
+            piece: tar.len().max(1),
+            claimed_bytes: tar.len() as u64,
+            bytes: tar.clone(),
+            tar,
+        }
+    }
+
+    /// What makes the layer's two files, `base` with the extensions `erofs` and `sidecar`.
+    #[must_use]
+    pub fn job(&self, base: &Path) -> LayerJob {
+        LayerJob {
+            blob: Digest::sha256_of(&self.bytes),
+            blob_bytes: self.claimed_bytes,
+            diff_id: Digest::sha256_of(&self.tar),
+            image: new_file(&base.with_extension("erofs")),
+            sidecar: new_file(&base.with_extension("sidecar")),
+            part: None,
+            limits: LayerLimits::default(),
+            windows: WindowBudget::default(),
+        }
+    }
+
+    /// Makes them.
+    ///
+    /// # Errors
+    /// Those of the layer.
+    pub fn ingest(&self, base: &Path) -> Result<IngestedLayer, LayerError> {
+        let job = self.job(base);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (feed, task) = job.start()?;
+            for piece in self.bytes.chunks(self.piece) {
+                if !feed.send(Bytes::copy_from_slice(piece)).await {
+                    return task.wait().await;
+                }
+            }
+            feed.finish().await;
+            task.wait().await
+        })
+    }
+}
+
+/// A layer that was made.
+#[derive(Debug)]
+pub struct Layer {
+    /// Its image.
+    pub image: PathBuf,
+    /// Its sidecar.
+    pub sidecar: PathBuf,
+    /// What was said of it.
+    pub made: IngestedLayer,
+}
+
+/// A disk: fsmeta, layer images and the descriptor, in a folder of their own.
+#[derive(Debug)]
+pub struct Disk {
+    /// The folder.
+    pub dir: TempDir,
+    /// Bottom to top, which is the order of the device table.
+    pub layers: Vec<Layer>,
+    /// The device table.
+    pub slots: Vec<Slot>,
+    /// The metadata of the merged tree.
+    pub fsmeta: PathBuf,
+    /// The descriptor.
+    pub vmdk: PathBuf,
+    /// Holds the merged tree, from which the proof knows what to expect. Merged once more, for writing fsmeta takes it.
+    pub merge: Merge,
+}
+
+impl Disk {
+    /// Ingests and stitches layers, bottom to top.
+    ///
+    /// # Errors
+    /// The first of any step.
+    pub fn of(blobs: &[Blob]) -> Result<Self, Failure> {
+        let dir = tempfile::tempdir()?;
+        let mut layers = Vec::new();
+        for (index, blob) in blobs.iter().enumerate() {
+            let base = dir.path().join(format!("layer{index}"));
+            let made = blob.ingest(&base)?;
+            layers.push(Layer {
+                image: base.with_extension("erofs"),
+                sidecar: base.with_extension("sidecar"),
+                made,
+            });
+        }
+        let merge = merged(&layers)?;
+        let slots: Vec<Slot> = layers
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| Slot {
+                tag: format!("layer{index}"),
+                image_bytes: layer.made.image.bytes,
+            })
+            .collect();
+        let fsmeta = dir.path().join("fsmeta.erofs");
+        let (written, _) = merged(&layers)?.write_fsmeta(new_file(&fsmeta), &slots, [7; 16])?;
+        let first = DiskExtent {
+            file: "fsmeta.erofs".into(),
+            bytes: written.bytes,
+        };
+        let others = layers.iter().enumerate().map(|(index, layer)| DiskExtent {
+            file: format!("layer{index}.erofs"),
+            bytes: layer.made.image.bytes,
+        });
+        let extents = std::iter::once(first).chain(others).collect();
+        let vmdk = dir.path().join("rootfs.vmdk");
+        fs::write(
+            &vmdk,
+            Extents::new(&written, &slots, extents)?.descriptor()?,
+        )?;
+        Ok(Self {
+            dir,
+            layers,
+            slots,
+            fsmeta,
+            vmdk,
+            merge,
+        })
+    }
+
+    /// The disk of recipes that are sound (see [`msb_testkit::tar`]), bottom to top.
+    ///
+    /// # Panics
+    /// When they are not.
+    #[track_caller]
+    #[must_use]
+    pub fn of_recipes(recipes: &[&str]) -> Self {
+        let blobs: Vec<Blob> = recipes
+            .iter()
+            .map(|text| Blob::plain(msb_testkit::tar::recipe(text)))
+            .collect();
+        Self::of(&blobs).unwrap()
+    }
+
+    /// The images of the layers.
+    #[must_use]
+    pub fn devices(&self) -> Vec<&Path> {
+        let images = self.layers.iter().map(|layer| layer.image.as_path());
+        images.collect()
+    }
+}
+
+fn merged(layers: &[Layer]) -> Result<Merge, Failure> {
+    let mut merge = Merge::new();
+    for (layer, device) in layers.iter().zip(1..) {
+        merge.add(device, &Sidecar::open(File::open(&layer.sidecar)?)?)?;
+    }
+    Ok(merge)
+}
+
+fn new_file(path: &Path) -> File {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .unwrap()
+}
