@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Model, Node, OwnedChange, OwnedKind, OwnedNode};
 
@@ -23,7 +23,8 @@ const ALL: &[&str] = &[
     "hard link over its own target",
     "hard link replaces",
     "hard link to a lower layer",
-    "hard link to a symlink, device or fifo",
+    "hard link to a device or fifo",
+    "hard link to a symlink",
     "hard link within the layer",
     "implied directory described later",
     "implied directory is new",
@@ -41,7 +42,9 @@ const ALL: &[&str] = &[
     "parent is a symlink of the layer",
     "relative symlink followed",
     "root described",
+    "six names deep",
     "symlink loop",
+    "whiteout and new directory of one name",
     "whiteout and new entry of one name",
     "whiteout below a file or link",
     "whiteout below something missing",
@@ -81,7 +84,12 @@ impl Cases {
 impl Model {
     pub(crate) fn note_order(&mut self, changes: &[OwnedChange]) {
         let mut seen = BTreeMap::<&str, (bool, bool)>::new();
+        let mut directories = BTreeSet::new();
+        let mut hidden = BTreeSet::new();
         for change in changes {
+            if change.is_directory() {
+                directories.insert(&change.path);
+            }
             let (entry, whiteout) = seen.entry(&change.path).or_default();
             match change.kind {
                 OwnedKind::Opaque => {}
@@ -91,6 +99,7 @@ impl Model {
                         self.cases.hit("whiteout and new entry of one name");
                     }
                     *whiteout = true;
+                    hidden.insert(&change.path);
                 }
                 OwnedKind::Node { .. } | OwnedKind::HardLink { .. } => {
                     if *entry {
@@ -102,16 +111,21 @@ impl Model {
                 }
             }
         }
+        for _ in directories.intersection(&hidden) {
+            self.cases.hit("whiteout and new directory of one name");
+        }
     }
 
-    pub(super) fn note_link_in_way(&mut self, path: &[String]) {
-        for len in 1..=path.len() {
-            if let Some(Node::Leaf(leaf)) = self.at(&path[..len])
-                && matches!(leaf.node, OwnedNode::Symlink { .. })
-            {
-                self.cases.hit("marker must not follow a symlink");
-            }
+    pub(super) fn link_in_way(&mut self, path: &[String]) -> bool {
+        let is_link = |len| {
+            let at = self.at(&path[..len]);
+            matches!(at, Some(Node::Leaf(leaf)) if matches!(leaf.node, OwnedNode::Symlink { .. }))
+        };
+        let found = (1..=path.len()).any(is_link);
+        if found {
+            self.cases.hit("marker must not follow a symlink");
         }
+        found
     }
 
     pub(super) fn note_replacement(&mut self, place: &[String], new: &Node) {

@@ -111,13 +111,14 @@ fn draft() -> impl Strategy<Value = Draft> {
     )
 }
 
-/// One to four names deep, mostly one or two.
+/// One to nine names deep, mostly one or two.
 fn path(last: impl Strategy<Value = &'static str>) -> impl Strategy<Value = String> {
     let parents = prop_oneof![
-        4 => vec(directory_name(), 0..=0),
-        5 => vec(directory_name(), 1..=1),
-        2 => vec(directory_name(), 2..=2),
-        1 => vec(directory_name(), 3..=3),
+        16 => vec(directory_name(), 0..=0),
+        20 => vec(directory_name(), 1..=1),
+        8 => vec(directory_name(), 2..=2),
+        4 => vec(directory_name(), 3..=3),
+        1 => vec(directory_name(), 4..=8),
     ];
     (parents, last).prop_map(|(mut names, last)| {
         names.push(last);

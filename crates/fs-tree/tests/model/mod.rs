@@ -44,6 +44,15 @@ pub(crate) struct Refusal {
     pub(crate) kind: ErrorKind,
 }
 
+/// Why an entry does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Idle {
+    /// A whiteout or an opaque marker whose path leads through a symbolic link.
+    MarkerBehindLink,
+    /// A hard link whose target is its own path.
+    LinkToItself,
+}
+
 /// How many symbolic links a path may lead through, as in Linux.
 const MAX_LINKS: usize = 40;
 
@@ -59,6 +68,8 @@ pub(crate) struct Directory {
     pub(crate) metadata: Metadata,
     pub(crate) xattrs: Xattrs,
     pub(crate) implied: bool,
+    /// A directory was implied in it since an entry described it: umoci then loses its time.
+    pub(crate) has_new_implied: bool,
     pub(crate) children: BTreeMap<String, Node>,
 }
 
@@ -79,6 +90,8 @@ pub(crate) struct Model {
     layer: usize,
     /// The last entry followed a symbolic link of a lower layer, or linked to a file of one.
     pub(crate) leaned_on_lower: bool,
+    /// Entries that do nothing, each by its layer and its place there.
+    pub(crate) idle: Vec<(usize, usize, Idle)>,
     pub(crate) cases: Cases,
 }
 
@@ -88,6 +101,7 @@ impl Model {
             root: Node::Directory(Directory::implied()),
             layer: 0,
             leaned_on_lower: false,
+            idle: Vec::new(),
             cases: Cases::default(),
         }
     }
@@ -98,8 +112,12 @@ impl Model {
             self.note_order(changes);
             self.begin_layer(changes);
             for (entry, change) in changes.iter().enumerate() {
-                self.apply_entry(change)
-                    .map_err(|kind| Refusal { layer, entry, kind })?;
+                let links_to_itself =
+                    self.apply_entry(change)
+                        .map_err(|kind| Refusal { layer, entry, kind })?;
+                if links_to_itself {
+                    self.idle.push((layer, entry, Idle::LinkToItself));
+                }
             }
         }
         Ok(())
@@ -107,20 +125,24 @@ impl Model {
 
     pub(crate) fn begin_layer(&mut self, changes: &[OwnedChange]) {
         self.layer += 1;
-        for change in changes {
-            match change.kind {
+        for (entry, change) in changes.iter().enumerate() {
+            let is_behind_link = match change.kind {
                 OwnedKind::Whiteout => self.whiteout(&change.path),
                 OwnedKind::Opaque => self.opaque(&change.path),
-                _ => {}
+                _ => false,
+            };
+            if is_behind_link {
+                self.idle
+                    .push((self.layer - 1, entry, Idle::MarkerBehindLink));
             }
         }
     }
 
-    /// A whiteout is found by names alone: `at` sees nothing behind a symbolic link.
-    fn whiteout(&mut self, path: &str) {
+    /// A whiteout is found by names alone: `at` sees nothing behind a symbolic link. Says whether there was one.
+    fn whiteout(&mut self, path: &str) -> bool {
         let path = split(path);
         let (parent, name) = path.split_at(path.len() - 1);
-        self.note_link_in_way(parent);
+        let is_behind_link = self.link_in_way(parent);
         match self.at_mut(parent) {
             Some(Node::Directory(parent)) => match parent.children.remove(&name[0]) {
                 Some(Node::Directory(_)) => self.cases.hit("whiteout of a directory"),
@@ -130,11 +152,12 @@ impl Model {
             Some(Node::Leaf(_)) => self.cases.hit("whiteout below a file or link"),
             None => self.cases.hit("whiteout below something missing"),
         }
+        is_behind_link
     }
 
-    fn opaque(&mut self, path: &str) {
+    fn opaque(&mut self, path: &str) -> bool {
         let path = split(path);
-        self.note_link_in_way(&path);
+        let is_behind_link = self.link_in_way(&path);
         match self.at_mut(&path) {
             Some(Node::Directory(directory)) => {
                 let empty = directory.children.is_empty();
@@ -150,19 +173,22 @@ impl Model {
             Some(Node::Leaf(_)) => self.cases.hit("opaque marker on a file or link"),
             None => self.cases.hit("opaque marker on something missing"),
         }
+        is_behind_link
     }
 
-    /// Entries, one by one, as if unpacked into a directory.
-    pub(crate) fn apply_entry(&mut self, change: &OwnedChange) -> Result<(), ErrorKind> {
+    /// Entries, one by one, as if unpacked into a directory. Says whether it was a hard link to its own path.
+    pub(crate) fn apply_entry(&mut self, change: &OwnedChange) -> Result<bool, ErrorKind> {
         self.leaned_on_lower = false;
         match &change.kind {
             OwnedKind::Node {
                 metadata,
                 xattrs,
                 node,
-            } => self.put(&change.path, *metadata, xattrs, node),
+            } => self
+                .put(&change.path, *metadata, xattrs, node)
+                .map(|()| false),
             OwnedKind::HardLink { target } => self.hard_link(&change.path, target),
-            OwnedKind::Whiteout | OwnedKind::Opaque => Ok(()),
+            OwnedKind::Whiteout | OwnedKind::Opaque => Ok(false),
         }
     }
 
@@ -183,6 +209,7 @@ impl Model {
             old.metadata = metadata;
             old.xattrs = xattrs.clone();
             old.implied = false;
+            old.has_new_implied = false;
             self.cases.hit(if place.is_empty() {
                 "root described"
             } else if was_implied {
@@ -197,6 +224,7 @@ impl Model {
                 metadata,
                 xattrs: xattrs.clone(),
                 implied: false,
+                has_new_implied: false,
                 children: BTreeMap::new(),
             })
         } else {
@@ -215,7 +243,7 @@ impl Model {
         Ok(())
     }
 
-    fn hard_link(&mut self, path: &str, target: &str) -> Result<(), ErrorKind> {
+    fn hard_link(&mut self, path: &str, target: &str) -> Result<bool, ErrorKind> {
         if path.is_empty() {
             return Err(ErrorKind::RootNotADirectory);
         }
@@ -228,7 +256,7 @@ impl Model {
                 self.leaned_on_lower |= leaf.layer != self.layer;
             }
             self.cases.hit("hard link onto itself");
-            return Ok(());
+            return Ok(*found == place);
         }
         let was_there = found.is_some();
         // As a tar extractor does it: what is in the way goes first, and the target may go with it.
@@ -250,14 +278,16 @@ impl Model {
             self.leaned_on_lower = true;
             self.cases.hit("hard link to a lower layer");
         }
-        if !matches!(leaf.node, OwnedNode::Regular { .. }) {
-            self.cases.hit("hard link to a symlink, device or fifo");
+        match leaf.node {
+            OwnedNode::Regular { .. } => {}
+            OwnedNode::Symlink { .. } => self.cases.hit("hard link to a symlink"),
+            _ => self.cases.hit("hard link to a device or fifo"),
         }
         if in_way {
             self.cases.hit("hard link replaces");
         }
         self.set(&place, Node::Leaf(leaf));
-        Ok(())
+        Ok(false)
     }
 
     fn same_leaf(&self, a: &[String], b: &[String]) -> bool {
@@ -294,6 +324,9 @@ impl Model {
     /// As [`Self::place`], with the parents that are missing made.
     fn make_place(&mut self, path: &str) -> Result<Vec<String>, ErrorKind> {
         let place = self.place(path)?;
+        if place.len() >= 6 {
+            self.cases.hit("six names deep");
+        }
         let parents = place.len().saturating_sub(1);
         for len in 1..=parents {
             if self.at(&place[..len]).is_none() {
@@ -390,6 +423,7 @@ impl Model {
         let Some(Node::Directory(parent)) = self.at_mut(parent) else {
             unreachable!("make_place has made the parent");
         };
+        parent.has_new_implied |= matches!(&new, Node::Directory(new) if new.implied);
         parent.children.insert(name.clone(), new);
     }
 
@@ -410,6 +444,7 @@ impl Directory {
             },
             xattrs: Xattrs::new(),
             implied: true,
+            has_new_implied: false,
             children: BTreeMap::new(),
         }
     }
