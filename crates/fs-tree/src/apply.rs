@@ -83,15 +83,6 @@ struct Extraction<'t> {
     last_parent: Option<(Vec<u8>, InodeId)>,
 }
 
-/// What was in the way of a new entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Replaced {
-    Nothing,
-    Directory,
-    /// A file, a whiteout: anything below which the tree had no entries.
-    Other,
-}
-
 impl<'t> Extraction<'t> {
     fn new(tree: &'t mut Tree) -> Self {
         Self {
@@ -100,14 +91,15 @@ impl<'t> Extraction<'t> {
         }
     }
 
-    /// Puts a new inode at `path`; a directory over a directory keeps what is below.
+    /// Puts a new inode at `path`, and says whether something made way for it; a directory over a directory keeps what is below,
+    /// and is the same directory.
     fn put(
         &mut self,
         path: &[u8],
         metadata: Metadata,
         xattrs: &[(&[u8], &[u8])],
         node: NewNode<'_>,
-    ) -> Result<(InodeId, Replaced), ApplyError> {
+    ) -> Result<(InodeId, bool), ApplyError> {
         let is_directory = matches!(node, NewNode::Directory);
         let failed = |source| ApplyError::Tree {
             path: path.to_vec(),
@@ -121,7 +113,7 @@ impl<'t> Extraction<'t> {
             self.tree
                 .describe_directory(root, metadata, xattrs)
                 .map_err(failed)?;
-            return Ok((root, Replaced::Directory));
+            return Ok((root, false));
         }
         let (parent, name) = self.parent_of(path)?;
         if let Some(existing) = self.tree.lookup(parent, name)
@@ -131,7 +123,7 @@ impl<'t> Extraction<'t> {
             self.tree
                 .describe_directory(existing, metadata, xattrs)
                 .map_err(failed)?;
-            return Ok((existing, Replaced::Directory));
+            return Ok((existing, false));
         }
         let replaced = self.remove(parent, name);
         if matches!(node, NewNode::Symlink { .. }) {
@@ -243,13 +235,10 @@ impl<'t> Extraction<'t> {
         Ok((parent, name))
     }
 
-    fn remove(&mut self, parent: InodeId, name: &[u8]) -> Replaced {
+    /// Removes what the directory has under the name, if anything.
+    fn remove(&mut self, parent: InodeId, name: &[u8]) -> bool {
         let Some(existing) = self.tree.lookup(parent, name) else {
-            return Replaced::Nothing;
-        };
-        let replaced = match self.tree.inode(existing).node {
-            Node::Directory(_) => Replaced::Directory,
-            _ => Replaced::Other,
+            return false;
         };
         if matches!(
             self.tree.inode(existing).node,
@@ -257,8 +246,7 @@ impl<'t> Extraction<'t> {
         ) {
             self.last_parent = None;
         }
-        self.tree.remove(parent, name);
-        replaced
+        self.tree.remove(parent, name)
     }
 }
 

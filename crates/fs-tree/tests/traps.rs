@@ -77,6 +77,20 @@ fn a_whiteout_and_a_new_directory_make_it_opaque() {
 }
 
 #[test]
+fn a_hard_link_to_what_its_own_layer_hides_is_for_the_merge_to_judge() {
+    let upper = vec![whiteout("a"), hard_link("y", "a")];
+    let mut tree = Tree::new();
+    let mut applier = LayerApplier::new(&mut tree);
+    let applied = upper.iter().map(|change| {
+        change
+            .with(|change| applier.apply(change))
+            .expect("the layer is sound")
+    });
+    assert_eq!(applied.last(), Some(fs_tree::Applied::LinksBelow));
+    check_refused(&[vec![file("a", 1)], upper], ErrorKind::LinkTargetMissing);
+}
+
+#[test]
 fn a_hard_link_to_what_a_layer_only_implies_is_for_the_merge_to_judge() {
     let lower = vec![symlink("a", "b")];
     for (implies, name) in [

@@ -24,8 +24,8 @@ use inflate::{Inflate, Output, Stream};
 const CHUNK_BYTES: usize = 256 << 10;
 /// Pieces that wait for the hashes and for the archive reader, each.
 const CHUNKS_QUEUED: usize = 6;
-/// Pieces of the download that wait to be inflated.
-const BODY_QUEUED: usize = 32;
+/// Pieces of the download that wait to be inflated; the client's are up to some 400 KiB.
+const BODY_QUEUED: usize = 6;
 
 /// One layer to be made from a compressed archive.
 ///
@@ -142,7 +142,7 @@ impl LayerJob {
             windows,
         } = self;
         let (feed, body) = mpsc::channel(BODY_QUEUED);
-        let (to_hash, hash_queue) = sync_channel(2 * CHUNKS_QUEUED);
+        let (to_hash, hash_queue) = sync_channel(CHUNKS_QUEUED);
         let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
         let (result_sender, result) = oneshot::channel();
         let processed = Arc::new(AtomicU64::new(0));

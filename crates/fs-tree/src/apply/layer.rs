@@ -1,4 +1,4 @@
-use super::{Applied, ApplyError, Extraction, Replaced, split};
+use super::{Applied, ApplyError, Extraction, split};
 use crate::{Change, ChangeKind, InodeId, Node, Tree};
 
 /// Applies the changes of one layer to an empty tree, which becomes the tree of that layer alone: with [`Node::Whiteout`]
@@ -38,7 +38,7 @@ impl<'t> LayerApplier<'t> {
                 node,
             } => {
                 let (inode, replaced) = self.extraction.put(change.path, metadata, xattrs, node)?;
-                if replaced == Replaced::Other {
+                if replaced {
                     // A directory where this layer had a file or a whiteout: whatever lies below is not its own.
                     self.make_opaque(inode);
                 }
