@@ -27,6 +27,8 @@ pub(crate) struct Inner {
     pub(crate) windows: WindowBudget,
     /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
     pub(crate) pipelines: Semaphore,
+    /// How many layers may be brought to stable storage at once, over all pulls of this registry.
+    pub(crate) publishers: Semaphore,
 }
 
 /// How a [`Registry`] talks to registries.
@@ -41,6 +43,9 @@ pub struct RegistryBuilder {
 
 /// Enough to keep a slow registry's connections busy, few enough to bound memory.
 const PIPELINES: usize = 4;
+
+/// Enough for a file system to bring several small files out with one write of its journal.
+const PUBLISHERS: usize = 16;
 
 impl Registry {
     /// Pulls for `platform` into `cache`, without credentials.
@@ -169,6 +174,7 @@ impl RegistryBuilder {
                 windows: WindowBudget::new(self.layer_limits.decode.zstd_window_bytes),
                 layer_limits: self.layer_limits,
                 pipelines: Semaphore::new(self.pipelines),
+                publishers: Semaphore::new(PUBLISHERS),
             }),
         })
     }

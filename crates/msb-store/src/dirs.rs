@@ -1,4 +1,4 @@
-//! Directories: made when first needed, synced in their parent, read without surprise.
+//! Directories: made when first needed, synced by whoever depends on them, read without surprise.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -18,34 +18,11 @@ pub(crate) fn with_parents<T>(
     match open() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             if let Some(parent) = path.parent() {
-                create_durably(parent)?;
+                fs::create_dir_all(parent)?;
             }
             open()
         }
         other => other,
-    }
-}
-
-/// Makes a directory and its missing ancestors, each synced into its parent.
-pub(crate) fn create_durably(dir: &Path) -> io::Result<()> {
-    match fs::create_dir(dir) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => return Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let Some(parent) = dir.parent() else {
-                return Err(e);
-            };
-            create_durably(parent)?;
-            match fs::create_dir(dir) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                _ => {}
-            }
-        }
-        Err(e) => return Err(e),
-    }
-    match dir.parent() {
-        Some(parent) => platform::sync_dir(parent),
-        None => Ok(()),
     }
 }
 

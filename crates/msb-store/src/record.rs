@@ -7,8 +7,9 @@ use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{DecodeError, Error, Result};
+use crate::error::{At as _, DecodeError, Error, Result};
 use crate::key::IMAGES;
+use crate::step::Step;
 use crate::{DiskKey, ImageKey, LayerKey, Store, dirs};
 
 /// The artifacts that an image record names.
@@ -84,7 +85,8 @@ impl Store {
     /// Publishes the record of an image: the last step of a pull.
     ///
     /// Every artifact of `references` must be in the store. Their directories are synced first, whoever published
-    /// there, so a record that survives a crash never names what did not. No prune runs in between.
+    /// there, so a record that survives a crash never names what did not; its own directory is synced last. No prune runs in
+    /// between.
     ///
     /// # Errors
     /// [`Error::Vanished`] when an artifact is missing: do that part of the pull again.
@@ -120,8 +122,12 @@ impl Store {
                 });
             }
         }
+        // Before the root is synced, so that the directory's own name is durable too.
+        let dir = self.root().join(IMAGES);
+        std::fs::create_dir_all(&dir).at(Step::Create, &dir)?;
         self.sync_ancestors(named.iter().map(PathBuf::as_path))?;
-        self.publish_bytes(&path, &bytes)
+        self.publish_bytes(&path, &bytes)?;
+        dirs::sync(&dir)
     }
 
     /// Removes the record of an image; `false` when there was none. What it named stays until it is pruned.

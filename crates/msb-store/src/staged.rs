@@ -1,6 +1,5 @@
 //! A file that is written beside its target and becomes it whole, or not at all.
 
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use crate::{Store, platform, random};
 /// A file being written under a temporary name in its target's own directory.
 ///
 /// ```text
-///   stage ──▶ Staged ──sync──▶ Synced ──publish──▶ the target, durable
+///   stage ──▶ Staged ──sync──▶ Synced ──publish──▶ the target, whole
 ///                │                │
 ///                └── drop ────────┴── drop ──▶ nothing is left
 /// ```
@@ -108,7 +107,7 @@ impl Staged {
         })
     }
 
-    /// Syncs the file, gives it its name, and syncs the directory.
+    /// Syncs the file and gives it its name.
     pub fn publish(self) -> Result<()> {
         self.sync()?.publish()
     }
@@ -120,28 +119,23 @@ impl Synced {
         &self.temporary.target
     }
 
-    /// Gives the file its name and syncs the directory.
+    /// Gives the file its name. The name is durable when an image record that depends on it is published.
     pub fn publish(self) -> Result<()> {
         publish_all([self])
     }
 }
 
-/// Gives the files their names in this order, then syncs each of their directories once.
+/// Gives the files their names in this order.
 ///
 /// The file whose presence speaks for the others goes last (a layer's sidecar, a disk's descriptor). A crash halfway
 /// may leave any of the names, each with all of its bytes; a failure halfway leaves the first of them, in order.
+///
+/// The directories are not synced: [`Store::write_image`] does that, once for all that it names.
 pub fn publish_all(files: impl IntoIterator<Item = Synced>) -> Result<()> {
-    let mut dirs = BTreeSet::new();
     for mut synced in files {
         let temporary = &mut synced.temporary;
         platform::rename(&temporary.path, &temporary.target).at(Step::Rename, &temporary.target)?;
         temporary.published = true;
-        if let Some(dir) = temporary.target.parent() {
-            dirs.insert(dir.to_owned());
-        }
-    }
-    for dir in &dirs {
-        dirs::sync(dir)?;
     }
     Ok(())
 }

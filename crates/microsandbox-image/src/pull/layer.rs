@@ -5,6 +5,7 @@ use msb_oci::{Digest, Reference};
 use msb_registry::{BlobEvent, BlobRequest, BlobStream};
 use msb_sidecar::{Note, Sidecar};
 use msb_store::{LayerKey, LayerLengths, LockOn, Staged, Step, Store, publish_all};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::blocking::blocking;
 use super::layer_error;
@@ -62,12 +63,7 @@ pub(super) async fn fetch_layer(
             return Ok(ready);
         }
     }
-    // Closed only with the registry itself.
-    let _permit = registry
-        .pipelines
-        .acquire()
-        .await
-        .map_err(|_| PullError::Cancelled)?;
+    let permit = permit(&registry.pipelines).await?;
     let mut fetch = Fetch {
         registry,
         reference,
@@ -75,6 +71,7 @@ pub(super) async fn fetch_layer(
         layer,
         key,
         progress,
+        permit: Some(permit),
         restarted: None,
     };
     loop {
@@ -84,6 +81,12 @@ pub(super) async fn fetch_layer(
             Attempt::StartOver => {}
         }
     }
+}
+
+async fn permit(permits: &Semaphore) -> Result<SemaphorePermit<'_>, PullError> {
+    // Closed only with the registry itself.
+    let permit = permits.acquire().await;
+    permit.map_err(|_| PullError::Cancelled)
 }
 
 /// The layer, if both of its files are in the cache and the image is as long as the sidecar says.
@@ -122,6 +125,8 @@ struct Fetch<'a> {
     layer: &'a LayerSource,
     key: LayerKey,
     progress: &'a Progress,
+    /// To run a pipeline.
+    permit: Option<SemaphorePermit<'a>>,
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would have us
     /// start over for ever.
     restarted: Option<BlobStream>,
@@ -266,10 +271,14 @@ impl Fetch<'_> {
     }
 
     async fn publish(
-        &self,
+        &mut self,
         files: Files,
         ingested: IngestedLayer,
     ) -> Result<ReadyLayer, PullError> {
+        // The disk's time is another layer's to use the processors in. No more than some layers wait for the disk, because each
+        // of them has files open.
+        let _permit = permit(&self.registry.publishers).await?;
+        self.permit = None;
         let image_bytes = ingested.image.bytes;
         let mut notes = ingested.notes;
         notes.extend(media_type_note(

@@ -109,14 +109,4 @@ impl<'a> Xattrs<'a> {
             .iter()
             .map(move |span| (span.name.of(bytes), span.value.of(bytes)))
     }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
 }

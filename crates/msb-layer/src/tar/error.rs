@@ -99,18 +99,6 @@ pub enum TarError {
     Failed,
 }
 
-impl TarError {
-    /// Whether the stream just ended too early.
-    pub fn is_truncated(&self) -> bool {
-        matches!(self, Self::Truncated { .. })
-    }
-
-    /// Whether a limit was met.
-    pub fn is_limit(&self) -> bool {
-        matches!(self, Self::TooLarge { .. })
-    }
-}
-
 /// A limit of [`Limits`](super::Limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -52,6 +52,16 @@ fn gnu_header_has_no_prefix() {
 }
 
 #[test]
+fn only_both_magic_and_version_make_a_gnu_header() {
+    let device = |head: Head| only(&head.set(329, b"0000007\0").alone()).kind;
+    let gnu = || Head::gnu(b"n", b'3', 0);
+    assert_eq!(device(gnu()), SeenKind::Char(7, 0));
+    // Else it is of V7, which has no device numbers.
+    assert_eq!(device(gnu().set(257, b"ustaR ")), SeenKind::Char(0, 0));
+    assert_eq!(device(gnu().set(263, b"00")), SeenKind::Char(0, 0));
+}
+
+#[test]
 fn type_7_is_a_regular_file() {
     let entry = only(&Head::new(b"f", b'7', 2).with(b"hi"));
     assert_eq!(

@@ -1,7 +1,7 @@
 //! PAX records, local and global.
 
 use super::support::{Head, SeenKind, entries, only, parse, pax};
-use crate::tar::{Lost, Timestamp};
+use crate::tar::{Lost, TarError, Timestamp};
 
 fn file() -> Vec<u8> {
     Head::new(b"short", b'0', 0).alone()
@@ -46,7 +46,7 @@ fn path_linkpath_ids_and_time() {
 fn size_over_8_gib_is_taken_from_the_record() {
     let archive = [pax(b'x', &[("size", b"9000000000")]), file()].concat();
     let error = parse(&archive).expect_err("the data is missing");
-    assert!(error.is_truncated());
+    assert!(matches!(error, TarError::Truncated { .. }));
     assert_eq!(
         error.to_string(),
         "tar entry \"short\" at byte 1024: archive ends inside its data"

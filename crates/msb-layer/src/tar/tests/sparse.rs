@@ -244,5 +244,5 @@ fn wrong_sparse_maps_are_told_apart() {
 #[test]
 fn a_map_in_front_of_the_data_is_limited_by_its_count() {
     let error = parse(&pax_1_0(b"1048577\n", b"", b"5")).expect_err("more than the limit");
-    assert!(error.is_limit());
+    assert!(matches!(error, TarError::TooLarge { .. }));
 }
