@@ -46,15 +46,29 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
 
 /// What `cargo metadata` says of the workspace and everything below it, on this platform.
 pub(crate) fn metadata() -> Result<Value, Box<dyn Error>> {
-    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    let version = output(rustc.arg("-vV"))?;
-    let version = String::from_utf8(version)?;
-    let host = version
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .ok_or("rustc names no host")?;
+    let host = host()?;
     // Without the filter cargo fetches the crates of every platform there is.
-    query(&["--filter-platform", host])
+    query(&["--filter-platform", &host])
+}
+
+/// The platform that this runs on, as the compiler names it.
+pub(crate) fn host() -> Result<String, Box<dyn Error>> {
+    rustc_says("host: ")
+}
+
+/// The major version of the compiler's LLVM.
+pub(crate) fn llvm_major() -> Result<String, Box<dyn Error>> {
+    let version = rustc_says("LLVM version: ")?;
+    Ok(version.split('.').next().unwrap_or_default().to_owned())
+}
+
+/// A line of `rustc -vV`.
+fn rustc_says(key: &str) -> Result<String, Box<dyn Error>> {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let version = String::from_utf8(output(rustc.arg("-vV"))?)?;
+    let mut lines = version.lines();
+    let value = lines.find_map(|line| line.strip_prefix(key));
+    Ok(value.ok_or("rustc does not tell its version")?.to_owned())
 }
 
 /// Where cargo builds to.

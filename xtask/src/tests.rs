@@ -25,7 +25,7 @@ pub(crate) fn test(options: &TestOptions, out: &mut dyn Write) -> Outcome {
 }
 
 /// `PATH` with the newer tools of the oracle folder first.
-fn path() -> Result<OsString, std::env::JoinPathsError> {
+pub(crate) fn path() -> Result<OsString, std::env::JoinPathsError> {
     let old = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(oracle::folder().join("bin")).chain(std::env::split_paths(&old));
     std::env::join_paths(folders)

@@ -134,6 +134,11 @@ pub(crate) struct Place {
     pub(crate) record_at: u64,
 }
 
+/// Whether a symbolic link can have this target: Linux takes 1 to 4095 bytes without a NUL.
+fn can_be_linked_to(target: &[u8]) -> bool {
+    (1..=4095).contains(&target.len()) && !target.contains(&0)
+}
+
 /// Decodes one record and hands its change to `apply`. `None`: the record is malformed.
 pub(crate) fn decode<T>(
     record: &[u8],
@@ -174,7 +179,7 @@ pub(crate) fn decode<T>(
         kind::DIRECTORY => NewNode::Directory,
         kind::FIFO => NewNode::Fifo,
         kind::SYMLINK => NewNode::Symlink {
-            target: cursor.bytes()?,
+            target: cursor.bytes().filter(|target| can_be_linked_to(target))?,
         },
         kind::CHAR_DEVICE => NewNode::CharDevice {
             major: cursor.number32()?,

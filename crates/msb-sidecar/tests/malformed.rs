@@ -364,3 +364,26 @@ fn long_whiteouts_that_share_their_beginning_stay_small() {
         .unwrap();
     assert_eq!(count, 1000);
 }
+
+/// Found by the fuzz target `merge`: such a link became an image that no reader takes.
+#[test]
+fn a_symlink_that_no_system_can_make_is_malformed() {
+    for target in [&b""[..], b"a\0b", &[b't'; 4096]] {
+        let mut writer = SidecarWriter::new(Vec::new());
+        writer
+            .change(&node(b"l", NewNode::Symlink { target }), None)
+            .unwrap();
+        let image = ImageSummary {
+            bytes: 4096,
+            crc32c: 0,
+        };
+        let bytes = writer.finish(image, &[]).unwrap();
+        assert!(matches!(
+            read(bytes),
+            Err(Error::Malformed {
+                section: Section::Records,
+                offset: 0
+            })
+        ));
+    }
+}

@@ -55,6 +55,12 @@ pub enum VmdkError {
         /// The name.
         file: String,
     },
+    /// A file of no bytes, or of more than a disk can have.
+    #[error("a VMDK descriptor cannot have an extent of {sectors} sectors")]
+    Length {
+        /// The extent's length.
+        sectors: u64,
+    },
     /// The text is 1 MiB or longer.
     #[error("the VMDK descriptor has {bytes} bytes; QEMU reads {MAX_BYTES}")]
     TooLong {
@@ -82,22 +88,18 @@ impl Descriptor {
     /// The descriptor's text.
     ///
     /// # Errors
-    /// [`VmdkError::FileName`], [`VmdkError::TooLong`].
+    /// [`VmdkError::FileName`], [`VmdkError::Length`], [`VmdkError::TooLong`].
     pub fn render(&self) -> Result<String, VmdkError> {
         let mut text = format!(
             "{HEADER}\nversion=1\nCID={:08x}\nparentCID=ffffffff\n{CREATE_TYPE}\n# Extent description\n",
             self.cid
         );
         for Extent { sectors, file } in &self.extents {
-            let is_odd = |c: char| c == '"' || c.is_control();
-            // imago trims names.
-            let is_trimmed = file.trim() == file;
-            if file.is_empty()
-                || file.len() > MAX_NAME_BYTES
-                || !is_trimmed
-                || file.contains(is_odd)
-            {
+            if !can_be_named(file) {
                 return Err(VmdkError::FileName { file: file.clone() });
+            }
+            if !can_be_that_long(*sectors) {
+                return Err(VmdkError::Length { sectors: *sectors });
             }
             // Writing to a string does not fail.
             let _ = writeln!(text, "RW {sectors} FLAT \"{file}\" 0");
@@ -109,7 +111,8 @@ impl Descriptor {
         }
     }
 
-    /// Reads a descriptor that [`render`](Self::render) could have written.
+    /// Reads a descriptor that [`render`](Self::render) could have written, perhaps with more comments: what is read can be
+    /// written again, and all readers see the same extents.
     ///
     /// # Errors
     /// See [`VmdkError`].
@@ -120,14 +123,17 @@ impl Descriptor {
         let mut cid = None;
         let mut has_type = false;
         let mut extents = Vec::new();
-        for (text, line) in text.lines().map(str::trim).zip(1..) {
+        // No line is trimmed: readers do not agree on what is a blank, and a line that only some of them know shifts the disk.
+        for (text, line) in text.split_terminator('\n').zip(1..) {
             let malformed = VmdkError::Line { line };
             if text.starts_with('#') || text == "version=1" || text == "parentCID=ffffffff" {
                 continue;
             } else if text == CREATE_TYPE {
                 has_type = true;
             } else if let Some(hex) = text.strip_prefix("CID=") {
-                cid = Some(u32::from_str_radix(hex, 16).map_err(|_| malformed)?);
+                let is_hex = hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let parsed = u32::from_str_radix(hex, 16).ok().filter(|_| is_hex);
+                cid = Some(parsed.ok_or(malformed)?);
             } else {
                 extents.push(parse_extent(text).ok_or(malformed)?);
             }
@@ -145,11 +151,25 @@ impl Descriptor {
 fn parse_extent(line: &str) -> Option<Extent> {
     let (sectors, rest) = line.strip_prefix("RW ")?.split_once(" FLAT \"")?;
     let file = rest.strip_suffix("\" 0")?;
-    let sectors = sectors.parse().ok()?;
-    (!file.contains('"')).then(|| Extent {
+    let is_number = sectors.bytes().all(|byte| byte.is_ascii_digit());
+    let sectors = sectors.parse().ok().filter(|_| is_number)?;
+    (can_be_named(file) && can_be_that_long(sectors)).then(|| Extent {
         sectors,
         file: file.to_owned(),
     })
+}
+
+fn can_be_named(file: &str) -> bool {
+    let is_odd = |c: char| c == '"' || c.is_control();
+    // imago trims names.
+    let is_trimmed = file.trim() == file;
+    !file.is_empty() && file.len() <= MAX_NAME_BYTES && is_trimmed && !file.contains(is_odd)
+}
+
+/// QEMU refuses a length of 0; a disk's bytes fit 63 bits.
+fn can_be_that_long(sectors: u64) -> bool {
+    const MOST: u64 = i64::MAX as u64 / SECTOR_SIZE;
+    (1..=MOST).contains(&sectors)
 }
 
 #[cfg(test)]
@@ -212,6 +232,49 @@ mod tests {
             Descriptor::parse(&good.replace("\nRW", "\n\nRW")),
             Err(VmdkError::Line { line: 7 })
         );
+    }
+
+    /// Found by the fuzz target `vmdk`.
+    #[test]
+    fn what_is_read_can_be_written_again() {
+        let good = descriptor("a").render().unwrap();
+        for (from, to) in [
+            ("\"a\"", "\"\"".to_owned()),
+            ("\"a\"", "\" a\"".to_owned()),
+            ("\"a\"", "\"a\tb\"".to_owned()),
+            ("\"a\"", format!("\"{}\"", "x".repeat(512))),
+            (" 8 ", " 0 ".to_owned()),
+            (" 8 ", " +8 ".to_owned()),
+            (" 8 ", format!(" {} ", u64::MAX)),
+            ("CID=0", "CID=+".to_owned()),
+        ] {
+            assert!(
+                Descriptor::parse(&good.replace(from, &to)).is_err(),
+                "{to:?}"
+            );
+        }
+        for sectors in [0, u64::MAX] {
+            let mut odd = descriptor("a");
+            odd.extents[0].sectors = sectors;
+            assert_eq!(odd.render(), Err(VmdkError::Length { sectors }));
+        }
+    }
+
+    /// Found by the fuzz target `vmdk`: QEMU passes over a line that begins with a blank it does not know.
+    #[test]
+    fn lines_are_not_trimmed() {
+        let good = descriptor("a").render().unwrap();
+        for (from, to) in [
+            ("RW 8", "\u{a0}RW 8"),
+            ("RW 8", " RW 8"),
+            ("\" 0\n", "\" 0\r\n"),
+        ] {
+            let text = good.replace(from, to);
+            assert!(matches!(
+                Descriptor::parse(&text),
+                Err(VmdkError::Line { .. })
+            ));
+        }
     }
 
     #[test]

@@ -53,6 +53,10 @@ pub enum Tool {
     Python,
     /// Installs JavaScript packages.
     Npm,
+    /// Counts instructions.
+    Valgrind,
+    /// Compiles libFuzzer.
+    CxxCompiler,
     /// The guest's kernel: an image of at least Linux 6.12 with its modules beside it.
     GuestKernel,
 }
@@ -88,6 +92,8 @@ impl Tool {
         Tool::Xz,
         Tool::Python,
         Tool::Npm,
+        Tool::Valgrind,
+        Tool::CxxCompiler,
         Tool::GuestKernel,
     ];
 
@@ -115,6 +121,8 @@ impl Tool {
             Tool::Xz => ("xz", "xz-utils", None),
             Tool::Python => ("python3", "python3-pip", None),
             Tool::Npm => ("npm", "npm", None),
+            Tool::Valgrind => ("valgrind", "valgrind", None),
+            Tool::CxxCompiler => ("c++", "g++", None),
             Tool::GuestKernel => ("vmlinuz", "linux-image-cloud-amd64", Some("kernel/vmlinuz")),
         };
         Source {

@@ -1,0 +1,19 @@
+//! What errors say, which goes to terminals and logs.
+
+use std::error::Error;
+
+/// Asserts that an error and its causes print in one line each, without control characters from outside.
+///
+/// # Panics
+/// When they do not.
+pub fn told(error: &dyn Error) {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        assert!(
+            !text.is_empty() && !text.contains(char::is_control),
+            "{text:?}"
+        );
+        next = error.source();
+    }
+}
