@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::{Outcome, cargo, demo, docs, golden, graph, judges, show, tests};
+use crate::{
+    Outcome, cargo, demo, docs, fuzz, golden, graph, instructions, judges, show, tests, traps,
+};
 
 /// A step: its name, and what it does.
 type Step = (&'static str, fn(&mut dyn Write) -> Outcome);
@@ -30,8 +32,15 @@ const STEPS: &[Step] = &[
     ("test", |out| {
         tests::test(&tests::TestOptions::default(), out)
     }),
+    ("fuzz", |out| fuzz::fuzz(&fuzz::FuzzOptions::short(), out)),
+    ("traps", |out| {
+        traps::traps(&traps::TrapsOptions::default(), out)
+    }),
     ("golden", |out| {
         golden::golden(&golden::GoldenOptions::default(), out)
+    }),
+    ("instructions", |out| {
+        instructions::instructions(&instructions::InstructionsOptions::default(), out)
     }),
     ("fsck", judges::fsck),
     ("kernel", judges::kernel),
@@ -55,10 +64,14 @@ pub(crate) fn ci(out: &mut dyn Write) -> Outcome {
     writeln!(out)?;
     for (name, elapsed, outcome) in &done {
         let verdict = if outcome.is_ok() { "pass" } else { "FAIL" };
-        writeln!(out, "{name:<8} {:>7.1} s  {verdict}", elapsed.as_secs_f64())?;
+        writeln!(
+            out,
+            "{name:<12} {:>7.1} s  {verdict}",
+            elapsed.as_secs_f64()
+        )?;
     }
     let total: Duration = done.iter().map(|(_, elapsed, _)| *elapsed).sum();
-    writeln!(out, "{:<8} {:>7.1} s", "total", total.as_secs_f64())?;
+    writeln!(out, "{:<12} {:>7.1} s", "total", total.as_secs_f64())?;
     let failed: Vec<&str> = done
         .iter()
         .filter(|(_, _, outcome)| outcome.is_err())

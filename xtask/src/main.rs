@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   demo    one image, from a registry inside this process to a proved disk: what the project does
-//!   ci ──▶  fmt, graph, clippy, docs, test, golden, fsck, kernel, vm, demo; each of them is a command by itself
+//!   ci ──▶  fmt, graph, clippy, docs, test, fuzz, traps, golden, instructions, fsck, kernel, vm, demo; each of them is a
+//!           command by itself
 //! ```
 //!
 //! Commands write what they have to say to standard output and fail with one line on standard error.
@@ -14,14 +15,18 @@ mod demo;
 mod deps;
 mod docs;
 mod fixtures;
+mod fuzz;
 mod golden;
 mod graph;
+mod instructions;
+mod interop;
 mod judges;
 mod listing;
 mod progress;
 mod setup;
 mod show;
 mod tests;
+mod traps;
 
 use std::error::Error;
 use std::io::Write;
@@ -50,19 +55,27 @@ enum Command {
     Ci,
     /// Print the crates by layers; hold them against the drawing in ARCHITECTURE.md
     Graph(graph::GraphOptions),
+    /// Run the fuzz targets for every parser of hostile bytes
+    Fuzz(fuzz::FuzzOptions),
     /// Compare the artifacts of fixed recipes with the digests in tests/golden
     Golden(golden::GoldenOptions),
+    /// List the traps with their tests and judges; fail where one has no test
+    Traps(traps::TrapsOptions),
     /// Check every golden disk and layer with fsck.erofs
     Fsck,
     /// Mount every golden disk and layer with the kernel and compare the trees
     Kernel,
     /// Boot a guest on a golden disk and compare the trees
     Vm,
-    /// Measure pulls beside what public tools need for the same images
+    /// Try random stacks of layers against a model and umoci, and the formats against other people's tools, at length
+    Interop(interop::InteropOptions),
+    /// Measure pulls beside the least that any tool must do, and beside public tools
     Bench(bench::BenchOptions),
     /// Run one command and print what it took, for bench
     #[command(hide = true)]
     Measure(bench::MeasureOptions),
+    /// Count the instructions of fixed work and compare them with the committed counts
+    Instructions(instructions::InstructionsOptions),
     /// Build the documentation without warnings and check what the README names
     Docs,
     /// Check licences and advisories with cargo-deny, where it is installed
@@ -88,12 +101,16 @@ fn run(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Test(options) => tests::test(&options, out),
         Command::Ci => ci::ci(out),
         Command::Graph(options) => graph::graph(&options, out),
+        Command::Fuzz(options) => fuzz::fuzz(&options, out),
         Command::Golden(options) => golden::golden(&options, out),
+        Command::Traps(options) => traps::traps(&options, out),
         Command::Fsck => judges::fsck(out),
         Command::Kernel => judges::kernel(out),
         Command::Vm => judges::vm(out),
+        Command::Interop(options) => interop::interop(&options, out),
         Command::Bench(options) => bench::bench(&options, out),
         Command::Measure(options) => bench::measured(&options, out),
+        Command::Instructions(options) => instructions::instructions(&options, out),
         Command::Docs => docs::docs(out),
         Command::Deps => deps::deps(out),
     }

@@ -126,6 +126,7 @@ impl DiskPlan {
                     None => BuildError::Stitch(error),
                 })?;
         }
+        tracing::trace!(target: "microsandbox_image::disk", "merged");
         let slots = self.stitch_slots();
         let mut uuid = [0; 16];
         uuid.copy_from_slice(&self.key.chain.hex().as_bytes()[..16]);
@@ -141,6 +142,7 @@ impl DiskPlan {
                     }
                     None => BuildError::Stitch(error),
                 })?;
+        tracing::trace!(target: "microsandbox_image::disk", "written");
         let text = self.descriptor(fsmeta.bytes).map_err(BuildError::Stitch)?;
         let written = staged.try_clone_file()?;
         let (proof, fsmeta_file) = thread::scope(|scope| {
@@ -153,6 +155,7 @@ impl DiskPlan {
         proof
             .map_err(|_| BuildError::Panicked)?
             .map_err(BuildError::Proof)?;
+        tracing::trace!(target: "microsandbox_image::disk", "proved");
         let fsmeta_file = fsmeta_file?;
         let staged = store.stage(&store.vmdk_path(&self.key))?;
         let mut file = staged.file();
