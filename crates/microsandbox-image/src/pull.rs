@@ -5,6 +5,7 @@ mod layer;
 mod part;
 mod resolve;
 
+use futures_util::future::try_join;
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use msb_layer::LayerError;
 use msb_oci::Reference;
@@ -17,7 +18,7 @@ use crate::registry::Inner;
 use crate::{PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached};
 use blocking::blocking;
 use layer::{LayerSource, ReadyLayer, fetch_layer};
-use resolve::{Resolved, resolve};
+use resolve::{Resolved, keep, resolve};
 
 /// How often a pull makes a layer again whose cached files turn out to be damaged.
 const REPAIRS: usize = 2;
@@ -83,8 +84,9 @@ async fn run(
             everything_anew,
             &anew,
             progress,
-        )
-        .await?;
+        );
+        // Beside the layers, because it waits for the disk. What is kept already costs a look at it.
+        let (layers, ()) = try_join(layers, keep(registry, &resolved)).await?;
         let all_cached = layers.iter().all(|layer| layer.was_cached);
         match finish(
             registry,

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use erofs_format::MAX_EXTRA_DEVICES;
 use msb_oci::{Digest, Reference};
 use msb_platform::Index;
@@ -23,10 +24,12 @@ pub(super) struct Resolved {
     pub(super) config: ImageConfig,
     /// Bottom to top.
     pub(super) layers: Vec<LayerSource>,
+    /// Manifest and config as they came, for [`keep`].
+    documents: Vec<(Digest, Bytes)>,
 }
 
 /// Asks the registry what the reference is, follows indexes to the platform's manifest, and reads its config. What is
-/// named by a digest comes from the cache where it has it. The raw bytes of manifest and config are kept.
+/// named by a digest comes from the cache where it has it.
 pub(super) async fn resolve(
     registry: &Inner,
     reference: &Reference,
@@ -36,7 +39,6 @@ pub(super) async fn resolve(
         None => registry.client.manifest(reference).await?,
     };
     let manifest = choose(registry, reference, root).await?;
-    keep(registry, &manifest).await?;
     let parsed = document::parse(&manifest.digest, &manifest.bytes)?;
     let config = fetch_config(registry, reference, &parsed.config).await?;
     let parsed_config = config::parse(&config).map_err(|source| PullError::Config {
@@ -62,6 +64,10 @@ pub(super) async fn resolve(
         });
     }
     Ok(Resolved {
+        documents: vec![
+            (manifest.digest.clone(), manifest.bytes),
+            (parsed.config.digest.clone(), config),
+        ],
         manifest_digest: manifest.digest,
         config_digest: parsed.config.digest,
         config: parsed_config.config,
@@ -129,16 +135,14 @@ async fn fetch_config(
     registry: &Inner,
     reference: &Reference,
     config: &Blob,
-) -> Result<Vec<u8>, PullError> {
+) -> Result<Bytes, PullError> {
     if let Some(bytes) = cached(registry, &config.digest).await? {
-        return Ok(bytes);
+        return Ok(bytes.into());
     }
-    let document = registry
+    let fetched = registry
         .client
-        .config(reference, &config.digest, config.bytes)
-        .await?;
-    keep(registry, &document).await?;
-    Ok(document.bytes.into())
+        .config(reference, &config.digest, config.bytes);
+    Ok(fetched.await?.bytes)
 }
 
 async fn cached(registry: &Inner, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
@@ -146,11 +150,14 @@ async fn cached(registry: &Inner, digest: &Digest) -> Result<Option<Vec<u8>>, Pu
     blocking(move || Ok(store.read_blob(&digest, MAX_DOCUMENT_BYTES)?)).await
 }
 
-async fn keep(registry: &Inner, document: &Document) -> Result<(), PullError> {
-    let (store, digest, bytes) = (
-        registry.cache.store().clone(),
-        document.digest.clone(),
-        document.bytes.clone(),
-    );
-    blocking(move || Ok(store.write_blob(&digest, &bytes)?)).await
+/// Puts the raw bytes of manifest and config into the cache.
+pub(super) async fn keep(registry: &Inner, resolved: &Resolved) -> Result<(), PullError> {
+    let (store, documents) = (registry.cache.store().clone(), resolved.documents.clone());
+    blocking(move || {
+        for (digest, bytes) in documents {
+            store.write_blob(&digest, &bytes)?;
+        }
+        Ok(())
+    })
+    .await
 }

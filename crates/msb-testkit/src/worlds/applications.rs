@@ -27,11 +27,23 @@ const NODE_PACKAGES: &[&str] = &[
     "lodash-es@4",
     "typescript@5",
 ];
+/// From PyPI, as wheels.
+pub(super) const PACKAGES: &[&str] = &["numpy", "pandas"];
+/// Libraries of tens of megabytes beside many small modules, as data services have them.
+pub(super) const MORE_PACKAGES: &[&str] = &[
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "statsmodels",
+    "pyarrow",
+    "matplotlib",
+];
 const SITE: &str = "usr/local/lib/python3.11/dist-packages";
 
-/// Layers: Debian; Python, unpacked as packages are; numpy and pandas; a slimming step that deletes, replaces and links; the
-/// application, over an opaque directory.
-pub(super) fn python(work: &Path, layout: &Path) -> Result<(), KitError> {
+/// Layers: Debian; Python, unpacked as packages are; `wheels`, numpy and pandas among them; a slimming step that deletes, replaces
+/// and links; the application, over an opaque directory.
+pub(super) fn python(wheels: &[&str], work: &Path, layout: &Path) -> Result<(), KitError> {
     let umoci = Umoci::unpack(work, &World::Base.layout()?)?;
     let root = umoci.root();
 
@@ -67,9 +79,7 @@ pub(super) fn python(work: &Path, layout: &Path) -> Result<(), KitError> {
         "--platform=manylinux_2_28_x86_64",
         "--platform=manylinux2014_x86_64",
     ]);
-    pip.arg("--target")
-        .arg(root.join(SITE))
-        .args(["numpy", "pandas"]);
+    pip.arg("--target").arg(root.join(SITE)).args(wheels);
     command::run(&mut pip)?;
     umoci.repack()?;
 

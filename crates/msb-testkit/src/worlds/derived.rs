@@ -66,7 +66,7 @@ pub(super) fn index(layout: &Path) -> Result<(), KitError> {
 }
 
 /// Through skopeo, which compresses only what it finds uncompressed.
-pub(super) fn zstd(work: &Path, layout: &Path) -> Result<(), KitError> {
+pub(super) fn zstd(world: World, work: &Path, layout: &Path) -> Result<(), KitError> {
     let skopeo = |arguments: &[&str]| {
         let mut copy = Command::new(require(Tool::Skopeo));
         command::run(
@@ -77,7 +77,7 @@ pub(super) fn zstd(work: &Path, layout: &Path) -> Result<(), KitError> {
         )
         .map(drop)
     };
-    let source = format!("oci:{}:{TAG}", World::Python.layout()?.display());
+    let source = format!("oci:{}:{TAG}", world.layout()?.display());
     let plain = format!("dir:{}", work.join("plain").display());
     skopeo(&["--dest-decompress", &source, &plain])?;
     skopeo(&[

@@ -39,6 +39,8 @@ pub enum World {
     Base,
     /// numpy and pandas on Debian, five layers that delete, replace and hard-link lower files, one directory opaque.
     Python,
+    /// As [`World::Python`], with more of PyPI's packages: about 750 MB of plain bytes. For measuring.
+    PythonLarge,
     /// JavaScript packages on Debian: more than 50,000 small files.
     Node,
     /// 120 layers, each changing what the ones below it have.
@@ -47,6 +49,8 @@ pub enum World {
     Index,
     /// The Python image, its layers compressed with Zstandard.
     Zstd,
+    /// The large Python image, its layers compressed with Zstandard. For measuring.
+    PythonLargeZstd,
     /// The Python image under Docker's schema 2.
     Schema2,
     /// A layer of more than 2.5 GiB.
@@ -54,7 +58,7 @@ pub enum World {
 }
 
 impl World {
-    /// All worlds, each after those that it is made of.
+    /// All worlds that tests use, each after those that it is made of.
     pub const ALL: &'static [World] = &[
         World::Base,
         World::Python,
@@ -71,10 +75,12 @@ impl World {
         match self {
             World::Base => "base",
             World::Python => "python",
+            World::PythonLarge => "python-large",
             World::Node => "node",
             World::ManyLayers => "many-layers",
             World::Index => "index",
             World::Zstd => "zstd",
+            World::PythonLargeZstd => "python-large-zstd",
             World::Schema2 => "schema2",
             World::Large => "large",
         }
@@ -124,11 +130,13 @@ impl World {
     fn build(self, work: &Path, layout: &Path) -> Result<(), KitError> {
         match self {
             World::Base => debian::base(work, layout),
-            World::Python => applications::python(work, layout),
+            World::Python => applications::python(applications::PACKAGES, work, layout),
+            World::PythonLarge => applications::python(applications::MORE_PACKAGES, work, layout),
             World::Node => applications::node(work, layout),
             World::ManyLayers => derived::many_layers(layout),
             World::Index => derived::index(layout),
-            World::Zstd => derived::zstd(work, layout),
+            World::Zstd => derived::zstd(World::Python, work, layout),
+            World::PythonLargeZstd => derived::zstd(World::PythonLarge, work, layout),
             World::Schema2 => derived::schema2(layout),
             World::Large => derived::large(work, layout),
         }
