@@ -22,7 +22,7 @@ pub(crate) fn map(
     limits: Bounds<'_>,
 ) -> Result<Mapping, InodeProblem> {
     match content {
-        Content::Inline { key } if size > 0 => Ok(Mapping::Inline { key }),
+        Content::Inline { key } => Ok(Mapping::Inline { key }),
         _ if size == 0 => Ok(Mapping::Flat { startblk: HOLE }),
         Content::Contiguous { device, offset } => {
             let extent = Extent {
@@ -37,7 +37,7 @@ pub(crate) fn map(
             }
             limits.chunked(size, largest_chunk(size))
         }
-        Content::Absent | Content::Inline { .. } => limits.chunked(size, largest_chunk(size)),
+        Content::Absent => limits.chunked(size, largest_chunk(size)),
         Content::Mapped { .. } => {
             let extents = tree.extents(content);
             let mut end = 0;
@@ -247,6 +247,9 @@ mod tests {
         assert_eq!(chunk_for(&[piece(8 * BLOCK, 8 * BLOCK)], 1024 * BLOCK), 3);
         assert_eq!(chunk_for(&[piece(16 * BLOCK, 5)], 16 * BLOCK + 5), 4);
         assert_eq!(chunk_for(&[piece(BLOCK, BLOCK)], 1024 * BLOCK), 0);
+        // No chunk begins at the end of the file.
+        assert_eq!(chunk_for(&[piece(0, 5 * BLOCK)], 5 * BLOCK), 3);
+        assert_eq!(chunk_for(&[piece(8 * BLOCK, 3 * BLOCK)], 11 * BLOCK), 3);
     }
 
     #[test]

@@ -131,7 +131,11 @@ pub enum InodeProblem {
         bytes: usize,
     },
     /// The target of a symbolic link that no system can make: empty, over 4095 bytes, or with a NUL in it.
-    #[error("a symbolic link cannot have the target {} of {} bytes", show_path(start), bytes)]
+    #[error(
+        "a symbolic link cannot have the target {} of {} bytes",
+        show_path(start),
+        bytes
+    )]
     LinkTarget {
         /// The target's first bytes, up to 64.
         start: Vec<u8>,

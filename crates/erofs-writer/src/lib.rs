@@ -11,7 +11,9 @@
 //! ```
 //!
 //! Data comes first because its length is not known before it was seen, and so that each byte is written once, at its
-//! final place. Slot 0 of the metadata stays empty: `readdir` would hide an inode of number 0. The root comes next.
+//! final place. Slot 0 of the metadata stays empty: `readdir` would hide an inode of number 0. The root is placed next, then
+//! the others, directory by directory. Inline data must not cross a block: an inode whose data would goes to the next block,
+//! and later ones that are shorter fill the gap.
 //!
 //! There is one planner for every kind of image. An image whose files lie on the primary device, one whose files lie on
 //! further devices ([`Options::devices`]), and a mixture differ in nothing but each file's [`Content`](fs_tree::Content).

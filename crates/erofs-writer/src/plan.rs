@@ -2,6 +2,7 @@
 
 mod directories;
 mod inodes;
+mod packing;
 mod prefixes;
 mod times;
 mod xattrs;
@@ -21,6 +22,7 @@ use crate::chunks::Bounds;
 #[derive(Debug)]
 pub(crate) struct Plan<'t> {
     pub(crate) meta_blkaddr: u32,
+    pub(crate) root: InodeId,
     pub(crate) times: Times,
     pub(crate) directories: Directories<'t>,
     pub(crate) xattrs: XattrPlan<'t>,
@@ -50,11 +52,16 @@ impl<'t> Plan<'t> {
         fixed_time: Option<Timestamp>,
         long_prefixes: bool,
     ) -> Result<Self, Error> {
-        let directories = Directories::new(tree)?;
+        let mut directories = Directories::new(tree)?;
         let times = Times::new(tree, &directories.order, fixed_time);
         let xattrs = XattrPlan::new(tree, &directories.order, long_prefixes)?;
         let meta_blkaddr = bounds.data_end;
         let placement = Placement::new(tree, &directories, &xattrs, times, bounds)?;
+        // The emitter goes from front to back.
+        let nids = &placement.nids;
+        directories
+            .order
+            .sort_unstable_by_key(|inode| nids[inode.index()]);
 
         let xattr_blkaddr = u64::from(meta_blkaddr)
             .checked_add(placement.inode_bytes.div_ceil(u64::from(BLOCK_SIZE)))
@@ -63,6 +70,7 @@ impl<'t> Plan<'t> {
             .ok_or(Error::ImageTooLarge)?;
         Ok(Self {
             meta_blkaddr,
+            root: tree.root(),
             times,
             directories,
             xattrs,

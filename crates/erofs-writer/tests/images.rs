@@ -125,6 +125,25 @@ fn directories_at_the_edges_of_their_blocks() {
 }
 
 #[test]
+fn directory_blocks_that_are_full_to_the_last_byte() {
+    // Behind the first block, names of 4 bytes take 16 bytes each: 256 of them are a block.
+    for count in [253, 254, 509, 510, 511, 1000] {
+        let image = image(|builder| {
+            (0..count).try_for_each(|index| builder.symlink(format!("{index:04}"), 0o777, b"x"))
+        });
+        assert_eq!(text(&image).lines().count(), count + 1);
+        let in_first = (BLOCK - 27) / 16;
+        let behind = count as u64 - in_first.min(count as u64);
+        let size = if behind == 0 {
+            27 + 16 * count as u64
+        } else {
+            BLOCK + 16 * behind
+        };
+        assert_eq!(image.root().unwrap().size, size);
+    }
+}
+
+#[test]
 fn tails_of_every_length_behind_inodes_of_every_length() {
     // Symlinks are kept with their inodes; xattrs shift what is behind an inode, and a time makes it a long one.
     let value = [7; 40];
@@ -149,6 +168,62 @@ fn tails_of_every_length_behind_inodes_of_every_length() {
             image.xattrs(&inode).unwrap().len(),
             usize::from(len % 5 != 0)
         );
+    }
+}
+
+#[test]
+fn inodes_that_fill_gaps_keep_their_data() {
+    let options = Options {
+        inline_max_bytes: 4096,
+        ..Options::default()
+    };
+    let mut builder = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
+    let data = |index: usize| vec![u8::try_from(index % 251).unwrap(); [1500, 0, 40, 0][index % 4]];
+    for index in 0..2000 {
+        let path = format!("d{}/{index:04}", index / 100);
+        builder.file(path, 0o644, &data(index)[..]).unwrap();
+        let path = format!("d{}/{index:04}-hole", index / 100);
+        let size = index as u64 % 3 * BLOCK;
+        builder.sparse_file::<&[u8]>(path, 0o644, size, []).unwrap();
+    }
+    let (written, output) = builder.finish().unwrap();
+    let image = sound(written, output.into_inner());
+    let mut last = 0;
+    let mut backward = 0;
+    for index in 0..2000 {
+        let path = format!("d{}/{index:04}", index / 100);
+        let inode = image.lookup_path(path).unwrap().unwrap();
+        let mut read = vec![0; data(index).len()];
+        assert_eq!(image.read_at(&inode, 0, &mut read).unwrap(), read.len());
+        assert_eq!((read.len() as u64, &read), (inode.size, &data(index)));
+        backward += usize::from(std::mem::replace(&mut last, inode.nid) > inode.nid);
+    }
+    assert!(
+        backward > 100,
+        "{backward} inodes stand before their neighbour"
+    );
+    // Two of the 500 long inodes fill three quarters of a block; all short ones fit into the rest. Then 20 directories.
+    assert!(written.blocks <= 1 + 252 + 20, "{} blocks", written.blocks);
+}
+
+#[test]
+fn an_inode_in_a_gap_before_the_root_is_not_taken_for_the_root() {
+    for xattr in [1000, 2000, 3000, 60_000] {
+        let mut builder = builder();
+        let attributes = Attributes::new(0o755).xattr("user.a", vec![7; xattr]);
+        builder.directory(b"", attributes).unwrap();
+        for index in 0..60 {
+            builder
+                .file(format!("{index:020}"), 0o644, &b""[..])
+                .unwrap();
+        }
+        let (_, output) = builder.finish().unwrap();
+        let image = Image::open(output.into_inner()).unwrap();
+        check(&image, &CheckOptions::default()).unwrap();
+        let root = image.root().unwrap();
+        let first = image.lookup_path(format!("{:020}", 0)).unwrap().unwrap();
+        assert_eq!(first.nid < root.nid, xattr > 2000, "{xattr}");
+        assert_eq!(image.xattrs(&root).unwrap()[0].value.len(), xattr);
     }
 }
 
@@ -378,6 +453,15 @@ fn pieces_that_a_device_does_not_have_are_refused() {
 
 #[test]
 fn names_that_erofs_cannot_hold_are_refused() {
+    for name in [&b"."[..], b"..", b"", b"a/b"] {
+        let mut tree = Tree::new();
+        tree.add(tree.root(), name, metadata(0o644), &[], NewNode::Fifo)
+            .unwrap();
+        let writer = ImageWriter::new(Cursor::new(Vec::new()), Options::default()).unwrap();
+        assert!(
+            matches!(writer.finish(&tree, &mut NoInline), Err(Error::Name { name: found, .. }) if found == name)
+        );
+    }
     for name in [&[b'n'; 256][..], b"a\0b"] {
         let mut builder = builder();
         builder.directory(name, 0o755).unwrap();
@@ -678,14 +762,14 @@ fn small_files_are_inline_up_to_a_length() {
             ..Options::default()
         };
         let mut builder = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
-        for size in [0_usize, 1, 100, 101, 2048, 4096, 4097, 300_000] {
+        for size in [0_usize, 1, 100, 101, 2048, 2049, 4095, 4096, 4097, 300_000] {
             builder
                 .file(format!("{size}"), 0o600, &vec![3; size][..])
                 .unwrap();
         }
         let (written, output) = builder.finish().unwrap();
         let image = sound(written, output.into_inner());
-        for size in [0_usize, 1, 100, 101, 2048, 4096, 4097, 300_000] {
+        for size in [0_usize, 1, 100, 101, 2048, 2049, 4095, 4096, 4097, 300_000] {
             let inode = image.lookup_path(format!("{size}")).unwrap().unwrap();
             let mut data = Vec::new();
             image

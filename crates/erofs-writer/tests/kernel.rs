@@ -1,4 +1,4 @@
-//! What the kernel and fsck.erofs say of long xattr name prefixes.
+//! What the kernel and fsck.erofs say of long xattr name prefixes, and of inodes that do not stand in the tree's order.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -74,6 +74,48 @@ fn names_with_long_prefixes_are_what_the_kernel_shows() {
     erofs_tools::extract(&long, &[], &tree).unwrap();
     let extracted = Listing::walk(&tree).unwrap();
     shown[0]
+        .same("kernel", &extracted, "fsck.erofs", &Ignore::default())
+        .unwrap();
+}
+
+#[test]
+fn inodes_that_fill_gaps_are_what_the_kernel_shows() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let options = Options {
+        inline_max_bytes: 2048,
+        ..Options::default()
+    };
+    let path = dir.path().join("gaps");
+    let mut image = Builder::with_options(File::create(&path).unwrap(), options).unwrap();
+    for index in 0..1000_u32 {
+        let data =
+            vec![u8::try_from(index % 251).unwrap(); [1500, 0, 40, 2000][index as usize % 4]];
+        let attributes = Attributes::new(0o644).mtime(i64::from(index % 3), 0);
+        image
+            .file(format!("d{}/f{index}", index % 9), attributes, &data[..])
+            .unwrap();
+        let half = format!("d{}/h{index}", index % 9);
+        // A hole, then a block: two chunk indexes. `fsck.erofs` gives no length to a file that ends in a hole.
+        let pieces = [(4096, &[7; 904][..])];
+        image.sparse_file(half, 0o644, 5000, pieces).unwrap();
+    }
+    image.finish().unwrap().1.sync_all().unwrap();
+
+    erofs_tools::fsck(&path, &[]).unwrap();
+    let mount = KernelMount::erofs(&path, &[]).unwrap();
+    for index in 0..1000_u32 {
+        let of = |kind| mount.path().join(format!("d{}/{kind}{index}", index % 9));
+        let len = [1500, 0, 40, 2000][index as usize % 4];
+        let expected = vec![u8::try_from(index % 251).unwrap(); len];
+        assert!(std::fs::read(of('f')).unwrap() == expected, "{index}");
+        let half = [vec![0; 4096], vec![7; 904]].concat();
+        assert!(std::fs::read(of('h')).unwrap() == half, "{index}");
+    }
+    let shown = Listing::walk(mount.path()).unwrap();
+    let tree = dir.path().join("tree");
+    erofs_tools::extract(&path, &[], &tree).unwrap();
+    let extracted = Listing::walk(&tree).unwrap();
+    shown
         .same("kernel", &extracted, "fsck.erofs", &Ignore::default())
         .unwrap();
 }

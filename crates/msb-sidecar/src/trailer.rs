@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The version of the form of sidecars *and* of the layer images beside them: whatever changes the bytes of either, or of
 /// what is made of them, changes it, and the cache keys carry it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub(crate) const MAGIC: [u8; 8] = *b"MSBLAYER";
 

@@ -29,12 +29,12 @@ pub(crate) fn incompat(options: &Options, plan: &Plan<'_>) -> u32 {
 /// `blocks` is the length of the whole image. The devices lie behind it one after the other in the flat device that they
 /// form together, and their slots say where.
 pub(crate) fn head(options: &Options, plan: &Plan<'_>, blocks: u32) -> Result<Vec<u8>, Error> {
-    let root_nid = plan.nid(plan.directories.order[0]);
+    let root_nid = plan.nid(plan.root);
     let mut sb = SuperBlock::new_zeroed();
     sb.magic = SUPER_MAGIC.into();
     sb.feature_compat = (Features::COMPAT_SB_CHKSUM | Features::COMPAT_MTIME).into();
     sb.blkszbits = BLOCK_BITS;
-    // OK because the root is the first inode, in slot 1.
+    // OK because the root is placed first: in slot 1, or behind a gap of at most a block.
     sb.root_nid = u16::try_from(root_nid)
         .map_err(|_| Error::MetadataTooLarge)?
         .into();

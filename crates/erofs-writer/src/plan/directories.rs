@@ -7,7 +7,8 @@ use crate::Error;
 #[derive(Debug)]
 pub(crate) struct Directories<'t> {
     /// Every inode once: the root, then directory by directory, depth first, what each holds. So one `ls -l` reads
-    /// neighbouring blocks.
+    /// neighbouring blocks. In this order inodes are placed; then it is put into the order of their places, which differs
+    /// where an inode fills a gap.
     pub(crate) order: Vec<InodeId>,
     /// The entries of all directories, each directory's sorted and in one piece.
     entries: Vec<Child<'t>>,

@@ -4,6 +4,7 @@ use erofs_format::{
 };
 use fs_tree::{InodeId, Node, Timestamp, Tree};
 
+use super::packing::Packing;
 use super::{Directories, Times, XattrPlan};
 use crate::chunks::{self, Bounds, Mapping};
 use crate::{Error, InodeProblem};
@@ -61,15 +62,14 @@ impl Placement {
         bounds: Bounds<'_>,
     ) -> Result<Self, Error> {
         let mut nids = vec![0; tree.inode_slots()];
-        let mut at = u64::from(SLOT_SIZE);
+        let mut packing = Packing::new();
         let mut blocks = 0;
         let mut has_chunks = false;
         for &inode in &directories.order {
             let plan = InodePlan::new(tree, inode, directories, xattrs, times, bounds)?;
-            at = plan.place(at);
+            let at = packing.place(&plan);
             nids[inode.index()] =
                 u32::try_from(at / u64::from(SLOT_SIZE)).map_err(|_| Error::MetadataTooLarge)?;
-            at = plan.end(at);
             match plan.body {
                 Body::Stored { blocks: own, .. } => blocks += own,
                 Body::Chunks { .. } => has_chunks = true,
@@ -78,7 +78,7 @@ impl Placement {
         }
         Ok(Self {
             nids,
-            inode_bytes: at,
+            inode_bytes: packing.end(),
             blocks,
             has_chunks,
         })
