@@ -6,7 +6,7 @@ use std::io::BufWriter;
 
 use erofs_writer::{ImageWriter, InlineData, Options};
 use fs_tree::{LayerApplier, Tree};
-use msb_sidecar::{ImageSummary, Note, SidecarWriter};
+use msb_sidecar::{ImageSummary, InlineReader, Note, SidecarWriter};
 
 use crate::tar::{PushError, TarParser};
 use crate::writeback::Writeback;
@@ -71,7 +71,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     let notes = notes.finish(&tree);
     sidecar.flush().map_err(sidecar_error)?;
     let (written, image) = image
-        .finish(&tree, &mut SidecarInline(sidecar_reader))
+        .finish(&tree, &mut SidecarInline(InlineReader::new(sidecar_reader)))
         .map_err(image_error)?;
     image
         .finish()
@@ -89,11 +89,11 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
 }
 
 /// Inline data, read back from the sidecar that it was written to.
-struct SidecarInline(File);
+struct SidecarInline(InlineReader);
 
 impl InlineData for SidecarInline {
     fn read(&mut self, key: u64, buffer: &mut [u8]) -> std::io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.0, buffer, key)
+        self.0.read(key, buffer)
     }
 }
 

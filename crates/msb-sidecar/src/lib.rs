@@ -33,6 +33,7 @@
 //! ```
 
 mod error;
+mod inline;
 mod note;
 mod reader;
 mod record;
@@ -42,6 +43,7 @@ mod varint;
 mod writer;
 
 pub use error::{Error, Section};
+pub use inline::InlineReader;
 pub use note::{Note, Notes};
 pub use reader::Sidecar;
 pub use source::Source;

@@ -1,11 +1,10 @@
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::FileExt;
 
 use erofs_format::{BLOCK_SIZE, MAX_EXTRA_DEVICES};
 use erofs_writer::{Device, ImageWriter, InlineData, Options};
 use fs_tree::{ApplyError, Change, ChangeKind, NewContent, NewNode, Tree, merge_layer};
-use msb_sidecar::Sidecar;
+use msb_sidecar::{InlineReader, Sidecar};
 
 use crate::StitchError;
 
@@ -17,7 +16,7 @@ const KEY_BITS: u32 = 48;
 pub struct Merge {
     tree: Tree,
     /// The sidecars of devices 1, 2, ...: inline data is read back from them.
-    sidecars: Vec<Option<File>>,
+    sidecars: Vec<Option<InlineReader>>,
 }
 
 /// A layer image behind fsmeta.
@@ -87,7 +86,7 @@ impl Merge {
             if self.sidecars.len() <= at {
                 self.sidecars.resize_with(at + 1, || None);
             }
-            self.sidecars[at] = Some(file);
+            self.sidecars[at] = Some(InlineReader::new(file));
         }
         Ok(())
     }
@@ -180,7 +179,7 @@ fn with_device<'a>(change: &Change<'a>, device: u16) -> Option<Change<'a>> {
 }
 
 struct SidecarInline {
-    sidecars: Vec<Option<File>>,
+    sidecars: Vec<Option<InlineReader>>,
 }
 
 impl InlineData for SidecarInline {
@@ -189,9 +188,9 @@ impl InlineData for SidecarInline {
             .ok()
             .and_then(|device| device.checked_sub(1));
         let sidecar = device
-            .and_then(|at| self.sidecars.get(at)?.as_ref())
+            .and_then(|at| self.sidecars.get_mut(at)?.as_mut())
             .ok_or(io::ErrorKind::NotFound)?;
-        sidecar.read_exact_at(buffer, key & ((1 << KEY_BITS) - 1))
+        sidecar.read(key & ((1 << KEY_BITS) - 1), buffer)
     }
 }
 
