@@ -56,6 +56,9 @@ pub enum TreeError {
     /// The inode that should get an entry is not a directory.
     #[error("not a directory")]
     NotADirectory,
+    /// A directory has one name.
+    #[error("a directory cannot have another name")]
+    IsADirectory,
     /// A directory below too many others.
     #[error("directories are nested more than {MAX_DEPTH} deep")]
     TooDeep,
@@ -295,6 +298,14 @@ impl Tree {
         name: &[u8],
         inode: InodeId,
     ) -> Result<(), TreeError> {
+        if self.directory(inode).is_some() {
+            return Err(TreeError::IsADirectory);
+        }
+        self.name(directory, name, inode)
+    }
+
+    /// Gives any inode a name; a directory its only one.
+    fn name(&mut self, directory: InodeId, name: &[u8], inode: InodeId) -> Result<(), TreeError> {
         self.inodes[inode.index()]
             .names
             .checked_add(1)
@@ -386,7 +397,7 @@ impl Tree {
                 id
             }
         };
-        if let Err(error) = self.link(directory, name, InodeId(id)) {
+        if let Err(error) = self.name(directory, name, InodeId(id)) {
             self.free_inodes.push(id);
             return Err(error);
         }

@@ -234,3 +234,16 @@ fn is_below(path: &str, ancestor: &str) -> bool {
 fn remove(directory: &mut Directory, path: &str) {
     directory.retain(|other, _| other != path && !is_below(other, path));
 }
+
+#[test]
+fn a_directory_has_one_name() {
+    let mut tree = Tree::new();
+    let mut merge = fs_tree::merge_layer(&mut tree, []);
+    dir("d", 0o755)
+        .with(|change| merge.apply(change))
+        .expect("the layer is sound");
+    let directory = tree.lookup(tree.root(), b"d").expect("it is there");
+    let again = tree.link(directory, b"again", directory);
+    assert_eq!(again, Err(fs_tree::TreeError::IsADirectory));
+    assert_eq!(tree.entry_count(), 1);
+}

@@ -152,17 +152,30 @@ impl DiskPlan {
             let fsmeta_file = staged.sync();
             (proof.join(), fsmeta_file)
         });
+        // First the sync's: what could not be written cannot be read back either.
+        let fsmeta_file = fsmeta_file?;
         proof
             .map_err(|_| BuildError::Panicked)?
-            .map_err(BuildError::Proof)?;
+            .map_err(|error| self.proof_error(error))?;
         tracing::trace!(target: "microsandbox_image::disk", "proved");
-        let fsmeta_file = fsmeta_file?;
         let staged = store.stage(&store.vmdk_path(&self.key))?;
         let mut file = staged.file();
         file.write_all(text.as_bytes())
             .map_err(|source| staged.write_error(source, Some(text.len() as u64)))?;
         publish_all([fsmeta_file, staged.sync()?])?;
         Ok(fsmeta.bytes)
+    }
+
+    /// A layer image that is gone or cut since it was looked at is made again; everything else is wrong for good.
+    fn proof_error(&self, error: ProofError) -> BuildError {
+        let (ProofError::Read { path, .. } | ProofError::Length { path, .. }) = &error else {
+            return BuildError::Proof(error);
+        };
+        let mut slots = self.slots.iter();
+        match slots.find(|slot| path.ends_with(slot.layer.image_path_from_disk())) {
+            Some(slot) => BuildError::DamagedLayer(slot.layer.clone()),
+            None => BuildError::Proof(error),
+        }
     }
 
     /// The text of the disk descriptor.

@@ -162,14 +162,15 @@ impl LayerError {
         )
     }
 
-    /// Whether a body that began with an earlier part may have gone wrong because of that part.
+    /// Whether a body that began with an earlier part may have gone wrong because of that part: whatever the bytes said, while
+    /// nobody had verified them. What is left are faults of this machine, and the pull's own end.
     #[must_use]
     pub fn may_be_the_parts_fault(&self) -> bool {
-        self.is_mismatch()
-            || matches!(
-                self,
-                Self::Decode { .. } | Self::Tar { .. } | Self::Part { .. }
-            )
+        let is_ours = matches!(
+            self,
+            Self::Cancelled | Self::Panicked | Self::Spawn { .. } | Self::NotExact { .. }
+        );
+        matches!(self, Self::Part { .. }) || !(is_ours || self.write_error().is_some())
     }
 
     /// The system's error where writing failed, to tell a full disk.
@@ -237,5 +238,46 @@ impl fmt::Display for LayerLimit {
             Self::SparseBytes => "bytes that the layer's sparse files cost beyond their data",
             Self::ImageBytes => "bytes of the layer image",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_unverified_bytes_say_may_be_the_parts_fault_and_what_this_machine_does_is_not() {
+        let entry = || b"a".to_vec();
+        let offset = 0;
+        for error in [
+            LayerError::BlobTooLong { expected: 1 },
+            LayerError::NoTarget {
+                entry: entry(),
+                offset,
+            },
+            LayerError::Whiteout {
+                entry: entry(),
+                offset,
+            },
+            LayerError::Apply {
+                source: ApplyError::RootNotADirectory,
+            },
+            LayerError::Limit {
+                limit: LayerLimit::Entries,
+                allowed: 1,
+                actual: 2,
+            },
+        ] {
+            assert!(error.may_be_the_parts_fault(), "{error}");
+        }
+        let source = || io::Error::from(io::ErrorKind::StorageFull);
+        for error in [
+            LayerError::Cancelled,
+            LayerError::Panicked,
+            LayerError::Spawn { source: source() },
+            LayerError::Sync { source: source() },
+        ] {
+            assert!(!error.may_be_the_parts_fault(), "{error}");
+        }
     }
 }

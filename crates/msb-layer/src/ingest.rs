@@ -13,6 +13,9 @@ use crate::writeback::Writeback;
 use crate::{LayerError, LayerLimits};
 use sink::Sink;
 
+/// Inline data that is read back from the sidecar at a time.
+const READ_AHEAD_BYTES: usize = 128 << 10;
+
 /// Where a layer goes: two empty files.
 #[derive(Debug)]
 pub(crate) struct Targets {
@@ -71,7 +74,10 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     let notes = notes.finish(&tree);
     sidecar.flush().map_err(sidecar_error)?;
     let (written, image) = image
-        .finish(&tree, &mut SidecarInline(InlineReader::new(sidecar_reader)))
+        .finish(
+            &tree,
+            &mut SidecarInline(InlineReader::new(sidecar_reader, READ_AHEAD_BYTES)),
+        )
         .map_err(image_error)?;
     image
         .finish()

@@ -4,8 +4,9 @@ mod inflate;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, atomic::AtomicU64};
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
@@ -111,6 +112,8 @@ pub struct IngestedLayer {
 #[derive(Debug)]
 pub struct LayerFeed {
     sender: mpsc::Sender<Feed>,
+    is_whole: bool,
+    given_up: Arc<AtomicBool>,
 }
 
 /// The layer on its way.
@@ -118,6 +121,7 @@ pub struct LayerFeed {
 pub struct LayerTask {
     result: oneshot::Receiver<Result<IngestedLayer, LayerError>>,
     processed: Arc<AtomicU64>,
+    given_up: Arc<AtomicBool>,
 }
 
 enum Feed {
@@ -146,13 +150,14 @@ impl LayerJob {
         let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
         let (result_sender, result) = oneshot::channel();
         let processed = Arc::new(AtomicU64::new(0));
+        let given_up = Arc::new(AtomicBool::new(false));
         let (earlier, more) = part.map(BlobPart::split).unzip();
 
         let inflate = Inflate {
             earlier,
             body,
             stream: Stream {
-                decoder: inflate::decoder(limits.decode, windows),
+                decoder: inflate::decoder(limits.decode, windows, Arc::clone(&given_up)),
                 blob_bytes,
                 taken: 0,
                 processed: Arc::clone(&processed),
@@ -195,7 +200,17 @@ impl LayerJob {
             // Nobody may be waiting any more: then the pull was given up.
             let _ = result_sender.send(result);
         })?;
-        Ok((LayerFeed { sender: feed }, LayerTask { result, processed }))
+        let feed = LayerFeed {
+            sender: feed,
+            is_whole: false,
+            given_up: Arc::clone(&given_up),
+        };
+        let task = LayerTask {
+            result,
+            processed,
+            given_up,
+        };
+        Ok((feed, task))
     }
 }
 
@@ -207,9 +222,24 @@ impl LayerFeed {
     }
 
     /// Says that these were all.
-    pub async fn finish(self) {
+    pub async fn finish(mut self) {
         // A failure is the task's to tell.
         let _ = self.sender.send(Feed::End).await;
+        self.is_whole = true;
+    }
+}
+
+impl Drop for LayerFeed {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.given_up.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for LayerTask {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 }
 
@@ -224,8 +254,10 @@ impl LayerTask {
     ///
     /// # Errors
     /// See [`LayerError`].
-    pub async fn wait(self) -> Result<IngestedLayer, LayerError> {
-        self.result.await.unwrap_or(Err(LayerError::Panicked))
+    pub async fn wait(mut self) -> Result<IngestedLayer, LayerError> {
+        (&mut self.result)
+            .await
+            .unwrap_or(Err(LayerError::Panicked))
     }
 }
 

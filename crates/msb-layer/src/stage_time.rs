@@ -2,7 +2,8 @@ use std::time::{Duration, Instant};
 
 use msb_oci::Digest;
 
-/// What a stage's thread spends its time on, told once at its end as an event of level `TRACE`.
+/// What a stage's thread spends its time on, told once as an event of level `TRACE` when the stage
+/// has done all of its work.
 ///
 /// A look at the clock costs some 30 ns, a piece of data some 100 µs or more: so it is always on.
 ///

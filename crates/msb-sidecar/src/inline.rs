@@ -2,9 +2,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// The most that is read at once.
-const MAX_WINDOW: usize = 128 << 10;
-
 /// Reads inline data back from a sidecar, by their keys.
 ///
 /// An image asks for them in the order of its tree, which mostly is the order of the archive and so of the sidecar: what is read
@@ -17,17 +14,19 @@ pub struct InlineReader {
     start: u64,
     /// How much the next read that goes on where the last one ended takes.
     ahead: usize,
+    most: usize,
 }
 
 impl InlineReader {
-    /// Reads from this sidecar.
+    /// Reads from this sidecar, and up to so many bytes ahead, which is what it holds in memory.
     #[must_use]
-    pub fn new(sidecar: File) -> Self {
+    pub fn new(sidecar: File, window_bytes: usize) -> Self {
         Self {
             file: sidecar,
             window: Vec::new(),
             start: 0,
             ahead: 0,
+            most: window_bytes,
         }
     }
 
@@ -50,11 +49,11 @@ impl InlineReader {
     }
 
     fn refill(&mut self, key: u64, len: usize) -> io::Result<()> {
-        let end = self.start + self.window.len() as u64;
+        let end = self.start.saturating_add(self.window.len() as u64);
         // A record's head lies between two files' bytes, and larger files between small ones have records only.
-        let goes_on = (self.start..end + MAX_WINDOW as u64).contains(&key);
+        let goes_on = (self.start..end.saturating_add(self.most as u64)).contains(&key);
         self.ahead = if goes_on {
-            (2 * self.ahead).clamp(4 << 10, MAX_WINDOW)
+            (2 * self.ahead).max(4 << 10).min(self.most)
         } else {
             0
         };
@@ -62,10 +61,10 @@ impl InlineReader {
         self.start = key;
         let mut filled = 0;
         while filled < self.window.len() {
-            match self
-                .file
-                .read_at(&mut self.window[filled..], key + filled as u64)
-            {
+            match self.file.read_at(
+                &mut self.window[filled..],
+                key.saturating_add(filled as u64),
+            ) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -90,7 +89,7 @@ mod tests {
         let bytes: Vec<u8> = (0..=250).cycle().take(len).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
-        (bytes, InlineReader::new(file))
+        (bytes, InlineReader::new(file, 128 << 10))
     }
 
     #[test]
@@ -113,7 +112,7 @@ mod tests {
         let (bytes, mut reader) = reader(10_000);
         let mut buffer = [0; 100];
         reader.read(9_900, &mut buffer).unwrap();
-        for key in [9_901, 20_000, 1 << 40] {
+        for key in [9_901, 20_000, 1 << 40, 1 << 62, 9_901] {
             let error = reader.read(key, &mut buffer).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }

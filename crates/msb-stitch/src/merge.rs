@@ -11,6 +11,9 @@ use crate::StitchError;
 /// Bits of an inline key that are the place in the sidecar; those above are the device.
 const KEY_BITS: u32 = 48;
 
+/// Inline data that is read from a sidecar at a time: little, because there may be hundreds of layers.
+const READ_AHEAD_BYTES: usize = 32 << 10;
+
 /// Layers on their way into one tree.
 #[derive(Debug, Default)]
 pub struct Merge {
@@ -86,7 +89,7 @@ impl Merge {
             if self.sidecars.len() <= at {
                 self.sidecars.resize_with(at + 1, || None);
             }
-            self.sidecars[at] = Some(InlineReader::new(file));
+            self.sidecars[at] = Some(InlineReader::new(file, READ_AHEAD_BYTES));
         }
         Ok(())
     }

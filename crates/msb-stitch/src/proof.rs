@@ -54,6 +54,14 @@ pub enum ProofError {
         /// What there is.
         actual: u64,
     },
+    /// A file of the disk does not end with a block.
+    #[error("{}: {actual} bytes, which are not whole blocks of 4096", path.display())]
+    Blocks {
+        /// The file.
+        path: PathBuf,
+        /// What there is.
+        actual: u64,
+    },
     /// The device table of fsmeta is not the descriptor's list of files.
     #[error(
         "device {device_id} lies at block {actual} of the disk; the device table says {expected}"
@@ -167,6 +175,9 @@ fn open(
                 expected,
                 actual,
             });
+        }
+        if !actual.is_multiple_of(u64::from(BLOCK_SIZE)) {
+            return Err(ProofError::Blocks { path, actual });
         }
         parts.push((file, actual));
         starts.push(at);

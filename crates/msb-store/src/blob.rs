@@ -13,8 +13,7 @@ use crate::{Store, dirs};
 impl Store {
     /// The blob's exact bytes; `None` when it is not there.
     ///
-    /// The bytes are hashed, and a blob that does not have its digest is removed and counts as absent, as does one of
-    /// more than `limit_bytes` whose digest therefore cannot be told within the caller's memory.
+    /// The bytes are hashed, and a blob that does not have its digest is removed and counts as absent.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a blob above the limit, which stays; [`Error::Io`] from the file system.

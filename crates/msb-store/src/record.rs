@@ -19,7 +19,7 @@ pub struct References {
     pub layers: BTreeSet<LayerKey>,
     /// Its stitched disks.
     pub disks: BTreeSet<DiskKey>,
-    /// Its raw manifest and config, and the index that led there.
+    /// Its raw manifest and config.
     pub blobs: BTreeSet<Digest>,
 }
 

@@ -147,7 +147,12 @@ async fn fetch_config(
 
 async fn cached(registry: &Inner, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
     let (store, digest) = (registry.cache.store().clone(), digest.clone());
-    blocking(move || Ok(store.read_blob(&digest, MAX_DOCUMENT_BYTES)?)).await
+    blocking(move || match store.read_blob(&digest, MAX_DOCUMENT_BYTES) {
+        // Its caller's limits are higher than this one: then it is fetched again.
+        Err(msb_store::Error::TooLarge { .. }) => Ok(None),
+        read => Ok(read?),
+    })
+    .await
 }
 
 /// Puts the raw bytes of manifest and config into the cache.

@@ -7,6 +7,8 @@ use super::{
     zstd::Zstd,
 };
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +67,7 @@ pub struct Decoder {
     output: Output,
     limits: Limits,
     windows: WindowBudget,
+    given_up: Arc<AtomicBool>,
 }
 
 enum Codec {
@@ -90,13 +93,15 @@ impl Decoder {
             output: Output::new(pool),
             limits,
             windows: WindowBudget::new(limits.zstd_window_bytes),
+            given_up: Arc::default(),
         }
     }
 
-    /// Shares a budget for the windows of zstd frames with other streams: a frame waits until its window fits.
+    /// Shares a budget for the windows of zstd frames with other streams: a frame waits until its window fits, or until
+    /// `given_up` is set, which is [`DecodeError::GivenUp`].
     #[must_use]
-    pub fn with_windows(mut self, windows: WindowBudget) -> Self {
-        self.windows = windows;
+    pub fn with_windows(mut self, windows: WindowBudget, given_up: Arc<AtomicBool>) -> Self {
+        (self.windows, self.given_up) = (windows, given_up);
         self
     }
 
@@ -185,7 +190,11 @@ impl Decoder {
         self.codec = match Compression::detect(start) {
             Compression::Gzip => Codec::Gzip(Box::new(Gzip::new())),
             Compression::Zstd => {
-                let zstd = Zstd::new(self.limits.zstd_window_bytes, self.windows.clone());
+                let zstd = Zstd::new(
+                    self.limits.zstd_window_bytes,
+                    self.windows.clone(),
+                    Arc::clone(&self.given_up),
+                );
                 Codec::Zstd(Box::new(zstd))
             }
             Compression::None => Codec::Plain,

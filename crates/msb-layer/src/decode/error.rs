@@ -69,6 +69,9 @@ pub enum DecodeError {
         /// Where it starts.
         offset: u64,
     },
+    /// The stream was given up while it waited for memory that other streams have.
+    #[error("the stream was given up")]
+    GivenUp,
     /// A zstd frame needs a larger window than is allowed or to be had.
     #[error(
         "zstd frame at byte {offset} needs a window of {required} bytes, more than the allowed {allowed}"

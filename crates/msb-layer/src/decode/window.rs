@@ -1,4 +1,9 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often a stream that waits sees whether it is given up.
+const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// The memory that the windows of zstd frames may take over all streams that share this budget. Clones are the same budget.
 #[derive(Clone, Debug)]
@@ -34,20 +39,22 @@ impl WindowBudget {
         self.0.total
     }
 
-    /// Waits until there is so much left, and takes it; `None` if there never will be.
+    /// Waits until there is so much left, and takes it; `None` if there never will be, or if the stream is given up meanwhile.
     ///
     /// Who calls this may hold nothing of the same budget: two streams that hold a part and wait for more would wait for each
     /// other.
-    pub(super) fn take(&self, bytes: u64) -> Option<Window> {
+    pub(super) fn take(&self, bytes: u64, given_up: &AtomicBool) -> Option<Window> {
         if bytes > self.0.total {
             return None;
         }
-        let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self
-            .0
-            .freed
-            .wait_while(free, |free| *free < bytes)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free < bytes {
+            if given_up.load(Ordering::Relaxed) {
+                return None;
+            }
+            let waited = self.0.freed.wait_timeout(free, LOOK_UP);
+            free = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         *free -= bytes;
         Some(Window {
             budget: self.clone(),
@@ -84,15 +91,24 @@ mod tests {
 
     use super::*;
 
+    static NO: AtomicBool = AtomicBool::new(false);
+
+    #[test]
+    fn a_stream_that_is_given_up_does_not_wait_for_others() {
+        let budget = WindowBudget::new(100);
+        let _held = budget.take(60, &NO).unwrap();
+        assert!(budget.take(50, &AtomicBool::new(true)).is_none());
+    }
+
     #[test]
     fn a_window_waits_for_room_and_gives_it_back() {
         let budget = WindowBudget::new(100);
-        let first = budget.take(60).unwrap();
+        let first = budget.take(60, &NO).unwrap();
         let (sender, taken) = mpsc::channel();
         let waiting = {
             let budget = budget.clone();
             thread::spawn(move || {
-                let window = budget.take(50).unwrap();
+                let window = budget.take(50, &NO).unwrap();
                 sender.send(()).unwrap();
                 window.bytes()
             })
@@ -101,13 +117,13 @@ mod tests {
         drop(first);
         assert_eq!(waiting.join().unwrap(), 50);
         taken.recv().unwrap();
-        assert_eq!(budget.take(100).unwrap().bytes(), 100);
+        assert_eq!(budget.take(100, &NO).unwrap().bytes(), 100);
     }
 
     #[test]
     fn more_than_all_is_refused_at_once() {
         let budget = WindowBudget::new(100);
-        assert!(budget.take(101).is_none());
-        assert!(budget.take(0).is_some());
+        assert!(budget.take(101, &NO).is_none());
+        assert!(budget.take(0, &NO).is_some());
     }
 }

@@ -14,6 +14,8 @@ use async_compression::codecs::{
     core::util::{PartialBuffer, WriteBuffer},
     zstd::params::DParameter,
 };
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::{fmt, io};
 
 /// What libzstd can be told, as powers of two.
@@ -26,6 +28,7 @@ pub(super) struct Zstd {
     params: [DParameter; 1],
     allowed: u64,
     budget: WindowBudget,
+    given_up: Arc<AtomicBool>,
     /// What the decoder may have allocated: the largest window since it was made.
     window: Option<Window>,
     /// Position in the stream of the next byte to be pushed.
@@ -52,7 +55,7 @@ impl State {
 }
 
 impl Zstd {
-    pub(super) fn new(allowed: u64, budget: WindowBudget) -> Self {
+    pub(super) fn new(allowed: u64, budget: WindowBudget, given_up: Arc<AtomicBool>) -> Self {
         // The limit itself is checked against each frame; what libzstd is told is the next power of two.
         let log = allowed
             .checked_next_power_of_two()
@@ -65,6 +68,7 @@ impl Zstd {
             params,
             allowed,
             budget,
+            given_up,
             window: None,
             position: 0,
         }
@@ -168,8 +172,14 @@ impl Zstd {
             // A new decoder has no window yet, so this stream holds nothing while it waits for others.
             self.decoder = ZstdDecoder::new_with_params(&self.params);
             self.window = None;
-            let window = self.budget.take(required);
-            self.window = Some(window.ok_or_else(|| refused(self.budget.total()))?);
+            self.window = self.budget.take(required, &self.given_up);
+            if self.window.is_none() {
+                return Err(if required > self.budget.total() {
+                    refused(self.budget.total())
+                } else {
+                    DecodeError::GivenUp
+                });
+            }
         }
         Ok(())
     }

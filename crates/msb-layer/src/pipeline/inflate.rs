@@ -1,6 +1,6 @@
 use std::io::Read as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use bytes::Bytes;
@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 
 use super::hash::Piece;
 use super::{CHUNK_BYTES, CHUNKS_QUEUED, Earlier, Feed, Plain};
-use crate::decode::{Chunk, Compression, Decoder, Limits, Pool, PushError, WindowBudget};
+use crate::decode::{
+    Chunk, Compression, DecodeError, Decoder, Limits, Pool, PushError, WindowBudget,
+};
 use crate::stage_time::StageTime;
 use crate::{LayerError, LayerLimit, PartStep};
 
@@ -38,8 +40,9 @@ pub(super) struct Output {
 }
 
 /// A decoder whose chunks are as many as the queues behind it hold.
-pub(super) fn decoder(limits: Limits, windows: WindowBudget) -> Decoder {
-    Decoder::new(Pool::new(CHUNK_BYTES, 2 * CHUNKS_QUEUED), limits).with_windows(windows)
+pub(super) fn decoder(limits: Limits, windows: WindowBudget, given_up: Arc<AtomicBool>) -> Decoder {
+    let pool = Pool::new(CHUNK_BYTES, 2 * CHUNKS_QUEUED);
+    Decoder::new(pool, limits).with_windows(windows, given_up)
 }
 
 impl Inflate {
@@ -150,6 +153,7 @@ impl Output {
 
 fn decode_error(error: PushError<LayerError>) -> LayerError {
     match error {
+        PushError::Decode(DecodeError::GivenUp) => LayerError::Cancelled,
         PushError::Decode(source) => LayerError::Decode { source },
         PushError::Output(error) => error,
     }

@@ -96,8 +96,10 @@ fn a_window_beyond_the_limit_is_refused_by_its_size() {
 #[test]
 fn streams_share_one_budget_for_their_windows() {
     let budget = WindowBudget::new((1 << 18) + (1 << 17));
-    let decoder =
-        || Decoder::new(Pool::new(65_536, 2), Limits::default()).with_windows(budget.clone());
+    let decoder = || {
+        Decoder::new(Pool::new(65_536, 2), Limits::default())
+            .with_windows(budget.clone(), Default::default())
+    };
     let plain = sample(1_200_000);
     let mut out = |_| Ok::<_, ()>(());
     let mut first = decoder();
@@ -134,8 +136,8 @@ fn two_streams_that_need_larger_windows_do_not_wait_for_each_other() {
     let budget = WindowBudget::new(1 << 18);
     let plain = sample(600_000);
     let grow = || {
-        let mut decoder =
-            Decoder::new(Pool::new(65_536, 2), Limits::default()).with_windows(budget.clone());
+        let mut decoder = Decoder::new(Pool::new(65_536, 2), Limits::default())
+            .with_windows(budget.clone(), Default::default());
         let stream = [frame(&plain, 17), frame(&plain, 18)].concat();
         std::thread::spawn(move || {
             (0..50).all(|_| decoder.push(&stream, &mut |_| Ok::<_, ()>(())).is_ok())
