@@ -98,7 +98,7 @@ fn decoded<'a>(
         1000
     };
     let mut decoder = Decoder::new(Pool::new(chunk_bytes, 2), limits().decode)
-        .with_windows(WindowBudget::new(WINDOWS_BYTES));
+        .with_windows(WindowBudget::new(WINDOWS_BYTES), std::sync::Arc::default());
     for piece in pieces {
         if let Err(error) = decoder.push(piece, &mut out) {
             let again = decoder.push(b"x", &mut out);

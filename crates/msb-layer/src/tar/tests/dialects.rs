@@ -52,6 +52,13 @@ fn gnu_header_has_no_prefix() {
 }
 
 #[test]
+fn a_prefix_that_lies_over_one_time_alone_is_told() {
+    // Too short to reach the second time, which is then empty.
+    let head = Head::gnu(b"n", b'0', 0).set(345, b"dir");
+    assert_eq!(only(&head.alone()).path, b"dir/n");
+}
+
+#[test]
 fn only_both_magic_and_version_make_a_gnu_header() {
     let device = |head: Head| only(&head.set(329, b"0000007\0").alone()).kind;
     let gnu = || Head::gnu(b"n", b'3', 0);
