@@ -1,0 +1,57 @@
+//! Images that are broken in one way each, and what is said of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test fails where its numbers do not fit"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod directories;
+mod disk;
+mod inodes;
+mod xattrs;
+
+use common::raw::{ROOT, Raw, dir_block, inode};
+use erofs_format::{DataLayout, Features, HOLE};
+use erofs_reader::FileType::{self, Directory, Regular};
+use erofs_reader::{
+    CheckOptions, DirProblem, Error, Image, InodeProblem, Limit, Limits, SuperProblem, check,
+};
+
+const DOT: (&str, u64, FileType) = (".", ROOT, Directory);
+
+const DOT_DOT: (&str, u64, FileType) = ("..", ROOT, Directory);
+
+/// An image of a root with these names; more is put in by the caller.
+fn rooted(nlink: u32, names: &[(&str, u64, FileType)]) -> Raw {
+    let mut raw = Raw::new(3);
+    raw.dir(ROOT, nlink, names);
+    raw
+}
+
+/// The first thing that is wrong with an image that can be opened.
+fn wrong(raw: &mut Raw) -> Error {
+    let image = Image::open(raw.build()).unwrap();
+    let error = check(&image, &CheckOptions::default()).unwrap_err();
+    assert!(
+        error.is_corrupt() || matches!(error, Error::Limit { .. }),
+        "{error}"
+    );
+    assert!(!error.to_string().contains(char::is_control));
+    error
+}
+
+fn dir_problem(error: Error) -> DirProblem {
+    match error {
+        Error::Dir { problem, .. } => problem,
+        other => panic!("{other}"),
+    }
+}
+
+fn inode_problem(error: Error) -> InodeProblem {
+    match error {
+        Error::Inode { problem, .. } => problem,
+        other => panic!("{other}"),
+    }
+}

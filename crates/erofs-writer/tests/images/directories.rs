@@ -1,0 +1,77 @@
+//! Directories and their blocks.
+
+use super::*;
+
+#[test]
+fn an_empty_image_is_a_root() {
+    let image = image(|_| Ok(()));
+    assert_eq!(text(&image), "/ d 0755 0:0 nlink=2 mtime=0.000000000\n");
+    assert_eq!(image.superblock().blocks.get(), 2);
+}
+
+#[test]
+fn dot_and_dot_dot_stand_in_their_sorted_place() {
+    let names: [&[u8]; 8] = [b"!x", b"+x", b"-x", b"...", b".x", b"0", b"\xff", b"\x01"];
+    let image = image(|builder| {
+        for name in names {
+            builder.file(name, 0o644, &b""[..])?;
+        }
+        Ok(())
+    });
+    let found = text(&image);
+    let found: Vec<&str> = found
+        .lines()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "/", "/\\x01", "/!x", "/+x", "/-x", "/...", "/.x", "/0", "/\\xff"
+        ]
+    );
+    for name in names {
+        assert!(image.lookup_path([b"/", name].concat()).unwrap().is_some());
+    }
+}
+
+#[test]
+fn directories_at_the_edges_of_their_blocks() {
+    // Two dots take 27 bytes of a block, each name of 8 bytes takes 20.
+    for count in [0, 1, 100, 101, 102, 202, 203, 204, 205, 206, 407, 408, 2000] {
+        let image = image(|builder| {
+            for index in 0..count {
+                builder.symlink(format!("d/n{index:07}").as_bytes(), 0o777, b"x")?;
+            }
+            builder.directory(b"d", 0o700)
+        });
+        assert_eq!(text(&image).lines().count(), count + 2);
+    }
+    for len in [1, 100, 254, 255] {
+        let image = image(|builder| {
+            for byte in b'a'..=b'z' {
+                builder.symlink(vec![byte; len], 0o777, b"x")?;
+            }
+            Ok(())
+        });
+        assert_eq!(text(&image).lines().count(), 27);
+    }
+}
+
+#[test]
+fn directory_blocks_that_are_full_to_the_last_byte() {
+    // Behind the first block, names of 4 bytes take 16 bytes each: 256 of them are a block.
+    for count in [253, 254, 509, 510, 511, 1000] {
+        let image = image(|builder| {
+            (0..count).try_for_each(|index| builder.symlink(format!("{index:04}"), 0o777, b"x"))
+        });
+        assert_eq!(text(&image).lines().count(), count + 1);
+        let in_first = (BLOCK - 27) / 16;
+        let behind = count as u64 - in_first.min(count as u64);
+        let size = if behind == 0 {
+            27 + 16 * count as u64
+        } else {
+            BLOCK + 16 * behind
+        };
+        assert_eq!(image.root().unwrap().size, size);
+    }
+}

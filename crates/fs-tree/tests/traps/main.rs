@@ -1,0 +1,57 @@
+//! One test for each way in which tools went wrong with layers, each on the smallest stack that shows it.
+//!
+//! Expected trees are written out, one line a name: `path/ mode` for a directory, `path size` for a file, `path -> target`
+//! for a symbolic link, `=first x count` where an inode has several names. The model has to agree as well.
+
+mod implied;
+mod links;
+#[path = "../model/mod.rs"]
+mod model;
+mod names;
+mod replaced;
+mod whiteouts;
+
+use fs_tree::{ApplyError, Change, ChangeKind, LayerApplier, Tree, Whiteout, merge_layer};
+
+use model::*;
+
+/// The merged tree without its root, by the crate and by the model.
+#[track_caller]
+fn check(stack: &[Vec<OwnedChange>], expected: &[&str]) {
+    let mut model = Model::new();
+    model.apply(stack).expect("the model takes the stack");
+    let tree = merge(stack).expect("the crate takes the stack");
+    let listing = list_tree(&tree);
+    assert_eq!(lines(&listing), expected);
+    assert_eq!(listing, list_model(&model), "the model says the same");
+}
+
+#[track_caller]
+fn check_refused(stack: &[Vec<OwnedChange>], expected: ErrorKind) -> ApplyError {
+    let refusal = Model::new().apply(stack).expect_err("the model refuses");
+    assert_eq!(refusal.kind, expected);
+    let error = merge(stack).expect_err("the crate refuses");
+    assert_eq!(error_kind(&error), expected, "{error}");
+    error
+}
+
+/// The layer's own tree without its root.
+#[track_caller]
+fn check_layer(layer: &[OwnedChange], expected: &[&str]) {
+    let mut tree = Tree::new();
+    let mut applier = LayerApplier::new(&mut tree);
+    for change in layer {
+        change
+            .with(|change| applier.apply(change))
+            .expect("the layer is sound");
+    }
+    assert_eq!(lines(&list_tree(&tree)), expected);
+}
+
+fn lines(listing: &model::Listing) -> Vec<String> {
+    let text = listing.to_string();
+    text.lines()
+        .filter(|line| *line != "/ 755 implied")
+        .map(str::to_owned)
+        .collect()
+}

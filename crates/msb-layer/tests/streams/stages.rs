@@ -1,0 +1,104 @@
+//! The stages: cancelled, failed, resumed.
+
+use super::*;
+
+#[test]
+fn a_dropped_feed_cancels_the_layer() {
+    let tar = tar::recipe(RECIPE);
+    for sent in [0, 100, tar.len()] {
+        let dir = tempfile::tempdir().unwrap();
+        let job = Attempt::plain(&tar).job(&dir.path().join("layer"));
+        let result = runtime().block_on(async {
+            let (feed, task) = job.start().unwrap();
+            if sent > 0 {
+                assert!(feed.send(Bytes::copy_from_slice(&tar[..sent])).await);
+            }
+            drop(feed);
+            task.wait().await
+        });
+        assert!(
+            matches!(result, Err(LayerError::Cancelled)),
+            "{sent}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn a_failed_layer_takes_no_more_bytes_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tar = tar::recipe("file a size=1");
+    tar[148] ^= 1;
+    tar.resize(64 << 20, 0);
+    let job = Attempt::plain(&tar).job(&dir.path().join("layer"));
+    let result = runtime().block_on(async {
+        let (feed, task) = job.start().unwrap();
+        let mut pieces = tar.chunks(64 << 10);
+        let refused = loop {
+            let Some(piece) = pieces.next() else {
+                break false;
+            };
+            if !feed.send(Bytes::copy_from_slice(piece)).await {
+                break true;
+            }
+        };
+        assert!(refused);
+        task.wait().await
+    });
+    assert!(matches!(result, Err(LayerError::Tar { .. })), "{result:?}");
+}
+
+#[test]
+fn a_part_of_an_earlier_attempt_is_replayed_and_what_comes_is_kept() {
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let tar = tar::recipe(RECIPE);
+    let gzip = Layer::tar(tar.clone()).gzip();
+    let blob = gzip.blob_bytes().unwrap();
+    let expected = files(Attempt::plain(&tar));
+    for at in [0, 1, 1000, blob.len()] {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("layer");
+        let mut job = Attempt::of(blob, &tar).job(&base);
+        let kept = Kept::default();
+        job.part = Some(BlobPart {
+            earlier: Box::new(io::Cursor::new(blob[..at].to_vec()).take(u64::MAX)),
+            bytes: at as u64,
+            more: Box::new(kept.clone()),
+        });
+        run(
+            job,
+            blob[at..]
+                .chunks(1000)
+                .map(Bytes::copy_from_slice)
+                .collect(),
+        )
+        .unwrap();
+        assert!(*kept.0.lock().unwrap() == blob[at..]);
+        assert!(fs::read(base.with_extension("erofs")).unwrap() == expected.0);
+    }
+}
+
+#[test]
+fn processed_counts_the_blobs_bytes() {
+    let tar = tar::recipe(RECIPE);
+    let dir = tempfile::tempdir().unwrap();
+    let job = Attempt::plain(&tar).job(&dir.path().join("layer"));
+    let processed = runtime().block_on(async {
+        let (feed, task) = job.start().unwrap();
+        let processed = task.processed();
+        feed.send(Bytes::copy_from_slice(&tar)).await;
+        feed.finish().await;
+        task.wait().await.unwrap();
+        processed
+    });
+    assert_eq!(processed.load(Ordering::Relaxed), tar.len() as u64);
+}
