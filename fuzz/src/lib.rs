@@ -8,7 +8,7 @@
 //!  vmdk     a disk descriptor's text                  parse, render, parse               nothing
 //! ```
 //!
-//! Each module is one target; its page says what it asserts. A target is a function of the input's bytes alone, so that a
+//! A target is the module of its name; its page says what it asserts. A target is a function of the input's bytes alone, so that a
 //! finding is repeated by its file. Every error that is met has to print in one line ([`told`]). [`heap`] holds every one of them to a bound of memory, libFuzzer to ten seconds.
 //!
 //! The `*_mutator` modules change inputs as libFuzzer does and then repair what a random change always breaks: sums and
@@ -18,6 +18,7 @@
 //! `cargo xtask fuzz` builds and runs the targets; `cargo xtask fuzz --help` tells the rest.
 
 pub mod chop;
+mod disk;
 pub mod heap;
 pub mod image_mutator;
 pub mod layer;

@@ -10,7 +10,7 @@ mod common;
 
 use common::{docker_registry, flat_disk, judge, mounted, pull, reference, walk};
 use msb_testkit::mount::KernelMount;
-use msb_testkit::tree::{Ignore, Listing};
+use msb_testkit::tree::{Entry, Ignore, Listing};
 use msb_testkit::umoci;
 use msb_testkit::vm::Guest;
 use msb_testkit::worlds::{TAG, World};
@@ -31,6 +31,16 @@ fn unpacked(world: World) -> Listing {
     .unwrap()
 }
 
+/// How many layers a world is made of.
+fn layer_count(world: World) -> usize {
+    match world {
+        World::ManyLayers => 120,
+        World::Python | World::Zstd | World::Schema2 => 5,
+        World::Node => 3,
+        _ => 1,
+    }
+}
+
 /// No layer of these images describes the root, so umoci gives it the time of the unpacking.
 fn ignore() -> Ignore {
     Ignore {
@@ -49,6 +59,7 @@ async fn world_equals_umoci(world: World) {
     )
     .await
     .unwrap();
+    assert_eq!(result.layers.len(), layer_count(world));
     judge(&result);
     let theirs = unpacked(world);
     let ours = if result.extents.len() > 20 || world == World::Large {
@@ -58,6 +69,11 @@ async fn world_equals_umoci(world: World) {
         walk(&KernelMount::erofs(&disk, &[]).unwrap())
     };
     assert!(ours.entries.len() > 2, "{} paths", ours.entries.len());
+    if world == World::Node {
+        let is_file = |entry: &&Entry| entry.kind == 'f';
+        let files = ours.entries.values().filter(is_file).count();
+        assert!(files > 50_000, "{files} files");
+    }
     ours.same("the kernel", &theirs, "umoci", &ignore())
         .unwrap();
     println!(

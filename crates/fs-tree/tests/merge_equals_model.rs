@@ -19,7 +19,7 @@ fn a_merged_stack_equals_the_models() {
     let mut runner = TestRunner::new(Config {
         cases: u32::try_from(number("FS_TREE_STACKS", 2_000)).expect("a sane count"),
         rng_seed: RngSeed::Fixed(number("FS_TREE_SEED", 1)),
-        // A stack that fails becomes a named test in traps.rs.
+        // A stack that fails becomes a named test in traps/.
         failure_persistence: None,
         max_shrink_iters: 20_000,
         ..Config::default()

@@ -9,20 +9,15 @@
     reason = "a benchmark may stop at the first thing that is missing"
 )]
 
-use msb_layer::{
-    decode::{Decoder, Limits, Pool},
-    tar::{self, Entry, TarParser, TarSink},
-};
+mod unpack;
+
 use std::{
-    convert::Infallible,
     hint::black_box,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-/// As a network body arrives.
-const PIECE: usize = 64 * 1024;
-const CHUNK: usize = 256 * 1024;
+use unpack::{CHUNK, PIECE, decode, parse};
 
 fn main() {
     let args: Vec<_> = std::env::args().skip(1).collect();
@@ -93,18 +88,6 @@ fn measure<T>(name: &str, bytes: usize, mut work: impl FnMut() -> T) {
     println!("{name:32} {:7} MB/s", bytes as u128 / micros);
 }
 
-fn decode(stream: &[u8]) {
-    let mut decoder = Decoder::new(Pool::new(CHUNK, 4), Limits::default());
-    let mut out = |chunk| {
-        black_box(&chunk);
-        Ok::<_, Infallible>(())
-    };
-    for piece in stream.chunks(PIECE) {
-        decoder.push(piece, &mut out).unwrap();
-    }
-    decoder.finish(&mut out).unwrap();
-}
-
 fn zlib_rs(body: &[u8]) {
     let mut inflate = zlib_rs::Inflate::new(false, 15);
     let (mut buffer, mut at) = (vec![0; CHUNK], 0);
@@ -171,40 +154,4 @@ fn miniz_oxide(body: &[u8]) {
             }
         }
     }
-}
-
-#[derive(Default)]
-struct Count {
-    entries: u64,
-    bytes: u64,
-}
-
-impl TarSink for Count {
-    type Error = Infallible;
-
-    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Infallible> {
-        black_box(entry);
-        self.entries += 1;
-        Ok(())
-    }
-
-    fn data(&mut self, _offset: u64, bytes: &[u8]) -> Result<(), Infallible> {
-        self.bytes += black_box(bytes).len() as u64;
-        Ok(())
-    }
-
-    fn end_entry(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-fn parse(archive: &[u8]) -> u64 {
-    let mut parser = TarParser::new(tar::Limits::default());
-    let mut count = Count::default();
-    for chunk in archive.chunks(CHUNK) {
-        parser.push(chunk, &mut count).unwrap();
-    }
-    let end = parser.finish::<Infallible>().unwrap();
-    assert_eq!(end.entries, count.entries);
-    count.bytes
 }

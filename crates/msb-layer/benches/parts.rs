@@ -6,18 +6,13 @@
     reason = "a benchmark may stop at the first thing that goes wrong"
 )]
 
-use std::{convert::Infallible, fmt::Write as _};
+mod unpack;
 
-use divan::{Bencher, black_box, counter::BytesCount};
-use msb_layer::{
-    decode::{Decoder, Limits, Pool},
-    tar::{self, Entry, TarParser, TarSink},
-};
+use std::fmt::Write as _;
+
+use divan::{Bencher, counter::BytesCount};
 use msb_testkit::image::Layer;
-
-/// As a network body arrives.
-const PIECE: usize = 64 << 10;
-const CHUNK: usize = 256 << 10;
+use unpack::{decode, parse};
 
 fn main() {
     divan::main();
@@ -59,47 +54,4 @@ fn archive(files: usize, size: usize) -> Vec<u8> {
         .unwrap();
     }
     msb_testkit::tar::recipe(&recipe)
-}
-
-fn decode(stream: &[u8]) {
-    let mut decoder = Decoder::new(Pool::new(CHUNK, 4), Limits::default());
-    let mut out = |chunk| {
-        black_box(&chunk);
-        Ok::<_, Infallible>(())
-    };
-    for piece in stream.chunks(PIECE) {
-        decoder.push(piece, &mut out).unwrap();
-    }
-    decoder.finish(&mut out).unwrap();
-}
-
-#[derive(Default)]
-struct Count(u64);
-
-impl TarSink for Count {
-    type Error = Infallible;
-
-    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Infallible> {
-        black_box(entry);
-        Ok(())
-    }
-
-    fn data(&mut self, _offset: u64, bytes: &[u8]) -> Result<(), Infallible> {
-        self.0 += black_box(bytes).len() as u64;
-        Ok(())
-    }
-
-    fn end_entry(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-fn parse(archive: &[u8]) -> u64 {
-    let mut parser = TarParser::new(tar::Limits::default());
-    let mut count = Count::default();
-    for chunk in archive.chunks(CHUNK) {
-        parser.push(chunk, &mut count).unwrap();
-    }
-    parser.finish::<Infallible>().unwrap();
-    count.0
 }

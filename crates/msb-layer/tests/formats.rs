@@ -1,4 +1,4 @@
-//! TRAPS.md, "Layers" and "EROFS": what one inode may be. Every disk is judged by everyone (see `common::judge`).
+//! What one inode may be, in a tar and in EROFS. Every disk is judged by everyone (see `common::judge`).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

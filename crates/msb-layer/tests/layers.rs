@@ -1,4 +1,4 @@
-//! TRAPS.md, "Layers": what layers do to each other. Every disk is judged by everyone (see `common::judge`).
+//! What layers do to each other. Every disk is judged by everyone (see `common::judge`).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -61,11 +61,7 @@ async fn a_body_that_says_it_is_short_is_resumed_not_called_corrupt() {
     let bytes = content(10_000);
     let short = bytes[..4000].to_vec();
     let server = faulty(&bytes, move |_| Reply::ok(short.clone()), resume).await;
-    let blob = server
-        .client()
-        .build()
-        .unwrap()
-        .blob(&server.reference("a"), request(&bytes));
+    let blob = server.blob(request(&bytes));
     assert_eq!(drain(blob).await.unwrap(), (bytes, 0));
 }
 
@@ -76,11 +72,7 @@ async fn a_blob_that_stays_short_is_an_error_that_says_so() {
         _ => Reply::new(416, ""),
     })
     .await;
-    let blob = server
-        .client()
-        .build()
-        .unwrap()
-        .blob(&server.reference("a"), request(&content(20)));
+    let blob = server.blob(request(&content(20)));
     let error = drain(blob).await.unwrap_err();
     assert!(
         matches!(
@@ -112,11 +104,7 @@ async fn a_wrong_content_range_starts_over() {
             _ => Reply::new(206, &bytes[from..]).header("Content-Range", wrong),
         };
         let server = faulty(&bytes, |reply| reply.cut_after(20_000), later).await;
-        let blob = server
-            .client()
-            .build()
-            .unwrap()
-            .blob(&server.reference("a"), request(&bytes));
+        let blob = server.blob(request(&bytes));
         assert_eq!(drain(blob).await.unwrap(), (bytes.clone(), 1), "{wrong}");
     }
 }
@@ -130,11 +118,7 @@ async fn a_200_to_a_resume_starts_over_with_that_body() {
         |bytes, _| Reply::ok(bytes),
     )
     .await;
-    let blob = server
-        .client()
-        .build()
-        .unwrap()
-        .blob(&server.reference("a"), request(&bytes));
+    let blob = server.blob(request(&bytes));
     assert_eq!(drain(blob).await.unwrap(), (bytes, 1));
     assert_eq!(server.requests().len(), 2);
 }
@@ -150,22 +134,14 @@ async fn a_416_to_a_resume_starts_over() {
         }
     };
     let server = faulty(&bytes, |reply| reply.cut_after(20_000), later).await;
-    let blob = server
-        .client()
-        .build()
-        .unwrap()
-        .blob(&server.reference("a"), request(&bytes));
+    let blob = server.blob(request(&bytes));
     assert_eq!(drain(blob).await.unwrap(), (bytes, 1));
 }
 
 #[tokio::test]
 async fn restarts_are_bounded() {
     let server = Server::start(|_, _| Reply::ok(content(50_000)).cut_after(100)).await;
-    let blob = server
-        .client()
-        .build()
-        .unwrap()
-        .blob(&server.reference("a"), request(&content(50_000)));
+    let blob = server.blob(request(&content(50_000)));
     assert!(drain(blob).await.is_err());
     assert!(server.requests().len() < 20, "{}", server.requests().len());
 }
@@ -190,11 +166,7 @@ async fn a_part_from_disk_goes_on_where_it_ends() {
 async fn a_stalled_body_times_out_and_is_resumed() {
     let bytes = content(50_000);
     let server = faulty(&bytes, |reply| reply.stall_after(10_000), resume).await;
-    let blob = server
-        .client()
-        .build()
-        .unwrap()
-        .blob(&server.reference("a"), request(&bytes));
+    let blob = server.blob(request(&bytes));
     assert_eq!(drain(blob).await.unwrap(), (bytes, 0));
 
     let server = Server::start(|_, _| Reply::ok(content(100)).stall_after(0)).await;
@@ -225,11 +197,7 @@ async fn a_slow_body_does_not_time_out() {
         Server::start(move |_, _| Reply::ok(slow.clone()).slowly(1, Duration::from_millis(50)))
             .await;
     let begun = Instant::now();
-    let blob = server
-        .client()
-        .build()
-        .unwrap()
-        .blob(&server.reference("a"), request(&bytes));
+    let blob = server.blob(request(&bytes));
     assert_eq!(drain(blob).await.unwrap(), (bytes, 0));
     assert!(begun.elapsed() > support::hasty().stall * 2);
     assert_eq!(server.requests().len(), 1);
@@ -244,11 +212,7 @@ async fn more_bytes_than_declared_are_never_handed_out() {
             if chunked { reply.chunked() } else { reply }
         })
         .await;
-        let mut blob = server
-            .client()
-            .build()
-            .unwrap()
-            .blob(&server.reference("a"), request(&bytes));
+        let mut blob = server.blob(request(&bytes));
         let mut received = 0;
         let error = loop {
             match blob.next_event().await {
@@ -315,11 +279,7 @@ async fn dropping_a_poll_loses_no_bytes() {
     let server =
         Server::start(move |_, _| Reply::ok(slow.clone()).slowly(4, Duration::from_millis(15)))
             .await;
-    let mut blob = server
-        .client()
-        .build()
-        .unwrap()
-        .blob(&server.reference("a"), request(&bytes));
+    let mut blob = server.blob(request(&bytes));
     let mut received = Vec::new();
     loop {
         match tokio::time::timeout(Duration::from_millis(7), blob.next_event()).await {

@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 
 use msb_oci::{Algorithm, Digest, media_type};
 use msb_registry::{Client, CredentialsSeen, Error, Limits, ManifestProblem, RegistryAuth};
-use support::{Reply, Server, assert_presentable, hasty};
-
-const INDEX: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
+use support::{INDEX, Reply, Server, assert_presentable, hasty};
 
 #[tokio::test]
 async fn a_manifest_comes_with_its_exact_bytes_and_digest() {
@@ -80,13 +78,7 @@ async fn html_from_a_mirror_is_named_even_when_a_digest_was_asked_for() {
 #[tokio::test]
 async fn schema_1_is_refused_by_name() {
     let server = Server::start(|_, _| Reply::ok(r#"{"schemaVersion":1,"fsLayers":[]}"#)).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -106,13 +98,7 @@ async fn a_cut_manifest_is_fetched_again() {
         _ => Reply::ok(INDEX),
     })
     .await;
-    server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap();
+    server.manifest().await.unwrap();
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -125,23 +111,11 @@ async fn server_faults_are_retried_and_then_reported() {
         _ => Reply::ok(INDEX),
     })
     .await;
-    server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap();
+    server.manifest().await.unwrap();
     assert_eq!(server.requests().len(), 4);
 
     let server = Server::start(|_, _| Reply::new(502, "<html>")).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(matches!(error, Error::Status { status: 502, .. }) && error.is_temporary());
     assert_eq!(server.requests().len(), 5);
 }
@@ -154,23 +128,11 @@ async fn retry_after_is_honoured_up_to_its_cap() {
     })
     .await;
     let begun = Instant::now();
-    server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap();
+    server.manifest().await.unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(1));
 
     let server = Server::start(|_, _| Reply::new(429, "").header("Retry-After", "86400")).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(86_400)));
     assert_eq!(server.requests().len(), 1);
 }
@@ -217,22 +179,10 @@ async fn answers_over_their_caps_are_refused() {
 #[tokio::test]
 async fn an_endless_error_body_is_not_read_to_its_end() {
     let server = Server::start(|_, _| Reply::new(404, vec![b'x'; 10 << 20]).chunked()).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(error.is_not_found());
     let server = Server::start(|_, _| Reply::new(404, "").chunked().stall_after(0)).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(error.is_not_found());
 }
 

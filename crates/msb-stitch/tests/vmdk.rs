@@ -1,4 +1,4 @@
-//! TRAPS.md, "VMDK": the descriptor as QEMU and imago read it, who share no code with us.
+//! The VMDK descriptor as QEMU and imago read it, who share no code with us.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -5,14 +5,8 @@ use super::*;
 #[test]
 fn a_hard_link_to_what_its_own_layer_hides_is_for_the_merge_to_judge() {
     let upper = vec![whiteout("a"), hard_link("y", "a")];
-    let mut tree = Tree::new();
-    let mut applier = LayerApplier::new(&mut tree);
-    let applied = upper.iter().map(|change| {
-        change
-            .with(|change| applier.apply(change))
-            .expect("the layer is sound")
-    });
-    assert_eq!(applied.last(), Some(fs_tree::Applied::LinksBelow));
+    let (_, applied) = alone(&upper);
+    assert_eq!(applied.last(), Some(&Applied::LinksBelow));
     check_refused(&[vec![file("a", 1)], upper], ErrorKind::LinkTargetMissing);
 }
 
@@ -25,14 +19,8 @@ fn a_hard_link_to_what_a_layer_only_implies_is_for_the_merge_to_judge() {
         (None, "a/y"),
     ] {
         let upper: Vec<_> = implies.into_iter().chain([hard_link(name, "a")]).collect();
-        let mut tree = Tree::new();
-        let mut applier = LayerApplier::new(&mut tree);
-        let applied = upper.iter().map(|change| {
-            change
-                .with(|change| applier.apply(change))
-                .expect("the layer is sound")
-        });
-        assert_eq!(applied.last(), Some(fs_tree::Applied::LinksBelow));
+        let (_, applied) = alone(&upper);
+        assert_eq!(applied.last(), Some(&Applied::LinksBelow));
         let merged = merge(&[lower.clone(), upper]).expect("the link is sound");
         let directory = match name {
             "y" => merged.root(),
@@ -179,8 +167,6 @@ fn a_hard_link_over_the_directory_that_holds_its_target_is_an_error() {
 
 #[test]
 fn a_link_to_a_lower_file_is_reported_by_the_layer_alone() {
-    let mut tree = Tree::new();
-    let mut layer = LayerApplier::new(&mut tree);
-    let applied = hard_link("a", "below").with(|change| layer.apply(change));
-    assert_eq!(applied.unwrap(), fs_tree::Applied::LinksBelow);
+    let (_, applied) = alone(&[hard_link("a", "below")]);
+    assert_eq!(applied, [Applied::LinksBelow]);
 }

@@ -11,7 +11,7 @@ mod names;
 mod replaced;
 mod whiteouts;
 
-use fs_tree::{ApplyError, Change, ChangeKind, LayerApplier, Tree, Whiteout, merge_layer};
+use fs_tree::{Applied, ApplyError, Change, ChangeKind, LayerApplier, Tree, Whiteout, merge_layer};
 
 use model::*;
 
@@ -38,14 +38,22 @@ fn check_refused(stack: &[Vec<OwnedChange>], expected: ErrorKind) -> ApplyError 
 /// The layer's own tree without its root.
 #[track_caller]
 fn check_layer(layer: &[OwnedChange], expected: &[&str]) {
+    let (tree, _) = alone(layer);
+    assert_eq!(lines(&list_tree(&tree)), expected);
+}
+
+/// The layer's own tree, and what was said of each of its entries.
+#[track_caller]
+fn alone(layer: &[OwnedChange]) -> (Tree, Vec<Applied>) {
     let mut tree = Tree::new();
     let mut applier = LayerApplier::new(&mut tree);
+    let mut applied = Vec::new();
     for change in layer {
-        change
-            .with(|change| applier.apply(change))
-            .expect("the layer is sound");
+        let entry = change.with(|change| applier.apply(change));
+        applied.push(entry.expect("the layer is sound"));
     }
-    assert_eq!(lines(&list_tree(&tree)), expected);
+    drop(applier);
+    (tree, applied)
 }
 
 fn lines(listing: &model::Listing) -> Vec<String> {

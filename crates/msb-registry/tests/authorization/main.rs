@@ -18,9 +18,7 @@ use msb_oci::Digest;
 use msb_registry::{
     BlobRequest, Client, CredentialsSeen, Error, RedirectProblem, RegistryAuth, TokenProblem,
 };
-use support::{Reply, Request, Server, assert_presentable, drain, hasty};
-
-const INDEX: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
+use support::{INDEX, Reply, Request, Server, assert_presentable, drain, hasty};
 
 fn alice() -> RegistryAuth {
     RegistryAuth::Basic {

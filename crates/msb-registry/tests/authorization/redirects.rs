@@ -26,13 +26,7 @@ async fn a_redirect_to_another_plain_host_needs_its_name() {
     let other = Server::start(|_, _| Reply::ok(INDEX)).await;
     let to = format!("http://{}/x", other.host);
     let server = Server::start(move |_, _| Reply::new(302, "").header("Location", &to)).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -99,13 +93,7 @@ async fn redirects_are_counted_and_must_lead_somewhere() {
         Reply::new(308, "").header("Location", &format!("{}x", request.path))
     })
     .await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -120,13 +108,7 @@ async fn redirects_are_counted_and_must_lead_somewhere() {
     for (location, name) in [("file:///etc/passwd", "scheme"), ("http://[", "nowhere")] {
         let server =
             Server::start(move |_, _| Reply::new(301, "").header("Location", location)).await;
-        let error = server
-            .client()
-            .build()
-            .unwrap()
-            .manifest(&server.reference("a"))
-            .await
-            .unwrap_err();
+        let error = server.manifest().await.unwrap_err();
         assert!(matches!(error, Error::Redirect { .. }), "{name}: {error}");
     }
 }

@@ -103,13 +103,7 @@ async fn a_401_renews_the_token_once() {
 #[tokio::test]
 async fn a_token_with_a_line_break_goes_nowhere() {
     let server = with_tokens(|_, _| hand_out(r"a\r\nX-Evil: 1"), |_| true).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -128,22 +122,10 @@ async fn a_token_with_a_line_break_goes_nowhere() {
 #[tokio::test]
 async fn a_token_answer_has_a_cap_and_a_shape() {
     let server = with_tokens(|_, _| hand_out(&"t".repeat(1 << 20)), |_| true).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(matches!(error, Error::OverLimit { .. }), "{error}");
     let server = with_tokens(|_, _| Reply::ok("<html>"), |_| true).await;
-    let error = server
-        .client()
-        .build()
-        .unwrap()
-        .manifest(&server.reference("a"))
-        .await
-        .unwrap_err();
+    let error = server.manifest().await.unwrap_err();
     assert!(
         matches!(
             error,

@@ -58,18 +58,6 @@ pub enum World {
 }
 
 impl World {
-    /// All worlds that tests use, each after those that it is made of.
-    pub const ALL: &'static [World] = &[
-        World::Base,
-        World::Python,
-        World::Node,
-        World::ManyLayers,
-        World::Index,
-        World::Zstd,
-        World::Schema2,
-        World::Large,
-    ];
-
     /// The world's name, also a good name for its repository.
     pub const fn name(self) -> &'static str {
         match self {

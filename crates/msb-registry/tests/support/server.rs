@@ -1,0 +1,166 @@
+//! The server, and a client for it.
+
+use std::sync::{Arc, Mutex};
+
+use msb_registry::{BlobRequest, BlobStream, Client, ClientBuilder, Document, Error};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Reply, Request, hasty};
+
+/// The server; stops listening when dropped.
+pub(crate) struct Server {
+    /// `127.0.0.1:PORT`.
+    pub(crate) host: String,
+    pub(crate) log: Arc<Mutex<Vec<Request>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    /// Answers each request as `handler` says, which is given the request and how many came before it.
+    pub(crate) async fn start(
+        handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(handler, None).await
+    }
+
+    /// As [`Server::start`], over TLS with a fresh certificate, which comes back as PEM.
+    pub(crate) async fn start_tls(
+        handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
+    ) -> (Self, Vec<u8>) {
+        Self::start_tls_as("localhost", false, handler).await
+    }
+
+    /// As [`Server::start_tls`], with a certificate for `name`, marked as a CA or not.
+    pub(crate) async fn start_tls_as(
+        name: &str,
+        ca: bool,
+        handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
+    ) -> (Self, Vec<u8>) {
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        if name == "localhost" {
+            let address = rcgen::SanType::IpAddress([127, 0, 0, 1].into());
+            params.subject_alt_names.push(address);
+        }
+        if ca {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        let key_pair = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key_pair).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key_pair.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        (
+            Self::start_with(handler, Some(acceptor)).await,
+            cert.pem().into_bytes(),
+        )
+    }
+
+    async fn start_with(
+        handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (handler, seen) = (Arc::new(handler), Arc::clone(&log));
+        let task = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (handler, seen, tls) = (Arc::clone(&handler), Arc::clone(&seen), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(socket).await {
+                                serve(stream, &*handler, &seen).await;
+                            }
+                        }
+                        None => serve_plain(socket, &*handler, &seen).await,
+                    }
+                });
+            }
+        });
+        Self { host, log, task }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// How many requests had `part` in their path.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.requests()
+            .iter()
+            .filter(|request| request.path.contains(part))
+            .count()
+    }
+
+    /// A builder that allows plain HTTP to this server and never waits long.
+    pub(crate) fn client(&self) -> ClientBuilder {
+        Client::builder().plain_http(&self.host).timeouts(hasty())
+    }
+
+    /// What a client of its own gets for this server's image `a`.
+    pub(crate) async fn manifest(&self) -> Result<Document, Error> {
+        let client = self.client().build().unwrap();
+        client.manifest(&self.reference("a")).await
+    }
+
+    /// As [`Server::manifest`], for a blob of it.
+    pub(crate) fn blob(&self, request: BlobRequest) -> BlobStream {
+        let client = self.client().build().unwrap();
+        client.blob(&self.reference("a"), request)
+    }
+
+    pub(crate) fn reference(&self, rest: &str) -> msb_oci::Reference {
+        format!("{}/{rest}", self.host).parse().unwrap()
+    }
+}
+
+async fn serve_plain(
+    socket: TcpStream,
+    handler: &(impl Fn(&Request, usize) -> Reply + Sync),
+    log: &Mutex<Vec<Request>>,
+) {
+    let mut first = [0];
+    // A TLS handshake; hang up, as servers that know only HTTP do.
+    if socket
+        .peek(&mut first)
+        .await
+        .is_ok_and(|_| first[0] == 0x16)
+    {
+        return;
+    }
+    serve(socket, handler, log).await;
+}
+
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    handler: &(impl Fn(&Request, usize) -> Reply + Sync),
+    log: &Mutex<Vec<Request>>,
+) {
+    let mut buffer = Vec::new();
+    while let Some(request) = Request::read(&mut stream, &mut buffer).await {
+        let before = {
+            let mut log = log.lock().unwrap();
+            log.push(request.clone());
+            log.len() - 1
+        };
+        match handler(&request, before).write(&mut stream).await {
+            Ok(true) => {}
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Making a layer in memory.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Cursor;
+
+use bytes::Bytes;
+use msb_layer::decode::WindowBudget;
+use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerJob};
+use msb_oci::Digest;
+use msb_sidecar::Sidecar;
+
+use super::{WINDOWS_BYTES, limits};
+use crate::memory_file::{contents, memory_file};
+
+/// An ingest of a whole blob that is what was promised.
+pub(super) fn ingest<'a>(
+    blob: &[u8],
+    plain: &[u8],
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Layer, LayerError> {
+    resume(Promise::of(blob, plain), blob, 0, pieces)
+}
+
+/// An ingest of which the blob's first `earlier` bytes are there already.
+pub(super) fn resume<'a>(
+    promise: Promise,
+    blob: &[u8],
+    earlier: usize,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Layer, LayerError> {
+    thread_local! {
+        static RUNTIME: RefCell<tokio::runtime::Runtime> = RefCell::new(
+            tokio::runtime::Builder::new_current_thread().build().expect("a runtime needs nothing"),
+        );
+    }
+    let (image, sidecar, part) = (memory_file(), memory_file(), memory_file());
+    let job = LayerJob {
+        blob: promise.blob,
+        blob_bytes: promise.blob_bytes,
+        diff_id: promise.diff_id,
+        image: image.try_clone().expect("a file can be shared"),
+        sidecar: sidecar.try_clone().expect("a file can be shared"),
+        part: (earlier > 0).then(|| BlobPart {
+            earlier: Box::new(Cursor::new(blob[..earlier].to_vec())),
+            bytes: earlier as u64,
+            more: Box::new(part.try_clone().expect("a file can be shared")),
+        }),
+        limits: limits(),
+        windows: WindowBudget::new(WINDOWS_BYTES),
+    };
+    let made = RUNTIME.with_borrow_mut(|runtime| {
+        runtime.block_on(async {
+            let (feed, task) = job.start()?;
+            for piece in pieces {
+                if !feed.send(Bytes::copy_from_slice(piece)).await {
+                    return task.wait().await;
+                }
+            }
+            feed.finish().await;
+            task.wait().await
+        })
+    })?;
+    if earlier > 0 {
+        assert!(
+            contents(&part) == blob[earlier..],
+            "the part file has the rest"
+        );
+    }
+    Ok(Layer {
+        made,
+        image,
+        sidecar,
+    })
+}
+
+/// A layer that was made, in memory.
+pub(super) struct Layer {
+    pub(super) made: IngestedLayer,
+    pub(super) image: File,
+    pub(super) sidecar: File,
+}
+
+impl Layer {
+    pub(super) fn open(&self) -> Sidecar<File> {
+        Sidecar::open(self.sidecar.try_clone().expect("a file can be shared"))
+            .expect("the sidecar opens")
+    }
+}
+
+/// What a manifest and a config say of a blob.
+pub(super) struct Promise {
+    pub(super) blob: Digest,
+    pub(super) blob_bytes: u64,
+    pub(super) diff_id: Digest,
+}
+
+impl Promise {
+    pub(super) fn of(blob: &[u8], plain: &[u8]) -> Self {
+        Self {
+            blob: Digest::sha256_of(blob),
+            blob_bytes: blob.len() as u64,
+            diff_id: Digest::sha256_of(plain),
+        }
+    }
+}

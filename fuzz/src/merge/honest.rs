@@ -1,0 +1,104 @@
+//! All that is asserted of layers made of changes.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+
+use msb_stitch::{Merge, Slot, prove};
+
+use super::changes::stack;
+use super::layer::{Layer, layer};
+use crate::disk::descriptor;
+use crate::image_mutator::repair;
+use crate::memory_file::{contents, memory_file, path_of};
+use crate::model::{self, Model, list_model, list_tree};
+use crate::supply::Supply;
+use crate::told::told;
+
+/// The merge of the layers that these bytes choose.
+pub(super) fn asserted(supply: &mut Supply<'_>) {
+    let mut stack = stack(supply);
+    // Where an entry is refused, by both, the stack is tried again without it: every stack ends in a disk.
+    loop {
+        let mut model = Model::new();
+        let refusal = model.apply(&stack).err();
+        let found = model::merge(&stack);
+        match (refusal, found) {
+            (None, Ok(_)) => break,
+            (Some(refusal), Err(error)) => {
+                assert_eq!(model::error_kind(&error), refusal.kind, "{stack:#?}");
+                stack[refusal.layer].remove(refusal.entry);
+            }
+            (expected, found) => panic!("{stack:#?}\nexpected {expected:?}, found {found:?}"),
+        }
+    }
+    let layers: Vec<Layer> = (1..)
+        .zip(&mut stack)
+        .map(|(device, changes)| layer(device, changes))
+        .collect();
+    let mut model = Model::new();
+    model.apply(&stack).expect("as before");
+    let expected = list_model(&model);
+    let merged = || {
+        let mut merge = Merge::new();
+        for (device, layer) in (1..).zip(&layers) {
+            merge
+                .add(device, &layer.open())
+                .expect("the model takes it");
+        }
+        merge
+    };
+    let merge = merged();
+    let found = list_tree(merge.tree());
+    assert!(
+        found == expected,
+        "{stack:#?}\nexpected\n{expected}found\n{found}"
+    );
+
+    let slots: Vec<Slot> = (0..)
+        .zip(&layers)
+        .map(|(index, layer): (usize, _)| Slot {
+            tag: format!("sha256:{index}"),
+            image_bytes: layer.summary.bytes,
+        })
+        .collect();
+    let write = || {
+        merged()
+            .write_fsmeta(memory_file(), &slots, [7; 16])
+            .expect("the tree is written")
+    };
+    let (fsmeta, output) = write();
+    let (again, other) = write();
+    assert_eq!(fsmeta, again);
+    assert!(
+        contents(&output) == contents(&other),
+        "the same layers give another fsmeta"
+    );
+    let images: Vec<&File> = layers.iter().map(|layer| &layer.image).collect();
+    let vmdk = descriptor(&fsmeta, &output, &slots, &images);
+    prove(&path_of(&vmdk), Some(merge.tree())).expect("the proof holds");
+    damaged(&merge, &vmdk, &output, &layers, supply);
+}
+
+/// With one byte of the disk changed the proof may still hold, where the byte means nothing; it ends in any case.
+fn damaged(merge: &Merge, vmdk: &File, fsmeta: &File, layers: &[Layer], supply: &mut Supply<'_>) {
+    let mut files = vec![fsmeta, fsmeta, vmdk];
+    files.extend(layers.iter().map(|layer| &layer.image));
+    let file = files[supply.below(files.len())];
+    let bytes = contents(file);
+    let at = usize::try_from(supply.number()).unwrap_or(0) % bytes.len();
+    // Most bytes of an image are zeros that mean nothing.
+    let near = bytes[at..].iter().position(|byte| *byte != 0).unwrap_or(0);
+    let (at, flip) = (at + near, 1 << supply.below(8));
+    file.write_all_at(&[bytes[at] ^ flip], at as u64)
+        .expect("memory takes it");
+    if file.as_raw_fd() == fsmeta.as_raw_fd() {
+        let mut bytes = contents(file);
+        repair(&mut bytes);
+        file.write_all_at(&bytes, 0).expect("memory takes it");
+    }
+    match prove(&path_of(vmdk), Some(merge.tree())) {
+        Ok(_) => {}
+        Err(error) => told(&error),
+    }
+}

@@ -1,0 +1,59 @@
+//! All that is asserted of a hostile sidecar.
+
+use std::io::Write;
+
+use erofs_reader::{CheckOptions, Image, check};
+use msb_sidecar::Sidecar;
+use msb_stitch::{Merge, Slot, StitchError};
+
+use super::layer::layer;
+use crate::memory_file::{contents, memory_file};
+use crate::model::{OwnedChange, OwnedContent, OwnedKind, OwnedNode, Xattrs, metadata};
+use crate::told::told;
+
+/// The merge of it over a small honest layer.
+pub(super) fn asserted(bytes: &[u8]) {
+    let mut file = memory_file();
+    file.write_all(bytes).expect("memory takes it");
+    let sidecar = match Sidecar::open(file) {
+        Ok(sidecar) => sidecar,
+        Err(error) => return told(&error),
+    };
+    match sidecar.notes() {
+        Ok(_) => {}
+        Err(error) => told(&error),
+    }
+    let mut below = [OwnedChange {
+        path: "d/a".to_owned(),
+        kind: OwnedKind::Node {
+            metadata: metadata(0o644, 1),
+            xattrs: Xattrs::new(),
+            node: OwnedNode::Regular {
+                size: 5,
+                crc32c: 1,
+                content: OwnedContent::Inline { key: 0 },
+            },
+        },
+    }];
+    let honest = layer(1, &mut below);
+    let mut merge = Merge::new();
+    merge.add(1, &honest.open()).expect("it is an honest layer");
+    match merge.add(2, &sidecar) {
+        Ok(()) => {}
+        Err(error @ (StitchError::Sidecar { .. } | StitchError::Merge { .. })) => {
+            return told(&error);
+        }
+        Err(error) => panic!("merging gives another error: {error:?}"),
+    }
+    let slot = |bytes| Slot {
+        tag: "sha256:0".to_owned(),
+        image_bytes: bytes,
+    };
+    let slots = [slot(honest.summary.bytes), slot(sidecar.image().bytes)];
+    if let Ok((fsmeta, output)) = merge.write_fsmeta(memory_file(), &slots, [7; 16]) {
+        let bytes = contents(&output);
+        assert_eq!(fsmeta.bytes, bytes.len() as u64);
+        let image = Image::open_metadata(&bytes[..]).expect("what was written opens");
+        check(&image, &CheckOptions::default()).expect("what was written is sound");
+    }
+}
