@@ -180,7 +180,8 @@ impl Disk {
 fn merged(layers: &[Layer]) -> Result<Merge, Failure> {
     let mut merge = Merge::new();
     for (layer, device) in layers.iter().zip(1..) {
-        merge.add(device, &Sidecar::open(File::open(&layer.sidecar)?)?)?;
+        let sidecar = Sidecar::open(File::open(&layer.sidecar)?)?;
+        merge.add(device, sidecar.changes())?;
     }
     Ok(merge)
 }

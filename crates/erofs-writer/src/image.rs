@@ -149,30 +149,71 @@ impl<W: Write + Seek> ImageWriter<W> {
     ///
     /// # Errors
     /// See [`Error`]. All but [`Error::Write`] and [`Error::ReadInline`] are found before any metadata is written.
-    pub fn finish(
-        mut self,
-        tree: &Tree,
-        inline: &mut dyn InlineData,
-    ) -> Result<(Written, W), Error> {
-        let meta_blkaddr = self.output.pad_to_block()?;
+    pub fn finish(self, tree: &Tree, inline: &mut dyn InlineData) -> Result<(Written, W), Error> {
+        self.plan(tree)?.write(inline)
+    }
+
+    /// The first half of [`finish`](Self::finish): decides where the metadata goes, and so how long the image will be.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn plan(mut self, tree: &Tree) -> Result<PlannedImage<'_, W>, Error> {
         let bounds = Bounds {
-            data_end: meta_blkaddr,
+            data_end: self.output.pad_to_block()?,
             devices: &self.options.devices,
             minimum_kernel: self.options.minimum_kernel,
         };
         let plan = Plan::new(tree, bounds, self.options.fixed_time)?;
-        emit::metadata(&mut self.output, tree, &plan, bounds, inline)?;
+        Ok(PlannedImage {
+            blocks: plan.end_block().ok_or(Error::ImageTooLarge)?,
+            output: self.output,
+            options: self.options,
+            tree,
+            plan,
+        })
+    }
+}
+
+/// An image whose metadata has its places, and only has to be written.
+#[derive(Debug)]
+pub struct PlannedImage<'t, W> {
+    output: Output<W>,
+    options: Options,
+    tree: &'t Tree,
+    plan: Plan<'t>,
+    blocks: u32,
+}
+
+impl<W: Write + Seek> PlannedImage<'_, W> {
+    /// How long the image will be, in bytes.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.blocks) * u64::from(BLOCK_SIZE)
+    }
+
+    /// The second half of [`ImageWriter::finish`].
+    ///
+    /// # Errors
+    /// [`Error::Write`], [`Error::ReadInline`].
+    pub fn write(mut self, inline: &mut dyn InlineData) -> Result<(Written, W), Error> {
+        let bounds = Bounds {
+            data_end: self.plan.meta_blkaddr,
+            devices: &self.options.devices,
+            minimum_kernel: self.options.minimum_kernel,
+        };
+        emit::metadata(&mut self.output, self.tree, &self.plan, bounds, inline)?;
         let blocks = self.output.pad_to_block()?;
-        let head = emit::head(&self.options, &plan, blocks)?;
+        debug_assert_eq!(blocks, self.blocks, "the plan says how long the image is");
+        let head = emit::head(&self.options, &self.plan, blocks)?;
         let (output, crc32c) = self.output.finish(&head)?;
+        let needed = Feature::of(emit::incompat(&self.options, &self.plan))
+            .map(Feature::minimum_kernel)
+            .fold(KernelVersion::BASE, Ord::max);
         Ok((
             Written {
                 blocks,
-                inodes: plan.inode_count(),
+                inodes: self.plan.inode_count(),
                 crc32c,
-                minimum_kernel: Feature::of(emit::incompat(&self.options, &plan))
-                    .map(Feature::minimum_kernel)
-                    .fold(KernelVersion::BASE, Ord::max),
+                minimum_kernel: needed,
             },
             output,
         ))

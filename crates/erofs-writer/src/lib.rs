@@ -66,7 +66,7 @@ pub use builder::Builder;
 pub use erofs_format::{BLOCK_SIZE, Crc32c, Feature, KernelVersion};
 pub use error::{Error, InodeProblem};
 pub use fs_tree::{ApplyError, Extent, Metadata, NewContent, NewNode, Timestamp, Tree};
-pub use image::{ImageWriter, Stored, Written};
+pub use image::{ImageWriter, PlannedImage, Stored, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
 pub use options::{Device, MAX_CHUNKS, Options};
 

@@ -92,6 +92,15 @@ impl<'t> Plan<'t> {
         u64::from(self.meta_blkaddr) + self.placement.inode_bytes.div_ceil(u64::from(BLOCK_SIZE))
     }
 
+    /// The first block behind all metadata; `None` where that is too far.
+    pub(crate) fn end_block(&self) -> Option<u32> {
+        let xattrs = self.xattrs.shared.len() + self.xattrs.prefixes.table().len();
+        let blocks = u32::try_from((xattrs as u64).div_ceil(u64::from(BLOCK_SIZE))).ok()?;
+        self.xattr_blkaddr
+            .checked_add(blocks)
+            .filter(|&block| block != u32::MAX)
+    }
+
     /// Where the long prefixes begin, in units of 4 bytes; 0 where there are none, `None` where that is too far.
     pub(crate) fn xattr_prefix_start(&self) -> Option<u32> {
         if self.xattrs.prefixes.count() == 0 {
@@ -109,6 +118,35 @@ mod tests {
     use fs_tree::{Metadata, NewNode};
 
     use super::*;
+
+    #[test]
+    fn an_image_has_fewer_blocks_than_the_number_that_is_a_hole() {
+        let end = |data_end, has_xattrs| {
+            let mut tree = Tree::new();
+            for name in [b"a", b"b", b"c"] {
+                let root = tree.root();
+                let shared: &[(&[u8], &[u8])] = &[(b"user.a", b"one value")];
+                let xattrs = if has_xattrs { shared } else { &[] };
+                tree.add(root, name, Metadata::default(), xattrs, NewNode::Fifo)
+                    .unwrap();
+            }
+            let bounds = Bounds {
+                data_end,
+                devices: &[],
+                minimum_kernel: KernelVersion::new(6, 12),
+            };
+            Plan::new(&tree, bounds, None)
+                .map(|plan| plan.end_block())
+                .ok()
+        };
+        // A block of inodes, perhaps one of shared xattrs.
+        assert_eq!(end(u32::MAX - 2, false), Some(Some(u32::MAX - 1)));
+        assert_eq!(end(u32::MAX - 1, false), Some(None));
+        assert_eq!(end(u32::MAX, false), None);
+        assert_eq!(end(u32::MAX - 3, true), Some(Some(u32::MAX - 1)));
+        assert_eq!(end(u32::MAX - 2, true), Some(None));
+        assert_eq!(end(u32::MAX - 1, true), Some(None));
+    }
 
     #[test]
     fn prefixes_that_would_lie_behind_16_gib_are_not_used() {

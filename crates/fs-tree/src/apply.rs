@@ -116,7 +116,8 @@ impl<'t> Extraction<'t> {
             return Ok((root, false));
         }
         let (parent, name) = self.parent_of(path)?;
-        if let Some(existing) = self.tree.lookup(parent, name)
+        let existing = self.tree.lookup(parent, name);
+        if let Some(existing) = existing
             && is_directory
             && self.tree.directory(existing).is_some()
         {
@@ -125,7 +126,7 @@ impl<'t> Extraction<'t> {
                 .map_err(failed)?;
             return Ok((existing, false));
         }
-        let replaced = self.remove(parent, name);
+        let replaced = existing.is_some() && self.remove(parent, name);
         if matches!(node, NewNode::Symlink { .. }) {
             self.last_parent = None;
         }

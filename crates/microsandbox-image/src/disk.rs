@@ -1,15 +1,16 @@
+mod build;
+
+pub(crate) use build::{BuildError, DiskMerge, WrittenDisk, build};
+
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write};
-use std::thread;
+use std::io;
 
 use erofs_format::BLOCK_SIZE;
 use erofs_reader::Image;
 use msb_oci::Digest;
-use msb_sidecar::Sidecar;
-use msb_stitch::{
-    Disk, DiskExtent, Fsmeta, Merge, ProofError, Slot, StitchError, prove_unpublished,
-};
-use msb_store::{DiskKey, LayerKey, Store, publish_all};
+use msb_stitch::{Disk, DiskExtent, Fsmeta, Slot, StitchError};
+use msb_store::{DiskKey, LayerKey, Store};
 
 use crate::cache::FORMAT;
 use crate::record::layer_key;
@@ -31,38 +32,24 @@ pub(crate) struct DeviceSlot {
     pub(crate) image_bytes: u64,
 }
 
-/// Why a disk was not built.
-#[derive(Debug)]
-pub(crate) enum BuildError {
-    Stitch(StitchError),
-    Store(msb_store::Error),
-    /// What was written is not what a guest can read: a mistake of ours, or of the machine's.
-    Proof(ProofError),
-    Panicked,
-    /// A layer's sidecar is missing or damaged: the layer has to be made again.
-    DamagedLayer(LayerKey),
-}
-
 impl DiskPlan {
     /// The disk over these layers, bottom to top. Its name is the ordered list of diff_ids, so that two tags over the same
     /// layers share it.
     pub(crate) fn new<'a>(layers: impl Iterator<Item = (&'a Digest, u64)>) -> Self {
         let mut chain = String::new();
         let mut slots: Vec<DeviceSlot> = Vec::new();
+        let mut places: HashMap<&Digest, usize> = HashMap::new();
         let mut devices = Vec::new();
         for (diff_id, image_bytes) in layers {
             chain.push_str(diff_id.as_str());
             chain.push('\n');
-            let at = slots
-                .iter()
-                .position(|slot| slot.layer.diff_id == *diff_id)
-                .unwrap_or_else(|| {
-                    slots.push(DeviceSlot {
-                        layer: layer_key(diff_id),
-                        image_bytes,
-                    });
-                    slots.len() - 1
+            let at = *places.entry(diff_id).or_insert_with(|| {
+                slots.push(DeviceSlot {
+                    layer: layer_key(diff_id),
+                    image_bytes,
                 });
+                slots.len() - 1
+            });
             // OK because manifests with more layers than devices are refused.
             devices.push(u16::try_from(at + 1).unwrap_or(u16::MAX));
         }
@@ -79,6 +66,24 @@ impl DiskPlan {
 
     pub(crate) fn slots(&self) -> &[DeviceSlot] {
         &self.slots
+    }
+
+    /// The device of each layer of the image, bottom to top, from 1.
+    pub(crate) fn devices(&self) -> &[u16] {
+        &self.devices
+    }
+
+    /// The slot of a device.
+    pub(crate) fn slot(&self, device: u16) -> &DeviceSlot {
+        &self.slots[usize::from(device) - 1]
+    }
+
+    /// The same disk, now that the lengths of the layer images are known.
+    pub(crate) fn with_image_bytes(mut self, image_bytes: &[u64]) -> Self {
+        for (slot, bytes) in self.slots.iter_mut().zip(image_bytes) {
+            slot.image_bytes = *bytes;
+        }
+        self
     }
 
     /// Whether the disk is in the cache with these bytes of merged metadata, and with the very descriptor that would be
@@ -110,74 +115,6 @@ impl DiskPlan {
         (actual == expected).then_some(actual)
     }
 
-    /// Merges the layers, proves the disk and publishes it; gives the length of the merged metadata.
-    pub(crate) fn build(&self, store: &Store) -> Result<u64, BuildError> {
-        let mut merge = Merge::new();
-        for device in &self.devices {
-            let layer = &self.slots[usize::from(*device) - 1].layer;
-            let damaged = |_| BuildError::DamagedLayer(layer.clone());
-            let file = File::open(store.layer_sidecar_path(layer)).map_err(damaged)?;
-            let sidecar =
-                Sidecar::open(file).map_err(|_| BuildError::DamagedLayer(layer.clone()))?;
-            merge
-                .add(*device, &sidecar)
-                .map_err(|error| match error.corrupt_layer() {
-                    Some(_) => BuildError::DamagedLayer(layer.clone()),
-                    None => BuildError::Stitch(error),
-                })?;
-        }
-        tracing::trace!(target: "microsandbox_image::disk", "merged");
-        let slots = self.stitch_slots();
-        let mut uuid = [0; 16];
-        uuid.copy_from_slice(&self.key.chain.hex().as_bytes()[..16]);
-
-        let staged = store.stage(&store.fsmeta_path(&self.key))?;
-        let file = staged.try_clone_file()?;
-        let (fsmeta, _) =
-            merge
-                .write_fsmeta(file, &slots, uuid)
-                .map_err(|error| match error.write_error() {
-                    Some(source) => {
-                        BuildError::Store(staged.write_error(clone_error(source), None))
-                    }
-                    None => BuildError::Stitch(error),
-                })?;
-        tracing::trace!(target: "microsandbox_image::disk", "written");
-        let text = self.descriptor(fsmeta.bytes).map_err(BuildError::Stitch)?;
-        let written = staged.try_clone_file()?;
-        let (proof, fsmeta_file) = thread::scope(|scope| {
-            // What was just written is read back as a guest would, while it goes to stable storage.
-            let proof =
-                scope.spawn(|| prove_unpublished(&store.vmdk_path(&self.key), &text, written));
-            let fsmeta_file = staged.sync();
-            (proof.join(), fsmeta_file)
-        });
-        // First the sync's: what could not be written cannot be read back either.
-        let fsmeta_file = fsmeta_file?;
-        proof
-            .map_err(|_| BuildError::Panicked)?
-            .map_err(|error| self.proof_error(error))?;
-        tracing::trace!(target: "microsandbox_image::disk", "proved");
-        let staged = store.stage(&store.vmdk_path(&self.key))?;
-        let mut file = staged.file();
-        file.write_all(text.as_bytes())
-            .map_err(|source| staged.write_error(source, Some(text.len() as u64)))?;
-        publish_all([fsmeta_file, staged.sync()?])?;
-        Ok(fsmeta.bytes)
-    }
-
-    /// A layer image that is gone or cut since it was looked at is made again; everything else is wrong for good.
-    fn proof_error(&self, error: ProofError) -> BuildError {
-        let (ProofError::Read { path, .. } | ProofError::Length { path, .. }) = &error else {
-            return BuildError::Proof(error);
-        };
-        let mut slots = self.slots.iter();
-        match slots.find(|slot| path.ends_with(slot.layer.image_path_from_disk())) {
-            Some(slot) => BuildError::DamagedLayer(slot.layer.clone()),
-            None => BuildError::Proof(error),
-        }
-    }
-
     /// The text of the disk descriptor.
     fn descriptor(&self, fsmeta_bytes: u64) -> Result<String, StitchError> {
         let mut extents = vec![DiskExtent {
@@ -204,12 +141,6 @@ impl DiskPlan {
                 image_bytes: slot.image_bytes,
             })
             .collect()
-    }
-}
-
-impl From<msb_store::Error> for BuildError {
-    fn from(error: msb_store::Error) -> Self {
-        Self::Store(error)
     }
 }
 

@@ -74,7 +74,7 @@ impl PullResult {
                 .and_then(Sidecar::open)
                 .map_err(|source| PullError::Sidecar { path, source })?;
             merge
-                .add(self.device_of(&layer.erofs), &sidecar)
+                .add(self.device_of(&layer.erofs), sidecar.changes())
                 .map_err(|source| PullError::Stitch {
                     reference: Box::new(self.reference.clone()),
                     source,

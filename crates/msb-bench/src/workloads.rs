@@ -103,7 +103,9 @@ fn counted_writer(tree: &Tree) -> io::Result<Written> {
 fn counted_merge(sidecars: &[Sidecar<File>]) -> io::Result<Merge> {
     let mut merge = Merge::new();
     for (sidecar, device) in sidecars.iter().zip(1..) {
-        merge.add(device, sidecar).map_err(io::Error::other)?;
+        merge
+            .add(device, sidecar.changes())
+            .map_err(io::Error::other)?;
     }
     Ok(black_box(merge))
 }

@@ -6,7 +6,8 @@ use std::io::BufWriter;
 
 use erofs_writer::{ImageWriter, InlineData, Options};
 use fs_tree::{LayerApplier, Tree};
-use msb_sidecar::{ImageSummary, InlineReader, Note, SidecarWriter};
+use msb_sidecar::{Changes, ImageSummary, InlineReader, Note, SidecarWriter};
+use tokio::sync::watch;
 
 use crate::tar::{PushError, TarParser};
 use crate::writeback::Writeback;
@@ -15,6 +16,9 @@ use sink::Sink;
 
 /// Inline data that is read back from the sidecar at a time.
 const READ_AHEAD_BYTES: usize = 128 << 10;
+
+/// A layer with more names than this is not merged before it is done: its tree and the merged one would be in memory at once.
+const MAX_NAMES_AHEAD: usize = 100_000;
 
 /// Where a layer goes: two empty files.
 #[derive(Debug)]
@@ -32,12 +36,34 @@ pub(crate) struct Ingested {
     pub(crate) notes: Vec<Note>,
 }
 
-/// Reads a plain tar archive, which comes through `next` chunk by chunk until `None`, and writes the layer's two files.
+/// A layer whose archive was read to its end, while its image still lacks the metadata.
+///
+/// Nothing of it is verified: what is made of it may be kept only if the layer itself turns out well.
+#[derive(Debug)]
+pub struct ReadLayer {
+    /// Its changes, from the sidecar that is still being written.
+    pub changes: Changes<File>,
+    /// How long its image will be, once that is planned.
+    pub image_bytes: watch::Receiver<Option<u64>>,
+}
+
+impl ReadLayer {
+    /// Waits until it is known how long the image will be, which is before it is written. `None`: the layer has failed.
+    pub async fn image_bytes(&self) -> Option<u64> {
+        let mut image_bytes = self.image_bytes.clone();
+        let known = image_bytes.wait_for(Option::is_some).await;
+        known.ok().and_then(|bytes| *bytes)
+    }
+}
+
+/// Reads a plain tar archive, which comes through `next` chunk by chunk until `None`, and writes the layer's two files. `tell`
+/// gets the layer as soon as it can be merged, unless that would take much memory.
 pub(crate) fn ingest<C: AsRef<[u8]>>(
     mut next: impl FnMut() -> Result<Option<C>, LayerError>,
     targets: Targets,
     limits: &LayerLimits,
     uuid: [u8; 16],
+    tell: impl FnOnce(ReadLayer),
 ) -> Result<Ingested, LayerError> {
     let image = ImageWriter::new(
         Writeback::new(targets.image),
@@ -47,12 +73,12 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         },
     )
     .map_err(image_error)?;
-    let sidecar_reader = targets
-        .sidecar
-        .try_clone()
-        .map_err(|source| sidecar_error(msb_sidecar::Error::Write { offset: 0, source }))?;
+    let sidecar_handle = || {
+        let handle = targets.sidecar.try_clone();
+        handle.map_err(|source| sidecar_error(msb_sidecar::Error::Write { offset: 0, source }))
+    };
     let mut tree = Tree::new();
-    let sidecar = BufWriter::with_capacity(128 << 10, targets.sidecar);
+    let sidecar = BufWriter::with_capacity(128 << 10, sidecar_handle()?);
     let mut sink = Sink::new(
         image,
         SidecarWriter::new(sidecar),
@@ -67,17 +93,24 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
 
     let Sink {
         image,
-        mut sidecar,
+        sidecar,
         notes,
         ..
     } = sink;
     let notes = notes.finish(&tree);
-    sidecar.flush().map_err(sidecar_error)?;
+    let sidecar = sidecar.end_changes().map_err(sidecar_error)?;
+    let (planned, image_bytes) = watch::channel(None);
+    if tree.entry_count() <= MAX_NAMES_AHEAD {
+        tell(ReadLayer {
+            changes: sidecar.changes(sidecar_handle()?),
+            image_bytes,
+        });
+    }
+    let image = image.plan(&tree).map_err(image_error)?;
+    planned.send_replace(Some(image.bytes()));
+    let inline = InlineReader::new(sidecar_handle()?, READ_AHEAD_BYTES);
     let (written, image) = image
-        .finish(
-            &tree,
-            &mut SidecarInline(InlineReader::new(sidecar_reader, READ_AHEAD_BYTES)),
-        )
+        .write(&mut SidecarInline(inline))
         .map_err(image_error)?;
     image
         .finish()

@@ -30,5 +30,6 @@ pub mod tar;
 mod writeback;
 
 pub use error::{LayerError, LayerLimit, PartStep};
+pub use ingest::ReadLayer;
 pub use limits::LayerLimits;
 pub use pipeline::{BlobPart, IngestedLayer, LayerFeed, LayerJob, LayerTask};

@@ -15,7 +15,7 @@ use msb_sidecar::{ImageSummary, Note};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decode::{Chunk, Compression, WindowBudget};
-use crate::ingest::{Ingested, Targets, ingest};
+use crate::ingest::{Ingested, ReadLayer, Targets, ingest};
 use crate::stage_time::StageTime;
 use crate::{LayerError, LayerLimits};
 use hash::{Hash, Hashes};
@@ -119,6 +119,7 @@ pub struct LayerFeed {
 /// The layer on its way.
 #[derive(Debug)]
 pub struct LayerTask {
+    read: Option<oneshot::Receiver<ReadLayer>>,
     result: oneshot::Receiver<Result<IngestedLayer, LayerError>>,
     processed: Arc<AtomicU64>,
     given_up: Arc<AtomicBool>,
@@ -148,6 +149,7 @@ impl LayerJob {
         let (feed, body) = mpsc::channel(BODY_QUEUED);
         let (to_hash, hash_queue) = sync_channel(CHUNKS_QUEUED);
         let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
+        let (read_sender, read) = oneshot::channel();
         let (result_sender, result) = oneshot::channel();
         let processed = Arc::new(AtomicU64::new(0));
         let given_up = Arc::new(AtomicBool::new(false));
@@ -189,7 +191,10 @@ impl LayerJob {
                 }
                 Err(_) => Err(LayerError::Cancelled),
             };
-            let ingested = ingest(next, Targets { image, sidecar }, &limits, uuid_of(&diff_id));
+            // Nobody has to be interested.
+            let tell = |read| drop(read_sender.send(read));
+            let targets = Targets { image, sidecar };
+            let ingested = ingest(next, targets, &limits, uuid_of(&diff_id), tell);
             time.tell();
             drop(write_queue);
             let expected = Hashes {
@@ -206,6 +211,7 @@ impl LayerJob {
             given_up: Arc::clone(&given_up),
         };
         let task = LayerTask {
+            read: Some(read),
             result,
             processed,
             given_up,
@@ -248,6 +254,12 @@ impl LayerTask {
     #[must_use]
     pub fn processed(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.processed)
+    }
+
+    /// Waits for the end of the archive, long before that of the layer. `None` for a layer that is too large to be merged beside
+    /// it, for one that failed, and the second time.
+    pub async fn read(&mut self) -> Option<ReadLayer> {
+        self.read.take()?.await.ok()
     }
 
     /// Waits for the end of all stages. Both digests have been verified when this is `Ok`.

@@ -308,7 +308,7 @@ fn a_damaged_sidecar_names_its_layer() {
     let disk = sample(&LAYERS);
     flip(&disk.layers[1].sidecar, 20);
     let mut merge = msb_stitch::Merge::new();
-    merge.add(1, &disk.layers[0].open()).unwrap();
-    let error = merge.add(2, &disk.layers[1].open()).unwrap_err();
+    merge.add(1, disk.layers[0].open().changes()).unwrap();
+    let error = merge.add(2, disk.layers[1].open().changes()).unwrap_err();
     assert_eq!(error.corrupt_layer(), Some(2));
 }

@@ -28,24 +28,27 @@
 //!
 //! let sidecar = Sidecar::open(bytes)?;
 //! assert_eq!(sidecar.image().bytes, 8192);
-//! sidecar.for_each_whiteout(|whiteout| assert_eq!(whiteout.path, b"etc/motd"))?;
+//! sidecar.changes().for_each_whiteout(|whiteout| assert_eq!(whiteout.path, b"etc/motd"))?;
 //! # Ok::<(), msb_sidecar::Error>(())
 //! ```
 
+mod changes;
 mod error;
 mod inline;
 mod note;
 mod reader;
 mod record;
+mod section;
 mod source;
 mod trailer;
 mod varint;
 mod writer;
 
+pub use changes::Changes;
 pub use error::{Error, Section};
 pub use inline::InlineReader;
 pub use note::{Note, Notes};
 pub use reader::Sidecar;
 pub use source::Source;
 pub use trailer::{ImageSummary, VERSION};
-pub use writer::SidecarWriter;
+pub use writer::{SidecarEnd, SidecarWriter};

@@ -1,19 +1,13 @@
-use erofs_format::Crc32c;
-use fs_tree::{Change, Whiteout};
 use zerocopy::FromBytes;
 
-use crate::record::{self, PathCoder, Place};
-use crate::trailer::{MAGIC, SectionSpan, Trailer};
-use crate::varint::Cursor;
-use crate::{Error, ImageSummary, Note, Section, Source, VERSION};
-
-/// Bytes read at a time.
-const READ_BYTES: usize = 128 << 10;
+use crate::section::read_section;
+use crate::trailer::{MAGIC, Trailer};
+use crate::{Changes, Error, ImageSummary, Note, Section, Source, VERSION};
 
 /// A sidecar that was opened: its trailer is whole, its sections are summed as they are read.
 #[derive(Debug)]
 pub struct Sidecar<S> {
-    source: S,
+    changes: Changes<S>,
     trailer: Trailer,
 }
 
@@ -54,7 +48,14 @@ impl<S: Source> Sidecar<S> {
         if trailer.crc32c.get() != trailer.checksum().get() || end != Some(start) {
             return Err(no_trailer());
         }
-        Ok(Self { source, trailer })
+        Ok(Self {
+            changes: Changes {
+                source,
+                records: trailer.records,
+                whiteouts: trailer.whiteouts,
+            },
+            trailer,
+        })
     }
 
     /// What it says of the layer image beside it.
@@ -65,19 +66,14 @@ impl<S: Source> Sidecar<S> {
         }
     }
 
-    /// How many changes it holds, whiteouts apart.
-    pub fn records(&self) -> u64 {
-        self.trailer.records.items.get()
+    /// The layer's changes.
+    pub fn changes(&self) -> &Changes<S> {
+        &self.changes
     }
 
-    /// The file itself: an inline file's bytes lie at its key.
-    pub fn source(&self) -> &S {
-        &self.source
-    }
-
-    /// Gives the file back.
-    pub fn into_source(self) -> S {
-        self.source
+    /// The same, without the rest.
+    pub fn into_changes(self) -> Changes<S> {
+        self.changes
     }
 
     /// What could not be represented.
@@ -85,176 +81,13 @@ impl<S: Source> Sidecar<S> {
     /// # Errors
     /// See [`Error`].
     pub fn notes(&self) -> Result<Vec<Note>, Error> {
-        let (start, bytes) = self.section(Section::Notes)?;
+        let before = [self.trailer.records, self.trailer.whiteouts];
+        let start = before.iter().map(|section| section.bytes.get()).sum();
+        let source = &self.changes.source;
+        let bytes = read_section(source, Section::Notes, start, self.trailer.notes)?;
         serde_json::from_slice(&bytes).map_err(|_| Error::Malformed {
             section: Section::Notes,
             offset: start,
         })
-    }
-
-    /// Gives `apply` what the layer hides of the layers below it, in the layer's order, one path in memory at a time: a few
-    /// bytes in the file may stand for a long path. On an error, what was given has to be thrown away.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn for_each_whiteout(&self, mut apply: impl FnMut(Whiteout<'_>)) -> Result<(), Error> {
-        let (start, bytes) = self.section(Section::Whiteouts)?;
-        let mut paths = PathCoder::default();
-        let mut cursor = Cursor::new(&bytes);
-        while !cursor.is_at_end() {
-            let offset = start + cursor.position() as u64;
-            let mut next = || -> Option<()> {
-                let opaque = match cursor.byte()? {
-                    0 => false,
-                    1 => true,
-                    _ => return None,
-                };
-                let path = paths.get(&mut cursor)?;
-                apply(Whiteout { path, opaque });
-                Some(())
-            };
-            next().ok_or(Error::Malformed {
-                section: Section::Whiteouts,
-                offset,
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Plays the changes back in their order, with `device` as the place of their data, one record in memory at a time.
-    /// When all were given, their sum is checked: on an error, what was applied has to be thrown away.
-    ///
-    /// # Errors
-    /// See [`Error`], or what `apply` gives.
-    pub fn for_each_change<E: From<Error>>(
-        &self,
-        device: u16,
-        mut apply: impl FnMut(&Change<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let span = self.trailer.records;
-        let mut window = Window {
-            source: &self.source,
-            end: span.bytes.get(),
-            at: 0,
-            buffer: Vec::new(),
-            start: 0,
-        };
-        let mut paths = PathCoder::default();
-        let mut checksum = Crc32c::new();
-        while window.position() < window.end {
-            let malformed = Error::Malformed {
-                section: Section::Records,
-                offset: window.position(),
-            };
-            let mut cursor = Cursor::new(window.peek(MAX_VARINT)?);
-            let Some(len) = cursor.number() else {
-                return Err(malformed.into());
-            };
-            let head = cursor.position();
-            let Some(total) = len
-                .checked_add(head as u64)
-                .filter(|&total| total <= window.left())
-            else {
-                return Err(malformed.into());
-            };
-            let place = Place {
-                device,
-                record_at: window.position() + head as u64,
-            };
-            // OK because the record lies within the file; its bytes have to be there to be read.
-            let bytes = window.peek(usize::try_from(total).unwrap_or(usize::MAX))?;
-            let taken = bytes.len();
-            checksum = checksum.update(bytes);
-            match record::decode(&bytes[head..], &mut paths, place, &mut apply) {
-                Some(result) => result?,
-                None => return Err(malformed.into()),
-            }
-            window.advance(taken);
-        }
-        verify(Section::Records, span, checksum)?;
-        Ok(())
-    }
-
-    /// A whole section, its sum checked, and where it begins.
-    fn section(&self, section: Section) -> Result<(u64, Vec<u8>), Error> {
-        let records = self.trailer.records.bytes.get();
-        let (start, span) = match section {
-            Section::Records => (0, self.trailer.records),
-            Section::Whiteouts => (records, self.trailer.whiteouts),
-            Section::Notes => (
-                records + self.trailer.whiteouts.bytes.get(),
-                self.trailer.notes,
-            ),
-        };
-        // OK because `open` saw that the sections fill the file.
-        let mut bytes = vec![0; usize::try_from(span.bytes.get()).unwrap_or(usize::MAX)];
-        self.source
-            .read_exact_at(&mut bytes, start)
-            .map_err(|source| Error::Read {
-                offset: start,
-                source,
-            })?;
-        verify(section, span, Crc32c::of(&bytes))?;
-        Ok((start, bytes))
-    }
-}
-
-/// The longest LEB128 of 64 bits.
-const MAX_VARINT: usize = 10;
-
-fn verify(section: Section, span: SectionSpan, actual: Crc32c) -> Result<(), Error> {
-    let (expected, actual) = (span.crc32c.get(), actual.get());
-    if expected == actual {
-        Ok(())
-    } else {
-        Err(Error::Checksum {
-            section,
-            expected,
-            actual,
-        })
-    }
-}
-
-/// The part of a section that is in memory.
-///
-/// Invariants: `buffer[0]` is the section's byte `start`; `start + at <= end`.
-struct Window<'a, S> {
-    source: &'a S,
-    end: u64,
-    start: u64,
-    at: usize,
-    buffer: Vec<u8>,
-}
-
-impl<S: Source> Window<'_, S> {
-    fn position(&self) -> u64 {
-        self.start + self.at as u64
-    }
-
-    fn left(&self) -> u64 {
-        self.end - self.position()
-    }
-
-    /// The next `len` bytes, or what is left if that is less.
-    fn peek(&mut self, len: usize) -> Result<&[u8], Error> {
-        let len = usize::try_from(self.left()).map_or(len, |left| left.min(len));
-        if self.buffer.len() - self.at < len {
-            self.buffer.drain(..self.at);
-            self.start += self.at as u64;
-            self.at = 0;
-            let have = self.buffer.len();
-            let offset = self.start + have as u64;
-            let more =
-                usize::try_from(self.end - offset).map_or(READ_BYTES, |left| left.min(READ_BYTES));
-            self.buffer.resize(len.max(have + more), 0);
-            self.source
-                .read_exact_at(&mut self.buffer[have..], offset)
-                .map_err(|source| Error::Read { offset, source })?;
-        }
-        Ok(&self.buffer[self.at..][..len])
-    }
-
-    fn advance(&mut self, len: usize) {
-        self.at += len;
     }
 }

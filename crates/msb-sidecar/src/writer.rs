@@ -7,7 +7,7 @@ use zerocopy::IntoBytes;
 use crate::record::{self, PathCoder};
 use crate::trailer::{MAGIC, SectionSpan, Trailer};
 use crate::varint::put;
-use crate::{Error, ImageSummary, Note, VERSION};
+use crate::{Changes, Error, ImageSummary, Note, Source, VERSION};
 
 /// Writes one sidecar, front to back.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ impl<W: Write> SidecarWriter<W> {
             output: Summed {
                 inner: output,
                 position: 0,
+                start: 0,
                 checksum: Crc32c::new(),
             },
             paths: PathCoder::default(),
@@ -71,17 +72,48 @@ impl<W: Write> SidecarWriter<W> {
         Ok(inline.map(|inline| self.output.position - inline.len() as u64))
     }
 
-    /// The output, for a caller who wants inline bytes back before the end.
+    /// Ends the changes: from here on they can be played back, though the layer image that the rest of the file tells of is
+    /// not there yet.
     ///
     /// # Errors
-    /// [`Error::Write`], when what is buffered cannot be written.
-    pub fn flush(&mut self) -> Result<&mut W, Error> {
-        let offset = self.output.position;
-        self.output
-            .inner
-            .flush()
-            .map_err(|source| Error::Write { offset, source })?;
-        Ok(&mut self.output.inner)
+    /// [`Error::Write`].
+    pub fn end_changes(mut self) -> Result<SidecarEnd<W>, Error> {
+        let records = self.output.end_section(self.records);
+        self.output.write(&self.whiteouts)?;
+        let whiteouts = self.output.end_section(self.whiteout_count);
+        self.output.flush()?;
+        Ok(SidecarEnd {
+            output: self.output,
+            records,
+            whiteouts,
+        })
+    }
+
+    /// Ends the changes, writes the rest and gives the output back; see [`SidecarEnd::finish`].
+    ///
+    /// # Errors
+    /// [`Error::Write`], [`Error::Notes`].
+    pub fn finish(self, image: ImageSummary, notes: &[Note]) -> Result<W, Error> {
+        self.end_changes()?.finish(image, notes)
+    }
+}
+
+/// A sidecar that has all of its changes.
+#[derive(Debug)]
+pub struct SidecarEnd<W> {
+    output: Summed<W>,
+    records: SectionSpan,
+    whiteouts: SectionSpan,
+}
+
+impl<W: Write> SidecarEnd<W> {
+    /// The changes, by another handle on the file.
+    pub fn changes<S: Source>(&self, source: S) -> Changes<S> {
+        Changes {
+            source,
+            records: self.records,
+            whiteouts: self.whiteouts,
+        }
     }
 
     /// Writes the rest and gives the output back, flushed and not synced.
@@ -89,17 +121,12 @@ impl<W: Write> SidecarWriter<W> {
     /// # Errors
     /// [`Error::Write`], [`Error::Notes`].
     pub fn finish(mut self, image: ImageSummary, notes: &[Note]) -> Result<W, Error> {
-        let records = self.output.end_section(self.records);
-        let whiteouts = std::mem::take(&mut self.whiteouts);
-        self.output.write(&whiteouts)?;
-        let whiteouts = self.output.end_section(self.whiteout_count);
         let json = serde_json::to_vec(notes).map_err(|source| Error::Notes { source })?;
         self.output.write(&json)?;
-        let notes = self.output.end_section(notes.len() as u64);
         let mut trailer = Trailer {
-            records: records.after(0),
-            whiteouts: whiteouts.after(records.end),
-            notes: notes.after(whiteouts.end),
+            records: self.records,
+            whiteouts: self.whiteouts,
+            notes: self.output.end_section(notes.len() as u64),
             image_bytes: image.bytes.into(),
             image_crc32c: image.crc32c.into(),
             reserved: [0; 16],
@@ -109,7 +136,7 @@ impl<W: Write> SidecarWriter<W> {
         };
         trailer.crc32c = trailer.checksum().get().into();
         self.output.write(trailer.as_bytes())?;
-        self.flush()?;
+        self.output.flush()?;
         Ok(self.output.inner)
     }
 }
@@ -118,24 +145,9 @@ impl<W: Write> SidecarWriter<W> {
 struct Summed<W> {
     inner: W,
     position: u64,
+    /// Where the section begins that is being written.
+    start: u64,
     checksum: Crc32c,
-}
-
-/// Where a section ended, how many items it has, and its sum.
-struct Ended {
-    end: u64,
-    items: u64,
-    checksum: Crc32c,
-}
-
-impl Ended {
-    fn after(&self, start: u64) -> SectionSpan {
-        SectionSpan {
-            bytes: (self.end - start).into(),
-            items: self.items.into(),
-            crc32c: self.checksum.get().into(),
-        }
-    }
 }
 
 impl<W: Write> Summed<W> {
@@ -149,11 +161,20 @@ impl<W: Write> Summed<W> {
         Ok(())
     }
 
-    fn end_section(&mut self, items: u64) -> Ended {
-        Ended {
-            end: self.position,
-            items,
-            checksum: std::mem::take(&mut self.checksum),
+    fn flush(&mut self) -> Result<(), Error> {
+        let offset = self.position;
+        self.inner
+            .flush()
+            .map_err(|source| Error::Write { offset, source })
+    }
+
+    /// Ends the section, and begins the next one.
+    fn end_section(&mut self, items: u64) -> SectionSpan {
+        let start = std::mem::replace(&mut self.start, self.position);
+        SectionSpan {
+            bytes: (self.position - start).into(),
+            items: items.into(),
+            crc32c: std::mem::take(&mut self.checksum).get().into(),
         }
     }
 }

@@ -133,8 +133,10 @@ fn sample() -> Vec<u8> {
 fn read(bytes: Vec<u8>) -> Result<String, Error> {
     let sidecar = Sidecar::open(bytes)?;
     let mut text = format!("{:?} {:?}\n", sidecar.image(), sidecar.notes()?);
-    sidecar.for_each_whiteout(|whiteout| text += &format!("{whiteout:?}\n"))?;
-    sidecar.for_each_change::<Error>(3, |change| {
+    sidecar
+        .changes()
+        .for_each_whiteout(|whiteout| text += &format!("{whiteout:?}\n"))?;
+    sidecar.changes().for_each_change::<Error>(3, |change| {
         text += &format!("{change:?}\n");
         Ok(())
     })?;
@@ -189,6 +191,7 @@ fn an_inline_files_key_is_where_its_bytes_lie() {
     let sidecar = Sidecar::open(bytes.clone()).unwrap();
     let mut found = Vec::new();
     sidecar
+        .changes()
         .for_each_change::<Error>(1, |change| {
             if let ChangeKind::Node {
                 node:
@@ -314,7 +317,7 @@ fn a_record_that_claims_more_than_the_file_has_takes_no_memory() {
         record[end - 12..end - 8].copy_from_slice(&msb_sidecar::VERSION.to_le_bytes());
         record[end - 8..].copy_from_slice(b"MSBLAYER");
         let sidecar = Sidecar::open(resealed(record, len, 0)).unwrap();
-        let result = sidecar.for_each_change::<Error>(1, |_| Ok(()));
+        let result = sidecar.changes().for_each_change::<Error>(1, |_| Ok(()));
         assert!(
             matches!(
                 result,
@@ -357,6 +360,7 @@ fn long_whiteouts_that_share_their_beginning_stay_small() {
     let mut count = 0;
     Sidecar::open(bytes)
         .unwrap()
+        .changes()
         .for_each_whiteout(|whiteout| {
             assert_eq!(whiteout.path, format!("{long}{count}").as_bytes());
             count += 1;

@@ -54,7 +54,7 @@ fn fsmeta(bencher: Bencher<'_, '_>, files: usize) {
 fn merged(sidecars: &[Sidecar<File>]) -> Merge {
     let mut merge = Merge::new();
     for (sidecar, device) in sidecars.iter().zip(1..) {
-        merge.add(device, sidecar).unwrap();
+        merge.add(device, sidecar.changes()).unwrap();
     }
     merge
 }

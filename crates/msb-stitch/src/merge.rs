@@ -4,7 +4,7 @@ use std::io::{self, Seek, Write};
 use erofs_format::{BLOCK_SIZE, MAX_EXTRA_DEVICES};
 use erofs_writer::{Device, ImageWriter, InlineData, Options};
 use fs_tree::{ApplyError, Change, ChangeKind, NewContent, NewNode, Tree, merge_layer};
-use msb_sidecar::{InlineReader, Sidecar};
+use msb_sidecar::{Changes, InlineReader};
 
 use crate::StitchError;
 
@@ -60,17 +60,17 @@ impl Merge {
     ///
     /// # Errors
     /// [`StitchError::Sidecar`], [`StitchError::Merge`]. The merge cannot go on after one.
-    pub fn add(&mut self, device: u16, sidecar: &Sidecar<File>) -> Result<(), StitchError> {
+    pub fn add(&mut self, device: u16, changes: &Changes<File>) -> Result<(), StitchError> {
         let sidecar_error = |source| StitchError::Sidecar { device, source };
         let tree = &mut self.tree;
-        sidecar
+        changes
             .for_each_whiteout(|whiteout| {
                 merge_layer(tree, [whiteout]);
             })
             .map_err(sidecar_error)?;
         let mut layer = merge_layer(&mut self.tree, []);
         let mut has_inline = false;
-        let applied = sidecar.for_each_change(device, |change| {
+        let applied = changes.for_each_change(device, |change| {
             let rekeyed = with_device(change, device);
             has_inline |= rekeyed.is_some();
             layer
@@ -82,7 +82,7 @@ impl Merge {
             Failure::Apply(source) => StitchError::Merge { device, source },
         })?;
         if has_inline {
-            let file = sidecar.source().try_clone();
+            let file = changes.source().try_clone();
             let file = file
                 .map_err(|source| sidecar_error(msb_sidecar::Error::Read { offset: 0, source }))?;
             let at = usize::from(device) - 1;

@@ -64,7 +64,7 @@ pub(super) fn accepted(layer: &Layer, bytes: &[u8], seen: &[Seen]) {
 
 fn merged(sidecar: &Sidecar<File>) -> Result<Merge, StitchError> {
     let mut merge = Merge::new();
-    merge.add(1, sidecar)?;
+    merge.add(1, sidecar.changes())?;
     Ok(merge)
 }
 

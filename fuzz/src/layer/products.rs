@@ -34,7 +34,9 @@ pub fn disk_of(archives: &[Vec<u8>]) -> Vec<u8> {
     let mut slots = Vec::new();
     for (device, layer) in (1..).zip(&layers) {
         let sidecar = layer.open();
-        merge.add(device, &sidecar).expect("the seeds' layers fit");
+        merge
+            .add(device, sidecar.changes())
+            .expect("the seeds' layers fit");
         slots.push(Slot {
             tag: format!("sha256:{device}"),
             image_bytes: sidecar.image().bytes,

@@ -43,7 +43,7 @@ pub(super) fn asserted(supply: &mut Supply<'_>) {
         let mut merge = Merge::new();
         for (device, layer) in (1..).zip(&layers) {
             merge
-                .add(device, &layer.open())
+                .add(device, layer.open().changes())
                 .expect("the model takes it");
         }
         merge

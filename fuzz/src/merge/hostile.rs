@@ -37,8 +37,10 @@ pub(super) fn asserted(bytes: &[u8]) {
     }];
     let honest = layer(1, &mut below);
     let mut merge = Merge::new();
-    merge.add(1, &honest.open()).expect("it is an honest layer");
-    match merge.add(2, &sidecar) {
+    merge
+        .add(1, honest.open().changes())
+        .expect("it is an honest layer");
+    match merge.add(2, sidecar.changes()) {
         Ok(()) => {}
         Err(error @ (StitchError::Sidecar { .. } | StitchError::Merge { .. })) => {
             return told(&error);

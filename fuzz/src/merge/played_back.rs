@@ -15,7 +15,8 @@ pub(super) fn played_back(layer: &Layer, device: u16, changes: &[OwnedChange], n
     let is_marker =
         |change: &&OwnedChange| matches!(change.kind, OwnedKind::Whiteout | OwnedKind::Opaque);
     let mut markers = changes.iter().filter(is_marker);
-    sidecar
+    let played = sidecar.changes();
+    played
         .for_each_whiteout(|whiteout| {
             let expected = markers.next().expect("no more than there were");
             assert_eq!(whiteout.path, expected.path.as_bytes());
@@ -24,7 +25,7 @@ pub(super) fn played_back(layer: &Layer, device: u16, changes: &[OwnedChange], n
         .expect("the whiteouts are read");
     assert!(markers.next().is_none());
     let mut expected = changes.iter().filter(|change| !is_marker(change));
-    sidecar
+    played
         .for_each_change(device, |change| {
             let expected = expected.next().expect("no more than there were");
             // The key without its device, which the merge adds.
@@ -37,7 +38,7 @@ pub(super) fn played_back(layer: &Layer, device: u16, changes: &[OwnedChange], n
         .expect("the changes are read");
     assert!(expected.next().is_none());
     assert_eq!(
-        sidecar.records(),
+        played.records(),
         changes.iter().filter(|change| !is_marker(change)).count() as u64
     );
 }

@@ -126,7 +126,7 @@ fn a_merge_from_kept_layers_gives_the_same_fsmeta() {
         // The image itself is not looked at.
         fs::write(&layer.image, b"").unwrap();
         let sidecar = Sidecar::open(File::open(copy).unwrap()).unwrap();
-        merge.add(device, &sidecar).unwrap();
+        merge.add(device, sidecar.changes()).unwrap();
     }
     let (_, fsmeta) = merge
         .write_fsmeta(Cursor::new(Vec::new()), &disk.slots, [7; 16])

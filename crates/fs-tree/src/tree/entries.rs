@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::Entry as Slot;
 
 use super::{Entry, Tree, TreeError};
 use crate::inode::NONE;
@@ -39,48 +40,54 @@ impl Tree {
             .directory(directory)
             .ok_or(TreeError::NotADirectory)?
             .first;
-        if self.find(directory, name).is_some() {
-            return Err(TreeError::Exists);
-        }
-        let name_span = self.names.push(name)?;
-        let entry = Entry {
-            parent: directory.0,
-            name: name_span,
-            inode: inode.0,
-            next,
-            previous: NONE,
-        };
-        let id = match self.free_entries.pop() {
-            Some(id) => {
-                self.entries[id as usize] = entry;
-                id
-            }
-            None => {
-                let id = u32::try_from(self.entries.len())
-                    .ok()
-                    .filter(|&id| id != NONE)
-                    .ok_or(TreeError::Full)?;
-                self.entries.push(entry);
-                id
-            }
-        };
-        if let Some(next) = self.entries.get_mut(next as usize) {
-            next.previous = id;
-        }
-        if let Some(directory) = self.directory_mut(directory) {
-            directory.first = id;
-        }
+        let hash = Self::hash(&self.hasher, directory.0, name);
         let Self {
             index,
             hasher,
             entries,
             names,
+            free_entries,
             ..
         } = self;
-        index.insert_unique(Self::hash(hasher, directory.0, name), id, |&id| {
+        let same = |&id: &u32| {
+            let entry = &entries[id as usize];
+            entry.parent == directory.0 && names.get(entry.name) == name
+        };
+        let hash_again = |&id: &u32| {
             let entry = &entries[id as usize];
             Self::hash(hasher, entry.parent, names.get(entry.name))
-        });
+        };
+        let Slot::Vacant(slot) = index.entry(hash, same, hash_again) else {
+            return Err(TreeError::Exists);
+        };
+        let entry = Entry {
+            parent: directory.0,
+            name: names.push(name)?,
+            inode: inode.0,
+            next,
+            previous: NONE,
+        };
+        let id = match free_entries.pop() {
+            Some(id) => {
+                entries[id as usize] = entry;
+                id
+            }
+            None => {
+                let id = u32::try_from(entries.len())
+                    .ok()
+                    .filter(|&id| id != NONE)
+                    .ok_or(TreeError::Full)?;
+                entries.push(entry);
+                id
+            }
+        };
+        slot.insert(id);
+        if let Some(next) = entries.get_mut(next as usize) {
+            next.previous = id;
+        }
+        if let Some(directory) = self.directory_mut(directory) {
+            directory.first = id;
+        }
         Ok(id)
     }
 

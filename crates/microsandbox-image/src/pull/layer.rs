@@ -7,6 +7,7 @@ use msb_sidecar::{Note, Sidecar};
 use msb_store::{LayerKey, LayerLengths, LockOn, Staged, Step, Store, publish_all};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::ahead::StateOfLayer;
 use super::blocking::blocking;
 use super::layer_error;
 use super::part::SharedPart;
@@ -46,6 +47,7 @@ pub(super) async fn fetch_layer(
     index: usize,
     layer: &LayerSource,
     anew: bool,
+    state: &StateOfLayer,
     progress: &Progress,
 ) -> Result<ReadyLayer, PullError> {
     let store = registry.cache.store();
@@ -60,6 +62,7 @@ pub(super) async fn fetch_layer(
                 diff_id: layer.diff_id.clone(),
                 total_bytes: layer.blob.bytes,
             });
+            state.cached(ready.image_bytes);
             return Ok(ready);
         }
     }
@@ -70,15 +73,19 @@ pub(super) async fn fetch_layer(
         index,
         layer,
         key,
+        state,
         progress,
         permit: Some(permit),
         restarted: None,
     };
     loop {
         match fetch.attempt().await? {
-            Attempt::Done(ready) => return Ok(ready),
+            Attempt::Done(ready) => {
+                state.cached(ready.image_bytes);
+                return Ok(ready);
+            }
             // Its bytes were wrong, or the registry cannot go on in the middle; they are gone now.
-            Attempt::StartOver => {}
+            Attempt::StartOver => state.started_over(),
         }
     }
 }
@@ -124,6 +131,7 @@ struct Fetch<'a> {
     index: usize,
     layer: &'a LayerSource,
     key: LayerKey,
+    state: &'a StateOfLayer,
     progress: &'a Progress,
     /// To run a pipeline.
     permit: Option<SemaphorePermit<'a>>,
@@ -188,8 +196,11 @@ impl Fetch<'_> {
             limits: self.registry.layer_limits,
             windows: self.registry.windows.clone(),
         };
-        let (feed, task) = job.start().map_err(|error| self.error(error))?;
+        let (feed, mut task) = job.start().map_err(|error| self.error(error))?;
         let downloaded = self.download(feed, resumed_bytes).await;
+        if let Some(read) = task.read().await {
+            self.state.read(read);
+        }
         let ingested = task.wait().await;
         match (downloaded, ingested) {
             (Ok(Download::Over), Ok(ingested)) => {

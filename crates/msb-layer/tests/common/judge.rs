@@ -192,6 +192,7 @@ impl Layer {
     fn describes_root(&self) -> bool {
         let mut described = false;
         self.open()
+            .changes()
             .for_each_change::<msb_sidecar::Error>(1, |change| {
                 described |= change.path.is_empty();
                 Ok(())

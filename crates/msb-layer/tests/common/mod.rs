@@ -169,7 +169,10 @@ pub(crate) fn stitch_layers(dir: TempDir, layers: Vec<Layer>, order: &[usize]) -
         let mut merge = Merge::new();
         for &layer in order {
             merge
-                .add(u16::try_from(layer + 1).unwrap(), &layers[layer].open())
+                .add(
+                    u16::try_from(layer + 1).unwrap(),
+                    layers[layer].open().changes(),
+                )
                 .unwrap();
         }
         merge

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ahead;
 #[path = "../common/mod.rs"]
 mod common;
 mod limits;

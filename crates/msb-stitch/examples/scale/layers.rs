@@ -48,7 +48,7 @@ pub(crate) fn stitch(folder: &Path) -> Result<Fsmeta, Box<dyn std::error::Error>
     let mut slots = Vec::new();
     for layer in 0..LAYERS {
         let sidecar = Sidecar::open(File::open(sidecar(folder, layer))?)?;
-        merge.add(u16::try_from(layer + 1)?, &sidecar)?;
+        merge.add(u16::try_from(layer + 1)?, sidecar.changes())?;
         slots.push(Slot {
             tag: format!("sha256:{layer:064x}"),
             image_bytes: sidecar.image().bytes,

@@ -1,0 +1,171 @@
+use std::fs::File;
+use std::io::Write;
+use std::thread::{self, JoinHandle};
+
+use msb_sidecar::{Changes, Sidecar};
+use msb_stitch::{Merge, Proof, ProofError, StitchError, prove_layers, prove_unpublished};
+use msb_store::{LayerKey, Staged, Store, Synced, publish_all};
+
+use super::{DiskPlan, clone_error};
+
+/// Why a disk was not built.
+#[derive(Debug)]
+pub(crate) enum BuildError {
+    Stitch(StitchError),
+    Store(msb_store::Error),
+    /// What was written is not what a guest can read: a mistake of ours, or of the machine's.
+    Proof(ProofError),
+    /// A thread of ours, or no thread to be had.
+    Worker,
+    /// A layer's sidecar is missing or damaged: the layer has to be made again.
+    DamagedLayer(LayerKey),
+}
+
+/// Builds a disk whose layers are all in the cache; gives the length of the merged metadata.
+pub(crate) fn build(plan: &DiskPlan, store: &Store) -> Result<u64, BuildError> {
+    let mut merge = DiskMerge::default();
+    for device in plan.devices() {
+        merge.add_cached(plan, *device, store)?;
+    }
+    merge.write(plan, store)?.publish(plan, store)
+}
+
+/// The layers of a disk on their way into one tree.
+#[derive(Debug, Default)]
+pub(crate) struct DiskMerge {
+    merge: Merge,
+}
+
+impl DiskMerge {
+    /// Puts a layer of the cache on top.
+    pub(crate) fn add_cached(
+        &mut self,
+        plan: &DiskPlan,
+        device: u16,
+        store: &Store,
+    ) -> Result<(), BuildError> {
+        let layer = &plan.slot(device).layer;
+        let damaged = || BuildError::DamagedLayer(layer.clone());
+        let file = File::open(store.layer_sidecar_path(layer)).map_err(|_| damaged())?;
+        let sidecar = Sidecar::open(file).map_err(|_| damaged())?;
+        self.add(plan, device, sidecar.changes())
+    }
+
+    /// Puts the layer with these changes on top.
+    pub(crate) fn add(
+        &mut self,
+        plan: &DiskPlan,
+        device: u16,
+        changes: &Changes<File>,
+    ) -> Result<(), BuildError> {
+        let added = self.merge.add(device, changes);
+        added.map_err(|error| match error.corrupt_layer() {
+            Some(_) => BuildError::DamagedLayer(plan.slot(device).layer.clone()),
+            None => BuildError::Stitch(error),
+        })
+    }
+
+    /// Writes the merged metadata under a temporary name, begins to bring it to stable storage, and proves the disk.
+    pub(crate) fn write(self, plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
+        tracing::trace!(target: "microsandbox_image::disk", "merged");
+        let mut uuid = [0; 16];
+        uuid.copy_from_slice(&plan.key.chain.hex().as_bytes()[..16]);
+        let staged = store.stage(&store.fsmeta_path(&plan.key))?;
+        let output = staged.try_clone_file()?;
+        let written = self.merge.write_fsmeta(output, &plan.stitch_slots(), uuid);
+        let (fsmeta, file) = written.map_err(|error| match error.write_error() {
+            Some(source) => BuildError::Store(staged.write_error(clone_error(source), None)),
+            None => BuildError::Stitch(error),
+        })?;
+        tracing::trace!(target: "microsandbox_image::disk", "written");
+        let vmdk = store.vmdk_path(&plan.key);
+        let text = plan.descriptor(fsmeta.bytes).map_err(BuildError::Stitch)?;
+        let descriptor = store.stage(&vmdk)?;
+        let written = descriptor.file().write_all(text.as_bytes());
+        written.map_err(|source| descriptor.write_error(source, Some(text.len() as u64)))?;
+        // What was written is read back as a guest would, while it goes to stable storage.
+        let sync = Syncing::start([staged, descriptor])?;
+        let proof = prove_unpublished(&vmdk, &text, file);
+        tracing::trace!(target: "microsandbox_image::disk", "proved");
+        Ok(WrittenDisk {
+            bytes: fsmeta.bytes,
+            text,
+            sync,
+            proof,
+        })
+    }
+}
+
+/// A disk that nobody can see yet. Nothing is left of it when this is dropped.
+#[derive(Debug)]
+pub(crate) struct WrittenDisk {
+    /// The length of the merged metadata.
+    bytes: u64,
+    /// The descriptor.
+    text: String,
+    sync: Syncing,
+    proof: Result<Proof, ProofError>,
+}
+
+impl WrittenDisk {
+    /// Publishes the disk, whose layers are all in the cache now; gives the length of the merged metadata.
+    pub(crate) fn publish(self, plan: &DiskPlan, store: &Store) -> Result<u64, BuildError> {
+        // First the sync's error: what could not be written cannot be read back either.
+        let files = self.sync.wait()?;
+        tracing::trace!(target: "microsandbox_image::disk", "synced");
+        let vmdk = store.vmdk_path(&plan.key);
+        self.proof
+            .and_then(|_| prove_layers(&vmdk, &self.text))
+            .map_err(|error| proof_error(plan, error))?;
+        publish_all(files)?;
+        Ok(self.bytes)
+    }
+}
+
+/// The merged metadata and the descriptor on their way to stable storage, by a thread that does not outlive this.
+#[derive(Debug)]
+struct Syncing {
+    thread: Option<JoinHandle<Result<[Synced; 2], msb_store::Error>>>,
+}
+
+impl Syncing {
+    fn start([fsmeta, descriptor]: [Staged; 2]) -> Result<Self, BuildError> {
+        let thread = thread::Builder::new().name("disk-sync".into());
+        let thread = thread.spawn(move || Ok([fsmeta.sync()?, descriptor.sync()?]));
+        Ok(Self {
+            thread: Some(thread.map_err(|_| BuildError::Worker)?),
+        })
+    }
+
+    fn wait(mut self) -> Result<[Synced; 2], BuildError> {
+        let thread = self.thread.take().ok_or(BuildError::Worker)?;
+        Ok(thread.join().map_err(|_| BuildError::Worker)??)
+    }
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // The files are removed with what the thread gives.
+            drop(thread.join());
+        }
+    }
+}
+
+/// A layer image that is gone or cut since it was looked at is made again; everything else is wrong for good.
+fn proof_error(plan: &DiskPlan, error: ProofError) -> BuildError {
+    let (ProofError::Read { path, .. } | ProofError::Length { path, .. }) = &error else {
+        return BuildError::Proof(error);
+    };
+    let mut slots = plan.slots.iter();
+    match slots.find(|slot| path.ends_with(slot.layer.image_path_from_disk())) {
+        Some(slot) => BuildError::DamagedLayer(slot.layer.clone()),
+        None => BuildError::Proof(error),
+    }
+}
+
+impl From<msb_store::Error> for BuildError {
+    fn from(error: msb_store::Error) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,93 @@
+//! Merging a layer before it is done.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Cursor;
+
+use msb_layer::ReadLayer;
+use msb_sidecar::{Changes, Sidecar};
+use msb_stitch::{Merge, Slot};
+
+use super::*;
+
+/// The merged metadata over this layer alone.
+fn fsmeta(changes: &Changes<File>, image_bytes: u64) -> Vec<u8> {
+    let mut merge = Merge::new();
+    merge.add(1, changes).unwrap();
+    let slot = Slot {
+        tag: "layer".into(),
+        image_bytes,
+    };
+    let output = Cursor::new(Vec::new());
+    let (_, written) = merge.write_fsmeta(output, &[slot], [7; 16]).unwrap();
+    written.into_inner()
+}
+
+/// Feeds the archive, takes what can be merged, and waits for the end.
+fn read(
+    attempt: &Attempt<'_>,
+    base: &std::path::Path,
+) -> (Option<ReadLayer>, Result<IngestedLayer, LayerError>) {
+    let job = attempt.job(base);
+    runtime().block_on(async {
+        let (feed, mut task) = job.start().unwrap();
+        feed.send(Bytes::copy_from_slice(attempt.blob)).await;
+        feed.finish().await;
+        let read = task.read().await;
+        assert!(task.read().await.is_none(), "the second time");
+        (read, task.wait().await)
+    })
+}
+
+#[test]
+fn a_layer_gives_the_same_disk_before_and_after_it_is_done() {
+    let tar = tar::recipe(RECIPE);
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().join("layer");
+    let (read, done) = read(&Attempt::plain(&tar), &base);
+    let (read, done) = (read.unwrap(), done.unwrap());
+    let image_bytes = runtime().block_on(read.image_bytes()).unwrap();
+    assert_eq!(image_bytes, done.image.bytes);
+
+    let sidecar = Sidecar::open(File::open(base.with_extension("sidecar")).unwrap()).unwrap();
+    assert_eq!(read.changes.records(), sidecar.changes().records());
+    assert!(read.changes.records() > 0);
+    let before = fsmeta(&read.changes, image_bytes);
+    assert!(before == fsmeta(sidecar.changes(), sidecar.image().bytes));
+}
+
+#[test]
+fn a_layer_of_wrong_bytes_is_refused_although_it_could_be_merged() {
+    let tar = tar::recipe(RECIPE);
+    let dir = tempfile::tempdir().unwrap();
+    let attempt = Attempt {
+        diff_id: Digest::sha256_of(b"another archive"),
+        ..Attempt::plain(&tar)
+    };
+    let (read, done) = read(&attempt, &dir.path().join("layer"));
+    assert!(read.is_some());
+    assert!(matches!(done, Err(LayerError::DiffId { .. })), "{done:?}");
+}
+
+#[test]
+fn a_malformed_layer_gives_nothing_to_merge() {
+    let mut tar = tar::recipe("file a size=1");
+    tar[148] ^= 1;
+    let dir = tempfile::tempdir().unwrap();
+    let (read, done) = read(&Attempt::plain(&tar), &dir.path().join("layer"));
+    assert!(read.is_none());
+    assert!(matches!(done, Err(LayerError::Tar { .. })), "{done:?}");
+}
+
+#[test]
+fn a_layer_of_very_many_names_is_merged_only_when_its_own_tree_is_gone() {
+    let recipe = (0..100_001).fold(String::new(), |mut recipe, name| {
+        writeln!(recipe, "fifo {name}").unwrap();
+        recipe
+    });
+    let tar = tar::recipe(&recipe);
+    let dir = tempfile::tempdir().unwrap();
+    let (read, done) = read(&Attempt::plain(&tar), &dir.path().join("layer"));
+    assert!(read.is_none());
+    assert_eq!(done.unwrap().entries, 100_001);
+}

@@ -1,0 +1,198 @@
+use std::collections::HashMap;
+use std::ops::Range;
+
+use erofs_format::{Crc32c, FileType};
+use erofs_reader::{FlatDisk, Image, Inode, Limits, Place};
+use fs_tree::{Content, InodeId, Node, Tree, Walk};
+
+use super::ProofError;
+use super::disk::Part;
+
+/// File data read at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// Walks the disk and the tree side by side. Gives the bytes whose sums were compared.
+pub(super) fn compare(image: &Image<FlatDisk<Part>>, tree: &Tree) -> Result<u64, ProofError> {
+    let limits = Limits::default();
+    let mut there = image.walk(&limits)?;
+    let mut expected = Walk::new(tree);
+    let mut pairs: HashMap<u64, InodeId> = HashMap::new();
+    let mut comparison = Comparison {
+        image,
+        tree,
+        buffer: vec![0; READ_BYTES],
+        verified_bytes: 0,
+    };
+    loop {
+        let actual = there.next_entry().transpose()?;
+        let (visit, entry) = match (expected.next(), actual) {
+            (None, None) => return Ok(comparison.verified_bytes),
+            (Some(visit), Some(entry)) if entry.path.strip_prefix(b"/") == Some(visit.path) => {
+                (visit, entry)
+            }
+            (Some(visit), _) => {
+                return Err(ProofError::Differs {
+                    path: visit.path.to_vec(),
+                    what: "presence",
+                });
+            }
+            (None, Some(entry)) => {
+                return Err(ProofError::Differs {
+                    path: entry.path.to_vec(),
+                    what: "presence",
+                });
+            }
+        };
+        match pairs.insert(entry.inode.nid, visit.inode) {
+            Some(other) if other != visit.inode => {
+                return Err(ProofError::Differs {
+                    path: visit.path.to_vec(),
+                    what: "group of hard links",
+                });
+            }
+            Some(_) => {}
+            None => comparison.inode(visit.path, visit.inode, &entry.inode)?,
+        }
+    }
+}
+
+struct Comparison<'a> {
+    image: &'a Image<FlatDisk<Part>>,
+    tree: &'a Tree,
+    buffer: Vec<u8>,
+    verified_bytes: u64,
+}
+
+impl Comparison<'_> {
+    fn inode(&mut self, path: &[u8], id: InodeId, actual: &Inode) -> Result<(), ProofError> {
+        let expected = self.tree.inode(id);
+        let metadata = &expected.metadata;
+        let same = |what, same: bool| {
+            if same {
+                Ok(())
+            } else {
+                Err(ProofError::Differs {
+                    path: path.to_vec(),
+                    what,
+                })
+            }
+        };
+        same("mode", actual.mode & 0o7777 == metadata.mode)?;
+        same(
+            "owner",
+            (actual.uid, actual.gid) == (metadata.uid, metadata.gid),
+        )?;
+        same(
+            "time",
+            (actual.mtime_secs, actual.mtime_nanos) == (metadata.mtime.secs, metadata.mtime.nanos),
+        )?;
+        let mut xattrs: Vec<_> = self
+            .image
+            .xattrs(actual)?
+            .into_iter()
+            .map(|x| (x.name, x.value))
+            .collect();
+        xattrs.sort();
+        let wanted = self.tree.xattrs(expected.xattrs);
+        same(
+            "xattrs",
+            xattrs
+                .iter()
+                .map(|(name, value)| (&name[..], &value[..]))
+                .eq(wanted),
+        )?;
+        let (file_type, rdev) = match expected.node {
+            Node::Directory(_) => (FileType::Directory, None),
+            Node::Regular { .. } => (FileType::Regular, None),
+            Node::Symlink(_) => (FileType::Symlink, None),
+            Node::CharDevice { major, minor } => (FileType::CharDevice, Some((major, minor))),
+            Node::BlockDevice { major, minor } => (FileType::BlockDevice, Some((major, minor))),
+            Node::Fifo => (FileType::Fifo, actual.rdev),
+            Node::Socket => (FileType::Socket, actual.rdev),
+            Node::Whiteout => return same("absence", false),
+        };
+        same("type", file_type == actual.file_type)?;
+        same("device number", rdev == actual.rdev)?;
+        match expected.node {
+            Node::Directory(_) => Ok(()),
+            Node::Symlink(target) => same(
+                "target",
+                self.image.read_link(actual)? == self.tree.symlink_target(target),
+            ),
+            Node::Regular {
+                size,
+                crc32c,
+                content,
+            } => {
+                same("number of links", actual.nlink == expected.names())?;
+                same("size", actual.size == size)?;
+                let pieces = self.contents(path, crc32c, actual)?;
+                // The sum tells the bytes, and not where between the holes they are.
+                same("holes", pieces == pieces_of(self.tree, size, content))
+            }
+            _ => same("number of links", actual.nlink == expected.names()),
+        }
+    }
+
+    /// Compares the bytes with their sum, and says where in the file they are.
+    fn contents(
+        &mut self,
+        path: &[u8],
+        expected: u32,
+        actual: &Inode,
+    ) -> Result<Vec<Range<u64>>, ProofError> {
+        let mut sum = Crc32c::new();
+        let mut pieces = Vec::new();
+        for extent in self.image.extents(actual)? {
+            let extent = extent?;
+            if matches!(extent.place, Place::Hole) {
+                continue;
+            }
+            let mut at = extent.logical;
+            let end = extent.logical + extent.len;
+            join(&mut pieces, at..end);
+            while at < end {
+                let len = usize::try_from(end - at)
+                    .unwrap_or(usize::MAX)
+                    .min(READ_BYTES);
+                let read = self.image.read_at(actual, at, &mut self.buffer[..len])?;
+                if read == 0 {
+                    break;
+                }
+                sum = sum.update(&self.buffer[..read]);
+                at += read as u64;
+            }
+            self.verified_bytes += extent.len;
+        }
+        let actual = sum.get();
+        if expected == actual {
+            Ok(pieces)
+        } else {
+            Err(ProofError::Contents {
+                path: path.to_vec(),
+                expected,
+                actual,
+            })
+        }
+    }
+}
+
+/// Where a file of the tree has bytes, adjoining pieces as one.
+fn pieces_of(tree: &Tree, size: u64, content: Content) -> Vec<Range<u64>> {
+    let mut pieces = Vec::new();
+    match content {
+        Content::Absent => {}
+        Content::Contiguous { .. } | Content::Inline { .. } => join(&mut pieces, 0..size),
+        Content::Mapped { .. } => tree.extents(content).iter().for_each(|extent| {
+            join(&mut pieces, extent.logical..extent.logical + extent.len);
+        }),
+    }
+    pieces
+}
+
+fn join(pieces: &mut Vec<Range<u64>>, next: Range<u64>) {
+    match pieces.last_mut() {
+        Some(last) if last.end == next.start => last.end = next.end,
+        _ => pieces.push(next),
+    }
+}

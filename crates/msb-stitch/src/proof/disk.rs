@@ -1,0 +1,159 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use erofs_format::BLOCK_SIZE;
+use erofs_reader::{FlatDisk, Image, ReadAt};
+
+use super::ProofError;
+use crate::vmdk::{Descriptor, SECTOR_SIZE};
+
+/// A longer text describes more layers than a disk can have.
+const MAX_DESCRIPTOR_BYTES: u64 = 64 << 20;
+
+/// A file of the disk.
+#[derive(Debug)]
+pub(super) enum Part {
+    There(File),
+    /// Not there yet: its length is all that is known of it.
+    Promised {
+        bytes: u64,
+    },
+}
+
+impl ReadAt for Part {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::There(file) => ReadAt::read_exact_at(file, buffer, offset),
+            Self::Promised { .. } => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        match self {
+            Self::There(file) => file.size(),
+            Self::Promised { bytes } => Ok(*bytes),
+        }
+    }
+}
+
+/// The text of a descriptor.
+pub(super) fn read_text(descriptor: &Path) -> Result<String, ProofError> {
+    let mut text = String::new();
+    File::open(descriptor)
+        .and_then(|file| file.take(MAX_DESCRIPTOR_BYTES).read_to_string(&mut text))
+        .map_err(read_error(descriptor))?;
+    Ok(text)
+}
+
+/// Opens the disk that the descriptor's text describes. With `fsmeta`, that is its first file, and the others need not be there.
+/// Gives how many files it has.
+pub(super) fn open(
+    descriptor: &Path,
+    text: &str,
+    fsmeta: Option<File>,
+) -> Result<(Image<FlatDisk<Part>>, usize), ProofError> {
+    let files = files(descriptor, text)?;
+    let (mut parts, mut starts, mut at) = (Vec::new(), Vec::new(), 0);
+    let is_published = fsmeta.is_none();
+    let mut fsmeta = fsmeta;
+    for (path, bytes) in &files {
+        let file = match fsmeta.take() {
+            Some(fsmeta) => Some(fsmeta),
+            None if is_published => Some(File::open(path).map_err(read_error(path))?),
+            None => None,
+        };
+        let part = match file {
+            Some(file) => {
+                let metadata = file.metadata().map_err(read_error(path))?;
+                check_length(path, *bytes, metadata.len())?;
+                Part::There(file)
+            }
+            None => Part::Promised { bytes: *bytes },
+        };
+        parts.push((part, *bytes));
+        starts.push(at);
+        at += bytes / u64::from(BLOCK_SIZE);
+    }
+    let count = parts.len();
+    let image = Image::open(FlatDisk::new(parts)?)?;
+    let primary = u64::from(image.superblock().blocks.get());
+    let ends = starts.get(1).copied().unwrap_or(at);
+    if primary != ends {
+        return Err(ProofError::DeviceTable {
+            device_id: 0,
+            expected: primary,
+            actual: ends,
+        });
+    }
+    if image.devices().len() + 1 != count {
+        let (expected, actual) = (image.devices().len() as u64 + 1, count as u64);
+        return Err(ProofError::DeviceTable {
+            device_id: image.devices().len(),
+            expected,
+            actual,
+        });
+    }
+    for (device, device_id) in image.devices().iter().zip(1..) {
+        let end = u64::from(device.uniaddr) + u64::from(device.blocks);
+        for (expected, actual) in [
+            (u64::from(device.uniaddr), starts[device_id]),
+            (end, starts.get(device_id + 1).copied().unwrap_or(at)),
+        ] {
+            if expected != actual {
+                return Err(ProofError::DeviceTable {
+                    device_id,
+                    expected,
+                    actual,
+                });
+            }
+        }
+    }
+    Ok((image, count))
+}
+
+/// Whether the layers of the disk are there, each as long as the descriptor's text says.
+pub(super) fn check_layers(descriptor: &Path, text: &str) -> Result<(), ProofError> {
+    let mut files = files(descriptor, text)?.into_iter();
+    let _fsmeta = files.next();
+    files.try_for_each(|(path, bytes)| {
+        let metadata = path.metadata().map_err(read_error(&path))?;
+        check_length(&path, bytes, metadata.len())
+    })
+}
+
+/// The files that the text names, with their lengths.
+fn files(descriptor: &Path, text: &str) -> Result<Vec<(PathBuf, u64)>, ProofError> {
+    let parsed = Descriptor::parse(text).map_err(|source| ProofError::Vmdk {
+        path: descriptor.to_path_buf(),
+        source,
+    })?;
+    let directory = descriptor.parent().unwrap_or(Path::new("."));
+    let files = parsed.extents.iter().map(|extent| {
+        let path = directory.join(&extent.file);
+        let actual = extent.sectors.saturating_mul(SECTOR_SIZE);
+        if actual.is_multiple_of(u64::from(BLOCK_SIZE)) {
+            Ok((path, actual))
+        } else {
+            Err(ProofError::Blocks { path, actual })
+        }
+    });
+    files.collect()
+}
+
+fn check_length(path: &Path, expected: u64, actual: u64) -> Result<(), ProofError> {
+    if actual == expected {
+        Ok(())
+    } else {
+        Err(ProofError::Length {
+            path: path.to_path_buf(),
+            expected,
+            actual,
+        })
+    }
+}
+
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> ProofError {
+    let path = path.to_path_buf();
+    |source| ProofError::Read { path, source }
+}
