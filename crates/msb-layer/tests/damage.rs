@@ -4,13 +4,13 @@
 
 mod common;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use common::judge::is_root;
 use common::{Stitched, stitch};
-use msb_stitch::{ProofError, prove};
+use msb_stitch::{ProofError, prove, prove_layers, prove_unpublished};
 use msb_testkit::erofs_tools::fsck;
 use msb_testkit::mount::KernelMount;
 use msb_testkit::tar;
@@ -311,4 +311,39 @@ fn a_damaged_sidecar_names_its_layer() {
     merge.add(1, disk.layers[0].open().changes()).unwrap();
     let error = merge.add(2, disk.layers[1].open().changes()).unwrap_err();
     assert_eq!(error.corrupt_layer(), Some(2));
+}
+
+#[test]
+fn a_disk_is_proved_before_its_layers_are_there_and_they_are_looked_at_in_the_end() {
+    let disk = sample(&LAYERS);
+    let text = fs::read_to_string(&disk.vmdk).unwrap();
+    let ahead = || prove_unpublished(&disk.vmdk, &text, File::open(&disk.fsmeta).unwrap());
+    let layers = || prove_layers(&disk.vmdk, &text);
+    let whole = prove(&disk.vmdk, None).unwrap();
+    layers().unwrap();
+
+    let image = &disk.layers[1].image;
+    let bytes = fs::read(image).unwrap();
+    fs::remove_file(image).unwrap();
+    assert_eq!(ahead().unwrap(), whole);
+    assert!(
+        matches!(layers(), Err(ProofError::Read { path, .. }) if path.ends_with(image.file_name().unwrap()))
+    );
+    fs::write(image, &bytes[4096..]).unwrap();
+    assert_eq!(ahead().unwrap(), whole);
+    let (expected, actual) = (bytes.len() as u64, bytes.len() as u64 - 4096);
+    assert!(
+        matches!(layers(), Err(ProofError::Length { expected: e, actual: a, .. }) if (e, a) == (expected, actual))
+    );
+
+    // What the text says of the layers is held against the device table all the same.
+    let moved = text.replace(
+        &format!("RW {} ", expected / 512),
+        &format!("RW {} ", (expected + 4096) / 512),
+    );
+    assert_ne!(moved, text);
+    let error = prove_unpublished(&disk.vmdk, &moved, File::open(&disk.fsmeta).unwrap());
+    assert!(matches!(error, Err(ProofError::DeviceTable { .. })));
+    flip(&disk.fsmeta, 1024 + 14);
+    assert!(ahead().is_err());
 }

@@ -53,10 +53,12 @@ impl Packing {
 
     /// Where the next inode goes: into the smallest gap that it fits into, or behind all.
     pub(super) fn place(&mut self, inode: &InodePlan) -> u64 {
+        let least = inode.end(0);
         let fitting = self
             .gaps
             .iter()
             .enumerate()
+            .filter(|(_, gap)| gap.bytes() >= least)
             .filter(|(_, gap)| inode.end(inode.place(gap.start)) <= gap.end)
             .min_by_key(|(_, gap)| gap.bytes())
             .map(|(index, _)| index);
@@ -258,6 +260,10 @@ mod tests {
         );
         packing.free(0, 0);
         assert_eq!(packing.gaps.len(), MAX_GAPS);
+        // One that is smaller than all of them is not remembered in the place of another.
+        packing.free(0, 64);
+        let smallest = packing.gaps.iter().map(|gap| gap.bytes()).min();
+        assert_eq!(smallest, Some(64 + 34 * 32));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use erofs_format::{
     BLOCK_SIZE, XATTR_ENTRY_ALIGN, XATTR_LONG_PREFIX, XATTR_LONG_PREFIXES_MAX, XattrNamespace,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Less is not worth another table to read when the image is mounted.
 const MIN_SAVED_BYTES: u64 = BLOCK_SIZE as u64;
 
@@ -29,7 +32,7 @@ impl<'t> Prefixes<'t> {
         if names.iter().map(whole).sum::<u64>() < MIN_SAVED_BYTES {
             return Self::default();
         }
-        let (picked, saved) = pick(&names, &candidates(&names));
+        let (picked, saved) = pick(&names, &candidates(&names), MAX_WORK);
         if saved < MIN_SAVED_BYTES {
             return Self::default();
         }
@@ -182,20 +185,22 @@ fn candidates(names: &[Name<'_>]) -> Vec<Candidate> {
 
 /// Takes the prefix that saves most, again and again, and says what all of them save. What a prefix saves only gets less
 /// when others are taken, so the best of the old figures is the best of all once it has been brought up to date.
-fn pick(names: &[Name<'_>], candidates: &[Candidate]) -> (Vec<Candidate>, u64) {
+///
+/// Looks at no more than `max_work` names; what it has picked by then is the answer.
+fn pick(names: &[Name<'_>], candidates: &[Candidate], max_work: u64) -> (Vec<Candidate>, u64) {
     let mut taken_len = vec![0; names.len()];
     let mut work = 0;
     let mut gain = |candidate: &Candidate, taken_len: &[usize]| {
         work += candidate.names.len() as u64;
-        if work > MAX_WORK {
+        if work > max_work {
             return 0;
         }
-        let saved: u64 = candidate
-            .names
-            .clone()
-            .filter(|&at| taken_len[at] < candidate.len)
-            .map(|at| names[at].saved(candidate.len) - names[at].saved(taken_len[at]))
-            .sum();
+        // Where a longer prefix is taken, this one saves nothing: a longer one never saves less.
+        let more = |at: usize| {
+            let saved = names[at].saved(candidate.len);
+            saved.saturating_sub(names[at].saved(taken_len[at]))
+        };
+        let saved: u64 = candidate.names.clone().map(more).sum();
         saved.saturating_sub(candidate.table_bytes())
     };
     let mut heap: BinaryHeap<(u64, Reverse<usize>)> = candidates
@@ -221,77 +226,4 @@ fn pick(names: &[Name<'_>], candidates: &[Candidate]) -> (Vec<Candidate>, u64) {
         picked.push(candidate.clone());
     }
     (picked, total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stored<'a>(names: &[(&'a str, usize, u64)]) -> StoredNames<'a> {
-        let mut stored = StoredNames::default();
-        for (name, bytes, times) in names {
-            stored.add(name.as_bytes(), *bytes, *times);
-        }
-        stored
-    }
-
-    #[test]
-    fn what_is_saved_is_what_alignment_leaves() {
-        for bytes in 8..16_usize {
-            let stored = stored(&[("user.abcd", bytes, 1)]);
-            let name = stored.names.values().next().unwrap();
-            for len in 0..=4 {
-                let expected = bytes.next_multiple_of(4) - (bytes - len).next_multiple_of(4);
-                assert_eq!(name.saved(len), expected as u64, "{bytes} {len}");
-            }
-        }
-    }
-
-    #[test]
-    fn less_than_a_block_is_not_worth_a_table() {
-        let name = "user.very.long.common.name";
-        // 21 bytes of name are 20 or 24 bytes of entry; the table takes 24.
-        let few = stored(&[(name, 40, 205)]);
-        assert_eq!(Prefixes::choose(&few).count(), 0);
-        let many = stored(&[(name, 40, 206)]);
-        assert_eq!(Prefixes::choose(&many).table().len(), 24);
-    }
-
-    #[test]
-    fn whole_names_that_repeat_and_beginnings_that_many_share() {
-        let mut names: Vec<(String, usize, u64)> = (0..1000)
-            .map(|n| (format!("user.org.example.attribute.{n:04}"), 40, 1))
-            .collect();
-        names.push(("trusted.overlay.redirect".to_owned(), 60, 1000));
-        let names: Vec<_> = names.iter().map(|(n, b, t)| (n.as_str(), *b, *t)).collect();
-        let stored = stored(&names);
-        let prefixes = Prefixes::choose(&stored);
-        let infixes: Vec<_> = prefixes.chosen.iter().map(|chosen| chosen.1).collect();
-        assert!(infixes.contains(&b"overlay.redirect".as_slice()));
-        assert!(
-            infixes
-                .iter()
-                .any(|infix| infix.starts_with(b"org.example.attribute"))
-        );
-        assert!(infixes.len() <= XATTR_LONG_PREFIXES_MAX);
-        let (index, rest) = prefixes.split(
-            XattrNamespace::Trusted,
-            b"trusted.overlay.redirect",
-            b"overlay.redirect",
-        );
-        assert!(index & XATTR_LONG_PREFIX != 0 && rest.is_empty());
-        assert_eq!(
-            prefixes.split(XattrNamespace::User, b"user.x", b"x"),
-            (1, b"x".as_slice())
-        );
-    }
-
-    #[test]
-    fn names_that_nest_as_deep_as_they_can_are_no_work_without_bound() {
-        let names: Vec<String> = (0..10_000)
-            .map(|n| format!("user.{}{n:05}", "a".repeat(n % 200)))
-            .collect();
-        let names: Vec<_> = names.iter().map(|name| (name.as_str(), 250, 1)).collect();
-        assert!(Prefixes::choose(&stored(&names)).count() > 0);
-    }
 }

@@ -33,15 +33,84 @@ impl Times {
 /// The time that most inodes have, which is the time of all compact inodes; among equals the earliest. Not before 1970.
 fn most_common(tree: &Tree, order: &[InodeId]) -> Timestamp {
     let mut counts: HashMap<Timestamp, u32> = HashMap::new();
-    for &inode in order {
-        let mtime = tree.inode(inode).metadata.mtime;
+    let mut times = order.iter().map(|&inode| tree.inode(inode).metadata.mtime);
+    let mut next = times.next();
+    // Neighbours mostly have the same time.
+    while let Some(mtime) = next {
+        let mut count = 1;
+        next = loop {
+            match times.next() {
+                Some(same) if same == mtime => count += 1,
+                other => break other,
+            }
+        };
         if mtime.secs < 0 || counts.len() == MAX_TIMES && !counts.contains_key(&mtime) {
             continue;
         }
-        *counts.entry(mtime).or_default() += 1;
+        *counts.entry(mtime).or_default() += count;
     }
     let best = counts
         .into_iter()
         .max_by_key(|&(mtime, count)| (count, std::cmp::Reverse(mtime)));
     best.map(|(mtime, _)| mtime).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_tree::NewNode;
+
+    use super::*;
+
+    fn at(secs: i64, nanos: u32) -> Timestamp {
+        Timestamp { secs, nanos }
+    }
+
+    /// The epoch of a tree of files with these times.
+    fn epoch(times: impl IntoIterator<Item = Timestamp>, fixed: Option<Timestamp>) -> Timestamp {
+        let mut tree = Tree::new();
+        let mut order = Vec::new();
+        for (index, mtime) in times.into_iter().enumerate() {
+            let metadata = Metadata {
+                mtime,
+                ..Metadata::default()
+            };
+            let (root, name) = (tree.root(), format!("f{index}"));
+            let file = tree.add(root, name.as_bytes(), metadata, &[], NewNode::Fifo);
+            order.push(file.unwrap());
+        }
+        Times::new(&tree, &order, fixed).epoch
+    }
+
+    #[test]
+    fn the_time_that_most_inodes_have_and_among_equals_the_earliest() {
+        assert_eq!(epoch([], None), Timestamp::default());
+        assert_eq!(epoch([at(9, 1), at(5, 0), at(9, 1)], None), at(9, 1));
+        let equals = [at(9, 1), at(5, 2), at(9, 1), at(5, 1), at(5, 2), at(5, 1)];
+        assert_eq!(epoch(equals, None), at(5, 1));
+        // The first second of 1970 counts, what is before it does not.
+        assert_eq!(epoch([at(0, 7)], None), at(0, 7));
+        assert_eq!(epoch([at(-1, 7), at(-1, 7), at(3, 0)], None), at(3, 0));
+    }
+
+    #[test]
+    fn a_fixed_time_is_the_epoch_but_not_before_1970() {
+        let times = [at(5, 0), at(5, 0)];
+        for (fixed, expected) in [
+            (at(8, 3), at(8, 3)),
+            (at(0, 3), at(0, 3)),
+            (at(-1, 3), Timestamp::default()),
+        ] {
+            assert_eq!(epoch(times, Some(fixed)), expected);
+        }
+    }
+
+    #[test]
+    fn of_too_many_different_times_the_first_are_counted() {
+        let times = (1..=i64::try_from(MAX_TIMES).unwrap()).map(|secs| at(secs, 0));
+        let (known, late) = (at(7, 0), at(0, 1));
+        let more = [late, late, late, known];
+        assert_eq!(epoch(times.clone().chain(more), None), known);
+        // One less, and the late one is counted too.
+        assert_eq!(epoch(times.skip(1).chain(more), None), late);
+    }
 }

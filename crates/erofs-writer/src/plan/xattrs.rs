@@ -227,3 +227,47 @@ fn encode<'t>(to: &mut Vec<u8>, prefixes: &Prefixes<'t>, (name, value): Pair<'t>
     to.extend_from_slice(value);
     to.resize(to.len().next_multiple_of(XATTR_ENTRY_ALIGN), 0);
 }
+
+#[cfg(test)]
+mod tests {
+    use fs_tree::{Metadata, NewNode};
+
+    use super::*;
+
+    /// Bytes of the shared area, and of the body of each of so many inodes that have this pair.
+    fn bytes(pair: Pair<'_>, inodes: usize) -> (usize, usize) {
+        let mut tree = Tree::new();
+        let mut order = Vec::new();
+        for index in 0..inodes {
+            let (root, name) = (tree.root(), format!("f{index}"));
+            let fifo = tree.add(
+                root,
+                name.as_bytes(),
+                Metadata::default(),
+                &[pair],
+                NewNode::Fifo,
+            );
+            order.push(fifo.unwrap());
+        }
+        let plan = XattrPlan::new(&tree, &order, false).unwrap();
+        let bodies: Vec<_> = order.iter().map(|&inode| plan.of(inode).len()).collect();
+        assert!(bodies.iter().all(|&bytes| bytes == bodies[0]));
+        (plan.shared.len(), bodies[0])
+    }
+
+    #[test]
+    fn a_pair_is_shared_where_that_takes_less_room() {
+        // An entry is its head of 4 bytes, the name without "user." and the value, padded to 4; a reference is 4 bytes.
+        let four: (&[u8], &[u8]) = (b"user.abcd", b"");
+        let five: (&[u8], &[u8]) = (b"user.abcd", b"v");
+        let long: (&[u8], &[u8]) = (b"user.a", &[b'v'; 1019]);
+        assert_eq!(bytes(four, 1), (0, 12 + 8));
+        // Twice 8 bytes, shared or not.
+        assert_eq!(bytes(four, 2), (0, 12 + 8));
+        assert_eq!(bytes(four, 3), (8, 12 + 4));
+        assert_eq!(bytes(five, 1), (0, 12 + 12));
+        assert_eq!(bytes(five, 2), (12, 12 + 4));
+        assert_eq!(bytes(long, 1), (0, 12 + 1024));
+        assert_eq!(bytes(long, 2), (1024, 12 + 4));
+    }
+}

@@ -1,6 +1,7 @@
 //! Directories and their blocks.
 
 use super::*;
+use fs_tree::{Change, ChangeKind, LayerApplier};
 
 #[test]
 fn an_empty_image_is_a_root() {
@@ -73,5 +74,42 @@ fn directory_blocks_that_are_full_to_the_last_byte() {
             BLOCK + 16 * behind
         };
         assert_eq!(image.root().unwrap().size, size);
+    }
+}
+
+#[test]
+fn an_opaque_directory_is_marked_once_beside_its_own_xattrs() {
+    const OPAQUE: &[u8] = b"trusted.overlay.opaque";
+    let mut tree = Tree::new();
+    let mut layer = LayerApplier::new(&mut tree);
+    // What an archive says of the marker itself does not count where the directory is opaque, and stays where it is not.
+    let xattrs: &[(&[u8], &[u8])] = &[(OPAQUE, b"archived"), (b"user.a", b"1"), (b"user.z", b"2")];
+    for path in [&b"opaque"[..], b"plain"] {
+        let kind = ChangeKind::Node {
+            metadata: metadata(0o755),
+            xattrs,
+            node: NewNode::Directory,
+        };
+        layer.apply(&Change { path, kind }).unwrap();
+    }
+    let kind = ChangeKind::Opaque;
+    let path = b"opaque";
+    layer.apply(&Change { path, kind }).unwrap();
+
+    let writer = ImageWriter::new(Cursor::new(Vec::new()), Options::default()).unwrap();
+    let (written, output) = writer.finish(&tree, &mut NoInline).unwrap();
+    let image = sound(written, output.into_inner());
+    for (path, marker) in [("opaque", &b"y"[..]), ("plain", b"archived")] {
+        let inode = image.lookup_path(path).unwrap().unwrap();
+        let mut found: Vec<_> = image
+            .xattrs(&inode)
+            .unwrap()
+            .into_iter()
+            .map(|xattr| (xattr.name, xattr.value))
+            .collect();
+        found.sort();
+        let expected: [(&[u8], &[u8]); 3] = [(OPAQUE, marker), xattrs[1], xattrs[2]];
+        let expected = expected.map(|(name, value)| (name.to_vec(), value.to_vec()));
+        assert_eq!(found, expected, "{path}");
     }
 }

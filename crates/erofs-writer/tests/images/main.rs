@@ -7,6 +7,7 @@ mod directories;
 mod entries;
 mod inodes;
 mod kernels;
+mod planned;
 mod refused;
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};

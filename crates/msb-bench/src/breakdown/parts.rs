@@ -48,7 +48,11 @@ pub(super) fn parts(
     let resolving = told("the start", events.resolving)?;
     let resolved = told("the manifest", events.resolved)?;
     let merging = told("the merge", events.merging)?;
-    let (merged, written, proved) = (disk("merged")?, disk("written")?, disk("proved")?);
+    // Most of it happens beside the layers; what counts is what is left when they are done.
+    let merged = disk("merged")?.max(merging);
+    let written = disk("written")?.max(merged);
+    let proved = disk("proved")?.max(written);
+    let synced = disk("synced")?.max(proved);
     let published = told("the disk", events.published)?;
     let complete = told("the end", events.complete)?;
 
@@ -68,10 +72,15 @@ pub(super) fn parts(
     }
     parts.extend(divide(resolved, merging, &spans));
     let ends = [
-        ("merging", merging, merged),
-        ("writing the merged metadata", merged, written),
-        ("proving the disk while it is synced", written, proved),
-        ("publishing the disk", proved, published),
+        ("merging, after the layers", merging, merged),
+        (
+            "writing the merged metadata, after the layers",
+            merged,
+            written,
+        ),
+        ("proving the disk, after the layers", written, proved),
+        ("syncing the disk, after that", proved, synced),
+        ("publishing the disk", synced, published),
         ("writing the record", published, complete),
         ("closing down", complete, end),
     ];

@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn a_checksum_in_base_256_counts_as_spaces_too() {
+        for signed in [false, true] {
+            let mut block = summed(|block| block[..3].copy_from_slice(b"\xff\xe4a"), signed);
+            let sum = number::field(&block[148..156]).expect("the sum is octal");
+            block[148..156].copy_from_slice(&sum.to_be_bytes());
+            block[148] |= 0x80;
+            assert!(RawHeader::parse(&block).is_ok(), "{signed}");
+            block[155] ^= 1;
+            assert!(RawHeader::parse(&block).is_err(), "{signed}");
+        }
+    }
+
+    #[test]
     fn star_prefix_is_131_bytes() {
         let block = summed(
             |block| {

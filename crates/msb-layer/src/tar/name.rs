@@ -15,11 +15,6 @@ impl EntryName {
     pub fn new(name: &[u8]) -> Self {
         Self(name[..name.len().min(SHOWN_BYTES + 1)].into())
     }
-
-    /// The bytes, cut just past the length that is printed.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 impl fmt::Display for EntryName {

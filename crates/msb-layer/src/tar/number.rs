@@ -114,6 +114,27 @@ mod tests {
     }
 
     #[test]
+    fn decimal_takes_digits_alone() {
+        assert_eq!(decimal(b"0123456789"), Some(123_456_789));
+        assert_eq!(
+            decimal(b"9223372036854775807"),
+            Some(i64::MAX.unsigned_abs())
+        );
+        // The slash and the colon are the neighbours of the digits in ASCII.
+        for bad in [
+            &b""[..],
+            b"1/",
+            b"1:",
+            b" 1",
+            b"1 ",
+            b"-1",
+            b"9223372036854775808",
+        ] {
+            assert_eq!(decimal(bad), None, "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
     fn pax_time_negative_and_fractions() {
         assert_eq!(time(b"-1.5"), Some((-2, 500_000_000)));
         assert_eq!(time(b"123.5"), Some((123, 500_000_000)));

@@ -13,7 +13,7 @@ use super::{
     sparse::{self, MapError},
 };
 pub use sink::TarSink;
-use state::{Extension, Extensions, Meta, State};
+use state::{Extension, Extensions, Meta, Skipped, State};
 use tokio_tar::EntryType;
 
 /// How an archive ended.
@@ -68,11 +68,6 @@ impl TarParser {
         self.position
     }
 
-    /// Entries delivered so far.
-    pub fn entries(&self) -> u64 {
-        self.entries
-    }
-
     /// Takes the next bytes of the archive, of any length, and calls `sink` for all that they complete.
     ///
     /// # Errors
@@ -110,29 +105,25 @@ impl TarParser {
         let block_start = self.position - self.filled as u64;
         let (marked, trailing_bytes) = match self.state {
             State::Failed => return Err(TarError::Failed.into()),
-            _ if self.filled > 0 => {
-                let part = match self.state {
-                    State::SparseBlock { .. } | State::SparseMap(_) => Part::SparseMap,
-                    _ => Part::Header,
-                };
-                return truncated(part, block_start, b"");
-            }
-            State::Extension { offset, .. } => return truncated(Part::Extension, offset, b""),
             State::SparseBlock { .. } | State::SparseMap(_) => {
                 return truncated(Part::SparseMap, self.meta.offset, &self.path);
             }
-            State::Data { .. } => return truncated(Part::Data, self.meta.offset, &self.path),
-            State::Skip {
-                part: Some(Part::Extension),
+            _ if self.filled > 0 => return truncated(Part::Header, block_start, b""),
+            State::Extension { offset, .. }
+            | State::Skip {
+                of: Skipped::Extension { offset },
                 ..
-            } => {
-                let offset = self.extensions.pending.unwrap_or(block_start);
-                return truncated(Part::Extension, offset, b"");
-            }
-            State::Skip {
-                part: Some(part), ..
-            } => return truncated(part, self.meta.offset, &self.path),
-            State::Header | State::Skip { part: None, .. } => (false, 0),
+            } => return truncated(Part::Extension, offset, b""),
+            State::Data { .. }
+            | State::Skip {
+                of: Skipped::Payload,
+                ..
+            } => return truncated(Part::Data, self.meta.offset, &self.path),
+            State::Header
+            | State::Skip {
+                of: Skipped::Padding,
+                ..
+            } => (false, 0),
             State::Zero { .. } => (true, 0),
             State::End { trailing } => (true, trailing),
         };
@@ -238,7 +229,7 @@ impl TarParser {
                 self.state = State::End { trailing: 0 };
                 Ok(())
             }
-            _ if block[0] == 0 && block.iter().all(|byte| *byte == 0) => {
+            _ if block.iter().all(|byte| *byte == 0) => {
                 self.state = State::Zero { offset };
                 Ok(())
             }
@@ -296,7 +287,7 @@ impl TarParser {
             sink.end_entry().map_err(PushError::Sink)?;
             self.state = State::Skip {
                 left: meta.stored,
-                part: Some(Part::Data),
+                of: Skipped::Payload,
             };
             self.after_empty_skip();
         } else {
@@ -341,7 +332,7 @@ impl TarParser {
             sink.end_entry().map_err(PushError::Sink)?;
             self.state = State::Skip {
                 left: padding(self.meta.stored),
-                part: None,
+                of: Skipped::Padding,
             };
             self.after_empty_skip();
         }
@@ -358,11 +349,11 @@ impl TarParser {
     fn after_skip(&mut self) {
         self.state = match self.state {
             State::Skip {
-                part: Some(Part::Data),
+                of: Skipped::Payload,
                 ..
-            } if padding(self.meta.stored) > 0 => State::Skip {
+            } => State::Skip {
                 left: padding(self.meta.stored),
-                part: None,
+                of: Skipped::Padding,
             },
             _ => State::Header,
         };

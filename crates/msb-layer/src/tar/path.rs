@@ -175,6 +175,8 @@ mod tests {
             actual: 256,
         };
         assert_eq!(fails(&[b'x'; 256]), expected);
+        let longest = b"a/".repeat(32_768);
+        assert_eq!(ok(&longest).len(), 65_535);
         let long = b"a/".repeat(32_769);
         assert!(matches!(
             fails(&long),

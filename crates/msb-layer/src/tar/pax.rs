@@ -241,6 +241,17 @@ mod tests {
     }
 
     #[test]
+    fn a_cleared_header_keeps_its_buffers() {
+        let mut pax = PaxAttributes::default();
+        pax.read(b"24 SCHILY.xattr.user.a=\n", Scope::Local)
+            .expect("the record is well formed");
+        let buffers = (pax.bytes.capacity(), pax.xattrs.capacity());
+        pax.clear();
+        assert_eq!((pax.bytes.len(), pax.xattrs.len()), (0, 0));
+        assert_eq!((pax.bytes.capacity(), pax.xattrs.capacity()), buffers);
+    }
+
+    #[test]
     fn xattrs_are_sorted_and_the_last_of_a_name_stays() {
         let mut pax = PaxAttributes::default();
         let body = b"26 SCHILY.xattr.user.b=old\n\

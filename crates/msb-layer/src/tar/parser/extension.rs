@@ -1,11 +1,11 @@
 //! Headers that only say more about the next entry, or about all that follow: PAX records and GNU long names.
 
 use super::super::{
-    EntryName, Limit, Part, TarError,
+    EntryName, Limit, TarError,
     header::RawHeader,
     pax::{BadRecord, Scope},
 };
-use super::{Extension, State, TarParser, padding, split_at_most};
+use super::{Extension, Skipped, State, TarParser, padding, split_at_most};
 
 impl TarParser {
     pub(super) fn start_extension(
@@ -122,7 +122,7 @@ impl TarParser {
         }
         self.state = State::Skip {
             left: padding(size),
-            part: Some(Part::Extension),
+            of: Skipped::Extension { offset },
         };
         self.after_empty_skip();
         Ok(())

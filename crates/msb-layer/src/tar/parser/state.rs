@@ -1,7 +1,7 @@
 //! What a parser remembers between two pushes.
 
 use super::super::{
-    EntryName, Kind, Part, TarError, Timestamp,
+    EntryName, Kind, TarError, Timestamp,
     header::{BadField, RawHeader},
     pax::{PaxAttributes, Scope},
     sparse::MapReader,
@@ -33,7 +33,7 @@ pub(super) enum State {
     /// In bytes that belong to the archive and to no entry.
     Skip {
         left: u64,
-        part: Option<Part>,
+        of: Skipped,
     },
     /// After a zero block at `offset`.
     Zero {
@@ -44,6 +44,17 @@ pub(super) enum State {
         trailing: u64,
     },
     Failed,
+}
+
+/// What skipped bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Skipped {
+    /// The padding of an extension whose header is at `offset`.
+    Extension { offset: u64 },
+    /// A payload that is no file data.
+    Payload,
+    /// The padding of a payload, which an archive may lack at its end.
+    Padding,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

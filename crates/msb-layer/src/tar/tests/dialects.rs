@@ -1,6 +1,6 @@
 //! Headers of every dialect, and what a payload is.
 
-use super::support::{Head, SeenKind, entries, only, parse};
+use super::support::{Head, SeenKind, entries, only, parse, pax};
 use crate::tar::{TarError, Timestamp};
 
 #[test]
@@ -194,6 +194,21 @@ fn gnu_long_names_win_and_last_for_one_entry() {
 fn names_that_are_not_utf8_stay_bytes() {
     let entry = only(&Head::new(b"caf\xe9/\xff\n", b'0', 0).alone());
     assert_eq!(entry.path, b"caf\xe9/\xff\n");
+}
+
+#[test]
+fn an_empty_name_field_is_no_end_of_the_archive() {
+    let archive = [
+        pax(b'x', &[("path", b"long")]),
+        Head::new(b"", b'0', 2).with(b"hi"),
+        Head::new(b"", b'5', 0).set(345, b"prefix").alone(),
+    ];
+    let seen = entries(&archive.concat());
+    assert_eq!(
+        (&seen[0].path[..], seen[0].bytes()),
+        (&b"long"[..], b"hi".to_vec())
+    );
+    assert_eq!(seen[1].path, b"prefix/");
 }
 
 #[test]

@@ -79,6 +79,21 @@ fn truncated_archives_name_the_part_and_where() {
         parse(&archive[..2048]),
         Err(TarError::DanglingExtension { offset: 1024 })
     );
+    // A payload that is skipped is one too; its padding may lack.
+    let dump = Head::gnu(b"d", b'D', 5).with(b"Yf\0\0\0");
+    assert_eq!(cut(&dump, 512 + 4), (0, Part::Data));
+    assert!(parse(&dump[..512 + 5]).is_ok());
+}
+
+#[test]
+fn a_cut_global_header_is_named_by_its_own_place() {
+    let global = pax(b'g', &[("uid", b"1")]);
+    // In the body, at the end of the body, in the padding.
+    for len in [512 + 3, 512 + 8, 512 + 100] {
+        assert_eq!(cut(&global, len), (0, Part::Extension));
+        let after_local = [pax(b'x', &[("path", b"b")]), global.clone()].concat();
+        assert_eq!(cut(&after_local, 1024 + len), (1024, Part::Extension));
+    }
 }
 
 #[test]
@@ -187,13 +202,76 @@ fn claims_beyond_a_limit_are_refused_by_name() {
 }
 
 #[test]
+fn what_just_fits_a_limit_is_read() {
+    let refused = |archive: &[u8], limits: Limits| match parse_with(archive, limits) {
+        Err(TarError::TooLarge {
+            limit,
+            allowed,
+            actual,
+            ..
+        }) => (limit, allowed, actual),
+        other => panic!("{other:?}"),
+    };
+    let default = Limits::default();
+    let record_bytes = record("SCHILY.xattr.user.a", b"1234").len() as u64;
+    let local = [
+        pax(b'x', &[("SCHILY.xattr.user.a", b"1234")]),
+        file(b"f", b""),
+    ]
+    .concat();
+    let pax_bytes = |pax_bytes| Limits {
+        pax_bytes,
+        ..default
+    };
+    assert!(parse_with(&local, pax_bytes(record_bytes)).is_ok());
+    assert_eq!(
+        refused(&local, pax_bytes(record_bytes - 1)),
+        (Limit::PaxBytes, record_bytes - 1, record_bytes)
+    );
+    // Name and value count.
+    let xattr_bytes = |xattr_bytes| Limits {
+        xattr_bytes,
+        ..default
+    };
+    assert!(parse_with(&local, xattr_bytes(10)).is_ok());
+    assert_eq!(refused(&local, xattr_bytes(9)), (Limit::XattrBytes, 9, 10));
+    let global = [
+        pax(b'g', &[("comment", &[b'c'; 87])]).repeat(3),
+        file(b"f", b""),
+    ]
+    .concat();
+    let all = 3 * record("comment", &[b'c'; 87]).len() as u64;
+    assert!(parse_with(&global, pax_bytes(all)).is_ok());
+    assert_eq!(
+        refused(&global, pax_bytes(all - 1)),
+        (Limit::GlobalPaxBytes, all - 1, all)
+    );
+    let long_name = [
+        Head::gnu(b"x", b'L', 300).with(&[b'n'; 300]),
+        file(b"f", b""),
+    ]
+    .concat();
+    let long_name_bytes = |long_name_bytes| Limits {
+        long_name_bytes,
+        ..default
+    };
+    assert!(parse_with(&long_name, long_name_bytes(300)).is_ok());
+    assert_eq!(
+        refused(&long_name, long_name_bytes(299)),
+        (Limit::LongNameBytes, 299, 300)
+    );
+}
+
+#[test]
 fn errors_print_names_without_control_characters() {
     assert_eq!(
         EntryName::new(b"a\x1b[2J\n\xff\"\xc3\xa9").to_string(),
         r#""a\u{1b}[2J\n\xff\"é""#
     );
     let long = EntryName::new(&[b'x'; 10_000]);
-    assert!(long.to_string().ends_with("x\"...") && long.as_bytes().len() < 300);
+    assert!(long.to_string().ends_with("x\"..."));
+    // No more of it is kept than tells that it was cut.
+    assert_eq!(long, EntryName::new(&[b'x'; 257]));
 }
 
 /// Refuses the first call of one kind.

@@ -138,6 +138,30 @@ fn global_records_apply_until_overridden_or_deleted() {
 }
 
 #[test]
+fn global_path_and_link_target_hold_until_a_local_record() {
+    let link = || Head::new(b"short", b'2', 0).link(b"to").alone();
+    let archive = [
+        pax(b'g', &[("path", b"everywhere"), ("linkpath", b"target")]),
+        link(),
+        pax(b'x', &[("path", b"here"), ("linkpath", b"there")]),
+        link(),
+        pax(b'x', &[("path", b""), ("linkpath", b"")]),
+        link(),
+    ];
+    let seen: Vec<_> = entries(&archive.concat())
+        .into_iter()
+        .map(|seen| (seen.path, seen.kind))
+        .collect();
+    let expected: [(&[u8], &[u8]); 3] = [
+        (b"everywhere", b"target"),
+        (b"here", b"there"),
+        (b"short", b"to"),
+    ];
+    let expected = expected.map(|(path, to)| (path.to_vec(), SeenKind::Symlink(to.to_vec())));
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn global_header_between_a_local_one_and_its_entry() {
     let archive = [
         pax(b'x', &[("path", b"long")]),
@@ -180,6 +204,41 @@ fn what_is_not_decoded_is_told() {
     assert!(with(&[("SCHILY.acl.access", b"user::rwx")]).lost.text_acl);
     assert!(with(&[("SCHILY.fflags", b"nodump")]).lost.file_flags);
     assert!(with(&[("RHT.security.selinux", b"x")]).lost.selinux);
+}
+
+#[test]
+fn what_a_global_record_states_and_is_not_decoded_is_told_of_each_entry() {
+    let none = Lost::default();
+    for (keyword, lost) in [
+        (
+            "SCHILY.acl.default",
+            Lost {
+                text_acl: true,
+                ..none
+            },
+        ),
+        (
+            "SCHILY.fflags",
+            Lost {
+                file_flags: true,
+                ..none
+            },
+        ),
+        (
+            "RHT.security.selinux",
+            Lost {
+                selinux: true,
+                ..none
+            },
+        ),
+    ] {
+        let archive = [pax(b'g', &[(keyword, b"x")]), file(), file()];
+        let seen: Vec<_> = entries(&archive.concat())
+            .iter()
+            .map(|seen| seen.lost)
+            .collect();
+        assert_eq!(seen, [lost, lost], "{keyword}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Sparse files: old GNU and all three PAX forms, right and wrong.
 
 use super::support::{Head, Seen, entries, only, parse, parse_with, pax};
-use crate::tar::{Limit, Limits, SparseFault, TarError};
+use crate::tar::{EntryName, Limit, Limits, Part, SparseFault, TarError};
 
 const MIB: u64 = 1 << 20;
 
@@ -77,12 +77,17 @@ fn old_gnu_sparse_with_extension_blocks() {
     assert_eq!(seen[0].bytes(), data);
     assert_eq!(seen[0].data[29].0, 290_000);
     assert_eq!(seen[1].path, b"after");
-    let limits = Limits {
-        sparse_extents: 45,
-        ..Limits::default()
+    let limited = |sparse_extents| {
+        let limits = Limits {
+            sparse_extents,
+            ..Limits::default()
+        };
+        parse_with(&archive, limits)
     };
+    // Slots count, whether they are filled or not.
+    assert!(limited(46).is_ok());
     assert!(matches!(
-        parse_with(&archive, limits),
+        limited(45),
         Err(TarError::TooLarge {
             limit: Limit::SparseExtents,
             allowed: 45,
@@ -196,6 +201,10 @@ fn wrong_sparse_maps_are_told_apart() {
     assert_eq!(fault(&not_gnu), SparseFault::NotGnu);
     assert_eq!(fault(&pax_1_0(b"x\n", b"", b"5")), SparseFault::Number);
     assert_eq!(fault(&pax_1_0(b"\n", b"", b"5")), SparseFault::Number);
+    // The neighbours of the digits in ASCII are none, in a map that is whole but for them.
+    for map in [b"1\n0\n/\n", b"1\n0\n:\n"] {
+        assert_eq!(fault(&pax_1_0(map, b"", b"5")), SparseFault::Number);
+    }
     assert_eq!(
         fault(&pax_1_0(b"1\n99999999999999999999\n", b"", b"5")),
         SparseFault::Number
@@ -245,4 +254,70 @@ fn wrong_sparse_maps_are_told_apart() {
 fn a_map_in_front_of_the_data_is_limited_by_its_count() {
     let error = parse(&pax_1_0(b"1048577\n", b"", b"5")).expect_err("more than the limit");
     assert!(matches!(error, TarError::TooLarge { .. }));
+}
+
+#[test]
+fn a_map_that_fills_the_payload_and_does_not_end_is_wrong() {
+    let mut map = b"200\n".to_vec();
+    map.extend_from_slice(&b"0\n".repeat(254));
+    assert_eq!(map.len(), 512);
+    let archive = pax_1_0(&map, b"", b"5");
+    // Also where the archive ends with it: nothing is cut off.
+    for archive in [&archive[..], &archive[..archive.len() - 512]] {
+        assert_eq!(fault(archive), SparseFault::StoredSize);
+    }
+}
+
+#[test]
+fn a_cut_map_names_its_entry() {
+    let truncated = |archive: &[u8], offset, name: &[u8]| {
+        let expected = TarError::Truncated {
+            offset,
+            entry: EntryName::new(name),
+            part: Part::SparseMap,
+        };
+        assert_eq!(parse(archive), Err(expected));
+    };
+    let old = old_gnu(&[(0, 1)], MIB, 1, true).alone();
+    truncated(&old, 0, b"sparse");
+    truncated(&[&old[..], &[0; 100]].concat(), 0, b"sparse");
+    // Records, the header at 1024, the map behind it.
+    let payload = pax_1_0(b"1\n0\n3\n", b"abc", b"5");
+    truncated(&payload[..1536], 1024, b"real");
+    truncated(&payload[..1536 + 100], 1024, b"real");
+}
+
+#[test]
+fn as_many_extents_as_the_limit_allows() {
+    let records: [(&str, &[u8]); 2] = [
+        ("GNU.sparse.size", b"9"),
+        ("GNU.sparse.map", b"0,1,2,1,9,0"),
+    ];
+    let in_records = [
+        pax(b'x', &records),
+        Head::new(b"f", b'0', 2).with(b"ab"),
+        after(),
+    ]
+    .concat();
+    let in_front = pax_1_0(b"3\n0\n1\n2\n1\n9\n0\n", b"ab", b"9");
+    for archive in [in_records, in_front] {
+        let limited = |sparse_extents| {
+            let limits = Limits {
+                sparse_extents,
+                ..Limits::default()
+            };
+            parse_with(&archive, limits)
+        };
+        let (seen, _) = limited(3).expect("three are allowed");
+        assert_eq!(seen[0].sparse, Some(vec![(0, 1), (2, 1)]));
+        assert!(matches!(
+            limited(2),
+            Err(TarError::TooLarge {
+                limit: Limit::SparseExtents,
+                allowed: 2,
+                actual: 3,
+                ..
+            })
+        ));
+    }
 }
