@@ -97,6 +97,13 @@ impl Tree {
         }
     }
 
+    /// Makes room for so many more entries, each with an inode of its own.
+    pub fn reserve(&mut self, entries: usize) {
+        self.inodes.reserve(entries);
+        self.entries.reserve(entries);
+        self.reserve_index(entries);
+    }
+
     /// The root directory.
     #[must_use]
     pub fn root(&self) -> InodeId {

@@ -14,6 +14,9 @@ const KEY_BITS: u32 = 48;
 /// Inline data that is read from a sidecar at a time: little, because there may be hundreds of layers.
 const READ_AHEAD_BYTES: usize = 32 << 10;
 
+/// Entries that a sidecar's word is enough to make room for; more of them have to come first.
+const MAX_RESERVED: usize = 100_000;
+
 /// Layers on their way into one tree.
 #[derive(Debug, Default)]
 pub struct Merge {
@@ -63,6 +66,8 @@ impl Merge {
     pub fn add(&mut self, device: u16, changes: &Changes<File>) -> Result<(), StitchError> {
         let sidecar_error = |source| StitchError::Sidecar { device, source };
         let tree = &mut self.tree;
+        let records = usize::try_from(changes.records()).unwrap_or(usize::MAX);
+        tree.reserve(records.min(MAX_RESERVED));
         changes
             .for_each_whiteout(|whiteout| {
                 merge_layer(tree, [whiteout]);

@@ -14,6 +14,14 @@ impl Tree {
         hasher.hash_one((parent, name))
     }
 
+    pub(super) fn reserve_index(&mut self, entries: usize) {
+        let hash = |&id: &u32| {
+            let entry = &self.entries[id as usize];
+            Self::hash(&self.hasher, entry.parent, self.names.get(entry.name))
+        };
+        self.index.reserve(entries, hash);
+    }
+
     pub(super) fn find(&self, directory: InodeId, name: &[u8]) -> Option<u32> {
         let hash = Self::hash(&self.hasher, directory.0, name);
         let same = |&id: &u32| {

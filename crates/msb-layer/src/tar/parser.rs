@@ -277,7 +277,7 @@ impl TarParser {
             size: meta.size,
             sparse: meta.is_sparse.then_some(&*self.extents),
             xattrs: local.xattrs(),
-            lost: local.lost,
+            lost: local.lost(),
             header_offset: meta.offset,
         };
         sink.entry(&entry).map_err(PushError::Sink)?;

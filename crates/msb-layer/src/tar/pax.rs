@@ -24,7 +24,9 @@ pub(super) struct PaxAttributes {
     pub(super) mtime: Field<Timestamp>,
     pub(super) sparse: PaxSparse,
     pub(super) sparse_name: Field<Span>,
-    pub(super) lost: Lost,
+    text_acl: bool,
+    file_flags: Field<()>,
+    selinux: Field<()>,
     /// Sorted by name, each name once: holds after [`read`](Self::read).
     xattrs: Vec<XattrSpan>,
     xattr_bytes: u64,
@@ -75,8 +77,8 @@ impl PaxAttributes {
             b"uid" => self.uid = parsed(value, id, PaxFault::Number)?,
             b"gid" => self.gid = parsed(value, id, PaxFault::Number)?,
             b"mtime" => self.mtime = parsed(value, mtime, PaxFault::Time)?,
-            b"SCHILY.fflags" => self.lost.file_flags = !value.is_empty(),
-            b"RHT.security.selinux" => self.lost.selinux = !value.is_empty(),
+            b"SCHILY.fflags" => self.file_flags = Field::of(value),
+            b"RHT.security.selinux" => self.selinux = Field::of(value),
             _ => return self.apply_family(keyword, value, scope),
         }
         Ok(())
@@ -104,7 +106,7 @@ impl PaxAttributes {
                 self.sparse.apply(keyword, value)?;
             }
         } else if keyword.starts_with(b"SCHILY.acl.") {
-            self.lost.text_acl |= !value.is_empty();
+            self.text_acl |= !value.is_empty();
         }
         Ok(())
     }
@@ -165,11 +167,20 @@ impl PaxAttributes {
         self.xattr_bytes = bytes as u64;
     }
 
+    /// What is stated in a form that is not decoded.
+    pub(super) fn lost(&self) -> Lost {
+        Lost {
+            text_acl: self.text_acl,
+            file_flags: self.file_flags.get().is_some(),
+            selinux: self.selinux.get().is_some(),
+        }
+    }
+
     /// Adds the global xattrs whose names are not here, and what else is global and not picked field by field.
     pub(super) fn inherit(&mut self, global: &Self) {
-        self.lost.text_acl |= global.lost.text_acl;
-        self.lost.file_flags |= global.lost.file_flags;
-        self.lost.selinux |= global.lost.selinux;
+        self.text_acl |= global.text_acl;
+        self.file_flags = self.file_flags.or(global.file_flags);
+        self.selinux = self.selinux.or(global.selinux);
         if global.xattrs.is_empty() {
             return;
         }

@@ -22,9 +22,25 @@ impl<T: Copy> Field<T> {
 
     /// The local record, where there is none the global one.
     pub(in super::super) fn pick(local: Self, global: Self) -> Option<T> {
-        match local {
-            Self::Unset => global.get(),
-            Self::Deleted | Self::Set(_) => local.get(),
+        local.or(global).get()
+    }
+
+    /// This record, where there is none the other.
+    pub(super) fn or(self, other: Self) -> Self {
+        match self {
+            Self::Unset => other,
+            Self::Deleted | Self::Set(_) => self,
+        }
+    }
+}
+
+impl Field<()> {
+    /// Whether there is a value.
+    pub(super) fn of(value: &[u8]) -> Self {
+        if value.is_empty() {
+            Self::Deleted
+        } else {
+            Self::Set(())
         }
     }
 }

@@ -242,6 +242,21 @@ fn what_a_global_record_states_and_is_not_decoded_is_told_of_each_entry() {
 }
 
 #[test]
+fn an_empty_local_record_hides_what_a_global_one_states() {
+    for keyword in ["SCHILY.fflags", "RHT.security.selinux"] {
+        let archive = [
+            pax(b'g', &[(keyword, b"x")]),
+            pax(b'x', &[(keyword, b"")]),
+            file(),
+            file(),
+        ];
+        let seen = entries(&archive.concat());
+        assert_eq!(seen[0].lost, Lost::default(), "{keyword}");
+        assert_ne!(seen[1].lost, Lost::default(), "{keyword}");
+    }
+}
+
+#[test]
 fn solaris_extended_header_is_a_pax_header() {
     assert_eq!(
         only(&[pax(b'X', &[("path", b"long")]), file()].concat()).path,
