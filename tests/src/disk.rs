@@ -143,7 +143,7 @@ impl Disk {
         let vmdk = dir.path().join("rootfs.vmdk");
         fs::write(
             &vmdk,
-            Extents::new(&written, &slots, extents)?.descriptor()?,
+            Extents::new(written.bytes, &slots, extents)?.descriptor()?,
         )?;
         Ok(Self {
             dir,

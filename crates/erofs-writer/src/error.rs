@@ -107,6 +107,14 @@ pub enum Error {
     /// An entry cannot be put into the tree.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The metadata took other blocks than were planned: a mistake of this crate.
+    #[error("the image has {written} blocks, and was planned to have {planned}")]
+    Unplanned {
+        /// Blocks by the plan, which somebody may have relied on.
+        planned: u32,
+        /// Blocks written.
+        written: u32,
+    },
 }
 
 /// Why an inode cannot be written.

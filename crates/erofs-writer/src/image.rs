@@ -193,7 +193,7 @@ impl<W: Write + Seek> PlannedImage<'_, W> {
     /// The second half of [`ImageWriter::finish`].
     ///
     /// # Errors
-    /// [`Error::Write`], [`Error::ReadInline`].
+    /// [`Error::Write`], [`Error::ReadInline`], [`Error::Unplanned`].
     pub fn write(mut self, inline: &mut dyn InlineData) -> Result<(Written, W), Error> {
         let bounds = Bounds {
             data_end: self.plan.meta_blkaddr,
@@ -202,7 +202,12 @@ impl<W: Write + Seek> PlannedImage<'_, W> {
         };
         emit::metadata(&mut self.output, self.tree, &self.plan, bounds, inline)?;
         let blocks = self.output.pad_to_block()?;
-        debug_assert_eq!(blocks, self.blocks, "the plan says how long the image is");
+        if blocks != self.blocks {
+            return Err(Error::Unplanned {
+                planned: self.blocks,
+                written: blocks,
+            });
+        }
         let head = emit::head(&self.options, &self.plan, blocks)?;
         let (output, crc32c) = self.output.finish(&head)?;
         let needed = Feature::of(emit::incompat(&self.options, &self.plan))

@@ -9,7 +9,7 @@ use std::io;
 use erofs_format::BLOCK_SIZE;
 use erofs_reader::Image;
 use msb_oci::Digest;
-use msb_stitch::{Disk, DiskExtent, Fsmeta, Slot, StitchError};
+use msb_stitch::{Disk, DiskExtent, Slot, StitchError};
 use msb_store::{DiskKey, LayerKey, Store};
 
 use crate::cache::FORMAT;
@@ -125,12 +125,7 @@ impl DiskPlan {
             file: slot.layer.image_path_from_disk(),
             bytes: slot.image_bytes,
         }));
-        let fsmeta = Fsmeta {
-            bytes: fsmeta_bytes,
-            inodes: 0,
-            crc32c: 0,
-        };
-        Disk::new(&fsmeta, &self.stitch_slots(), extents)?.descriptor()
+        Disk::new(fsmeta_bytes, &self.stitch_slots(), extents)?.descriptor()
     }
 
     fn stitch_slots(&self) -> Vec<Slot> {

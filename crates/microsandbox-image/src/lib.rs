@@ -1,8 +1,10 @@
 //! Pulls an OCI image into a disk that a microVM boots from, and keeps it in a local cache.
 //!
 //! ```text
-//!  reference ─▶ resolve ─▶ manifest, config ─▶ layers, side by side ─▶ merge ─▶ fsmeta.erofs ─▶ rootfs.vmdk ─▶ record
-//!               registry      registry           registry, layer       stitch       stitch         stitch       store
+//!  reference ─▶ resolve ─▶ manifest, config ─┬─▶ layers, side by side ────────────────┬─▶ disk published ─▶ record
+//!               registry      registry        │     registry, layer                    │       store           store
+//!                                             └─▶ each merged when it was read ─▶ fsmeta.erofs, rootfs.vmdk, proved
+//!                                                   stitch
 //! ```
 //!
 //! A reader starts in `pull.rs`: one pull, top to bottom, each stage a call into a crate below. This crate orchestrates; it

@@ -80,9 +80,9 @@ pub enum PullProgress {
         /// The layer image's bytes.
         image_bytes: u64,
     },
-    /// The layers are being merged.
+    /// All layers are there, and what is left of joining them is being done.
     Merging,
-    /// The merged metadata is written.
+    /// The merged metadata is published.
     #[non_exhaustive]
     FsmetaWritten {
         /// Its bytes.

@@ -17,12 +17,12 @@ use crate::disk::DiskPlan;
 use crate::progress::Progress;
 use crate::registry::Inner;
 use crate::{PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached};
-use ahead::{LayerStates, merge_ahead};
+use ahead::{LayerStates, MergeAhead};
 use blocking::blocking;
 use finish::{Finished, finish};
 use layer::LayerSource;
 use layers::{Anew, fetch_layers};
-use resolve::{keep, resolve};
+use resolve::{Resolved, keep, resolve};
 
 /// How often a pull makes a layer again whose cached files turn out to be damaged.
 const REPAIRS: usize = 2;
@@ -47,6 +47,17 @@ pub(crate) async fn pull(
     result
 }
 
+/// What is pulled, from where, and who is told: the same for all of its steps.
+#[derive(Clone, Copy, Debug)]
+struct Pull<'a> {
+    registry: &'a Inner,
+    reference: &'a Reference,
+    resolved: &'a Resolved,
+    /// The image's disk; the lengths of its layers are not known yet.
+    plan: &'a DiskPlan,
+    progress: &'a Progress,
+}
+
 async fn run(
     registry: &Inner,
     reference: &Reference,
@@ -66,47 +77,37 @@ async fn run(
         total_bytes: resolved.layers.iter().map(|layer| layer.blob.bytes).sum(),
     });
     let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
+    let store = registry.cache.store();
     // Before anything is looked for, so that no prune removes what this pull finds.
-    let (_lease, has_disk) = {
-        let (store, plan) = (registry.cache.store().clone(), plan.clone());
+    let _lease = {
+        let (store, plan) = (store.clone(), plan.clone());
         let layers: Vec<LayerKey> = plan.slots().iter().map(|slot| slot.layer.clone()).collect();
-        blocking(move || {
-            let lease = store.lease(plan.key(), &layers)?;
-            Ok((lease, plan.cached_fsmeta_bytes(&store).is_some()))
-        })
-        .await?
+        blocking(move || Ok(store.lease(plan.key(), &layers)?)).await?
     };
 
+    let pull = Pull {
+        registry,
+        reference,
+        resolved: &resolved,
+        plan: &plan,
+        progress,
+    };
     let mut anew = Anew::new(options.force);
     for _ in 0..=REPAIRS {
         let states = LayerStates::new(plan.slots().len());
-        let merged = (options.force || !has_disk).then(|| {
-            let store = registry.cache.store().clone();
-            tokio::spawn(merge_ahead(store, plan.clone(), &states))
-        });
-        let layers = fetch_layers(
-            registry, reference, &resolved, &plan, &states, &anew, progress,
-        );
+        let merge = MergeAhead::start(store, &plan, &states, options.force).await?;
+        let layers = fetch_layers(pull, &states, &anew);
         // Beside the layers, because it waits for the disk. What is kept already costs a look at it.
         let (layers, ()) = try_join(layers, keep(registry, &resolved)).await?;
         let all_cached = layers.iter().all(|layer| layer.was_cached);
-        match finish(
-            registry,
-            reference,
-            &resolved,
-            layers,
-            merged.filter(|_| states.are_well()),
-            options.force,
-            progress,
-        )
-        .await?
-        {
+        let merge = merge.filter(|_| states.are_well());
+        match finish(pull, layers, merge, options.force).await? {
             Finished::Done {
                 record,
                 disk_was_cached,
             } => {
                 let cached = all_cached && disk_was_cached && !options.force;
-                let result = record.to_result(registry.cache.store(), reference, cached);
+                let result = record.to_result(store, reference, cached);
                 return strictly(result, options);
             }
             Finished::DamagedLayer(layer) => {

@@ -17,7 +17,8 @@ use sink::Sink;
 /// Inline data that is read back from the sidecar at a time.
 const READ_AHEAD_BYTES: usize = 128 << 10;
 
-/// A layer with more names than this is not merged before it is done: its tree and the merged one would be in memory at once.
+/// A layer with more names than this is not merged before it is done: its tree and what is merged of it would be in memory at
+/// once.
 const MAX_NAMES_AHEAD: usize = 100_000;
 
 /// Where a layer goes: two empty files.
@@ -49,7 +50,7 @@ pub struct ReadLayer {
 
 impl ReadLayer {
     /// Waits until it is known how long the image will be, which is before it is written. `None`: the layer has failed.
-    pub async fn image_bytes(&self) -> Option<u64> {
+    pub async fn planned_bytes(&self) -> Option<u64> {
         let mut image_bytes = self.image_bytes.clone();
         let known = image_bytes.wait_for(Option::is_some).await;
         known.ok().and_then(|bytes| *bytes)

@@ -12,6 +12,7 @@
 //! # Invariants
 //! - A file's bytes are written once, where they stay. Memory grows with the number of entries, never with bytes.
 //! - [`LayerTask::wait`] is `Ok` only when the blob's length, its digest and the diff_id were all as promised.
+//! - [`LayerTask::read`] gives a layer to be merged before it is verified: what is made of that may be kept only if `wait` is `Ok`.
 //! - What the disk cannot show exactly is a [`Note`](msb_sidecar::Note) or an error, never silence.
 //! - The same archive gives the same two files, however the stream is cut and the threads run.
 //!

@@ -33,7 +33,7 @@ const BODY_QUEUED: usize = 6;
 /// ```text
 ///                                       ┌─ blob ──▶ [hash: both digests, part file]
 ///  download ─▶ LayerFeed ─▶ [inflate] ──┤
-///                                       └─ plain ─▶ [hash] and [write: archive, image, sidecar]
+///                                       └─ plain ─▶ [hash] and [write: archive, image, sidecar] ─▶ ReadLayer, at the archive's end
 /// ```
 ///
 /// The three stages are threads of their own with bounded queues between them, so that one large layer keeps more than one

@@ -71,11 +71,6 @@ impl<S: Source> Sidecar<S> {
         &self.changes
     }
 
-    /// The same, without the rest.
-    pub fn into_changes(self) -> Changes<S> {
-        self.changes
-    }
-
     /// What could not be represented.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 use erofs_format::{BLOCK_SIZE, Crc32c};
 
 use crate::vmdk::{Descriptor, Extent, SECTOR_SIZE};
-use crate::{Fsmeta, Slot, StitchError};
+use crate::{Slot, StitchError};
 
 /// The flat disk: fsmeta, then the layer images in the order of the device table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +19,17 @@ pub struct DiskExtent {
 }
 
 impl Disk {
-    /// Joins the files: the first is fsmeta, the others are the images of `slots`.
+    /// Joins the files: the first is fsmeta of this length, the others are the images of `slots`.
     ///
     /// # Errors
     /// [`StitchError::ExtentMismatch`] where order or length are not what fsmeta's device table says: a disk that is off by
     /// a block mounts, and every later file in it is wrong.
     pub fn new(
-        fsmeta: &Fsmeta,
+        fsmeta_bytes: u64,
         slots: &[Slot],
         extents: Vec<DiskExtent>,
     ) -> Result<Self, StitchError> {
-        let expected: Vec<u64> = std::iter::once(fsmeta.bytes)
+        let expected: Vec<u64> = std::iter::once(fsmeta_bytes)
             .chain(slots.iter().map(|slot| slot.image_bytes))
             .collect();
         for index in 0..expected.len().max(extents.len()) {

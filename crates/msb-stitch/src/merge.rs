@@ -41,8 +41,6 @@ pub struct Fsmeta {
     pub bytes: u64,
     /// Its inodes: those of the whole disk.
     pub inodes: u64,
-    /// The sum of all of its bytes, in the EROFS form of CRC32-C.
-    pub crc32c: u32,
 }
 
 impl Merge {
@@ -144,7 +142,6 @@ impl Merge {
         let fsmeta = Fsmeta {
             bytes: written.bytes(),
             inodes: written.inodes,
-            crc32c: written.crc32c.get(),
         };
         Ok((fsmeta, output))
     }

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use imago::{FormatAccess, FormatDriverBuilder, PermissiveImplicitOpenGate, vmdk::Vmdk};
-use msb_stitch::{Disk, DiskExtent, Fsmeta, Slot, StitchError};
+use msb_stitch::{Disk, DiskExtent, Slot, StitchError};
 use msb_testkit::vmdk;
 
 /// A disk of files whose every 512 bytes say which file and where, where they are not a hole.
@@ -134,11 +134,6 @@ impl Parts {
 }
 
 fn disk(parts: &[(String, u64, Vec<u64>)]) -> Result<Disk, StitchError> {
-    let fsmeta = Fsmeta {
-        bytes: parts[0].1,
-        inodes: 1,
-        crc32c: 0,
-    };
     let slots: Vec<Slot> = parts[1..]
         .iter()
         .map(|part| Slot {
@@ -150,7 +145,7 @@ fn disk(parts: &[(String, u64, Vec<u64>)]) -> Result<Disk, StitchError> {
         file: file.clone(),
         bytes: *bytes,
     });
-    Disk::new(&fsmeta, &slots, extents.collect())
+    Disk::new(parts[0].1, &slots, extents.collect())
 }
 
 #[test]
@@ -236,11 +231,6 @@ fn a_moved_folder_still_works() {
 
 #[test]
 fn order_and_length_must_be_what_the_device_table_says() {
-    let fsmeta = Fsmeta {
-        bytes: 4096,
-        inodes: 1,
-        crc32c: 0,
-    };
     let slots = [8192, 4096].map(|image_bytes| Slot {
         tag: "t".into(),
         image_bytes,
@@ -254,7 +244,7 @@ fn order_and_length_must_be_what_the_device_table_says() {
             })
             .collect()
     };
-    assert!(Disk::new(&fsmeta, &slots, extents(&[4096, 8192, 4096])).is_ok());
+    assert!(Disk::new(4096, &slots, extents(&[4096, 8192, 4096])).is_ok());
     for (lengths, at) in [
         (&[4096, 4096, 8192][..], 1),
         (&[4096, 8192], 2),
@@ -264,7 +254,7 @@ fn order_and_length_must_be_what_the_device_table_says() {
         (&[], 0),
         (&[4096, 0, 4096], 1),
     ] {
-        let error = Disk::new(&fsmeta, &slots, extents(lengths)).unwrap_err();
+        let error = Disk::new(4096, &slots, extents(lengths)).unwrap_err();
         assert!(
             matches!(error, StitchError::ExtentMismatch { index, .. } if index == at),
             "{lengths:?}: {error}"

@@ -32,7 +32,7 @@
 //!      ▼
 //!  lease(disk, layers)          from here on nothing of it is pruned
 //!  per layer:  lock_layer ─▶ has_layer? ─▶ open_part, stage image, stage sidecar ─▶ sync both ─▶ publish_all ─▶ discard part
-//!  then:       lock_disk  ─▶ has_disk?  ─▶ stage fsmeta, stage VMDK ─▶ sync both ─▶ publish_all
+//!  beside:     lock_disk  ─▶ has_disk?  ─▶ stage fsmeta, stage VMDK ─▶ sync both ─▶ publish_all, after the layers
 //!  then:       write_blob ─▶ write_image
 //! ```
 //!

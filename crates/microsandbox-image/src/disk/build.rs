@@ -1,10 +1,11 @@
 use std::fs::File;
 use std::io::Write;
-use std::thread::{self, JoinHandle};
 
 use msb_sidecar::{Changes, Sidecar};
 use msb_stitch::{Merge, Proof, ProofError, StitchError, prove_layers, prove_unpublished};
-use msb_store::{LayerKey, Staged, Store, Synced, publish_all};
+use msb_store::{LayerKey, Store, Synced, publish_all};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::{DiskPlan, clone_error};
 
@@ -21,7 +22,7 @@ pub(crate) enum BuildError {
     DamagedLayer(LayerKey),
 }
 
-/// Builds a disk whose layers are all in the cache; gives the length of the merged metadata.
+/// Builds a disk whose layers are all in the cache, on a thread where waiting is allowed; gives the length of the merged metadata.
 pub(crate) fn build(plan: &DiskPlan, store: &Store) -> Result<u64, BuildError> {
     let mut merge = DiskMerge::default();
     for device in plan.devices() {
@@ -65,7 +66,8 @@ impl DiskMerge {
         })
     }
 
-    /// Writes the merged metadata under a temporary name, begins to bring it to stable storage, and proves the disk.
+    /// Writes the merged metadata under a temporary name, begins to bring it to stable storage, and proves the disk. Needs a tokio
+    /// runtime.
     pub(crate) fn write(self, plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
         tracing::trace!(target: "microsandbox_image::disk", "merged");
         let mut uuid = [0; 16];
@@ -84,7 +86,7 @@ impl DiskMerge {
         let written = descriptor.file().write_all(text.as_bytes());
         written.map_err(|source| descriptor.write_error(source, Some(text.len() as u64)))?;
         // What was written is read back as a guest would, while it goes to stable storage.
-        let sync = Syncing::start([staged, descriptor])?;
+        let sync = tokio::task::spawn_blocking(move || Ok([staged.sync()?, descriptor.sync()?]));
         let proof = prove_unpublished(&vmdk, &text, file);
         tracing::trace!(target: "microsandbox_image::disk", "proved");
         Ok(WrittenDisk {
@@ -96,22 +98,24 @@ impl DiskMerge {
     }
 }
 
-/// A disk that nobody can see yet. Nothing is left of it when this is dropped.
+/// A disk that nobody can see yet. No file is left of it when this is dropped.
 #[derive(Debug)]
 pub(crate) struct WrittenDisk {
     /// The length of the merged metadata.
     bytes: u64,
     /// The descriptor.
     text: String,
-    sync: Syncing,
+    /// The merged metadata and the descriptor, on their way to stable storage.
+    sync: JoinHandle<Result<[Synced; 2], msb_store::Error>>,
     proof: Result<Proof, ProofError>,
 }
 
 impl WrittenDisk {
-    /// Publishes the disk, whose layers are all in the cache now; gives the length of the merged metadata.
+    /// Publishes the disk, whose layers are all in the cache now, on a thread where waiting is allowed; gives the length of the merged metadata.
     pub(crate) fn publish(self, plan: &DiskPlan, store: &Store) -> Result<u64, BuildError> {
         // First the sync's error: what could not be written cannot be read back either.
-        let files = self.sync.wait()?;
+        let files = Handle::current().block_on(self.sync);
+        let files = files.map_err(|_| BuildError::Worker)??;
         tracing::trace!(target: "microsandbox_image::disk", "synced");
         let vmdk = store.vmdk_path(&plan.key);
         self.proof
@@ -119,36 +123,6 @@ impl WrittenDisk {
             .map_err(|error| proof_error(plan, error))?;
         publish_all(files)?;
         Ok(self.bytes)
-    }
-}
-
-/// The merged metadata and the descriptor on their way to stable storage, by a thread that does not outlive this.
-#[derive(Debug)]
-struct Syncing {
-    thread: Option<JoinHandle<Result<[Synced; 2], msb_store::Error>>>,
-}
-
-impl Syncing {
-    fn start([fsmeta, descriptor]: [Staged; 2]) -> Result<Self, BuildError> {
-        let thread = thread::Builder::new().name("disk-sync".into());
-        let thread = thread.spawn(move || Ok([fsmeta.sync()?, descriptor.sync()?]));
-        Ok(Self {
-            thread: Some(thread.map_err(|_| BuildError::Worker)?),
-        })
-    }
-
-    fn wait(mut self) -> Result<[Synced; 2], BuildError> {
-        let thread = self.thread.take().ok_or(BuildError::Worker)?;
-        Ok(thread.join().map_err(|_| BuildError::Worker)??)
-    }
-}
-
-impl Drop for Syncing {
-    fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // The files are removed with what the thread gives.
-            drop(thread.join());
-        }
     }
 }
 

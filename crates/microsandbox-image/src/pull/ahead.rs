@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use msb_layer::ReadLayer;
-use msb_store::Store;
+use msb_store::{Lock, LockOn, Store};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::blocking::blocking;
 use crate::PullError;
@@ -24,18 +25,18 @@ pub(super) enum LayerState {
 /// The states of a disk's layers, in the order of its devices.
 #[derive(Debug)]
 pub(super) struct LayerStates {
-    states: Vec<StateOfLayer>,
+    states: Vec<LayerReporter>,
 }
 
 /// Where whoever makes a layer says how far it is.
 #[derive(Debug)]
-pub(super) struct StateOfLayer {
+pub(super) struct LayerReporter {
     state: watch::Sender<LayerState>,
 }
 
 impl LayerStates {
     pub(super) fn new(layers: usize) -> Self {
-        let pending = |_| StateOfLayer {
+        let pending = |_| LayerReporter {
             state: watch::Sender::new(LayerState::Pending),
         };
         Self {
@@ -44,19 +45,19 @@ impl LayerStates {
     }
 
     /// The state of the layer that is this device.
-    pub(super) fn of(&self, device: u16) -> &StateOfLayer {
+    pub(super) fn of(&self, device: u16) -> &LayerReporter {
         &self.states[usize::from(device) - 1]
     }
 
     /// Whether every layer is in the cache, and is what was merged of it.
     pub(super) fn are_well(&self) -> bool {
         let well =
-            |layer: &StateOfLayer| matches!(*layer.state.borrow(), LayerState::Cached { .. });
+            |layer: &LayerReporter| matches!(*layer.state.borrow(), LayerState::Cached { .. });
         self.states.iter().all(well)
     }
 }
 
-impl StateOfLayer {
+impl LayerReporter {
     pub(super) fn read(&self, layer: ReadLayer) {
         self.advance(LayerState::Read(Arc::new(layer)));
     }
@@ -87,26 +88,68 @@ impl StateOfLayer {
     }
 }
 
-/// Merges the layers while they are made, each as soon as it and those below it were read, and writes the merged metadata; so that
-/// little is left to do when the last layer is in the cache.
-///
-/// The answer may be used where [`LayerStates::are_well`] in the end. `None`: the disk has to be built when they are in the cache,
-/// which will also tell what is wrong, if anything is. It ends by itself when the states are dropped.
-pub(super) fn merge_ahead(
-    store: Store,
-    plan: DiskPlan,
-    states: &LayerStates,
-) -> impl Future<Output = Option<WrittenDisk>> + use<> {
-    let states = states.states.iter();
-    let states = states.map(|layer| layer.state.subscribe()).collect();
-    async move {
-        match merge(store, Arc::new(plan), states).await {
-            Ok(written) => written,
-            Err(error) => {
-                tracing::debug!(?error, "the layers are not merged ahead");
-                None
+/// A disk that is being made beside its layers. Dropping it stops that, and leaves nothing.
+#[derive(Debug)]
+pub(super) struct MergeAhead {
+    task: JoinHandle<Option<AheadDisk>>,
+}
+
+/// A disk that only has to be published, if [`LayerStates::are_well`], and the lock under which it was made.
+#[derive(Debug)]
+pub(super) struct AheadDisk {
+    pub(super) lock: Lock,
+    pub(super) disk: WrittenDisk,
+}
+
+impl MergeAhead {
+    /// Merges the layers while they are made, each as soon as it and those below it were read, and writes the merged metadata;
+    /// so that little is left to do when the last layer is in the cache. `None` where another pull is at it, or the cache
+    /// has the disk, unless it is made `anew`.
+    pub(super) async fn start(
+        store: &Store,
+        plan: &DiskPlan,
+        states: &LayerStates,
+        anew: bool,
+    ) -> Result<Option<Self>, PullError> {
+        let (store, plan) = (store.clone(), Arc::new(plan.clone()));
+        let lock = {
+            let (store, plan) = (store.clone(), Arc::clone(&plan));
+            blocking(move || {
+                let lock = store.try_lock(LockOn::Disk(plan.key()))?;
+                let is_there = !anew && plan.cached_fsmeta_bytes(&store).is_some();
+                Ok(lock.filter(|_| !is_there))
+            })
+            .await?
+        };
+        let Some(lock) = lock else {
+            return Ok(None);
+        };
+        let states = states.states.iter();
+        let states = states.map(|layer| layer.state.subscribe()).collect();
+        let merge = async move {
+            match merge(store, plan, states).await {
+                Ok(disk) => disk.map(|disk| AheadDisk { lock, disk }),
+                Err(error) => {
+                    tracing::debug!(?error, "the layers are not merged ahead");
+                    None
+                }
             }
-        }
+        };
+        Ok(Some(Self {
+            task: tokio::spawn(merge),
+        }))
+    }
+
+    /// Waits for the disk. `None`: it has to be built from the cache, which will also tell what is wrong, if anything is.
+    pub(super) async fn disk(mut self) -> Option<AheadDisk> {
+        // One that panicked is built from the cache, too.
+        (&mut self.task).await.ok().flatten()
+    }
+}
+
+impl Drop for MergeAhead {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -137,7 +180,7 @@ async fn merge(
     for state in states {
         let state = state.borrow().clone();
         let bytes = match state {
-            LayerState::Read(layer) => layer.image_bytes().await,
+            LayerState::Read(layer) => layer.planned_bytes().await,
             LayerState::Cached { image_bytes } => Some(image_bytes),
             LayerState::Pending | LayerState::Void => None,
         };
@@ -160,19 +203,15 @@ async fn off_the_executor<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use msb_sidecar::{ImageSummary, Sidecar, SidecarWriter};
+    use msb_sidecar::SidecarWriter;
 
     use super::*;
 
     fn layer() -> ReadLayer {
         let file = tempfile::tempfile().unwrap();
-        let summary = ImageSummary {
-            bytes: 4096,
-            crc32c: 0,
-        };
-        let file = SidecarWriter::new(file).finish(summary, &[]).unwrap();
+        let sidecar = SidecarWriter::new(file.try_clone().unwrap());
         ReadLayer {
-            changes: Sidecar::open(file).unwrap().into_changes(),
+            changes: sidecar.end_changes().unwrap().changes(file),
             image_bytes: watch::channel(Some(4096)).1,
         }
     }
@@ -198,15 +237,35 @@ mod tests {
         assert!(states.are_well());
     }
 
-    #[test]
-    fn merging_ends_when_nobody_makes_the_layers_any_more() {
+    fn plan() -> DiskPlan {
+        let diff_id = msb_oci::Digest::sha256_of(b"layer");
+        DiskPlan::new([(&diff_id, 0)].into_iter())
+    }
+
+    #[tokio::test]
+    async fn merging_ends_when_nobody_makes_the_layers_any_more() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let diff_id = msb_oci::Digest::sha256_of(b"layer");
         let states = LayerStates::new(1);
-        let merged = merge_ahead(store, DiskPlan::new([(&diff_id, 0)].into_iter()), &states);
+        let merge = MergeAhead::start(&store, &plan(), &states, false).await;
         drop(states);
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        assert!(runtime.unwrap().block_on(merged).is_none());
+        assert!(merge.unwrap().unwrap().disk().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn of_two_pulls_one_merges_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let states = LayerStates::new(1);
+        let start = async || {
+            let merge = MergeAhead::start(&store, &plan(), &states, false).await;
+            merge.unwrap()
+        };
+        let first = start().await;
+        assert!(first.is_some() && start().await.is_none());
+        drop(first);
+        while start().await.is_none() {
+            tokio::task::yield_now().await;
+        }
     }
 }

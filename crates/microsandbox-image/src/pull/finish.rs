@@ -1,14 +1,11 @@
-use msb_oci::Reference;
 use msb_store::LayerKey;
-use tokio::task::JoinHandle;
 
+use super::Pull;
+use super::ahead::{AheadDisk, MergeAhead};
 use super::blocking::blocking;
 use super::layer::ReadyLayer;
-use super::resolve::Resolved;
-use crate::disk::{BuildError, DiskPlan, WrittenDisk, build};
-use crate::progress::Progress;
+use crate::disk::{BuildError, build};
 use crate::record::{ImageRecord, LayerRecord, image_key};
-use crate::registry::Inner;
 use crate::{PullError, PullProgress};
 
 /// What came of joining the layers.
@@ -20,26 +17,40 @@ pub(super) enum Finished {
     DamagedLayer(LayerKey),
 }
 
-/// Joins the layers into a disk, unless the cache has it, and publishes the image's record. `merged` does most of that.
+/// Joins the layers into a disk, unless the cache has it, and publishes the image's record. `merge` has done
+/// most of that.
 pub(super) async fn finish(
-    registry: &Inner,
-    reference: &Reference,
-    resolved: &Resolved,
+    pull: Pull<'_>,
     layers: Vec<ReadyLayer>,
-    merged: Option<JoinHandle<Option<WrittenDisk>>>,
+    merge: Option<MergeAhead>,
     anew: bool,
-    progress: &Progress,
 ) -> Result<Finished, PullError> {
+    let Pull {
+        registry,
+        reference,
+        resolved,
+        plan,
+        progress,
+    } = pull;
     let store = registry.cache.store();
-    let plan = DiskPlan::new(
-        resolved
-            .layers
-            .iter()
-            .zip(&layers)
-            .map(|(source, layer)| (&source.diff_id, layer.image_bytes)),
-    );
-    let _lock = store.lock_disk(plan.key()).await?;
-    let cached_bytes = if anew {
+    let mut image_bytes = vec![0; plan.slots().len()];
+    for (layer, device) in layers.iter().zip(plan.devices()) {
+        image_bytes[usize::from(*device) - 1] = layer.image_bytes;
+    }
+    let plan = plan.clone().with_image_bytes(&image_bytes);
+    let is_ahead = merge.is_some();
+    let ahead = match merge {
+        Some(merge) => {
+            progress.send(PullProgress::Merging);
+            merge.disk().await
+        }
+        None => None,
+    };
+    let (_lock, written) = match ahead {
+        Some(AheadDisk { lock, disk }) => (lock, Some(disk)),
+        None => (store.lock_disk(plan.key()).await?, None),
+    };
+    let cached_bytes = if anew || written.is_some() {
         None
     } else {
         let (store, plan) = (store.clone(), plan.clone());
@@ -52,20 +63,11 @@ pub(super) async fn finish(
         .await?
     };
     let fsmeta_bytes = match cached_bytes {
-        Some(bytes) => {
-            if let Some(merged) = merged {
-                // Another pull was quicker. Nothing of this one's is left behind.
-                drop(merged.await);
-            }
-            bytes
-        }
+        Some(bytes) => bytes,
         None => {
-            progress.send(PullProgress::Merging);
-            let written = match merged {
-                // Where that task panicked, the disk is built from the cache.
-                Some(merged) => merged.await.ok().flatten(),
-                None => None,
-            };
+            if !is_ahead {
+                progress.send(PullProgress::Merging);
+            }
             let built = {
                 let (store, plan) = (store.clone(), plan.clone());
                 blocking(move || {

@@ -7,7 +7,8 @@ use msb_sidecar::{Note, Sidecar};
 use msb_store::{LayerKey, LayerLengths, LockOn, Staged, Step, Store, publish_all};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::ahead::StateOfLayer;
+use super::Pull;
+use super::ahead::LayerReporter;
 use super::blocking::blocking;
 use super::layer_error;
 use super::part::SharedPart;
@@ -42,14 +43,18 @@ pub(super) struct ReadyLayer {
 /// The lock comes before the permit: whoever holds a permit waits for nobody, so two pulls with opposite orders of layers
 /// cannot stop each other.
 pub(super) async fn fetch_layer(
-    registry: &Inner,
-    reference: &Reference,
+    pull: Pull<'_>,
     index: usize,
     layer: &LayerSource,
     anew: bool,
-    state: &StateOfLayer,
-    progress: &Progress,
+    state: &LayerReporter,
 ) -> Result<ReadyLayer, PullError> {
+    let Pull {
+        registry,
+        reference,
+        progress,
+        ..
+    } = pull;
     let store = registry.cache.store();
     let key = layer_key(&layer.diff_id);
     let on_wait = || progress.send(PullProgress::LayerWaiting { layer: index });
@@ -131,7 +136,7 @@ struct Fetch<'a> {
     index: usize,
     layer: &'a LayerSource,
     key: LayerKey,
-    state: &'a StateOfLayer,
+    state: &'a LayerReporter,
     progress: &'a Progress,
     /// To run a pipeline.
     permit: Option<SemaphorePermit<'a>>,

@@ -1,14 +1,10 @@
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
-use msb_oci::Reference;
 use msb_store::LayerKey;
 
+use super::Pull;
 use super::ahead::LayerStates;
 use super::layer::{ReadyLayer, fetch_layer};
-use super::resolve::Resolved;
 use crate::PullError;
-use crate::disk::DiskPlan;
-use crate::progress::Progress;
-use crate::registry::Inner;
 
 /// Which layers are made again although the cache has them.
 #[derive(Debug)]
@@ -38,18 +34,15 @@ impl Anew {
 
 /// Gets every layer that the cache lacks, side by side, the largest first; gives them in the image's order.
 pub(super) async fn fetch_layers(
-    registry: &Inner,
-    reference: &Reference,
-    resolved: &Resolved,
-    plan: &DiskPlan,
+    pull: Pull<'_>,
     states: &LayerStates,
     anew: &Anew,
-    progress: &Progress,
 ) -> Result<Vec<ReadyLayer>, PullError> {
+    let plan = pull.plan;
     // A layer that comes twice is fetched once; two fetches would wait for each other's lock. Devices are numbered in the order
     // in which they first come.
     let mut unique = Vec::with_capacity(plan.slots().len());
-    for (index, (layer, device)) in resolved.layers.iter().zip(plan.devices()).enumerate() {
+    for (index, (layer, device)) in pull.resolved.layers.iter().zip(plan.devices()).enumerate() {
         if usize::from(*device) > unique.len() {
             unique.push((index, layer, *device));
         }
@@ -61,8 +54,7 @@ pub(super) async fn fetch_layers(
         .map(|(index, layer, device)| async move {
             let is_anew = anew.contains(&plan.slot(device).layer);
             let state = states.of(device);
-            let ready =
-                fetch_layer(registry, reference, index, layer, is_anew, state, progress).await?;
+            let ready = fetch_layer(pull, index, layer, is_anew, state).await?;
             Ok::<_, PullError>((device, ready))
         })
         .collect();

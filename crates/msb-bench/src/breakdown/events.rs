@@ -7,7 +7,6 @@ use microsandbox_image::PullProgress;
 pub(super) struct Events {
     pub(super) resolving: Option<Instant>,
     pub(super) resolved: Option<Instant>,
-    pub(super) merging: Option<Instant>,
     pub(super) published: Option<Instant>,
     pub(super) complete: Option<Instant>,
     /// By the layer's place.
@@ -41,7 +40,6 @@ impl Events {
                     });
                 }
             }
-            PullProgress::Merging => self.merging = Some(now),
             PullProgress::VmdkWritten => self.published = Some(now),
             PullProgress::Complete { .. } => self.complete = Some(now),
             _ => {}

@@ -47,7 +47,8 @@ pub(super) fn parts(
     };
     let resolving = told("the start", events.resolving)?;
     let resolved = told("the manifest", events.resolved)?;
-    let merging = told("the merge", events.merging)?;
+    let layers = events.layers.iter().map(|layer| layer.materialized);
+    let merging = layers.fold(resolved, Instant::max);
     // Most of it happens beside the layers; what counts is what is left when they are done.
     let merged = disk("merged")?.max(merging);
     let written = disk("written")?.max(merged);

@@ -200,7 +200,7 @@ pub(crate) fn stitch_layers(dir: TempDir, layers: Vec<Layer>, order: &[usize]) -
             bytes: fs::metadata(&layer.image).unwrap().len(),
         }
     }));
-    let text = Disk::new(&written, &slots, extents)
+    let text = Disk::new(written.bytes, &slots, extents)
         .unwrap()
         .descriptor()
         .unwrap();

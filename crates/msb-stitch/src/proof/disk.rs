@@ -6,10 +6,7 @@ use erofs_format::BLOCK_SIZE;
 use erofs_reader::{FlatDisk, Image, ReadAt};
 
 use super::ProofError;
-use crate::vmdk::{Descriptor, SECTOR_SIZE};
-
-/// A longer text describes more layers than a disk can have.
-const MAX_DESCRIPTOR_BYTES: u64 = 64 << 20;
+use crate::vmdk::{Descriptor, MAX_BYTES, SECTOR_SIZE};
 
 /// A file of the disk.
 #[derive(Debug)]
@@ -40,8 +37,9 @@ impl ReadAt for Part {
 /// The text of a descriptor.
 pub(super) fn read_text(descriptor: &Path) -> Result<String, ProofError> {
     let mut text = String::new();
+    // One byte more than is parsed: a longer text is refused as such.
     File::open(descriptor)
-        .and_then(|file| file.take(MAX_DESCRIPTOR_BYTES).read_to_string(&mut text))
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text))
         .map_err(read_error(descriptor))?;
     Ok(text)
 }
@@ -73,7 +71,8 @@ pub(super) fn open(
         };
         parts.push((part, *bytes));
         starts.push(at);
-        at += bytes / u64::from(BLOCK_SIZE);
+        // What is too long in all is refused as a disk.
+        at = u64::saturating_add(at, bytes / u64::from(BLOCK_SIZE));
     }
     let count = parts.len();
     let image = Image::open(FlatDisk::new(parts)?)?;
