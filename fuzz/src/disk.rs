@@ -16,7 +16,7 @@ pub(crate) fn descriptor(fsmeta: &Fsmeta, output: &File, slots: &[Slot], images:
     let mut extents = vec![extent(output, fsmeta.bytes)];
     let images = images.iter().zip(slots);
     extents.extend(images.map(|(image, slot)| extent(image, slot.image_bytes)));
-    let disk = Disk::new(fsmeta, slots, extents).expect("the files are those of the slots");
+    let disk = Disk::new(fsmeta.bytes, slots, extents).expect("the files are those of the slots");
     let text = disk.descriptor().expect("the names can be written");
     let vmdk = memory_file();
     vmdk.write_all_at(text.as_bytes(), 0)
