@@ -5,11 +5,12 @@
 
 mod common;
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use common::{is_unpublished, pull, registry_in};
@@ -22,7 +23,7 @@ use msb_testkit::image::{BuiltImage, ImageBuilder, Layer};
 use tempfile::TempDir;
 use tokio::runtime;
 use tracing::field::{Field, Visit};
-use tracing::{Dispatch, Event, Metadata, Subscriber, span};
+use tracing::{Event, Metadata, Subscriber, span};
 
 /// Well beyond what any of it takes; only a hang takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -495,28 +496,39 @@ struct Merged {
     times: Arc<AtomicUsize>,
 }
 
+thread_local! {
+    /// Of the runtime that the thread belongs to, if that counts.
+    static OF_THREAD: OnceCell<Merged> = const { OnceCell::new() };
+}
+
 impl Merged {
     fn count(&self) -> usize {
         self.times.load(Ordering::SeqCst)
     }
 
-    /// Runs `test` on threads that all tell this.
+    /// Runs `test` on threads of whose merges this tells.
     fn run(&self, test: impl Future<Output = ()> + Send + 'static) {
-        let dispatch = Dispatch::new(self.clone());
+        static WATCHED: Once = Once::new();
+        WATCHED.call_once(|| {
+            tracing::subscriber::set_global_default(Watch).unwrap();
+            // Another test's thread may have come by an event between the subscriber's making and its taking over.
+            tracing::callsite::rebuild_interest_cache();
+        });
+        let merged = self.clone();
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
-            // For as long as the thread lives.
-            .on_thread_start(move || {
-                std::mem::forget(tracing::dispatcher::set_default(&dispatch));
-            })
+            .on_thread_start(move || OF_THREAD.with(|of| of.set(merged.clone()).unwrap()))
             .build()
             .unwrap();
         runtime.block_on(runtime.spawn(test)).unwrap();
     }
 }
 
-impl Subscriber for Merged {
+/// Tells each thread's merges to whoever counts them.
+struct Watch;
+
+impl Subscriber for Watch {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event() && metadata.target() == "microsandbox_image::disk"
     }
@@ -525,7 +537,11 @@ impl Subscriber for Merged {
         let mut is_merged = IsMerged(false);
         event.record(&mut is_merged);
         if is_merged.0 {
-            self.times.fetch_add(1, Ordering::SeqCst);
+            OF_THREAD.with(|of| {
+                if let Some(merged) = of.get() {
+                    merged.times.fetch_add(1, Ordering::SeqCst);
+                }
+            });
         }
     }
 
