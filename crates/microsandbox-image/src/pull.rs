@@ -7,6 +7,7 @@ mod layer;
 mod layers;
 mod part;
 mod resolve;
+mod state;
 
 use futures_util::future::try_join;
 use msb_layer::LayerError;
@@ -17,12 +18,13 @@ use crate::disk::DiskPlan;
 use crate::progress::Progress;
 use crate::registry::Inner;
 use crate::{PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached};
-use ahead::{LayerStates, MergeAhead};
+use ahead::MergeAhead;
 use blocking::blocking;
 use finish::{Finished, finish};
 use layer::LayerSource;
 use layers::{Anew, fetch_layers};
 use resolve::{Resolved, keep, resolve};
+use state::LayerStates;
 
 /// How often a pull makes a layer again whose cached files turn out to be damaged.
 const REPAIRS: usize = 2;

@@ -8,10 +8,10 @@ use msb_store::{LayerKey, LayerLengths, LockOn, Staged, Step, Store, publish_all
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pull;
-use super::ahead::LayerReporter;
 use super::blocking::blocking;
 use super::layer_error;
 use super::part::SharedPart;
+use super::state::LayerReporter;
 use crate::disk::clone_error;
 use crate::document::Blob;
 use crate::progress::Progress;

@@ -2,8 +2,8 @@ use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use msb_store::LayerKey;
 
 use super::Pull;
-use super::ahead::LayerStates;
 use super::layer::{ReadyLayer, fetch_layer};
+use super::state::LayerStates;
 use crate::PullError;
 
 /// Which layers are made again although the cache has them.
