@@ -153,12 +153,12 @@ async fn a_pull_that_is_aborted_after_its_last_layer_came_leaves_no_temporary_fi
     let whole = begun.elapsed();
 
     let mut ended = Vec::new();
-    for sixteenths in 0..=16 {
+    for eighths in 0..=8 {
         let cache = tempfile::tempdir().unwrap();
         let (mut progress, task) = registry_in(cache.path())
             .pull_with_progress(&served.reference, &PullOptions::default());
         until_all_downloaded(&mut progress, &served).await;
-        tokio::time::sleep(whole * sixteenths / 16).await;
+        tokio::time::sleep(whole * eighths / 8).await;
         task.abort();
         ended.push(task.await.is_ok());
         taken_up(cache.path(), &served, &clean).await;
@@ -208,9 +208,9 @@ async fn a_pull_whose_future_is_dropped_leaves_no_temporary_file() {
     let result = pull(cache.path(), &served.reference).await.unwrap();
     let whole = begun.elapsed();
     let clean = std::fs::read(&result.fsmeta).unwrap();
-    for sixteenths in 1..16 {
+    for eighths in 1..8 {
         let cache = tempfile::tempdir().unwrap();
-        let limit = whole * sixteenths / 16;
+        let limit = whole * eighths / 8;
         let pulled = tokio::time::timeout(limit, pull(cache.path(), &served.reference)).await;
         if let Ok(result) = pulled {
             result.unwrap();
@@ -256,7 +256,7 @@ fn of_several_pulls_that_lack_only_the_disk_one_merges() {
         let cache = tempfile::tempdir().unwrap();
         let cold = pull(cache.path(), &served.reference).await.unwrap();
         let clean = std::fs::read(&cold.fsmeta).unwrap();
-        for round in 0..10 {
+        for round in 0..6 {
             std::fs::remove_dir_all(cache.path().join("disks")).unwrap();
             served.registry.forget_requests();
             let before = counted.count();
@@ -335,10 +335,10 @@ impl Served {
 
 /// So many names that merging them takes its time.
 fn many_names() -> ImageBuilder {
-    let lower: String = (0..4000)
+    let lower: String = (0..1500)
         .map(|n| format!("file d/{n} size={} seed={n}\n", n % 300))
         .collect();
-    let upper: String = (0..2000)
+    let upper: String = (0..700)
         .map(|n| format!("file e/{n} size=9 seed={n}\nwhiteout d/{n}\n"))
         .collect();
     ImageBuilder::new()
