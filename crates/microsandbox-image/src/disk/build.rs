@@ -4,7 +4,6 @@ use std::io::Write;
 use msb_sidecar::{Changes, Sidecar};
 use msb_stitch::{Merge, Proof, ProofError, StitchError, prove_layers, prove_unpublished};
 use msb_store::{LayerKey, Store, Synced, publish_all};
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::{DiskPlan, clone_error};
@@ -22,13 +21,13 @@ pub(crate) enum BuildError {
     DamagedLayer(LayerKey),
 }
 
-/// Builds a disk whose layers are all in the cache, on a thread where waiting is allowed; gives the length of the merged metadata.
-pub(crate) fn build(plan: &DiskPlan, store: &Store) -> Result<u64, BuildError> {
+/// Builds a disk whose layers are all in the cache. Blocks, and needs a tokio runtime.
+pub(crate) fn build(plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
     let mut merge = DiskMerge::default();
     for device in plan.devices() {
         merge.add_cached(plan, *device, store)?;
     }
-    merge.write(plan, store)?.publish(plan, store)
+    merge.write(plan, store)
 }
 
 /// The layers of a disk on their way into one tree.
@@ -66,8 +65,8 @@ impl DiskMerge {
         })
     }
 
-    /// Writes the merged metadata under a temporary name, begins to bring it to stable storage, and proves the disk. Needs a tokio
-    /// runtime.
+    /// Writes the merged metadata under a temporary name, begins to bring it to stable storage, and proves the disk. Blocks, and
+    /// needs a tokio runtime.
     pub(crate) fn write(self, plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
         tracing::trace!(target: "microsandbox_image::disk", "merged");
         let mut uuid = [0; 16];
@@ -111,18 +110,22 @@ pub(crate) struct WrittenDisk {
 }
 
 impl WrittenDisk {
-    /// Publishes the disk, whose layers are all in the cache now, on a thread where waiting is allowed; gives the length of the merged metadata.
-    pub(crate) fn publish(self, plan: &DiskPlan, store: &Store) -> Result<u64, BuildError> {
+    /// Publishes the disk, whose layers are all in the cache now; gives the length of the merged metadata.
+    pub(crate) async fn publish(self, plan: DiskPlan, store: Store) -> Result<u64, BuildError> {
         // First the sync's error: what could not be written cannot be read back either.
-        let files = Handle::current().block_on(self.sync);
-        let files = files.map_err(|_| BuildError::Worker)??;
+        let files = self.sync.await.map_err(|_| BuildError::Worker)??;
         tracing::trace!(target: "microsandbox_image::disk", "synced");
-        let vmdk = store.vmdk_path(&plan.key);
-        self.proof
-            .and_then(|_| prove_layers(&vmdk, &self.text))
-            .map_err(|error| proof_error(plan, error))?;
-        publish_all(files)?;
-        Ok(self.bytes)
+        let (bytes, text, proof) = (self.bytes, self.text, self.proof);
+        let publish = move || {
+            let vmdk = store.vmdk_path(&plan.key);
+            proof
+                .and_then(|_| prove_layers(&vmdk, &text))
+                .map_err(|error| proof_error(&plan, error))?;
+            publish_all(files).map_err(BuildError::Store)
+        };
+        let published = tokio::task::spawn_blocking(publish).await;
+        published.map_err(|_| BuildError::Worker)??;
+        Ok(bytes)
     }
 }
 

@@ -68,15 +68,16 @@ pub(super) async fn finish(
             if !is_ahead {
                 progress.send(PullProgress::Merging);
             }
-            let built = {
-                let (store, plan) = (store.clone(), plan.clone());
-                blocking(move || {
-                    Ok(match written {
-                        Some(written) => written.publish(&plan, &store),
-                        None => build(&plan, &store),
-                    })
-                })
-                .await?
+            let written = match written {
+                Some(written) => Ok(written),
+                None => {
+                    let (store, plan) = (store.clone(), plan.clone());
+                    blocking(move || Ok(build(&plan, &store))).await?
+                }
+            };
+            let built = match written {
+                Ok(written) => written.publish(plan, store.clone()).await,
+                Err(error) => Err(error),
             };
             match built {
                 Ok(bytes) => {
