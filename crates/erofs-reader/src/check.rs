@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use erofs_format::{DataLayout, FileType};
 
@@ -67,11 +67,26 @@ pub struct Summary {
 ///
 /// The first thing that is wrong.
 pub fn check<D: ReadAt>(image: &Image<D>, options: &CheckOptions) -> Result<Summary, Error> {
-    check_with(image, options, |_, _| Ok(()))
+    let mut proof = Proof {
+        image,
+        summary: Summary::default(),
+        budget: Budget::new(image, &options.limits),
+        names: HashMap::new(),
+        taken: Vec::new(),
+        data: Vec::new(),
+    };
+    let mut walk = image.walk(&options.limits)?;
+    while let Some(step) = walk.step() {
+        match step? {
+            Step::Entry(entry) => proof.meet(&entry.inode)?,
+            Step::Leave { dir, subdirs } => nlink(&dir, subdirs + 2)?,
+        }
+    }
+    proof.finish(options)
 }
 
-/// As [`check`], and calls `visit` for every regular file, once however many names it has, with its first path and a reader
-/// of its data, so that a caller can compare them with what they should be.
+/// As [`check`], and then calls `visit` for every regular file, once however many names it has, with its first path and a
+/// reader of its data, so that a caller can compare them with what they should be.
 ///
 /// A hole may be far longer than the image: what reads data of unknown images to their end should look at the size first.
 ///
@@ -87,33 +102,25 @@ where
     D: ReadAt,
     E: From<Error>,
 {
-    let mut proof = Proof {
-        image,
-        summary: Summary::default(),
-        budget: Budget::new(image, &options.limits),
-        names: HashMap::new(),
-        taken: Vec::new(),
-        data: Vec::new(),
-    };
+    let summary = check(image, options)?;
+    let mut visited = HashSet::new();
     let mut walk = image.walk(&options.limits)?;
-    while let Some(step) = walk.step() {
-        match step? {
-            Step::Entry(entry) => {
-                if proof.meet(&entry.inode)? && entry.inode.file_type == FileType::Regular {
-                    visit(&entry, image.open_file(&entry.inode)?)?;
-                }
-            }
-            Step::Leave { dir, subdirs } => nlink(&dir, subdirs + 2)?,
+    while let Some(entry) = walk.next_entry() {
+        let entry = entry?;
+        let inode = &entry.inode;
+        // The links were counted: a file that says it has one name has no other.
+        if inode.file_type == FileType::Regular && (inode.nlink == 1 || visited.insert(inode.nid)) {
+            visit(&entry, image.open_file(inode)?)?;
         }
     }
-    Ok(proof.finish(options)?)
+    Ok(summary)
 }
 
 struct Proof<'a, D> {
     image: &'a Image<D>,
     summary: Summary,
     budget: Budget,
-    /// How many names were found of each inode that is no directory, with the inode's own count.
+    /// How many names were found of each inode that says it has several, directories left out.
     names: HashMap<u64, Names>,
     /// The metadata of each inode: first byte, the byte behind the last, nid.
     taken: Vec<(u64, u64, u64)>,
@@ -127,17 +134,18 @@ struct Names {
 }
 
 impl<D: ReadAt> Proof<'_, D> {
-    /// Judges an inode at one of its names; returns whether it is the first.
-    fn meet(&mut self, inode: &Inode) -> Result<bool, Error> {
+    /// Judges an inode at one of its names.
+    fn meet(&mut self, inode: &Inode) -> Result<(), Error> {
         self.summary.paths += 1;
-        if inode.file_type != FileType::Directory {
+        // Most inodes have one name, and are not looked up: one that is met again is in `taken` twice.
+        if inode.file_type != FileType::Directory && inode.nlink != 1 {
             let names = self.names.entry(inode.nid).or_insert(Names {
                 found: 0,
                 nlink: inode.nlink,
             });
             names.found = names.found.saturating_add(1);
             if names.found > 1 {
-                return Ok(false);
+                return Ok(());
             }
         }
         if inode.nid == 0 {
@@ -157,8 +165,7 @@ impl<D: ReadAt> Proof<'_, D> {
             _ => self.summary.special += 1,
         }
         self.xattrs(inode)?;
-        self.data(inode)?;
-        Ok(true)
+        self.data(inode)
     }
 
     fn xattrs(&mut self, inode: &Inode) -> Result<(), Error> {
@@ -241,9 +248,13 @@ impl<D: ReadAt> Proof<'_, D> {
                 }
             }
         }
-        self.taken.sort_unstable();
+        self.taken.sort_unstable_by_key(|(start, _, _)| *start);
         for pair in self.taken.windows(2) {
             let ((_, end, first), (offset, _, second)) = (pair[0], pair[1]);
+            if first == second {
+                let found = self.taken.iter().filter(|(_, _, nid)| *nid == first);
+                nlink(&self.image.inode(first)?, found.count() as u64)?;
+            }
             if offset < end {
                 return Err(Error::Overlap {
                     first,

@@ -6,6 +6,7 @@ use crate::bytes::{ByteStore, Span};
 use crate::inode::{NONE, SymlinkTarget};
 use crate::xattrs::{XattrSets, XattrsId};
 use crate::{Content, Directory, Extent, Inode, InodeId, Metadata, NewContent, NewNode, Node};
+use entries::NameHash;
 
 /// A file tree. There is always a root directory, and it starts out implied.
 ///
@@ -28,6 +29,7 @@ pub struct Tree {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     parent: u32,
+    hash: NameHash,
     name: Span,
     inode: u32,
     next: u32,

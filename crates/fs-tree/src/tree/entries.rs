@@ -9,21 +9,34 @@ use super::{Entry, Tree, TreeError};
 use crate::inode::NONE;
 use crate::{InodeId, Node};
 
-impl Tree {
-    fn hash(hasher: &DefaultHashBuilder, parent: u32, name: &[u8]) -> u64 {
-        hasher.hash_one((parent, name))
+/// The hash of a name in its directory. An entry keeps it, so that an index that grows need not read the names again; half
+/// of its bits are enough for that, and are spread over all bits again, of which the index uses both ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameHash(u32);
+
+impl NameHash {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the other half of the hash is left out"
+    )]
+    fn of(hasher: &DefaultHashBuilder, parent: u32, name: &[u8]) -> Self {
+        Self(hasher.hash_one((parent, name)) as u32)
     }
 
+    fn spread(self) -> u64 {
+        // 2^64 over the golden ratio, as in Fibonacci hashing.
+        u64::from(self.0).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+impl Tree {
     pub(super) fn reserve_index(&mut self, entries: usize) {
-        let hash = |&id: &u32| {
-            let entry = &self.entries[id as usize];
-            Self::hash(&self.hasher, entry.parent, self.names.get(entry.name))
-        };
+        let hash = |&id: &u32| self.entries[id as usize].hash.spread();
         self.index.reserve(entries, hash);
     }
 
     pub(super) fn find(&self, directory: InodeId, name: &[u8]) -> Option<u32> {
-        let hash = Self::hash(&self.hasher, directory.0, name);
+        let hash = NameHash::of(&self.hasher, directory.0, name).spread();
         let same = |&id: &u32| {
             let entry = &self.entries[id as usize];
             entry.parent == directory.0 && self.names.get(entry.name) == name
@@ -48,10 +61,9 @@ impl Tree {
             .directory(directory)
             .ok_or(TreeError::NotADirectory)?
             .first;
-        let hash = Self::hash(&self.hasher, directory.0, name);
+        let hash = NameHash::of(&self.hasher, directory.0, name);
         let Self {
             index,
-            hasher,
             entries,
             names,
             free_entries,
@@ -61,15 +73,13 @@ impl Tree {
             let entry = &entries[id as usize];
             entry.parent == directory.0 && names.get(entry.name) == name
         };
-        let hash_again = |&id: &u32| {
-            let entry = &entries[id as usize];
-            Self::hash(hasher, entry.parent, names.get(entry.name))
-        };
-        let Slot::Vacant(slot) = index.entry(hash, same, hash_again) else {
+        let hash_again = |&id: &u32| entries[id as usize].hash.spread();
+        let Slot::Vacant(slot) = index.entry(hash.spread(), same, hash_again) else {
             return Err(TreeError::Exists);
         };
         let entry = Entry {
             parent: directory.0,
+            hash,
             name: names.push(name)?,
             inode: inode.0,
             next,
@@ -103,8 +113,8 @@ impl Tree {
     pub(super) fn remove_entries(&mut self, mut pending: Vec<u32>) {
         while let Some(id) = pending.pop() {
             let entry = self.entries[id as usize];
-            let hash = Self::hash(&self.hasher, entry.parent, self.names.get(entry.name));
-            if let Ok(found) = self.index.find_entry(hash, |&other| other == id) {
+            let same = |&other: &u32| other == id;
+            if let Ok(found) = self.index.find_entry(entry.hash.spread(), same) {
                 found.remove();
             }
             if let Some(next) = self.entries.get_mut(entry.next as usize) {

@@ -20,7 +20,7 @@ use crate::registry::Inner;
 use crate::{PullError, PullProgress};
 
 /// Blobs shorter than this are fetched again rather than kept for a resume: a request costs more than their bytes.
-const MIN_PART_BYTES: u64 = 4 << 20;
+const MIN_PART_BYTES: u64 = 8 << 20;
 
 /// A layer as manifest and config name it.
 #[derive(Clone, Debug)]

@@ -109,7 +109,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                 self.leave_out(&path);
                 return Ok(());
             }
-            self.left_out.remove(&*path);
+            self.put_back(&path);
             return self.mark(&Change {
                 path: &path,
                 kind: ChangeKind::HardLink { target: &target },
@@ -137,7 +137,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                 return Ok(());
             }
         };
-        self.left_out.remove(&*path);
+        self.put_back(&path);
         self.notes.lost(entry, &path);
         let xattrs = self.notes.kept_xattrs(entry, &path);
         if let Some(node) = node {
@@ -278,6 +278,14 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
     /// Remembers that the path stands for nothing, so that a hard link to it is left out too.
     fn leave_out(&mut self, path: &[u8]) {
         self.left_out.insert(path.to_vec());
+    }
+
+    /// Forgets that the path was left out: it stands for something again.
+    fn put_back(&mut self, path: &[u8]) {
+        // Looking into an empty set hashes the path all the same, and most archives leave nothing out.
+        if !self.left_out.is_empty() {
+            self.left_out.remove(path);
+        }
     }
 
     fn place(&mut self, entry: &Entry<'_>) -> Result<Data, LayerError> {
