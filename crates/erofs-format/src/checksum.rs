@@ -2,8 +2,8 @@ use crate::{BLOCK_SIZE, SUPER_OFFSET};
 
 /// CRC32-C as EROFS wants it: seeded with all ones and *not* inverted at the end.
 ///
-/// The same value, carried on, checks any other stretch of bytes; two stretches that were summed apart can be joined
-/// with [`Crc32c::then`], so that bytes written out of order are still read only once.
+/// The same value, carried on, checks any other stretch of bytes. Two stretches that were summed apart can be joined with
+/// [`Crc32c::then`], and a part be told from the whole with [`Crc32c::since`], so that no byte has to be summed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crc32c(u32);
 
@@ -35,8 +35,20 @@ impl Crc32c {
 
     /// The sum of the bytes so far and, after them, `len` bytes whose own sum is `next`.
     #[must_use]
-    pub fn then(self, next: Self, len: usize) -> Self {
-        Self(!crc32c::crc32c_combine(!self.0, !next.0, len))
+    pub fn then(self, next: Self, len: u64) -> Self {
+        Self(shifted(!self.0, len) ^ next.0)
+    }
+
+    /// The sum of the last `len` bytes alone, where `before` is that of all bytes before them.
+    #[must_use]
+    pub fn since(self, before: Self, len: u64) -> Self {
+        Self(shifted(!before.0, len) ^ self.0)
+    }
+
+    /// The sum of the bytes so far and `len` zeros after them, however many those are.
+    #[must_use]
+    pub fn zeros(self, len: u64) -> Self {
+        Self(shifted(self.0, len))
     }
 
     /// The value as it is stored on disk.
@@ -50,6 +62,47 @@ impl Crc32c {
     pub const fn from_value(value: u32) -> Self {
         Self(value)
     }
+}
+
+/// CRC32-C's polynomial without its highest term, the bits in the order of the sums: bit 31 stands for 1, bit 0 for x^31.
+const POLYNOMIAL: u32 = 0x82F6_3B78;
+
+/// x^(8 * 2^n) for each n: what 2^n zero bytes multiply a sum by.
+const ZERO_BYTES: [u32; 64] = {
+    let mut powers = [1 << (31 - 8); 64];
+    let mut n = 1;
+    while n < powers.len() {
+        powers[n] = product(powers[n - 1], powers[n - 1]);
+        n += 1;
+    }
+    powers
+};
+
+/// What becomes of a sum's bits when `len` zero bytes follow. A sum is linear in them, so this is all that the bytes before a
+/// stretch add to its sum.
+fn shifted(sum: u32, len: u64) -> u32 {
+    let powers = ZERO_BYTES.iter().enumerate();
+    powers
+        .filter(|(n, _)| len >> n & 1 == 1)
+        .fold(sum, |sum, (_, &power)| product(power, sum))
+}
+
+/// The product of two polynomials over GF(2), modulo CRC32-C's.
+const fn product(a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    let mut bit = 32;
+    while bit > 0 {
+        bit -= 1;
+        if a >> bit & 1 == 1 {
+            product ^= b;
+        }
+        let carry = b & 1;
+        b >>= 1;
+        if carry == 1 {
+            b ^= POLYNOMIAL;
+        }
+    }
+    product
 }
 
 /// The superblock's checksum over block 0 of an image: from byte 1024 to the end of the block, the checksum field taken
@@ -72,12 +125,27 @@ mod tests {
     }
 
     #[test]
-    fn joined_sums_equal_one_sum() {
-        let (a, b) = (b"hello, ".as_slice(), b"world".as_slice());
-        assert_eq!(
-            Crc32c::of(a).then(Crc32c::of(b), b.len()),
-            Crc32c::of(b"hello, world")
-        );
-        assert_eq!(Crc32c::new().then(Crc32c::of(b), b.len()), Crc32c::of(b));
+    fn a_sum_is_joined_from_parts_and_taken_apart_wherever_it_is_cut() {
+        let bytes: Vec<u8> = (0..5000_u32).map(|n| (n * n).to_le_bytes()[1]).collect();
+        let whole = Crc32c::of(&bytes);
+        for cut in [0, 1, 2, 255, 256, 4095, 4096, 4999, 5000] {
+            let (first, second) = bytes.split_at(cut);
+            let (before, after) = (Crc32c::of(first), Crc32c::of(second));
+            let len = second.len() as u64;
+            assert_eq!(before.then(after, len), whole, "{cut}");
+            assert_eq!(whole.since(before, len), after, "{cut}");
+        }
+    }
+
+    #[test]
+    fn zeros_are_summed_without_being_read() {
+        let start = Crc32c::of(b"abc");
+        for len in [0, 1, 2, 3, 4095, 4096, 100_001] {
+            let expected = start.update(&vec![0; len]);
+            assert_eq!(start.zeros(len as u64), expected, "{len}");
+        }
+        // Modulo this polynomial, which is one of degree 31 times x + 1, the powers of x repeat after 2^31 - 1.
+        assert_eq!(start.zeros((1 << 31) - 1), start);
+        assert_eq!(start.zeros(((1 << 31) - 1) << 32), start);
     }
 }

@@ -25,7 +25,8 @@ pub struct ImageWriter<W> {
 #[derive(Clone, Copy, Debug)]
 struct Extent {
     offset: u64,
-    checksum: Crc32c,
+    /// The sum of all bytes before it.
+    before: Crc32c,
 }
 
 /// An extent that was written.
@@ -88,10 +89,10 @@ impl<W: Write + Seek> ImageWriter<W> {
                 declared: options.minimum_kernel,
             });
         }
-        let output = Output::new(output, head_bytes(options.devices.len()))?;
+        let mut output = Output::new(output, head_bytes(options.devices.len()))?;
         let extent = Extent {
             offset: output.position(),
-            checksum: Crc32c::new(),
+            before: output.checksum(),
         };
         Ok(Self {
             output,
@@ -113,7 +114,7 @@ impl<W: Write + Seek> ImageWriter<W> {
         self.output.pad_to_block()?;
         self.extent = Extent {
             offset: self.output.position(),
-            checksum: Crc32c::new(),
+            before: self.output.checksum(),
         };
         Ok(self.extent.offset)
     }
@@ -123,7 +124,6 @@ impl<W: Write + Seek> ImageWriter<W> {
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.extent.checksum = self.extent.checksum.update(bytes);
         self.output.write(bytes)
     }
 
@@ -132,13 +132,14 @@ impl<W: Write + Seek> ImageWriter<W> {
     /// # Errors
     /// [`Error::Write`], [`Error::ImageTooLarge`].
     pub fn end(&mut self) -> Result<Stored, Error> {
-        let Extent { offset, checksum } = self.extent;
+        let Extent { offset, before } = self.extent;
         let len = self.output.position() - offset;
+        let crc32c = self.output.checksum().since(before, len);
         self.output.pad_to_block()?;
         Ok(Stored {
             offset,
             len,
-            crc32c: checksum,
+            crc32c,
         })
     }
 

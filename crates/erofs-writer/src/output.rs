@@ -12,13 +12,15 @@ const DIRECT_BYTES: usize = 64 << 10;
 
 /// Everything behind the head, written front to back and summed as it goes by; the head comes last.
 ///
-/// Invariant: `position` counts the bytes given so far, the head included; all but `buffer` have reached `inner`.
+/// Invariant: `position` counts the bytes given so far, the head included; all but `buffer` have reached `inner`, and all but
+/// `buffer[summed..]` are in `checksum`.
 #[derive(Debug)]
 pub(crate) struct Output<W> {
     inner: W,
     buffer: Vec<u8>,
     position: u64,
     checksum: Crc32c,
+    summed: usize,
 }
 
 impl<W: Write + Seek> Output<W> {
@@ -32,12 +34,20 @@ impl<W: Write + Seek> Output<W> {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             position,
             checksum: Crc32c::new(),
+            summed: 0,
         })
     }
 
     /// Where the next byte goes.
     pub(crate) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The sum of the bytes given so far, the head left out.
+    pub(crate) fn checksum(&mut self) -> Crc32c {
+        self.checksum = self.checksum.update(&self.buffer[self.summed..]);
+        self.summed = self.buffer.len();
+        self.checksum
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -81,22 +91,21 @@ impl<W: Write + Seek> Output<W> {
         self.inner.seek(SeekFrom::Start(0)).map_err(failed)?;
         self.inner.write_all(head).map_err(failed)?;
         self.inner.flush().map_err(failed)?;
-        let rest = usize::try_from(self.position)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(head.len());
+        let rest = self.position.saturating_sub(head.len() as u64);
         Ok((self.inner, Crc32c::of(head).then(self.checksum, rest)))
     }
 
     fn flush(&mut self) -> Result<(), Error> {
+        self.checksum();
         let buffer = std::mem::take(&mut self.buffer);
         let offset = self.position - buffer.len() as u64;
         let result = self
             .inner
             .write_all(&buffer)
             .map_err(|source| Error::Write { offset, source });
-        self.checksum = self.checksum.update(&buffer);
         self.buffer = buffer;
         self.buffer.clear();
+        self.summed = 0;
         result
     }
 

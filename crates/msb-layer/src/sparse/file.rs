@@ -98,10 +98,7 @@ impl SparseFile {
         };
         self.fill_to(image, segment.offset + segment.len)?;
         let stored = image.end()?;
-        *crc32c = crc32c.then(
-            stored.crc32c,
-            usize::try_from(stored.len).unwrap_or(usize::MAX),
-        );
+        *crc32c = crc32c.then(stored.crc32c, stored.len);
         self.is_open = false;
         self.extents.push(Extent {
             logical: segment.offset,
