@@ -1,28 +1,71 @@
 use crate::TreeError;
 
-/// Where some bytes lie in a [`ByteStore`].
+/// Where some bytes lie in a [`ByteStore`]; by default, no bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
-    len: u32,
 }
 
 /// One growing pool of bytes, addressed by 32 bits, so that a million names are one allocation.
-#[derive(Clone, Debug, Default)]
+///
+/// Their length lies before them, seven bits to a byte and the lowest first, and the highest bit of each byte says that there
+/// is more of it. So that the names of a tree, of which most have one such byte, take four bytes in each entry and not eight.
+#[derive(Clone, Debug)]
 pub(crate) struct ByteStore {
     bytes: Vec<u8>,
+}
+
+impl Default for ByteStore {
+    fn default() -> Self {
+        // The default span is that of no bytes.
+        Self { bytes: vec![0] }
+    }
 }
 
 impl ByteStore {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Span, TreeError> {
         let start = u32::try_from(self.bytes.len()).map_err(|_| TreeError::Full)?;
-        let len = u32::try_from(bytes.len()).map_err(|_| TreeError::Full)?;
-        start.checked_add(len).ok_or(TreeError::Full)?;
+        let mut rest = bytes.len();
+        while rest > 0x7F {
+            self.bytes.push(0x80 | low_bits(rest));
+            rest >>= 7;
+        }
+        self.bytes.push(low_bits(rest));
         self.bytes.extend_from_slice(bytes);
-        Ok(Span { start, len })
+        Ok(Span { start })
     }
 
     pub(crate) fn get(&self, span: Span) -> &[u8] {
-        &self.bytes[span.start as usize..][..span.len as usize]
+        let (mut len, mut at) = (0, span.start as usize);
+        for shift in (0..).step_by(7) {
+            let byte = self.bytes[at];
+            at += 1;
+            len |= usize::from(byte & 0x7F) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        &self.bytes[at..][..len]
+    }
+}
+
+fn low_bits(len: usize) -> u8 {
+    len.to_le_bytes()[0] & 0x7F
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_every_length_come_back() {
+        let mut store = ByteStore::default();
+        let all: Vec<u8> = (0..=255).cycle().take(1 << 21).collect();
+        let lens = [0, 1, 127, 128, 255, 16_383, 16_384, all.len(), 3];
+        let spans = lens.map(|len| (store.push(&all[..len]).unwrap(), len));
+        for (span, len) in spans {
+            assert_eq!(store.get(span), &all[..len]);
+        }
+        assert_eq!(store.get(Span::default()), b"");
     }
 }
