@@ -75,18 +75,17 @@ pub fn check<D: ReadAt>(image: &Image<D>, options: &CheckOptions) -> Result<Summ
         taken: Vec::new(),
         data: Vec::new(),
     };
-    let mut walk = image.walk(&options.limits)?;
-    while let Some(step) = walk.step() {
-        match step? {
-            Step::Entry(entry) => proof.meet(&entry.inode)?,
-            Step::Leave { dir, subdirs } => nlink(&dir, subdirs + 2)?,
-        }
+    match proof.walk(options) {
+        Ok(()) => proof.finish(options),
+        // An inode that is met too often takes of the budget each time; then that is what is wrong.
+        Err(limit @ Error::Limit { .. }) => proof.second_names().and(Err(limit)),
+        Err(error) => Err(error),
     }
-    proof.finish(options)
 }
 
 /// As [`check`], and then calls `visit` for every regular file, once however many names it has, with its first path and a
-/// reader of its data, so that a caller can compare them with what they should be.
+/// reader of its data, so that a caller can compare them with what they should be. The tree is walked twice for that, and the
+/// image must not change in between.
 ///
 /// A hole may be far longer than the image: what reads data of unknown images to their end should look at the size first.
 ///
@@ -120,7 +119,7 @@ struct Proof<'a, D> {
     image: &'a Image<D>,
     summary: Summary,
     budget: Budget,
-    /// How many names were found of each inode that says it has several, directories left out.
+    /// How many names were found of each inode, but for directories, and for files that say they have one name.
     names: HashMap<u64, Names>,
     /// The metadata of each inode: first byte, the byte behind the last, nid.
     taken: Vec<(u64, u64, u64)>,
@@ -134,11 +133,23 @@ struct Names {
 }
 
 impl<D: ReadAt> Proof<'_, D> {
+    fn walk(&mut self, options: &CheckOptions) -> Result<(), Error> {
+        let mut walk = self.image.walk(&options.limits)?;
+        while let Some(step) = walk.step() {
+            match step? {
+                Step::Entry(entry) => self.meet(&entry.inode)?,
+                Step::Leave { dir, subdirs } => nlink(&dir, subdirs + 2)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Judges an inode at one of its names.
     fn meet(&mut self, inode: &Inode) -> Result<(), Error> {
         self.summary.paths += 1;
-        // Most inodes have one name, and are not looked up: one that is met again is in `taken` twice.
-        if inode.file_type != FileType::Directory && inode.nlink != 1 {
+        // Most inodes are files of one name, and are not looked up: one that is met again is in `taken` twice.
+        let has_one_name = inode.file_type == FileType::Regular && inode.nlink == 1;
+        if inode.file_type != FileType::Directory && !has_one_name {
             let names = self.names.entry(inode.nid).or_insert(Names {
                 found: 0,
                 nlink: inode.nlink,
@@ -152,6 +163,7 @@ impl<D: ReadAt> Proof<'_, D> {
             return Err(inode.error(InodeProblem::NidZero));
         }
         self.summary.inodes += 1;
+        self.taken.push((inode.offset, inode.body_end(), inode.nid));
         match inode.file_type {
             FileType::Directory => self.summary.directories += 1,
             FileType::Regular => self.summary.files += 1,
@@ -184,7 +196,7 @@ impl<D: ReadAt> Proof<'_, D> {
         Ok(())
     }
 
-    /// Bounds every extent, and notes which metadata the inode takes.
+    /// Bounds every extent, and notes where the metadata of the inode, the last in `taken`, end with its data.
     fn data(&mut self, inode: &Inode) -> Result<(), Error> {
         let mut end = inode.body_end();
         if inode.has_data() && inode.layout == DataLayout::ChunkBased {
@@ -211,7 +223,9 @@ impl<D: ReadAt> Proof<'_, D> {
                 }
             }
         }
-        self.taken.push((inode.offset, end, inode.nid));
+        if let Some((_, taken_end, _)) = self.taken.last_mut() {
+            *taken_end = end;
+        }
         Ok(())
     }
 
@@ -221,6 +235,7 @@ impl<D: ReadAt> Proof<'_, D> {
                 nlink(&self.image.inode(*nid)?, names.found.into())?;
             }
         }
+        self.second_names()?;
         self.overlaps()?;
         let expected = self.image.superblock().inos.get();
         if options.inode_count && expected != self.summary.inodes {
@@ -234,8 +249,19 @@ impl<D: ReadAt> Proof<'_, D> {
 }
 
 impl<D: ReadAt> Proof<'_, D> {
-    /// Proves that the metadata of no inode lie over those of another, or under anybody's data, and that nothing lies over
-    /// the superblock and the device table. Data may share blocks with other data: writers find equal blocks.
+    /// Sorts `taken`, and proves that no file that says it has one name was met at two.
+    fn second_names(&mut self) -> Result<(), Error> {
+        self.taken.sort_unstable_by_key(|(start, _, _)| *start);
+        for equal in self.taken.chunk_by(|(_, _, a), (_, _, b)| a == b) {
+            if let [(_, _, nid), _, ..] = equal {
+                nlink(&self.image.inode(*nid)?, equal.len() as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Proves, with `taken` sorted, that the metadata of no inode lie over those of another, or under anybody's data, and that
+    /// nothing lies over the superblock and the device table. Data may share blocks with other data: writers find equal blocks.
     fn overlaps(&mut self) -> Result<(), Error> {
         let (super_block, device_table) = superblock::reserved(self.image.superblock());
         for (start, end, nid) in self.taken.iter().chain(&self.data) {
@@ -248,13 +274,8 @@ impl<D: ReadAt> Proof<'_, D> {
                 }
             }
         }
-        self.taken.sort_unstable_by_key(|(start, _, _)| *start);
         for pair in self.taken.windows(2) {
             let ((_, end, first), (offset, _, second)) = (pair[0], pair[1]);
-            if first == second {
-                let found = self.taken.iter().filter(|(_, _, nid)| *nid == first);
-                nlink(&self.image.inode(first)?, found.count() as u64)?;
-            }
             if offset < end {
                 return Err(Error::Overlap {
                     first,

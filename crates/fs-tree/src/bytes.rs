@@ -9,7 +9,7 @@ pub(crate) struct Span {
 /// One growing pool of bytes, addressed by 32 bits, so that a million names are one allocation.
 ///
 /// Their length lies before them, seven bits to a byte and the lowest first, and the highest bit of each byte says that there
-/// is more of it. So that the names of a tree, of which most have one such byte, take four bytes in each entry and not eight.
+/// is more of it. One byte does for most names, where four more in each entry would be needed.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteStore {
     bytes: Vec<u8>,

@@ -8,7 +8,7 @@ async fn a_resumed_layer_that_was_read_and_is_wrong_starts_over_and_the_disk_is_
     for has_upper in [true, false] {
         let big = Layer::recipe(&format!(
             "dir etc\nfile etc/short data={SHORT}\nfile big size={} seed=1\nlink etc/big target=big",
-            5 << 20
+            9 << 20
         ))
         .plain();
         let blob = big.blob_bytes().unwrap().to_vec();

@@ -3,15 +3,35 @@
 use super::*;
 
 #[test]
-fn a_lost_hard_link_and_a_wrong_directory_count_are_found() {
-    let mut raw = rooted(2, &[DOT, DOT_DOT, ("a", 20, Regular), ("b", 20, Regular)]);
-    assert_eq!(
-        inode_problem(wrong(raw.empty(20))),
-        InodeProblem::Nlink {
-            expected: 2,
-            actual: 1
+fn links_are_counted() {
+    for file_type in [Regular, FileType::Symlink, FileType::Fifo] {
+        for (nlink, names) in [(0, 1), (1, 2), (1, 3), (2, 1), (2, 3), (3, 2)] {
+            let all = ["a", "b", "c"].map(|name| (name, 20, file_type));
+            let entries: Vec<_> = [DOT, DOT_DOT]
+                .into_iter()
+                .chain(all)
+                .take(2 + names)
+                .collect();
+            let mut raw = rooted(2, &entries);
+            let mut linked = inode(file_type, DataLayout::FlatInline, 1);
+            linked.i_nlink = nlink.into();
+            if file_type == FileType::Fifo {
+                linked.i_size = 0.into();
+            }
+            assert_eq!(
+                inode_problem(wrong(raw.inode(20, linked, b"x"))),
+                InodeProblem::Nlink {
+                    expected: names as u64,
+                    actual: nlink
+                },
+                "{file_type:?}"
+            );
         }
-    );
+    }
+}
+
+#[test]
+fn a_wrong_count_of_subdirectories_is_found() {
     assert_eq!(
         inode_problem(wrong(&mut rooted(3, &[DOT, DOT_DOT]))),
         InodeProblem::Nlink {
@@ -19,6 +39,54 @@ fn a_lost_hard_link_and_a_wrong_directory_count_are_found() {
             actual: 3
         }
     );
+}
+
+#[test]
+fn a_second_name_is_told_before_the_limit_that_it_runs_into() {
+    let names = [DOT, DOT_DOT, ("a", 20, Regular), ("b", 20, Regular)];
+    let mut raw = rooted(2, &names);
+    let image = Image::open(raw.chunked(20, 8192, &[(0, 2), (0, 2)]).build()).unwrap();
+    let mut options = CheckOptions::default();
+    options.limits.chunks = Some(3);
+    assert_eq!(
+        inode_problem(check(&image, &options).unwrap_err()),
+        InodeProblem::Nlink {
+            expected: 2,
+            actual: 1
+        }
+    );
+    options.limits.chunks = Some(1);
+    let error = check(&image, &options).unwrap_err();
+    assert!(matches!(error, Error::Limit { .. }), "{error}");
+}
+
+#[test]
+fn data_are_handed_out_once_all_else_is_proven() {
+    let names = [DOT, DOT_DOT, ("a", 20, Regular), ("b", 20, Regular)];
+    let mut raw = rooted(2, &names);
+    let mut linked = inode(Regular, DataLayout::FlatInline, 1);
+    linked.i_nlink = 2.into();
+    raw.inode(20, linked, b"x");
+    let image = Image::open(raw.build()).unwrap();
+    // The superblock counts no inodes.
+    let error = check_with(
+        &image,
+        &CheckOptions::default(),
+        |_, _| -> Result<(), Error> { panic!("handed out") },
+    );
+    assert!(matches!(error, Err(Error::InodeCount { .. })));
+
+    let mut options = CheckOptions::default();
+    options.inode_count = false;
+    let mut paths = Vec::new();
+    let summary = check_with(&image, &options, |entry, mut reader| {
+        let mut data = Vec::new();
+        reader.read_to_end(&mut data).unwrap();
+        paths.push((entry.path.to_vec(), data));
+        Ok::<_, Error>(())
+    });
+    assert_eq!(paths, [(b"/a".to_vec(), b"x".to_vec())]);
+    assert_eq!(summary.unwrap().paths, 3);
 }
 
 #[test]

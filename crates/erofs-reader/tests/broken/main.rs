@@ -12,11 +12,14 @@ mod disk;
 mod inodes;
 mod xattrs;
 
+use std::io::Read;
+
 use common::raw::{ROOT, Raw, dir_block, inode};
 use erofs_format::{DataLayout, Features, HOLE};
 use erofs_reader::FileType::{self, Directory, Regular};
 use erofs_reader::{
     CheckOptions, DirProblem, Error, Image, InodeProblem, Limit, Limits, SuperProblem, check,
+    check_with,
 };
 
 const DOT: (&str, u64, FileType) = (".", ROOT, Directory);

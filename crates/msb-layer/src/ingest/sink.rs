@@ -282,7 +282,7 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
 
     /// Forgets that the path was left out: it stands for something again.
     fn put_back(&mut self, path: &[u8]) {
-        // Looking into an empty set hashes the path all the same, and most archives leave nothing out.
+        // Removing from an empty set hashes the path all the same, and most archives leave nothing out.
         if !self.left_out.is_empty() {
             self.left_out.remove(path);
         }
