@@ -34,7 +34,7 @@ pub(crate) use measure::{MeasureOptions, measured};
 /// What is measured, and how often.
 #[derive(Debug, Args)]
 pub(crate) struct BenchOptions {
-    /// Counted runs of each program, at most three of the longest; medians are printed
+    /// Counted runs of each program, at most three of the longest and three times as many of the shortest; medians are printed
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// Counted pulls of a cached image
