@@ -110,7 +110,7 @@ impl Dir {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = self.open_at(name, flags, mode)?;
         // The umask may have taken bits away.
-        if modes.is_shared || Entry::of(&file)?.mode != u32::from(mode.bits()) {
+        if modes.is_shared || Entry::of(&file)?.mode != mode {
             rustix::fs::fchmod(&file, mode)?;
         }
         Ok(file)

@@ -41,7 +41,7 @@ impl Modes {
 
     /// Returns the permissions for a cache whose root is `root`.
     pub(crate) fn of(root: &Entry) -> Self {
-        if root.mode & 0o2020 == 0o2020 {
+        if root.mode.contains(Mode::SGID | Mode::WGRP) {
             Self::SHARED
         } else {
             Self::PRIVATE
@@ -64,11 +64,11 @@ pub(crate) fn warn_of_others(root: &std::path::Path, entry: &Entry) {
     if !is_shared && entry.uid != uid.as_raw() && !uid.is_root() {
         tracing::warn!(path = %path, owner = entry.uid, "the cache belongs to another user, who can change its images");
     }
-    let others = if is_shared { 0o002 } else { 0o022 };
-    if entry.mode & others != 0 {
+    let group = if is_shared { Mode::empty() } else { Mode::WGRP };
+    if entry.mode.intersects(Mode::WOTH | group) {
         tracing::warn!(
             path = %path,
-            mode = %format_args!("{:04o}", entry.mode),
+            mode = %format_args!("{:04o}", entry.mode.bits()),
             "the cache is writable for other users, who can change its images; use mode 0700, or 2770 to share it with a group"
         );
     }

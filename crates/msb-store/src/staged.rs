@@ -97,11 +97,18 @@ impl Store {
 
 impl Staged {
     pub(crate) fn create(store: &Store, target: Place) -> Result<Self> {
-        let (dir, modes) = store.make_dir(&target.dir)?;
+        let (mut dir, modes) = store.make_dir(&target.dir)?;
+        let mut is_gone = false;
         loop {
             let name = temporary_name(&target.name);
             let file = match dir.create_new(&name, modes.private_file, &modes) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                // A prune removed the directory while it was empty.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !is_gone => {
+                    is_gone = true;
+                    (dir, _) = store.make_dir(&target.dir)?;
+                    continue;
+                }
                 Err(e) => return Err(dir.error(Step::Create, &name, e)),
                 Ok(file) => file,
             };

@@ -235,7 +235,7 @@ impl Store {
 fn tighten(root: &Dir, modes: &Modes) -> Result<()> {
     for name in store_dirs() {
         if let Some(dir) = root.open_dir(name)?
-            && u32::from(modes.dir.bits()) != dir.entry()?.mode
+            && modes.dir != dir.entry()?.mode
             && let Err(error) = dir.set_mode(modes.dir)
         {
             // Another user's: then the cache is theirs, and its owner decides.

@@ -88,7 +88,7 @@ pub(crate) fn is_no_file(error: &io::Error) -> bool {
 pub(crate) struct Entry {
     pub(crate) kind: FileType,
     /// Permission bits with set-user-ID, set-group-ID and sticky.
-    pub(crate) mode: u32,
+    pub(crate) mode: Mode,
     pub(crate) uid: u32,
     pub(crate) link_count: u64,
     pub(crate) bytes: u64,
@@ -112,7 +112,7 @@ impl Entry {
         let nanoseconds = Duration::from_nanos(unsigned(stat.st_mtime_nsec));
         Self {
             kind: FileType::from_raw_mode(stat.st_mode),
-            mode: u32::try_from(unsigned(stat.st_mode) & 0o7777).unwrap_or(0),
+            mode: Mode::from_raw_mode(stat.st_mode),
             uid: stat.st_uid,
             link_count: unsigned(stat.st_nlink),
             bytes: unsigned(stat.st_size),

@@ -178,3 +178,107 @@ fn opening_a_store_that_is_in_use_is_cheap() {
         begun.elapsed()
     );
 }
+
+#[test]
+fn a_prune_removes_the_lock_files_that_no_process_holds() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let name = |n: u32| msb_oci::Digest::sha256_of(&n.to_le_bytes());
+    for n in 0..200 {
+        drop(store.try_lock(LockOn::Layer(&name(n))).unwrap());
+    }
+    let held = store.try_lock(LockOn::Layer(&name(7))).unwrap().unwrap();
+    let pruned = store
+        .prune::<String>(&msb_store::PruneOptions::default(), |_, _| unreachable!())
+        .unwrap();
+    assert_eq!(pruned.locks, 199);
+    assert!(held.path().exists());
+    assert!(store.try_lock(LockOn::Layer(&name(7))).unwrap().is_none());
+    let left = std::fs::read_dir(temp.path().join("locks"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 2, "the held one, and the gate's");
+}
+
+#[test]
+fn locks_exclude_while_prunes_remove_their_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let diff_id = layer("a").diff_id;
+    let inside = AtomicUsize::new(0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let options = msb_store::PruneOptions::default();
+                store
+                    .prune::<String>(&options, |_, _| unreachable!())
+                    .unwrap();
+            }
+        });
+        let lockers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let Some(_lock) = store.try_lock(LockOn::Layer(&diff_id)).unwrap() else {
+                            continue;
+                        };
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        for locker in lockers {
+            locker.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[tokio::test]
+async fn a_wait_for_a_lock_can_be_bounded_and_blocks_no_executor() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let diff_id = layer("a").diff_id;
+    let _held = store.try_lock(LockOn::Layer(&diff_id)).unwrap().unwrap();
+    let wait = store.lock_within(LockOn::Layer(&diff_id), Duration::from_millis(100), || {});
+    let ticks = async {
+        // On the one thread of this runtime.
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (waited, ()) = tokio::join!(wait, ticks);
+    let error = waited.unwrap_err();
+    assert!(matches!(error, msb_store::Error::Busy { .. }) && error.is_temporary());
+    assert!(
+        error
+            .path()
+            .ends_with(format!("layer-sha256-{}.lock", diff_id.hex()))
+    );
+}
+
+#[test]
+fn a_child_process_inherits_a_lease_and_a_clone_keeps_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let lease = store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
+    let clone = lease.clone();
+    drop(lease);
+    assert!(store.is_leased(&disk("a")).unwrap());
+    let inherited = clone.inheritable_fd().unwrap();
+    let mut vm = std::process::Command::new("sleep")
+        .arg("60")
+        .spawn()
+        .unwrap();
+    drop((inherited, clone));
+    assert!(
+        store.is_leased(&disk("a")).unwrap(),
+        "the VM process holds it"
+    );
+    vm.kill().unwrap();
+    vm.wait().unwrap();
+    assert!(!store.is_leased(&disk("a")).unwrap());
+}

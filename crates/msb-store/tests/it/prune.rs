@@ -219,3 +219,114 @@ fn a_record_that_cannot_be_read_stops_the_prune_unless_told_otherwise() {
         "a later version's record is nobody's to remove"
     );
 }
+
+#[test]
+fn a_pulls_lease_keeps_manifest_and_config() {
+    let (temp, store) = store();
+    let digest = Digest::sha256_of(MANIFEST);
+    let lease = store
+        .lease(&disk("a"), &[layer("a")], std::slice::from_ref(&digest))
+        .unwrap();
+    // Another image with the same layers has the same disk, and its own documents.
+    let other = Digest::sha256_of(b"other");
+    let second = store
+        .lease(&disk("a"), &[layer("a")], std::slice::from_ref(&other))
+        .unwrap();
+    store.write_blob(&digest, MANIFEST).unwrap();
+    store.write_blob(&other, b"other").unwrap();
+    age(temp.path());
+    assert!(
+        prune(&store).blobs.is_empty(),
+        "a pull longer than the grace age keeps them"
+    );
+    drop((lease, second));
+    assert_eq!(prune(&store).blobs.len(), 2);
+}
+
+#[test]
+fn verified_blobs_are_remembered_with_their_layer_and_bounded() {
+    let (temp, store) = store();
+    let key = layer("a");
+    put_layer(&store, &key);
+    let blob = |n: u32| Digest::sha256_of(&n.to_le_bytes());
+    assert!(!store.is_verified_blob(&key, &blob(0)).unwrap());
+    for n in 0..100 {
+        store.record_verified_blob(&key, &blob(n)).unwrap();
+        store.record_verified_blob(&key, &blob(n)).unwrap();
+    }
+    assert!(!store.is_verified_blob(&key, &blob(0)).unwrap());
+    assert!((84..100).all(|n| store.is_verified_blob(&key, &blob(n)).unwrap()));
+    assert!(!store.is_verified_blob(&layer("b"), &blob(99)).unwrap());
+    let list = store.layer_image_path(&key).with_extension("blobs");
+    assert!(std::fs::metadata(&list).unwrap().len() < 2048);
+    for damage in ["sha256:ab", "\0\0", "sha512:x\n"] {
+        std::fs::remove_file(&list).unwrap();
+        std::fs::write(&list, damage).unwrap();
+        assert!(
+            !store.is_verified_blob(&key, &blob(99)).unwrap(),
+            "{damage:?}"
+        );
+    }
+    store.record_verified_blob(&key, &blob(1)).unwrap();
+    assert!(store.is_verified_blob(&key, &blob(1)).unwrap());
+    age(temp.path());
+    assert_eq!(prune(&store).layers, [key]);
+    assert!(!list.exists());
+}
+
+#[test]
+fn what_killed_pulls_left_goes_and_what_live_ones_write_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    put_image(&store, "kept");
+    let before = files(temp.path());
+    // Each leaves a partial blob, temporaries in the layer's and the disk's directory, a lease, and locks.
+    for n in 0..4 {
+        let (pull, _) = spawn("prune::child", &n.to_string(), temp.path());
+        kill(pull);
+    }
+    let (live, _) = spawn("prune::child", "live", temp.path());
+    age(temp.path());
+    let pruned = prune(&store);
+    assert_eq!((pruned.partial_blobs, pruned.temporaries), (4, 8));
+    let left = files(temp.path());
+    assert_eq!(
+        left.iter()
+            .filter(|f| f.to_string_lossy().contains(".tmp-"))
+            .count(),
+        2
+    );
+    assert_eq!(
+        left.iter()
+            .filter(|f| f.to_string_lossy().contains(".part"))
+            .count(),
+        1
+    );
+    kill(live);
+    let pruned = prune(&store);
+    assert_eq!((pruned.partial_blobs, pruned.temporaries), (1, 2));
+    assert_eq!(files(temp.path()), before);
+    let all = PruneOptions::with_grace(Duration::ZERO);
+    store
+        .prune::<String>(&all, |_, name| references(&name))
+        .unwrap();
+    let disks = std::fs::read_dir(temp.path().join("disks/sha256")).unwrap();
+    assert_eq!(disks.count(), 1, "their directories go as well");
+}
+
+/// Starts a pull and waits to be killed in the middle of it; nothing, in the test run itself.
+#[test]
+fn child() {
+    let Some(job) = job() else { return };
+    let (store, name) = (&job.store, &job.what);
+    let _lease = store.lease(&disk(name), &[layer(name)], &[]).unwrap();
+    let _lock = store.try_lock(LockOn::Layer(&layer(name).diff_id)).unwrap();
+    let _image = staged(store.stage_layer_image(&layer(name)), &[1; 9000]);
+    let _fsmeta = staged(store.stage_fsmeta(&disk(name)), &[1; 9000]);
+    let mut partial = store
+        .open_partial_blob(&layer(name).diff_id, 10)
+        .unwrap()
+        .unwrap();
+    partial.append(b"012345").unwrap();
+    ready_and_wait("pulling");
+}
