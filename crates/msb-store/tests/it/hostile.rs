@@ -44,16 +44,15 @@ fn do_everything(store: &Store) {
         if let Ok(Some(mut partial)) = store.open_partial_blob(&key.diff_id, 1 << 20) {
             let _ = partial.append(b"from the registry");
         }
-        for staged in [
+        let staged = [
             store.stage_layer_image(&key),
             store.stage_layer_sidecar(&key),
             store.stage_fsmeta(&disk),
             store.stage_vmdk(&disk),
-        ] {
-            if let Ok(staged) = staged {
-                let _ = staged.file().write_all(b"from the registry");
-                let _ = staged.publish();
-            }
+        ];
+        for staged in staged.into_iter().flatten() {
+            let _ = staged.file().write_all(b"from the registry");
+            let _ = staged.publish();
         }
         let digest = Digest::sha256_of(MANIFEST);
         let _ = store.read_blob(&digest, 1 << 20);
