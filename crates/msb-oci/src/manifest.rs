@@ -26,8 +26,8 @@ use crate::{Descriptor, DescriptorError, media_type};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// The media type that the manifest states for itself, if it is one of those in [`media_type`].
-    pub media_type: Option<&'static str>,
+    /// The media type that the manifest states for itself, as it is written.
+    pub media_type: Option<String>,
     /// The config.
     pub config: Descriptor,
     /// The layers, bottom to top.
@@ -83,8 +83,8 @@ impl Manifest {
         let members: Members =
             json::from_slice(bytes).map_err(|source| ManifestError::Json { source })?;
         let media_type = members.media_type.value();
-        let media_type = media_type.and_then(|text| media_type::known(&text));
-        if members.manifests.is_some() || media_type.is_some_and(media_type::is_index) {
+        let is_index = media_type.as_deref().is_some_and(media_type::is_index);
+        if members.manifests.is_some() || is_index {
             return Err(ManifestError::Ambiguous);
         }
         let descriptor = |place, checked: Result<Descriptor, DescriptorError>| {

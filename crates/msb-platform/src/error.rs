@@ -36,7 +36,7 @@ pub enum Error {
         /// The platform that was asked for.
         wanted: Platform,
         /// What there is instead.
-        available: Available,
+        available: Box<Available>,
     },
 }
 
@@ -71,6 +71,12 @@ impl Available {
     /// Returns all offers.
     pub fn offers(&self) -> impl Iterator<Item = &Offer> {
         self.offers.iter()
+    }
+
+    /// Returns whether nothing was considered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offers.is_empty() && self.odd_count == 0
     }
 
     /// Adds an offer.

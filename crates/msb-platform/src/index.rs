@@ -19,7 +19,7 @@ const MAX_ODD_SHOWN: usize = 16;
 /// member that comes twice does, because the index would then mean two things.
 #[derive(Debug, Clone)]
 pub struct Index {
-    media_type: Option<&'static str>,
+    media_type: Option<String>,
     children: Vec<Child>,
     odd: Vec<OddChild>,
     odd_count: usize,
@@ -106,11 +106,8 @@ impl Index {
         };
         let children = document.manifests.value().ok_or(Error::NotAnIndex)?;
         let media_type = document.media_type.value();
-        let media_type = media_type.and_then(|text| media_type::known(&text));
-        if document.config.is_some()
-            || document.layers.is_some()
-            || media_type.is_some_and(media_type::is_manifest)
-        {
+        let is_manifest = media_type.as_deref().is_some_and(media_type::is_manifest);
+        if document.config.is_some() || document.layers.is_some() || is_manifest {
             return Err(Error::Ambiguous);
         }
         Ok(Self {
@@ -121,10 +118,10 @@ impl Index {
         })
     }
 
-    /// Returns the media type that the index states for itself, if it is one of those in [`msb_oci::media_type`].
+    /// Returns the media type that the index states for itself, as it is written.
     #[must_use]
-    pub fn media_type(&self) -> Option<&'static str> {
-        self.media_type
+    pub fn media_type(&self) -> Option<&str> {
+        self.media_type.as_deref()
     }
 
     /// Returns the children that can be used, in the index's order; attestations included.
@@ -163,7 +160,7 @@ impl Index {
         if ranked.is_empty() {
             return Err(Error::NoMatch {
                 wanted: wanted.clone(),
-                available: self.available(),
+                available: Box::new(self.available()),
             });
         }
         // Stable: the specification prefers the first of equals.

@@ -83,6 +83,11 @@ pub enum Note {
         /// What it is.
         compression: String,
     },
+    /// The image's config lacks its operating system or its architecture, which the specification requires.
+    UnstatedPlatform {
+        /// The platform that was assumed.
+        assumed: String,
+    },
     /// More notes than are kept.
     Truncated {
         /// How many were not kept.
@@ -100,6 +105,7 @@ impl Note {
                 | Self::LinksBelow { .. }
                 | Self::OpaqueRoot
                 | Self::MediaType { .. }
+                | Self::UnstatedPlatform { .. }
         )
     }
 }
@@ -171,6 +177,10 @@ impl fmt::Display for Note {
                     "the layer's media type is {media_type}, its bytes are {compression}"
                 )
             }
+            Self::UnstatedPlatform { assumed } => write!(
+                f,
+                "the image's config does not state its platform; {assumed} was assumed"
+            ),
             Self::Truncated { omitted } => write!(f, "{omitted} more notes"),
         }
     }
