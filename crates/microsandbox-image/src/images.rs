@@ -40,18 +40,20 @@ impl GlobalCache {
                     continue;
                 }
             };
-            let layers: u64 = record
-                .disk_plan()
-                .slots()
-                .iter()
-                .map(|slot| slot.image_bytes)
-                .sum();
+            let Some(disk_bytes) = record.disk_bytes() else {
+                tracing::warn!(path = %listed.path.display(), "an image record states impossible sizes");
+                continue;
+            };
             images.push(CachedImage {
                 reference: key.reference().to_owned(),
-                platform: record.platform.clone(),
+                // The image may be for a lower variant of the platform.
+                platform: key
+                    .platform()
+                    .parse()
+                    .unwrap_or_else(|_| record.platform.clone()),
                 manifest_digest: record.manifest_digest.clone(),
                 layer_count: record.layers.len(),
-                disk_bytes: record.fsmeta_bytes + layers,
+                disk_bytes,
                 complete: cached::is_whole(store, &record)?,
             });
         }

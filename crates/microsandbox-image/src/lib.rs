@@ -70,7 +70,6 @@
 
 mod cache;
 mod cached;
-mod config;
 mod disk;
 mod document;
 mod error;
@@ -85,14 +84,13 @@ mod registry;
 mod result;
 
 pub use cache::{CacheOptions, GlobalCache};
-pub use config::ImageConfig;
 pub use erofs_reader::Inode;
-pub use error::{ManifestProblem, PullError};
+pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use fs_tree::show_path;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
 pub use msb_layer::{LayerError, LayerLimits};
-pub use msb_oci::{Digest, Error as NameError, Reference};
+pub use msb_oci::{Digest, Error as NameError, ImageConfig, Reference};
 pub use msb_platform::Platform;
 pub use msb_registry::{Limits as RegistryLimits, RegistryAuth, Timeouts};
 pub use msb_sidecar::Note;

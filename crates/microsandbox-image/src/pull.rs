@@ -76,7 +76,7 @@ async fn run(
     progress.send(PullProgress::Resolved {
         manifest_digest: resolved.manifest_digest.clone(),
         layer_count: resolved.layers.len(),
-        total_bytes: resolved.layers.iter().map(|layer| layer.blob.bytes).sum(),
+        total_bytes: resolved.total_bytes,
     });
     let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
     let store = registry.cache.store();
