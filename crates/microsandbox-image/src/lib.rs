@@ -88,6 +88,7 @@ pub use cache::GlobalCache;
 pub use config::ImageConfig;
 pub use erofs_reader::Inode;
 pub use error::{ManifestProblem, PullError};
+pub use escape_text::{Escaped, escape, escape_path};
 pub use fs_tree::show_path;
 pub use images::CachedImage;
 pub use inspect::ImageTree;

@@ -44,13 +44,12 @@
 
 mod digest;
 mod error;
-mod excerpt;
 mod hasher;
 pub mod media_type;
 mod reference;
 
 pub use digest::{Algorithm, Digest};
 pub use error::{Error, ReferencePart};
-pub use excerpt::Excerpt;
+pub use escape_text::Excerpt;
 pub use hasher::Hasher;
 pub use reference::Reference;
