@@ -64,7 +64,7 @@
 //! # Invariants
 //! - Nothing is published that was not verified: blobs against the manifest, layers against the config, all of it against the
 //!   reference where that names a digest.
-//! - Dropping a pull's future, or aborting its task, stops the work and leaves the cache whole.
+//! - Dropping a pull's future or its [`PullTask`] stops the work and leaves the cache whole.
 //! - CPU work runs on threads of its own, never on the caller's executor.
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] contacts nobody.
 
@@ -80,6 +80,7 @@ mod options;
 mod progress;
 mod prune;
 mod pull;
+mod pull_task;
 mod record;
 mod registry;
 mod result;
@@ -102,5 +103,6 @@ pub use msb_store::{Lease, PruneOptions};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use prune::Pruned;
+pub use pull_task::PullTask;
 pub use registry::{Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};

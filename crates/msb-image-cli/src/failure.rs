@@ -47,8 +47,17 @@ pub(crate) enum Failure {
     Json(#[source] serde_json::Error),
     #[error("starting the event loop")]
     EventLoop(#[source] io::Error),
-    #[error("interrupted")]
-    Interrupted,
+    /// A signal ended the command: SIGINT, SIGTERM or SIGHUP.
+    #[error("interrupted{}", by(signal))]
+    Interrupted { signal: &'static str },
+}
+
+/// Returns nothing for the usual interrupt from the keyboard, which needs no name.
+fn by(signal: &str) -> String {
+    match signal {
+        "SIGINT" => String::new(),
+        other => format!(" by {other}"),
+    }
 }
 
 /// How a command ended that could be carried out.
@@ -104,7 +113,7 @@ impl Failure {
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
             | Self::NoPassword { .. } => 2,
-            Self::Interrupted => 130,
+            Self::Interrupted { .. } => 130,
             _ => 1,
         }
     }
