@@ -74,6 +74,7 @@ mod config;
 mod disk;
 mod document;
 mod error;
+mod image_name;
 mod images;
 mod inspect;
 mod options;
@@ -91,12 +92,15 @@ pub use erofs_reader::Inode;
 pub use error::{ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
 pub use fs_tree::show_path;
+pub use image_name::ImageName;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{Digest, Error as NameError, Reference};
 pub use msb_platform::Platform;
-pub use msb_registry::{Limits as RegistryLimits, RegistryAuth, Timeouts};
+pub use msb_registry::{
+    CredentialsSeen, Error as RegistryError, Limits as RegistryLimits, RegistryAuth, Timeouts,
+};
 pub use msb_sidecar::Note;
 pub use msb_stitch::{Proof, ProofError};
 pub use msb_store::{Lease, PruneOptions};
