@@ -138,8 +138,15 @@ impl GlobalCache {
                 return Ok(itself.into_iter().collect());
             }
             // The digest of an index is known where the image was pulled by it.
-            let digests = [Some(&record.manifest_digest), Some(&record.config_digest), reference.digest()];
-            let is_named = digests.into_iter().flatten().any(|digest| id.begins(digest));
+            let digests = [
+                Some(&record.manifest_digest),
+                Some(&record.config_digest),
+                reference.digest(),
+            ];
+            let is_named = digests
+                .into_iter()
+                .flatten()
+                .any(|digest| id.begins(digest));
             if is_named && platform.is_none_or(|platform| *platform == pulled_for) {
                 found.push((record.manifest_digest, (reference, pulled_for)));
             }
@@ -152,10 +159,7 @@ impl GlobalCache {
 type Found = (Digest, (Reference, Platform));
 
 /// Returns the records if they are of one image; of several, those for this machine.
-fn one_image(
-    name: &ImageName,
-    found: Vec<Found>,
-) -> Result<Vec<(Reference, Platform)>, PullError> {
+fn one_image(name: &ImageName, found: Vec<Found>) -> Result<Vec<(Reference, Platform)>, PullError> {
     let manifests = |found: &[Found]| -> BTreeSet<Digest> {
         found.iter().map(|(manifest, _)| manifest.clone()).collect()
     };

@@ -6,7 +6,7 @@ use microsandbox_image::{GlobalCache, Platform};
 use crate::commands::{cat, inspect, ls, prune, pull, rm, tree, verify};
 use crate::failure::Failure;
 
-/// Pulls OCI images into disks that microVMs boot from, and keeps them in a local cache.
+/// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
 #[derive(Debug, Parser)]
 #[command(name = "msb-image", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -33,10 +33,10 @@ pub(crate) enum Command {
     Prune(prune::PruneArgs),
 }
 
-/// Where the cache is.
+/// The location of the cache.
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
-    /// The cache directory [default: $MSB_IMAGE_CACHE, else msb-image in the system's cache folder]
+    /// Cache directory [default: $MSB_IMAGE_CACHE, else msb-image in the system's cache folder]
     #[arg(long, global = true, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 }
@@ -51,9 +51,9 @@ impl CacheArgs {
     }
 }
 
-/// `None` where the environment names none.
+/// Returns `None` if the environment names no directory.
 fn default_directory() -> Option<PathBuf> {
-    // An empty variable is as good as none, and so is a relative XDG one (XDG base directory specification).
+    // An empty variable counts as unset, and so does a relative XDG one (XDG base directory specification).
     let path = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -109,7 +109,7 @@ const ARCHITECTURES: &[&str] = &[
     "x86_64",
 ];
 
-/// For which platform.
+/// The platform of the image.
 #[derive(Debug, Args)]
 pub(crate) struct PlatformArgs {
     /// Platform of the image; an architecture alone means Linux [default: linux/<this machine's>]

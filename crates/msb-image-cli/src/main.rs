@@ -7,12 +7,13 @@
 //!                failure.rs ─────────▶ progress/ ────────────────▶ stderr
 //! ```
 //!
-//! It holds no logic that a user of the library would want. What it prints of images is from outside, and is escaped.
+//! It holds no logic that a user of the library needs. Text from outside is escaped wherever it is printed.
 
 mod args;
 mod commands;
 mod event_loop;
 mod failure;
+mod hint;
 mod log;
 mod output;
 mod progress;
