@@ -2,6 +2,7 @@ use msb_oci::Digest;
 use msb_store::PruneOptions;
 use serde::Serialize;
 
+use crate::kept::Kept;
 use crate::record::ImageRecord;
 use crate::{GlobalCache, PullError};
 
@@ -23,6 +24,8 @@ pub struct Pruned {
     pub temporaries: u64,
     /// Bytes of all of these.
     pub bytes: u64,
+    /// What no image needs and was kept.
+    pub kept: Kept,
 }
 
 impl GlobalCache {
@@ -43,6 +46,7 @@ impl GlobalCache {
             corrupt_records: pruned.corrupt_records,
             temporaries: pruned.temporaries,
             bytes: pruned.bytes,
+            kept: Kept::count(self)?,
         })
     }
 }
