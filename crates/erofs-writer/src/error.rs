@@ -31,6 +31,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// An extent that is to be continued has ended, or another one was begun after it.
+    #[error("the extent at byte {offset} of the EROFS image is not open")]
+    ExtentNotOpen {
+        /// Where the extent begins, in bytes from the start of the image.
+        offset: u64,
+    },
     /// The image has more blocks than 32 bits can address.
     #[error("the EROFS image is larger than 2^32 - 1 blocks of 4096 bytes")]
     ImageTooLarge,

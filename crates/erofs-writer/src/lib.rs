@@ -55,6 +55,7 @@ mod builder;
 mod chunks;
 mod emit;
 mod error;
+mod extent;
 mod image;
 mod inline;
 mod options;
@@ -65,8 +66,9 @@ pub use attributes::Attributes;
 pub use builder::Builder;
 pub use erofs_format::{BLOCK_SIZE, Crc32c, Feature, KernelVersion};
 pub use error::{Error, InodeProblem};
+pub use extent::{ExtentWriter, OpenExtent, Stored};
 pub use fs_tree::{ApplyError, Extent, Metadata, NewContent, NewNode, Timestamp, Tree};
-pub use image::{ImageWriter, PlannedImage, Stored, Written};
+pub use image::{ImageWriter, PlannedImage, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
 pub use options::{Device, MAX_CHUNKS, Options};
 

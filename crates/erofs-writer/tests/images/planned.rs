@@ -14,9 +14,9 @@ fn planned(
         ..Options::default()
     };
     let mut writer = ImageWriter::new(Cursor::new(Vec::new()), options).unwrap();
-    writer.begin().unwrap();
-    writer.write(data).unwrap();
-    writer.end().unwrap();
+    let mut extent = writer.begin().unwrap();
+    extent.write(data).unwrap();
+    extent.end().unwrap();
     let plan = writer.plan(tree).unwrap();
     let planned = plan.bytes();
     let (written, output) = plan.write(inline).unwrap();
