@@ -9,10 +9,7 @@ fn planned(
     inline: &mut MemoryInline,
     kernel: KernelVersion,
 ) -> (u64, Image<Vec<u8>>) {
-    let options = Options {
-        minimum_kernel: kernel,
-        ..Options::default()
-    };
+    let options = Options::default().with_minimum_kernel(kernel);
     let mut writer = ImageWriter::new(Cursor::new(Vec::new()), options).unwrap();
     let mut extent = writer.begin().unwrap();
     extent.write(data).unwrap();
