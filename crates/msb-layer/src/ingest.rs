@@ -68,10 +68,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
 ) -> Result<Ingested, LayerError> {
     let image = ImageWriter::new(
         Writeback::new(targets.image),
-        Options {
-            uuid,
-            ..Options::default()
-        },
+        Options::default().with_uuid(uuid),
     )
     .map_err(image_error)?;
     let sidecar_handle = || {
