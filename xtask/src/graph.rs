@@ -209,7 +209,7 @@ impl Graph {
                 }
             }
             problems.extend(self.strangers(name));
-            let is_library = *layer < 4;
+            let is_library = *layer < 5;
             if is_library && !text.contains(&format!("| {name} |")) {
                 problems.push(format!("{name} has no row in the table"));
             }
