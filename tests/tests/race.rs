@@ -94,6 +94,8 @@ fn swapper() {
         let swap = |a: &Path, b: &Path| {
             rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).is_ok()
         };
+        // Some pulls get through, too.
+        std::thread::sleep(Duration::from_micros(200 + next(4000) as u64));
         if swap(&aside, &path) {
             for _ in 0..next(3) {
                 std::thread::yield_now();
