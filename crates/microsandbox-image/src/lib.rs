@@ -82,6 +82,7 @@ mod pull;
 mod record;
 mod registry;
 mod result;
+mod verify;
 
 pub use cache::GlobalCache;
 pub use erofs_reader::Inode;
@@ -101,3 +102,4 @@ pub use progress::{ProgressReceiver, PullProgress};
 pub use prune::Pruned;
 pub use registry::{Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
+pub use verify::{ArtifactKind, Damage, Verification};

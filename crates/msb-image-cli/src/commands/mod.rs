@@ -42,7 +42,7 @@ fn cached_image(
 }
 
 /// The error, or a better one if the image is cached for other platforms.
-fn not_cached(cache: &GlobalCache, error: PullError) -> Failure {
+pub(crate) fn not_cached(cache: &GlobalCache, error: PullError) -> Failure {
     let PullError::NotCached {
         reference,
         platform,
