@@ -91,8 +91,11 @@ pub use fs_tree::show_path;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
 pub use msb_layer::{LayerError, LayerLimits};
-pub use msb_oci::{Digest, Error as NameError, ImageConfig, Reference};
-pub use msb_platform::Platform;
+pub use msb_oci::{
+    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
+    ManifestError, Reference, ReferencePart,
+};
+pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{Limits as RegistryLimits, RegistryAuth, Timeouts};
 pub use msb_sidecar::Note;
 pub use msb_stitch::{Proof, ProofError};
