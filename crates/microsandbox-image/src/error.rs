@@ -6,7 +6,7 @@ use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_stitch::{ProofError, StitchError};
 
-/// Why a pull, or a look into the cache, failed. Each names its object and the step; [`hint`](Self::hint) may say what helps.
+/// Why a pull, or a look into the cache, failed. Each names its object and the step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PullError {
@@ -17,6 +17,20 @@ pub enum PullError {
         reference: Box<Reference>,
         /// For which platform.
         platform: Box<Platform>,
+    },
+    /// No image of the cache has this digest or id.
+    #[error("no image of the cache has the name, digest or id {id}")]
+    UnknownId {
+        /// The name as given, escaped.
+        id: String,
+    },
+    /// The beginning of a digest or id fits several images of the cache.
+    #[error("{id} is the beginning of {} digests: {}", manifests.len(), first_of(manifests))]
+    AmbiguousId {
+        /// The name as given, escaped.
+        id: String,
+        /// The manifests of these images.
+        manifests: Vec<Digest>,
     },
     /// The registry, or the way to it.
     #[error(transparent)]
@@ -256,6 +270,16 @@ pub enum AnnouncedProblem {
     },
 }
 
+/// Lists the first few digests.
+fn first_of(digests: &[Digest]) -> String {
+    const SHOWN: usize = 4;
+    let mut shown: Vec<String> = digests.iter().take(SHOWN).map(Digest::to_string).collect();
+    if digests.len() > SHOWN {
+        shown.push("...".into());
+    }
+    shown.join(", ")
+}
+
 impl PullError {
     /// Returns whether a manifest or a config is malformed, or is not that of an image.
     pub(crate) fn is_of_document(&self) -> bool {
@@ -265,36 +289,11 @@ impl PullError {
         )
     }
 
-    /// What may help, in one line, where something may.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotCached {
-                reference,
-                platform,
-            } => {
-                let mut hint = format!("pull it with `msb-image pull {reference}");
-                if **platform != Platform::host_linux() {
-                    hint.push_str(&format!(" --platform {platform}"));
-                }
-                hint.push('`');
-                Some(hint)
-            }
-            Self::Registry(error) if error.is_unauthorized() => {
-                Some("give credentials with --username and --password-stdin".into())
-            }
-            Self::Store(error) if error.is_full() => {
-                Some("free some space, or run `msb-image prune`".into())
-            }
-            _ => None,
-        }
-    }
-
     /// Whether the image is not there: in the cache, in the registry, or for the platform.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::NotCached { .. } | Self::NoSuchPath { .. } => true,
+            Self::NotCached { .. } | Self::UnknownId { .. } | Self::NoSuchPath { .. } => true,
             Self::Registry(error) => error.is_not_found(),
             Self::Platform { source, .. } => source.is_not_found(),
             _ => false,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use escape_text::escape;
+
 use crate::Step;
 
 /// `Result` with this crate's [`Error`].
@@ -57,10 +59,27 @@ pub enum Error {
         supported: u32,
     },
 
-    /// The directory's marker file says something that no version wrote.
-    #[error("{} is not the marker of a cache directory", Shown(path))]
-    BadMarker {
-        /// The marker file.
+    /// The cache directory does not exist.
+    #[error("there is no cache at {}", Shown(path))]
+    NoCache {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// The directory holds other files, and is not a cache.
+    #[error("{} is not a cache directory", Shown(path))]
+    NotACache {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// Something that should be a directory of the cache is a symbolic link or a file.
+    #[error(
+        "{} is not a directory; only the root of a cache may be a symbolic link",
+        Shown(path)
+    )]
+    NotADirectory {
+        /// The path.
         path: PathBuf,
     },
 
@@ -170,7 +189,7 @@ pub enum Error {
         "part {} would grow to {actual_bytes} bytes, and its blob has {expected_bytes}",
         Shown(path)
     )]
-    PartOverflow {
+    PartialBlobOverflow {
         /// The part.
         path: PathBuf,
         /// The blob's declared size.
@@ -202,8 +221,7 @@ impl Error {
     pub fn is_corrupt(&self) -> bool {
         matches!(
             self,
-            Self::BadMarker { .. }
-                | Self::TooLarge { .. }
+            Self::TooLarge { .. }
                 | Self::NotAFile { .. }
                 | Self::RecordDecode { .. }
                 | Self::RecordMismatch { .. }
@@ -211,6 +229,11 @@ impl Error {
                 | Self::BadLease { .. }
                 | Self::DigestMismatch { .. }
         )
+    }
+
+    /// Returns whether there is no cache: the directory is missing, or has another purpose.
+    pub fn is_no_cache(&self) -> bool {
+        matches!(self, Self::NoCache { .. } | Self::NotACache { .. })
     }
 
     /// An artifact went away between being seen and being recorded: do that part of the work again.
@@ -237,7 +260,9 @@ impl Error {
             Self::Io { path, .. }
             | Self::Full { path, .. }
             | Self::NewerLayout { path, .. }
-            | Self::BadMarker { path }
+            | Self::NoCache { path }
+            | Self::NotACache { path }
+            | Self::NotADirectory { path }
             | Self::TooLarge { path, .. }
             | Self::NotAFile { path }
             | Self::RecordDecode { path, .. }
@@ -248,7 +273,7 @@ impl Error {
             | Self::BadLease { path }
             | Self::Vanished { path }
             | Self::DigestMismatch { path, .. }
-            | Self::PartOverflow { path, .. }
+            | Self::PartialBlobOverflow { path, .. }
             | Self::Busy { path, .. } => path,
         }
     }
@@ -290,7 +315,7 @@ fn is_full(source: &io::Error) -> bool {
     )
 }
 
-/// Why a record is not what it should be. The record may quote anyone, so its words are shown escaped.
+/// Why a record cannot be decoded. The message may quote the record, so it is printed escaped.
 #[derive(Debug)]
 pub struct DecodeError(serde_json::Error);
 
@@ -302,7 +327,7 @@ impl From<serde_json::Error> for DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, &self.0.to_string())
+        escape(&self.0.to_string()).fmt(f)
     }
 }
 
@@ -319,25 +344,13 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// A path on one line: control characters are escaped, whatever the directory is called.
-struct Shown<'a>(&'a Path);
+/// Prints a path on one line, escaped.
+pub(crate) struct Shown<'a>(pub(crate) &'a Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, &self.0.to_string_lossy())
+        escape(self.0.as_os_str().as_encoded_bytes()).fmt(f)
     }
-}
-
-fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    use fmt::Write as _;
-    for c in text.chars() {
-        if c.is_control() {
-            write!(f, "{}", c.escape_default())?
-        } else {
-            f.write_char(c)?
-        }
-    }
-    Ok(())
 }
 
 /// The amounts of a full file system, as far as they are known.

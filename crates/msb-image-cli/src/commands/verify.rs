@@ -2,7 +2,9 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Args;
-use microsandbox_image::{Damage, GlobalCache, Platform, PullError, Reference, Verification};
+use microsandbox_image::{
+    Damage, GlobalCache, ImageName, Platform, PullError, Reference, Verification,
+};
 use serde::Serialize;
 
 use super::not_cached;
@@ -13,9 +15,9 @@ use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
 /// Verify cached images against what was pulled
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Images to verify [default: all, for all platforms]
+    /// References of the images, or their digests or ids [default: all, for all platforms]
     #[arg(value_name = "REF")]
-    references: Vec<Reference>,
+    images: Vec<ImageName>,
 
     /// Also compare all file data, which reads the whole disk
     #[arg(long)]
@@ -101,17 +103,18 @@ pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Fai
 /// Returns the images to verify, with the platforms that they were pulled for.
 fn wanted(args: &VerifyArgs, cache: &GlobalCache) -> Result<Vec<(Reference, Platform)>, Failure> {
     let platform = args.platform.given();
-    if args.references.is_empty() {
+    if args.images.is_empty() {
         let images = cache.images()?.into_iter();
         return Ok(images
             .filter(|image| platform.is_none_or(|platform| image.platform == *platform))
             .filter_map(|image| Some((image.reference.parse().ok()?, image.platform)))
             .collect());
     }
-    let references = args.references.iter();
-    Ok(references
-        .map(|reference| (reference.clone(), args.platform.platform()))
-        .collect())
+    let mut wanted = Vec::new();
+    for name in &args.images {
+        wanted.extend(cache.named(name, platform)?);
+    }
+    Ok(wanted)
 }
 
 impl Report {
