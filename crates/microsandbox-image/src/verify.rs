@@ -1,16 +1,16 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fs_tree::show_path;
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_stitch::{Merge, Proof, ProofError, find_damaged_files, prove};
+use msb_store::Store;
 
 use crate::inspect::verify_checksum;
-use crate::record::{ImageRecord, image_key};
+use crate::record::{ImageRecord, image_key, layer_key};
 use crate::{GlobalCache, PullError, PullResult};
 
 /// What a verification of a cached image found.
@@ -82,8 +82,8 @@ impl GlobalCache {
             contents,
             damage: Vec::new(),
         };
-        found.lengths(&record, &image);
-        found.descriptor(&record, &image);
+        found.lengths(self.store(), &record, &image)?;
+        found.descriptor(self.store(), &record, &image)?;
         if !found.damage.is_empty() {
             return Ok(found);
         }
@@ -122,79 +122,94 @@ impl Verification {
     }
 
     /// Compares the lengths of all files with the record.
-    fn lengths(&mut self, record: &ImageRecord, image: &PullResult) {
+    fn lengths(
+        &mut self,
+        store: &Store,
+        record: &ImageRecord,
+        image: &PullResult,
+    ) -> Result<(), PullError> {
         let mut seen = HashSet::new();
         for (layer, artifact) in record.layers.iter().zip(&image.layers) {
             if !seen.insert(&layer.diff_id) {
                 continue;
             }
-            let diff_id = Some(&layer.diff_id);
-            let sidecar = sidecar_of(&artifact.erofs);
+            let (key, diff_id) = (layer_key(&layer.diff_id), Some(&layer.diff_id));
+            let (path, file) = (&artifact.erofs, store.open_layer_image(&key)?);
             self.length(
                 ArtifactKind::LayerImage,
-                &artifact.erofs,
+                path,
+                file,
                 layer.image_bytes,
                 diff_id,
             );
+            let (path, file) = (sidecar_of(path), store.open_layer_sidecar(&key)?);
             self.length(
                 ArtifactKind::Sidecar,
-                &sidecar,
+                &path,
+                file,
                 layer.sidecar_bytes,
                 diff_id,
             );
         }
+        let file = store.open_fsmeta(record.disk_plan().key())?;
         self.length(
             ArtifactKind::Fsmeta,
             &image.fsmeta,
+            file,
             record.fsmeta_bytes,
             None,
         );
+        Ok(())
     }
 
     fn length(
         &mut self,
         artifact: ArtifactKind,
         path: &Path,
+        file: Option<File>,
         expected: u64,
         layer: Option<&Digest>,
     ) {
         let path_of = path.to_path_buf();
-        let error = match path.metadata() {
-            Ok(metadata) if metadata.len() == expected => return,
-            Ok(metadata) => PullError::ArtifactLength {
+        let error = match file.map(|file| file.metadata()) {
+            Some(Ok(metadata)) if metadata.len() == expected => return,
+            Some(Ok(metadata)) => PullError::ArtifactLength {
                 path: path_of,
                 expected,
                 actual: metadata.len(),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                PullError::ArtifactMissing { path: path_of }
-            }
-            Err(source) => PullError::LayerImage {
+            Some(Err(source)) => PullError::LayerImage {
                 path: path_of,
                 source,
             },
+            None => PullError::ArtifactMissing { path: path_of },
         };
         self.add(artifact, path, layer, error);
     }
 
     /// Compares the descriptor with the one that would be written now.
-    fn descriptor(&mut self, record: &ImageRecord, image: &PullResult) {
-        let expected = record.disk_plan().descriptor(record.fsmeta_bytes).ok();
-        let mut text = Vec::new();
-        let read = File::open(&image.vmdk).and_then(|file| {
-            let longest = expected.as_ref().map_or(0, String::len) as u64;
-            file.take(longest + 1).read_to_end(&mut text)
-        });
+    fn descriptor(
+        &mut self,
+        store: &Store,
+        record: &ImageRecord,
+        image: &PullResult,
+    ) -> Result<(), PullError> {
+        let plan = record.disk_plan();
+        let expected = plan.descriptor(record.fsmeta_bytes).unwrap_or_default();
+        let text = match store.read_vmdk(plan.key(), expected.len() as u64) {
+            Ok(text) => text,
+            // It is longer than it was.
+            Err(msb_store::Error::TooLarge { .. }) => Some(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
         let path = image.vmdk.clone();
-        let error = match (read, expected) {
-            (Ok(_), Some(expected)) if text == expected.as_bytes() => return,
-            (Ok(_), _) => PullError::Rewritten { path },
-            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
-                PullError::ArtifactMissing { path }
-            }
-            (Err(source), _) => PullError::LayerImage { path, source },
+        let error = match text {
+            Some(text) if text == expected.as_bytes() => return Ok(()),
+            Some(_) => PullError::Rewritten { path },
+            None => PullError::ArtifactMissing { path },
         };
         self.add(ArtifactKind::Descriptor, &image.vmdk, None, error);
+        Ok(())
     }
 
     /// Compares the checksums of the layer images, also of the parts that the merged disk does not use.
