@@ -114,8 +114,8 @@ impl DiskPlan {
         (actual == expected).then_some(actual)
     }
 
-    /// The text of the disk descriptor.
-    fn descriptor(&self, fsmeta_bytes: u64) -> Result<String, StitchError> {
+    /// Returns the text of the disk descriptor.
+    pub(crate) fn descriptor(&self, fsmeta_bytes: u64) -> Result<String, StitchError> {
         let mut extents = vec![DiskExtent {
             file: "fsmeta.erofs".into(),
             bytes: fsmeta_bytes,
