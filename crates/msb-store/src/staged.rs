@@ -10,7 +10,8 @@ use crate::artifact::{DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SI
 use crate::error::{At as _, Error, Result};
 use crate::permissions::Modes;
 use crate::step::Step;
-use crate::{DiskKey, LayerKey, Store, immutable, random, sys};
+use crate::temporary::temporary_name;
+use crate::{DiskKey, LayerKey, Store, immutable, sys};
 
 /// A file being written under a temporary name in its target's own directory.
 ///
@@ -238,17 +239,4 @@ impl Drop for Temporary {
             tracing::warn!(%error, "a temporary file remains until the next sweep");
         }
     }
-}
-
-const PREFIX: &str = ".tmp-";
-
-/// `.tmp-<pid>-<random>.<name>`: the pid is for people, the lock is what counts.
-fn temporary_name(target: &str) -> String {
-    let (pid, random) = (std::process::id(), random::number());
-    format!("{PREFIX}{pid}-{random:016x}.{target}")
-}
-
-/// Returns whether a file name is one that [`temporary_name`] makes.
-pub(crate) fn is_temporary(name: &str) -> bool {
-    name.starts_with(PREFIX)
 }
