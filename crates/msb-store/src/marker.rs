@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::permissions::Modes;
 use crate::step::Step;
 use crate::sys;
-use crate::temporary::{is_temporary, temporary_name};
+use crate::temporary::{create_locked, is_temporary};
 
 /// The layout that this version writes, and the newest that it reads.
 pub const LAYOUT_VERSION: u32 = 2;
@@ -136,20 +136,17 @@ fn number(text: &[u8]) -> Option<u32> {
 pub(crate) fn write(root: &Dir, modes: &Modes) -> Result<()> {
     let first = first_line(LAYOUT_VERSION);
     let text = format!("{first}\n{}\n", Digest::sha256_of(first.as_bytes()));
-    let name = temporary_name(MARKER);
-    let file = root.create_new(&name, modes.artifact, modes);
-    let mut file = file.map_err(|e| root.error(Step::Create, &name, e))?;
+    let Some((name, mut file)) = create_locked(root, MARKER, modes.artifact, modes)? else {
+        return Err(root.error(Step::Create, MARKER, std::io::ErrorKind::NotFound.into()));
+    };
     let written = file.write_all(text.as_bytes());
     let published = written
         .and_then(|()| sys::sync_file(&file))
         .map_err(|e| root.error(Step::Write, &name, e))
         .and_then(|()| root.rename(&name, MARKER));
     if published.is_err() {
-        let is_left = root.remove_file(&name)?;
-        // A sweep took it, in a process that has written the marker itself.
-        if !is_left && root.file_bytes(MARKER)?.is_some() {
-            return Ok(());
-        }
+        // The first error counts.
+        let _ = root.remove_file(&name);
     }
     published
 }
