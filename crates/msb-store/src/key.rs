@@ -1,14 +1,9 @@
 //! The names of artifacts, and where each lies below the root.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use escape_text::escape;
 use msb_oci::{Digest, Reference};
-
-use crate::artifact::{
-    BLOB, DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place,
-};
 
 /// The version of a writer's format; a part of every artifact's name, so that two versions never meet in one file.
 ///
@@ -48,13 +43,6 @@ impl LayerKey {
     /// The layer of this `diff_id`, as this version writes it.
     pub fn new(diff_id: Digest, version: FormatVersion) -> Self {
         Self { diff_id, version }
-    }
-
-    /// The path of the layer image, seen from any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
-    ///
-    /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works.
-    pub fn image_path_from_disk(&self) -> String {
-        format!("../../../{}", LAYER.place(self, LAYER_IMAGE).below_root())
     }
 }
 
@@ -168,42 +156,6 @@ impl fmt::Display for ImageKey {
 /// Longest readable half of an image record's name.
 const READABLE_CHARS: usize = 100;
 
-pub(crate) const IMAGES: &str = "images";
-pub(crate) const LOCKS: &str = "locks";
-
-/// The paths that callers show or hand to a hypervisor. The store itself opens nothing by them.
-impl crate::Store {
-    /// Returns where the layer image of `key` lies, or would lie.
-    pub fn layer_image_path(&self, key: &LayerKey) -> PathBuf {
-        self.path_of(&LAYER.place(key, LAYER_IMAGE))
-    }
-
-    /// Returns where the sidecar of `key` lies, or would lie.
-    pub fn layer_sidecar_path(&self, key: &LayerKey) -> PathBuf {
-        self.path_of(&LAYER.place(key, LAYER_SIDECAR))
-    }
-
-    /// Returns where the metadata image of the disk `key` lies, or would lie.
-    pub fn fsmeta_path(&self, key: &DiskKey) -> PathBuf {
-        self.path_of(&DISK.place(key, DISK_FSMETA))
-    }
-
-    /// Returns where the VMDK descriptor of the disk `key` lies, or would lie.
-    pub fn vmdk_path(&self, key: &DiskKey) -> PathBuf {
-        self.path_of(&DISK.place(key, DISK_VMDK))
-    }
-
-    /// Returns where the blob (a raw manifest or config) lies, or would lie.
-    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.path_of(&BLOB.place(digest, 0))
-    }
-
-    /// Returns where the record of the image lies, or would lie.
-    pub fn image_record_path(&self, key: &ImageKey) -> PathBuf {
-        self.path_of(&Place::new(IMAGES, key.file_name()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,16 +199,6 @@ mod tests {
         assert_ne!(
             key("r/A", "c").stem().to_lowercase(),
             key("r/a", "c").stem().to_lowercase()
-        );
-    }
-
-    #[test]
-    fn a_descriptor_names_layers_relative_to_itself() {
-        let key = LayerKey::new(Digest::sha256_of(b""), FormatVersion(1));
-        let hex = key.diff_id.hex();
-        assert_eq!(
-            key.image_path_from_disk(),
-            format!("../../../layers/sha256/{hex}.v1.erofs")
         );
     }
 }

@@ -107,6 +107,7 @@ mod marker;
 #[cfg(test)]
 mod order;
 mod partial;
+mod paths;
 mod permissions;
 mod presence;
 mod prune;
@@ -117,17 +118,19 @@ mod step;
 mod store;
 mod sweep;
 mod sys;
+mod temporary;
 mod verified;
 
 pub use error::{DecodeError, Error, Result};
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;
 pub use lock::{Lock, LockOn};
+pub use marker::LAYOUT_VERSION;
 pub use partial::{PartialBlob, PartialBlobReader};
 pub use presence::{DiskLengths, LayerLengths};
 pub use prune::{Kept, PruneOptions, Pruned};
 pub use record::{ListedImage, RECORD_LIMIT_BYTES, References};
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;
-pub use store::{LAYOUT_VERSION, Store, StoreOptions};
+pub use store::{Store, StoreOptions};
 pub use sweep::Swept;
