@@ -4,7 +4,7 @@
 //! - it is never a manifest and an index at once, and the client's classification agrees with what parses;
 //! - what parses means the same to a reader that takes the last of repeated members and matches their names as Go does;
 //! - sizes and their sum fit 63 bits;
-//! - choosing from an index for a platform gives children of that platform alone;
+//! - the candidates of an index for a platform are children of that platform;
 //! - the memory is bounded by the input.
 
 use msb_oci::{Digest, Manifest};

@@ -75,7 +75,10 @@ const TARGETS: &[Target] = &[
     Target {
         name: "config",
         max_len: 4 << 10,
-        sources: &["crates/msb-oci/src/config.rs", "crates/msb-platform/src/offer.rs"],
+        sources: &[
+            "crates/msb-oci/src/config.rs",
+            "crates/msb-platform/src/offer.rs",
+        ],
     },
     Target {
         name: "sidecar",

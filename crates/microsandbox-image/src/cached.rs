@@ -5,8 +5,8 @@ use msb_store::{LayerLengths, Store};
 use crate::record::{ImageRecord, image_key, layer_key};
 use crate::{PullError, PullResult};
 
-/// The image as the cache has it; `None` if it lacks anything: the record, a layer, the merged metadata, or a descriptor
-/// that says what it should. Reads the record and asks for lengths, nothing more.
+/// Returns the cached image; `None` if anything is missing: the record, a layer, the merged metadata, or the right
+/// descriptor. Reads the record, the descriptor and the lengths of the files.
 pub(crate) fn find(
     store: &Store,
     reference: &Reference,
@@ -16,7 +16,7 @@ pub(crate) fn find(
         Ok(Some(record)) => record,
         Ok(None) => return Ok(None),
         Err(error) if error.is_corrupt() => {
-            tracing::warn!(%reference, %error, "the image record is damaged; it is made anew");
+            tracing::warn!(%reference, %error, "the image record is damaged; it will be rebuilt");
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -24,7 +24,7 @@ pub(crate) fn find(
     Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true)))
 }
 
-/// Whether everything that the record stands for is there, with the right lengths.
+/// Returns whether every file that the record names exists, with the right length.
 pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, PullError> {
     // After this the sums of a result cannot overflow.
     if record.disk_bytes().is_none() || record.blob_bytes().is_none() {

@@ -115,7 +115,7 @@ impl ImageTree {
     /// `path` are followed inside the image.
     ///
     /// # Errors
-    /// [`PullError::NoSuchPath`], [`PullError::Disk`], or what `visit` gives.
+    /// [`PullError::NoSuchPath`], [`PullError::Disk`], or the error of `visit`.
     pub fn walk<E: From<PullError>>(
         &self,
         path: &[u8],
@@ -147,7 +147,7 @@ impl ImageTree {
             .map_err(|source| self.disk_error(source))
     }
 
-    /// Copies a regular file's bytes to `output`; gives their number.
+    /// Copies a regular file's bytes to `output`; returns their number.
     ///
     /// # Errors
     /// [`PullError::NoSuchPath`], [`PullError::WrongType`], [`PullError::Copy`].

@@ -2,23 +2,23 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Reads inline data back from a sidecar, by their keys.
+/// Reads inline data from a sidecar by key.
 ///
-/// An image asks for them in the order of its tree, which mostly is the order of the archive and so of the sidecar: what is read
-/// ahead saves a system call for nearly every file. Where it is another order, nothing is read ahead.
+/// An image requests them in the order of its tree, which mostly is the order of the archive and so of the sidecar: reading
+/// ahead saves a system call for nearly every file. In any other order nothing is read ahead.
 #[derive(Debug)]
 pub struct InlineReader {
     file: File,
     /// The bytes of the file from `start` on.
     window: Vec<u8>,
     start: u64,
-    /// How much the next read that goes on where the last one ended takes.
+    /// The length of the next read that continues where the last one ended.
     ahead: usize,
     most: usize,
 }
 
 impl InlineReader {
-    /// Reads from this sidecar, and up to so many bytes ahead, which is what it holds in memory.
+    /// Creates a reader of this sidecar that reads and keeps up to `window_bytes` ahead.
     #[must_use]
     pub fn new(sidecar: File, window_bytes: usize) -> Self {
         Self {
@@ -33,7 +33,7 @@ impl InlineReader {
     /// Fills `buffer` with the bytes of `key`.
     ///
     /// # Errors
-    /// What reading the file gives; [`io::ErrorKind::UnexpectedEof`] where it ends before.
+    /// The error of the read; [`io::ErrorKind::UnexpectedEof`] if the file ends before.
     pub fn read(&mut self, key: u64, buffer: &mut [u8]) -> io::Result<()> {
         if self.window_from(key, buffer.len()).is_none() {
             self.refill(key, buffer.len())?;

@@ -155,7 +155,7 @@ impl Comparison<'_> {
         expected: u32,
         actual: &Inode,
     ) -> Result<Vec<Range<u64>>, ProofError> {
-        let mut sum = Crc32c::new();
+        let mut checksum = Crc32c::new();
         let mut pieces = Vec::new();
         for extent in self.image.extents(actual)? {
             let extent = extent?;
@@ -173,12 +173,12 @@ impl Comparison<'_> {
                 if read == 0 {
                     break;
                 }
-                sum = sum.update(&self.buffer[..read]);
+                checksum = checksum.update(&self.buffer[..read]);
                 at += read as u64;
             }
             self.found.verified_bytes += extent.len;
         }
-        let actual = sum.get();
+        let actual = checksum.get();
         if expected != actual && self.found.damaged.len() < MAX_DAMAGED {
             self.found.damaged.push(ProofError::Contents {
                 path: path.to_vec(),
