@@ -1,9 +1,6 @@
 use std::io::{Seek, Write};
 
-use erofs_format::{
-    BLOCK_SIZE, Crc32c, DeviceSlot, Feature, KernelVersion, MAX_EXTRA_DEVICES, SUPER_OFFSET,
-    SuperBlock,
-};
+use erofs_format::{BLOCK_SIZE, Crc32c, Feature, KernelVersion, MAX_EXTRA_DEVICES};
 use fs_tree::Tree;
 
 use crate::chunks::Bounds;
@@ -89,7 +86,7 @@ impl<W: Write + Seek> ImageWriter<W> {
                 declared: options.minimum_kernel,
             });
         }
-        let mut output = Output::new(output, head_bytes(options.devices.len()))?;
+        let mut output = Output::new(output, emit::head_bytes(options.devices.len()))?;
         let extent = Extent {
             offset: output.position(),
             before: output.checksum(),
@@ -224,12 +221,4 @@ impl<W: Write + Seek> PlannedImage<'_, W> {
             output,
         ))
     }
-}
-
-/// Bytes of the head: the superblock and the device table right behind it, as whole blocks.
-///
-/// The table has to begin within the first 8 MiB (`devt_slotoff` has 16 bits), so it goes before the data.
-pub(crate) fn head_bytes(devices: usize) -> u64 {
-    let end = SUPER_OFFSET as usize + size_of::<SuperBlock>() + devices * size_of::<DeviceSlot>();
-    (end as u64).next_multiple_of(u64::from(BLOCK_SIZE))
 }

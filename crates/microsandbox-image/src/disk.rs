@@ -3,7 +3,6 @@ mod build;
 pub(crate) use build::{BuildError, DiskMerge, WrittenDisk, build};
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 
 use erofs_format::BLOCK_SIZE;
@@ -102,13 +101,13 @@ impl DiskPlan {
         if lengths.fsmeta_bytes != fsmeta_bytes || lengths.vmdk_bytes != descriptor.len() as u64 {
             return Ok(false);
         }
-        Ok(std::fs::read(store.vmdk_path(&self.key))
-            .is_ok_and(|text| text == descriptor.as_bytes()))
+        let text = store.read_vmdk(&self.key, lengths.vmdk_bytes)?;
+        Ok(text.is_some_and(|text| text == descriptor.as_bytes()))
     }
 
     /// The length of the merged metadata that is in the cache, if it is as long as its own superblock says.
     pub(crate) fn cached_fsmeta_bytes(&self, store: &Store) -> Option<u64> {
-        let file = File::open(store.fsmeta_path(&self.key)).ok()?;
+        let file = store.open_fsmeta(&self.key).ok()??;
         let actual = file.metadata().ok()?.len();
         let image = Image::open_metadata(file).ok()?;
         let expected = u64::from(image.superblock().blocks.get()) * u64::from(BLOCK_SIZE);

@@ -51,13 +51,29 @@ pub enum PullError {
         /// How many may be.
         limit: usize,
     },
-    /// The manifest is not understood.
+    /// An index leads to more documents than are looked at for one image.
+    #[error("{reference}: no image that fits among the first {limit} documents of its index")]
+    TooManyDocuments {
+        /// What was asked for.
+        reference: Box<Reference>,
+        /// The largest number of documents.
+        limit: usize,
+    },
+    /// A document is not what the index or manifest that names it announces.
+    #[error("{digest}: {problem}")]
+    Announced {
+        /// The document.
+        digest: Digest,
+        /// The difference.
+        problem: AnnouncedProblem,
+    },
+    /// The manifest is malformed.
     #[error("manifest {digest}: parsing it")]
-    ManifestJson {
+    ManifestDocument {
         /// The manifest.
         digest: Digest,
         /// Why.
-        source: serde_json::Error,
+        source: msb_oci::ManifestError,
     },
     /// The manifest contradicts itself or the config.
     #[error("manifest {digest}: {problem}")]
@@ -74,6 +90,12 @@ pub enum PullError {
         digest: Digest,
         /// Why.
         source: serde_json::Error,
+    },
+    /// The platform in the config is malformed.
+    #[error("image config {digest}: os, architecture or variant is not a name")]
+    ConfigPlatform {
+        /// The config.
+        digest: Digest,
     },
     /// A layer cannot be made into an image.
     #[error("layer {digest} of {reference}")]
@@ -186,12 +208,6 @@ pub enum PullError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestProblem {
-    /// It names a blob by something that is no digest.
-    #[error("it names a blob by an invalid digest: {source}")]
-    Digest {
-        /// Why.
-        source: msb_oci::Error,
-    },
     /// It has more or fewer layers than the config has diff_ids.
     #[error("it has {layers} layers, and its config has {diff_ids} diff_ids")]
     LayerCount {
@@ -210,6 +226,28 @@ pub enum ManifestProblem {
     },
 }
 
+/// The difference between a document and its descriptor.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnouncedProblem {
+    /// The size.
+    #[error("size mismatch: its descriptor states {expected} bytes, it has {actual}")]
+    Size {
+        /// The descriptor's, in bytes.
+        expected: u64,
+        /// The document's, in bytes.
+        actual: u64,
+    },
+    /// The media type.
+    #[error("media type mismatch: its descriptor states {expected}, it is {actual}")]
+    MediaType {
+        /// The descriptor's.
+        expected: &'static str,
+        /// The document's.
+        actual: msb_oci::Excerpt,
+    },
+}
+
 /// Lists the first few digests.
 fn first_of(digests: &[Digest]) -> String {
     const SHOWN: usize = 4;
@@ -221,6 +259,14 @@ fn first_of(digests: &[Digest]) -> String {
 }
 
 impl PullError {
+    /// Returns whether a manifest or a config is malformed, or is not that of an image.
+    pub(crate) fn is_of_document(&self) -> bool {
+        matches!(
+            self,
+            Self::ManifestDocument { .. } | Self::Config { .. } | Self::ConfigPlatform { .. }
+        )
+    }
+
     /// Whether the image is not there: in the cache, in the registry, or for the platform.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -257,7 +303,7 @@ impl PullError {
             Self::Layer { source, .. } => source.is_mismatch(),
             Self::Sidecar { source, .. } => source.is_corrupt(),
             Self::Disk { source, .. } => source.is_corrupt(),
-            Self::Proof { .. } | Self::DamagedLayer { .. } => true,
+            Self::Proof { .. } | Self::DamagedLayer { .. } | Self::Announced { .. } => true,
             _ => false,
         }
     }

@@ -70,14 +70,12 @@
 
 mod cache;
 mod cached;
-mod config;
 mod disk;
 mod document;
 mod error;
 mod image_name;
 mod images;
 mod inspect;
-mod kept;
 mod options;
 mod progress;
 mod prune;
@@ -87,25 +85,23 @@ mod record;
 mod registry;
 mod result;
 
-pub use cache::GlobalCache;
-pub use config::ImageConfig;
+pub use cache::{CacheOptions, GlobalCache};
 pub use erofs_reader::Inode;
-pub use error::{ManifestProblem, PullError};
+pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
 pub use fs_tree::show_path;
 pub use image_name::ImageName;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
-pub use kept::Kept;
 pub use msb_layer::{LayerError, LayerLimits};
-pub use msb_oci::{Digest, Error as NameError, Reference};
+pub use msb_oci::{Digest, Error as NameError, ImageConfig, Reference};
 pub use msb_platform::Platform;
 pub use msb_registry::{
     CredentialsSeen, Error as RegistryError, Limits as RegistryLimits, RegistryAuth, Timeouts,
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{Proof, ProofError};
-pub use msb_store::{Lease, PruneOptions};
+pub use msb_store::{Kept, Lease, PruneOptions};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use prune::Pruned;

@@ -1,12 +1,11 @@
 use msb_oci::Digest;
-use msb_store::PruneOptions;
+use msb_store::{Kept, PruneOptions};
 use serde::Serialize;
 
-use crate::kept::Kept;
 use crate::record::ImageRecord;
 use crate::{GlobalCache, PullError};
 
-/// What a prune removed.
+/// The artifacts that a prune removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pruned {
@@ -16,21 +15,25 @@ pub struct Pruned {
     pub disks: Vec<Digest>,
     /// Manifests and configs.
     pub blobs: Vec<Digest>,
-    /// Beginnings of downloads that nobody went on with.
-    pub parts: u64,
-    /// Image records that could not be decoded; see [`PruneOptions::remove_corrupt_records`].
+    /// Number of partial blobs of interrupted downloads.
+    pub partial_blobs: u64,
+    /// Number of image records that could not be decoded; see [`PruneOptions::remove_corrupt_records`].
     pub corrupt_records: u64,
-    /// Leavings of pulls that died.
+    /// Number of temporary files of pulls that died.
     pub temporaries: u64,
-    /// Bytes of all of these.
+    /// Number of lock files that no process held.
+    pub locks: u64,
+    /// Sum of the lengths of all of these.
     pub bytes: u64,
-    /// What no image needs and was kept.
-    pub kept: Kept,
+    /// What no image needs and was kept because it is younger than the grace time.
+    pub kept_young: Kept,
+    /// What no image needs and was kept because a pull or a lease uses it.
+    pub kept_in_use: Kept,
 }
 
 impl GlobalCache {
-    /// Removes what no image of the cache needs, nobody holds a lease on, and nobody has made within the grace age. Blocks on
-    /// file I/O; pulls that want to publish wait for it.
+    /// Removes what no image of the cache needs, no lease keeps, and no pull has written within the grace age. Blocks on
+    /// file I/O; pulls wait for it before they publish.
     ///
     /// # Errors
     /// [`PullError::Store`]; a damaged image record is one, because it may need anything, and then nothing is removed.
@@ -42,11 +45,13 @@ impl GlobalCache {
             layers: pruned.layers.into_iter().map(|key| key.diff_id).collect(),
             disks: pruned.disks.into_iter().map(|key| key.chain).collect(),
             blobs: pruned.blobs,
-            parts: pruned.parts,
+            partial_blobs: pruned.partial_blobs,
             corrupt_records: pruned.corrupt_records,
             temporaries: pruned.temporaries,
+            locks: pruned.locks,
             bytes: pruned.bytes,
-            kept: Kept::count(self)?,
+            kept_young: pruned.kept_young,
+            kept_in_use: pruned.kept_in_use,
         })
     }
 }

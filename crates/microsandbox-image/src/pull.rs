@@ -76,7 +76,7 @@ async fn run(
     progress.send(PullProgress::Resolved {
         manifest_digest: resolved.manifest_digest.clone(),
         layer_count: resolved.layers.len(),
-        total_bytes: resolved.layers.iter().map(|layer| layer.blob.bytes).sum(),
+        total_bytes: resolved.total_bytes,
     });
     let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
     let store = registry.cache.store();
@@ -84,7 +84,11 @@ async fn run(
     let _lease = {
         let (store, plan) = (store.clone(), plan.clone());
         let layers: Vec<LayerKey> = plan.slots().iter().map(|slot| slot.layer.clone()).collect();
-        blocking(move || Ok(store.lease(plan.key(), &layers)?)).await?
+        let blobs = [
+            resolved.manifest_digest.clone(),
+            resolved.config_digest.clone(),
+        ];
+        blocking(move || Ok(store.lease(plan.key(), &layers, &blobs)?)).await?
     };
 
     let pull = Pull {

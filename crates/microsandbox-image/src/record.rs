@@ -42,6 +42,19 @@ impl ImageRecord {
         )
     }
 
+    /// Returns the length of the disk in bytes; `None` if the lengths of its files do not fit 64 bits.
+    pub(crate) fn disk_bytes(&self) -> Option<u64> {
+        let plan = self.disk_plan();
+        let mut layers = plan.slots().iter().map(|slot| slot.image_bytes);
+        layers.try_fold(self.fsmeta_bytes, u64::checked_add)
+    }
+
+    /// Returns the sum of the blobs' sizes in bytes; `None` if it does not fit 64 bits.
+    pub(crate) fn blob_bytes(&self) -> Option<u64> {
+        let mut sizes = self.layers.iter().map(|layer| layer.size);
+        sizes.try_fold(0, u64::checked_add)
+    }
+
     /// The artifacts that the record stands for.
     pub(crate) fn references(&self) -> References {
         References {

@@ -194,7 +194,7 @@ impl LayerJob {
             // Nobody has to be interested.
             let tell = |read| drop(read_sender.send(read));
             let targets = Targets { image, sidecar };
-            let ingested = ingest(next, targets, &limits, uuid_of(&diff_id), tell);
+            let ingested = ingest(next, targets, &limits, diff_id.uuid(), tell);
             time.tell();
             drop(write_queue);
             let expected = Hashes {
@@ -331,14 +331,4 @@ fn cause(errors: [Option<LayerError>; 3]) -> LayerError {
     errors
         .find(|error| !matches!(error, LayerError::Cancelled))
         .unwrap_or(LayerError::Cancelled)
-}
-
-/// An image's identity is its layer's: the first 16 bytes of the diff_id.
-fn uuid_of(diff_id: &Digest) -> [u8; 16] {
-    let mut uuid = [0; 16];
-    for (byte, hex) in uuid.iter_mut().zip(diff_id.hex().as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(hex).unwrap_or("0");
-        *byte = u8::from_str_radix(digits, 16).unwrap_or(0);
-    }
-    uuid
 }

@@ -59,10 +59,27 @@ pub enum Error {
         supported: u32,
     },
 
-    /// The directory's marker file says something that no version wrote.
-    #[error("{} is not the marker of a cache directory", Shown(path))]
-    BadMarker {
-        /// The marker file.
+    /// The cache directory does not exist.
+    #[error("there is no cache at {}", Shown(path))]
+    NoCache {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// The directory holds other files, and is not a cache.
+    #[error("{} is not a cache directory", Shown(path))]
+    NotACache {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// Something that should be a directory of the cache is a symbolic link or a file.
+    #[error(
+        "{} is not a directory; only the root of a cache may be a symbolic link",
+        Shown(path)
+    )]
+    NotADirectory {
+        /// The path.
         path: PathBuf,
     },
 
@@ -172,7 +189,7 @@ pub enum Error {
         "part {} would grow to {actual_bytes} bytes, and its blob has {expected_bytes}",
         Shown(path)
     )]
-    PartOverflow {
+    PartialBlobOverflow {
         /// The part.
         path: PathBuf,
         /// The blob's declared size.
@@ -204,8 +221,7 @@ impl Error {
     pub fn is_corrupt(&self) -> bool {
         matches!(
             self,
-            Self::BadMarker { .. }
-                | Self::TooLarge { .. }
+            Self::TooLarge { .. }
                 | Self::NotAFile { .. }
                 | Self::RecordDecode { .. }
                 | Self::RecordMismatch { .. }
@@ -213,6 +229,11 @@ impl Error {
                 | Self::BadLease { .. }
                 | Self::DigestMismatch { .. }
         )
+    }
+
+    /// Returns whether there is no cache: the directory is missing, or has another purpose.
+    pub fn is_no_cache(&self) -> bool {
+        matches!(self, Self::NoCache { .. } | Self::NotACache { .. })
     }
 
     /// An artifact went away between being seen and being recorded: do that part of the work again.
@@ -239,7 +260,9 @@ impl Error {
             Self::Io { path, .. }
             | Self::Full { path, .. }
             | Self::NewerLayout { path, .. }
-            | Self::BadMarker { path }
+            | Self::NoCache { path }
+            | Self::NotACache { path }
+            | Self::NotADirectory { path }
             | Self::TooLarge { path, .. }
             | Self::NotAFile { path }
             | Self::RecordDecode { path, .. }
@@ -250,7 +273,7 @@ impl Error {
             | Self::BadLease { path }
             | Self::Vanished { path }
             | Self::DigestMismatch { path, .. }
-            | Self::PartOverflow { path, .. }
+            | Self::PartialBlobOverflow { path, .. }
             | Self::Busy { path, .. } => path,
         }
     }
@@ -322,7 +345,7 @@ impl<T> At<T> for io::Result<T> {
 }
 
 /// Prints a path on one line, escaped.
-struct Shown<'a>(&'a Path);
+pub(crate) struct Shown<'a>(pub(crate) &'a Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

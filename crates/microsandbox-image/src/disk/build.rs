@@ -46,7 +46,7 @@ impl DiskMerge {
     ) -> Result<(), BuildError> {
         let layer = &plan.slot(device).layer;
         let damaged = || BuildError::DamagedLayer(layer.clone());
-        let file = File::open(store.layer_sidecar_path(layer)).map_err(|_| damaged())?;
+        let file = store.open_layer_sidecar(layer)?.ok_or_else(damaged)?;
         let sidecar = Sidecar::open(file).map_err(|_| damaged())?;
         self.add(plan, device, sidecar.changes())
     }
@@ -69,9 +69,9 @@ impl DiskMerge {
     /// needs a tokio runtime.
     pub(crate) fn write(self, plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
         tracing::trace!(target: "microsandbox_image::disk", "merged");
-        let mut uuid = [0; 16];
-        uuid.copy_from_slice(&plan.key.chain.hex().as_bytes()[..16]);
-        let staged = store.stage(&store.fsmeta_path(&plan.key))?;
+        // The disk's identity is its chain, as a layer's is its diff_id.
+        let uuid = plan.key.chain.uuid();
+        let staged = store.stage_fsmeta(&plan.key)?;
         let output = staged.try_clone_file()?;
         let written = self.merge.write_fsmeta(output, &plan.stitch_slots(), uuid);
         let (fsmeta, file) = written.map_err(|error| match error.write_error() {
@@ -81,7 +81,7 @@ impl DiskMerge {
         tracing::trace!(target: "microsandbox_image::disk", "written");
         let vmdk = store.vmdk_path(&plan.key);
         let text = plan.descriptor(fsmeta.bytes).map_err(BuildError::Stitch)?;
-        let descriptor = store.stage(&vmdk)?;
+        let descriptor = store.stage_vmdk(&plan.key)?;
         let written = descriptor.file().write_all(text.as_bytes());
         written.map_err(|source| descriptor.write_error(source, Some(text.len() as u64)))?;
         // What was written is read back as a guest would, while it goes to stable storage.

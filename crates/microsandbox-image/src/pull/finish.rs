@@ -106,7 +106,7 @@ pub(super) async fn finish(
     let record = Box::new(ImageRecord {
         manifest_digest: resolved.manifest_digest.clone(),
         config_digest: resolved.config_digest.clone(),
-        platform: registry.platform.clone(),
+        platform: resolved.platform.clone(),
         config: resolved.config.clone(),
         layers: resolved
             .layers
@@ -122,7 +122,10 @@ pub(super) async fn finish(
             })
             .collect(),
         fsmeta_bytes,
-        notes: layers.into_iter().flat_map(|layer| layer.notes).collect(),
+        notes: {
+            let of_layers = layers.into_iter().flat_map(|layer| layer.notes);
+            resolved.notes.iter().cloned().chain(of_layers).collect()
+        },
     });
     let key = image_key(reference, &registry.platform);
     let store = store.clone();

@@ -1,5 +1,3 @@
-use std::io;
-
 use msb_layer::{IngestedLayer, LayerError, LayerJob};
 use msb_oci::{Digest, Reference};
 use msb_registry::{BlobEvent, BlobRequest, BlobStream};
@@ -104,13 +102,11 @@ async fn permit(permits: &Semaphore) -> Result<SemaphorePermit<'_>, PullError> {
 
 /// The layer, if both of its files are in the cache and the image is as long as the sidecar says.
 fn find(store: &Store, key: &LayerKey) -> Result<Option<ReadyLayer>, PullError> {
-    let path = store.layer_sidecar_path(key);
-    let sidecar = match std::fs::File::open(&path) {
-        Ok(file) => Sidecar::open(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => Err(msb_sidecar::Error::Read { offset: 0, source }),
+    let Some(file) = store.open_layer_sidecar(key)? else {
+        return Ok(None);
     };
-    let read = sidecar.and_then(|sidecar| Ok((sidecar.image().bytes, sidecar.notes()?)));
+    let read =
+        Sidecar::open(file).and_then(|sidecar| Ok((sidecar.image().bytes, sidecar.notes()?)));
     match read {
         Ok((image_bytes, notes)) => {
             let lengths = store.layer_lengths(key)?;
@@ -126,7 +122,10 @@ fn find(store: &Store, key: &LayerKey) -> Result<Option<ReadyLayer>, PullError> 
             tracing::warn!(diff_id = %key.diff_id, %error, "a cached sidecar is damaged; the layer is made anew");
             Ok(None)
         }
-        Err(source) => Err(PullError::Sidecar { path, source }),
+        Err(source) => Err(PullError::Sidecar {
+            path: store.layer_sidecar_path(key),
+            source,
+        }),
     }
 }
 
@@ -238,8 +237,8 @@ impl Fetch<'_> {
             // At least as much as the blob: a disk that is full already says so before anything is fetched.
             store.check_space(bytes)?;
             Ok(Files {
-                image: store.stage(&store.layer_image_path(&key))?,
-                sidecar: store.stage(&store.layer_sidecar_path(&key))?,
+                image: store.stage_layer_image(&key)?,
+                sidecar: store.stage_layer_sidecar(&key)?,
                 // `None` while a pull of another layer with the same blob has it: then this one does without.
                 part: if bytes >= MIN_PART_BYTES {
                     SharedPart::open(&store, &digest, bytes)?

@@ -21,7 +21,7 @@ fn inside() {
     assert!(error.is_full(), "{error}");
     assert!(store.check_space(4096).is_ok());
 
-    let staged = store.stage(&store.layer_image_path(&layer("big"))).unwrap();
+    let staged = store.stage_layer_image(&layer("big")).unwrap();
     let mut source = None;
     for _ in 0..512 {
         if let Err(e) = staged.file().write_all(&[1; 4096]) {
@@ -61,7 +61,7 @@ fn inside() {
     drop(staged);
 
     let digest = Digest::sha256_of(b"blob");
-    let mut part = store.open_part(&digest, 4 << 20).unwrap().unwrap();
+    let mut part = store.open_partial_blob(&digest, 4 << 20).unwrap().unwrap();
     let error = loop {
         if let Err(error) = part.append(&[2; 10_000]) {
             break error;
