@@ -42,6 +42,7 @@ impl Sources {
 fn read(root: &Path, package: &str, binary: &str) -> Option<String> {
     let package = match package {
         "integration-tests" => root.join("tests"),
+        "msb-testkit" => root.join("tests/kit"),
         _ => root.join("crates").join(package),
     };
     let paths = if binary == "lib" {
