@@ -1,4 +1,3 @@
-use msb_layer::decode::Compression;
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
@@ -123,18 +122,4 @@ pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
 /// Images are kept by what was asked for.
 pub(crate) fn image_key(reference: &Reference, platform: &Platform) -> ImageKey {
     ImageKey::new(reference, &platform.to_string())
-}
-
-/// What a note says of a media type that is not the blob's compression; `None` where it is.
-pub(crate) fn media_type_note(media_type: &str, compression: Compression) -> Option<Note> {
-    let suffix = match compression {
-        Compression::Gzip => ["+gzip", ".gzip"].as_slice(),
-        Compression::Zstd => &["+zstd", ".zstd"],
-        Compression::None => &[".tar"],
-    };
-    let fits = suffix.iter().any(|suffix| media_type.ends_with(suffix));
-    (!fits).then(|| Note::MediaType {
-        media_type: media_type.into(),
-        compression: compression.to_string(),
-    })
 }

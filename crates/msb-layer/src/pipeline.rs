@@ -15,6 +15,7 @@ use msb_sidecar::{ImageSummary, Note};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decode::{Chunk, Compression, WindowBudget};
+use crate::format::check_media_type;
 use crate::ingest::{Ingested, ReadLayer, Targets, ingest};
 use crate::stage_time::StageTime;
 use crate::{LayerError, LayerLimits};
@@ -45,7 +46,10 @@ pub struct LayerJob {
     pub blob: Digest,
     /// The blob's length in bytes, from the manifest.
     pub blob_bytes: u64,
-    /// The unpacked archive's digest, from the config.
+    /// The media type of the blob, from the manifest; empty if it is not known. It decides nothing but whether the format is
+    /// refused: the compression is detected by the magic bytes.
+    pub media_type: String,
+    /// The digest of the uncompressed archive, from the config.
     pub diff_id: Digest,
     /// Where the layer image goes: an empty file.
     pub image: File,
@@ -113,7 +117,7 @@ pub struct IngestedLayer {
 pub struct LayerFeed {
     sender: mpsc::Sender<Feed>,
     is_whole: bool,
-    given_up: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
 }
 
 /// The layer on its way.
@@ -122,7 +126,7 @@ pub struct LayerTask {
     read: Option<oneshot::Receiver<ReadLayer>>,
     result: oneshot::Receiver<Result<IngestedLayer, LayerError>>,
     processed: Arc<AtomicU64>,
-    given_up: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
 }
 
 enum Feed {
@@ -134,11 +138,12 @@ impl LayerJob {
     /// Starts the stages.
     ///
     /// # Errors
-    /// [`LayerError::Spawn`].
+    /// [`LayerError::Spawn`], and [`LayerError::Format`] for a media type of a format that is not supported.
     pub fn start(self) -> Result<(LayerFeed, LayerTask), LayerError> {
         let Self {
             blob,
             blob_bytes,
+            media_type,
             diff_id,
             image,
             sidecar,
@@ -146,20 +151,26 @@ impl LayerJob {
             limits,
             windows,
         } = self;
+        if let Err(format) = check_media_type(&media_type) {
+            return Err(LayerError::Format {
+                media_type,
+                format: Some(format),
+            });
+        }
         let (feed, body) = mpsc::channel(BODY_QUEUED);
         let (to_hash, hash_queue) = sync_channel(CHUNKS_QUEUED);
         let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
         let (read_sender, read) = oneshot::channel();
         let (result_sender, result) = oneshot::channel();
         let processed = Arc::new(AtomicU64::new(0));
-        let given_up = Arc::new(AtomicBool::new(false));
+        let cancelled = Arc::new(AtomicBool::new(false));
         let (earlier, more) = part.map(BlobPart::split).unzip();
 
         let inflate = Inflate {
             earlier,
             body,
             stream: Stream {
-                decoder: inflate::decoder(limits.decode, windows, Arc::clone(&given_up)),
+                decoder: inflate::decoder(limits.decode, windows, Arc::clone(&cancelled)),
                 blob_bytes,
                 taken: 0,
                 processed: Arc::clone(&processed),
@@ -194,7 +205,7 @@ impl LayerJob {
             // Nobody has to be interested.
             let tell = |read| drop(read_sender.send(read));
             let targets = Targets { image, sidecar };
-            let ingested = ingest(next, targets, &limits, diff_id.uuid(), tell);
+            let ingested = ingest(next, &media_type, targets, &limits, diff_id.uuid(), tell);
             time.tell();
             drop(write_queue);
             let expected = Hashes {
@@ -208,13 +219,13 @@ impl LayerJob {
         let feed = LayerFeed {
             sender: feed,
             is_whole: false,
-            given_up: Arc::clone(&given_up),
+            cancelled: Arc::clone(&cancelled),
         };
         let task = LayerTask {
             read: Some(read),
             result,
             processed,
-            given_up,
+            cancelled,
         };
         Ok((feed, task))
     }
@@ -238,14 +249,14 @@ impl LayerFeed {
 impl Drop for LayerFeed {
     fn drop(&mut self) {
         if !self.is_whole {
-            self.given_up.store(true, Ordering::Relaxed);
+            self.cancelled.store(true, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for LayerTask {
     fn drop(&mut self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.cancelled.store(true, Ordering::Relaxed);
     }
 }
 

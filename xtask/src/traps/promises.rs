@@ -49,7 +49,9 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> (Vec<String>, usize) {
-        problems(text, &mut |test| (test == "p::b::gone").then(|| "is missing".to_owned()))
+        problems(text, &mut |test| {
+            (test == "p::b::gone").then(|| "is missing".to_owned())
+        })
     }
 
     #[test]
@@ -59,7 +61,8 @@ mod tests {
         // Another table has no promises.
         let other = "| limit | value |\n|---|---|\n| x | 1 |\n";
         assert_eq!(told(&format!("{other}\n{table}")), (Vec::new(), 2));
-        let gone = "| promise | tests |\n|---|---|\n| One. | `p::b::gone` |\n| Two. |  |\n| a | b | c |\n";
+        let gone =
+            "| promise | tests |\n|---|---|\n| One. | `p::b::gone` |\n| Two. |  |\n| a | b | c |\n";
         assert_eq!(told(gone).0.len(), 3);
         assert_eq!(told(other).0, ["docs/security.md: no promises"]);
     }

@@ -45,7 +45,7 @@ fn read(root: &Path, package: &str, binary: &str) -> Option<String> {
         "msb-testkit" => root.join("tests/kit"),
         _ => root.join("crates").join(package),
     };
-    let paths = if binary == "lib" {
+    let paths = if binary == "lib" || binary == "bin" {
         files(&package.join("src")).ok()?
     } else {
         let file = package.join("tests").join(format!("{binary}.rs"));

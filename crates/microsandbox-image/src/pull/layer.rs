@@ -13,7 +13,7 @@ use super::state::LayerReporter;
 use crate::disk::clone_error;
 use crate::document::Blob;
 use crate::progress::Progress;
-use crate::record::{layer_key, media_type_note};
+use crate::record::layer_key;
 use crate::registry::Inner;
 use crate::{PullError, PullProgress};
 
@@ -194,6 +194,7 @@ impl Fetch<'_> {
         let job = LayerJob {
             blob: blob.digest.clone(),
             blob_bytes: blob.bytes,
+            media_type: blob.media_type.clone(),
             diff_id: self.layer.diff_id.clone(),
             image: files.image.try_clone_file()?,
             sidecar: files.sidecar.try_clone_file()?,
@@ -297,10 +298,13 @@ impl Fetch<'_> {
         self.permit = None;
         let image_bytes = ingested.image.bytes;
         let mut notes = ingested.notes;
-        notes.extend(media_type_note(
-            &self.layer.blob.media_type,
-            ingested.compression,
-        ));
+        let (media_type, compression) = (&self.layer.blob.media_type, ingested.compression);
+        if !compression.is_announced_by(media_type) {
+            notes.push(Note::MediaType {
+                media_type: media_type.clone(),
+                compression: compression.to_string(),
+            });
+        }
         let sidecar_bytes = blocking(move || {
             let sidecar_bytes = files.sidecar_bytes()?;
             // The sidecar's name comes last: where it is, the layer is.
