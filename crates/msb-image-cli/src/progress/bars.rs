@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use microsandbox_image::{PullProgress, Reference};
 
-use super::tally::Tally;
-use crate::output::{Bytes, short};
+use super::tally::{Tally, retry_text};
+use crate::output::{Bytes, one_line, short};
 
 /// Most layers that have a bar at once; the others show in the total alone.
 const MAX_LAYER_BARS: usize = 6;
@@ -70,6 +71,19 @@ impl Bars {
         self.tally.add(event, now);
         if matches!(event, PullProgress::Resolved { .. }) {
             self.screen = Some(Screen::new(self.tally.total_bytes));
+        }
+        if let PullProgress::Retrying {
+            attempt,
+            limit,
+            pause,
+            error,
+            ..
+        } = event
+        {
+            let retry = retry_text(*attempt, *limit, *pause);
+            let line = format!("{}: {retry}: {}\n", self.name, one_line(error));
+            // A failure to write has nowhere to be reported.
+            let _ = without_bars(|| io::stderr().lock().write_all(line.as_bytes()));
         }
         if let Some(screen) = &mut self.screen {
             screen.layer_event(event);
@@ -176,8 +190,8 @@ impl Screen {
 
     fn stalls(&self, tally: &Tally, now: Instant) {
         for (layer, LayerBar { bar, text }) in &self.layers {
-            let text = match tally.stalled(*layer, now) {
-                Some(silence) => format!("{} stalled since {} s", layer + 1, silence.as_secs()),
+            let text = match tally.delay(*layer, now) {
+                Some(delay) => format!("{} {delay}", layer + 1),
                 None => text.clone(),
             };
             if bar.prefix() != text {
