@@ -34,7 +34,7 @@ enum Part {
 }
 
 /// The race tests: package, binary and the beginning of their names. `MSB_SOAK_SECONDS` is how long each of them runs.
-const RACES: &[(&str, &str, &str)] = &[("integration-tests", "races", "")];
+const RACES: &[(&str, &str, &str)] = &[("integration-tests", "race", "")];
 
 /// Runs every part, also after one has failed, and ends with a table of them.
 pub(crate) fn soak(options: &SoakOptions, out: &mut dyn Write) -> Outcome {

@@ -12,7 +12,7 @@ use crate::artifact::{
 
 /// The version of a writer's format; a part of every artifact's name, so that two versions never meet in one file.
 ///
-/// The store gives it no meaning: whoever writes layers and disks passes its own.
+/// The store gives it no meaning: the writers of layers and disks pass their own.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -69,7 +69,7 @@ impl fmt::Display for LayerKey {
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub struct DiskKey {
-    /// The digest of the ordered list of `diff_id`s; the caller says how it is computed.
+    /// The digest of the ordered list of `diff_id`s; the caller computes it.
     pub chain: Digest,
     /// The version of the disk writer's format.
     pub version: FormatVersion,
@@ -104,7 +104,7 @@ impl ImageKey {
         }
     }
 
-    /// The key that a record says it has; it means something only where the record's file name agrees.
+    /// Returns the key in a record's text; it counts only where the record's file name agrees.
     pub(crate) fn from_record(reference: String, platform: String) -> Self {
         Self {
             reference,

@@ -5,7 +5,7 @@
 //! sha256:<digest of the first line, without its line end>
 //! ```
 //!
-//! The second line tells a damaged number from a later version's; layout 1 had only the first. Damage costs nothing: a directory that
+//! The second line distinguishes a damaged number from a later version's; layout 1 had only the first. Damage costs nothing: a directory that
 //! is recognizably a cache gets its marker again with the next write.
 
 use std::io::Write as _;
@@ -23,7 +23,7 @@ const MARKER: &str = "layout";
 const PREFIX: &str = "msb-store layout ";
 /// More than a marker has; a longer file is not one.
 const LIMIT_BYTES: u64 = 256;
-/// Names that are read of a directory without a marker; one that has more is somebody else's.
+/// Names that are read of a directory without a marker; one that has more is no cache.
 const MAX_NAMES: usize = 4096;
 /// Of the store's directories, as many as a foreign directory is not expected to have.
 const ENOUGH_DIRS: usize = 3;
@@ -62,7 +62,7 @@ impl Found {
         }
     }
 
-    /// Judges by the other names in the directory. `damaged` is the marker's text, if there is one.
+    /// Decides by the other names in the directory. `damaged` is the marker's text, if there is one.
     fn without_marker(root: &Dir, damaged: Option<&[u8]>) -> Result<Self> {
         let names = root.list_up_to(MAX_NAMES)?;
         let is_foreign = |name: &String| {

@@ -20,7 +20,7 @@ use crate::{DiskKey, LayerKey, Store, immutable, random, sys};
 ///                └── drop ────────┴── drop ──▶ nothing remains
 /// ```
 ///
-/// While it lives it holds an exclusive lock on the temporary file, by which a sweep tells it from the files of a process that
+/// While it lives it holds an exclusive lock on the temporary file, by which a sweep distinguishes it from the files of a process that
 /// died. The handle is open for reading and writing.
 #[derive(Debug)]
 pub struct Staged {

@@ -24,7 +24,7 @@ pub struct Swept {
 impl Store {
     /// Removes the temporary files whose writers are dead, in any process.
     ///
-    /// A live writer holds a lock on its file. Age says nothing: a slow pull is not dead, and a crash a second ago is.
+    /// A live writer holds a lock on its file. Age decides nothing: a slow pull is not dead, and a crash a second ago is.
     pub fn sweep_stale_temporaries(&self) -> Result<Swept> {
         let mut swept = Swept::default();
         for below in self.dirs_with_temporaries()? {
