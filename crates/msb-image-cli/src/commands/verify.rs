@@ -5,9 +5,9 @@ use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, PullResult
 use serde::Serialize;
 
 use super::cached_image;
-use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
+use crate::platform::PlatformArgs;
 
 /// Reads images of the cache back and compares them with what was pulled
 #[derive(Debug, Args)]
