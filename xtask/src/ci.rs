@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::{
-    Outcome, cargo, demo, docs, fuzz, golden, graph, instructions, judges, show, tests, traps,
+    Outcome, cargo, demo, deny, docs, fuzz, golden, graph, instructions, judges, show, tests, traps,
 };
 
 /// A step: its name, and what it does.
@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
         ]))
     }),
     ("docs", docs::docs),
+    ("deny", deny::deny_if_possible),
     ("test", |out| {
         tests::test(&tests::TestOptions::default(), out)
     }),

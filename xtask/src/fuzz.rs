@@ -141,6 +141,15 @@ impl FuzzOptions {
         }
     }
 
+    /// A run of this many seconds for every target, one after the other.
+    pub(crate) fn long(seconds: u64) -> Self {
+        Self {
+            seconds,
+            jobs: 1,
+            ..Self::short()
+        }
+    }
+
     fn targets(&self) -> Vec<Target> {
         let is_wanted = |target: &&Target| {
             self.targets.is_empty() || self.targets.iter().any(|name| name == target.name)

@@ -23,6 +23,17 @@ pub(crate) struct InteropOptions {
     seed: u64,
 }
 
+impl InteropOptions {
+    /// Many random stacks.
+    pub(crate) fn long(stacks: u32) -> Self {
+        Self {
+            stacks,
+            umoci: stacks / 20,
+            seed: 1,
+        }
+    }
+}
+
 /// A thing that somebody makes and somebody else judges, and the test target that has it.
 struct Pair {
     made: &'static str,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   demo    one image, from a registry inside this process to a proved disk: what the project does
-//!   ci ──▶  fmt, graph, clippy, docs, test, fuzz, traps, golden, instructions, fsck, kernel, vm, demo; each of them is a
+//!   ci ──▶  fmt, graph, clippy, docs, deny, test, fuzz, traps, golden, instructions, fsck, kernel, vm, demo; each of them is a
 //!           command by itself
 //! ```
 //!
@@ -12,7 +12,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod demo;
-mod deps;
+mod deny;
 mod docs;
 mod fixtures;
 mod fuzz;
@@ -25,6 +25,7 @@ mod listing;
 mod progress;
 mod setup;
 mod show;
+mod soak;
 mod tests;
 mod traps;
 
@@ -78,8 +79,12 @@ enum Command {
     Instructions(instructions::InstructionsOptions),
     /// Build the documentation without warnings and check what the README names
     Docs,
-    /// Check licences and advisories with cargo-deny, where it is installed
-    Deps,
+    /// Check licences, bans, sources and security advisories of both lock files with cargo-deny
+    Deny,
+    /// Install the tools that the tests compare with
+    Setup,
+    /// Run the long tests: races on the cache, every fuzz target, interop
+    Soak(soak::SoakOptions),
 }
 
 fn main() -> ExitCode {
@@ -112,7 +117,9 @@ fn run(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Measure(options) => bench::measured(&options, out),
         Command::Instructions(options) => instructions::instructions(&options, out),
         Command::Docs => docs::docs(out),
-        Command::Deps => deps::deps(out),
+        Command::Deny => deny::deny(out),
+        Command::Setup => setup::setup(out),
+        Command::Soak(options) => soak::soak(&options, out),
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn commands(result: &PullResult, out: &mut dyn Write) -> io::Result<(
     writeln!(out, "mount it (root; Linux 5.16 or newer):")?;
     writeln!(
         out,
-        "  mount -t erofs -o ro{devices} $(losetup -rf --show {fsmeta}) /mnt"
+        "  mount -t erofs -o ro,nosuid,nodev{devices} $(losetup -rf --show {fsmeta}) /mnt"
     )?;
     writeln!(
         out,

@@ -1,4 +1,5 @@
-//! `cargo xtask traps`: every clause of `tests/traps/clauses.md` has a test, and every recipe a clause.
+//! `cargo xtask traps`: every clause of `tests/traps/clauses.md` has a test, every recipe a clause, and every promise of
+//! `docs/security.md` a test.
 //!
 //! ```text
 //!   clauses.md ──▶ | `id` | sentence | judges | `package::binary::test`, ... |
@@ -9,6 +10,7 @@
 mod clauses;
 mod files;
 mod gaps;
+mod promises;
 mod run;
 mod sources;
 
@@ -36,9 +38,13 @@ pub(crate) fn traps(options: &TrapsOptions, out: &mut dyn Write) -> Outcome {
     let folder = root.join("tests/traps");
     let clauses = clauses::parse(&fs::read_to_string(folder.join("clauses.md"))?)?;
     let recipes = clauses::recipes(&folder)?;
-    let mut sources = Sources::new(root);
-    let problems = gaps::problems(&clauses, &recipes, &mut |test| sources.problem(test));
+    let mut sources = Sources::new(root.clone());
+    let mut problems = gaps::problems(&clauses, &recipes, &mut |test| sources.problem(test));
+    let security = fs::read_to_string(root.join("docs/security.md"))?;
+    let (unkept, promises) = promises::problems(&security, &mut |test| sources.problem(test));
+    problems.extend(unkept);
     print(&clauses, &recipes, out)?;
+    writeln!(out, "{promises} promises of docs/security.md")?;
     for problem in &problems {
         writeln!(out, "{problem}")?;
     }

@@ -120,7 +120,7 @@ impl GlobalCache {
             return Ok(itself.into_iter().collect());
         };
         let mut found = Vec::new();
-        for listed in self.store().list_images::<ImageRecord>()? {
+        for listed in self.existing()?.list_images::<ImageRecord>()? {
             // A record that cannot be read is reported by listings.
             let Ok((key, record)) = listed.record else {
                 continue;

@@ -76,7 +76,6 @@ mod error;
 mod image_name;
 mod images;
 mod inspect;
-mod kept;
 mod options;
 mod progress;
 mod prune;
@@ -95,7 +94,6 @@ pub use fs_tree::show_path;
 pub use image_name::ImageName;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
-pub use kept::Kept;
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
     Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
@@ -107,7 +105,7 @@ pub use msb_registry::{
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{Proof, ProofError};
-pub use msb_store::{Lease, PruneOptions};
+pub use msb_store::{Kept, Lease, PruneOptions};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use prune::Pruned;

@@ -2,6 +2,7 @@ mod stage_log;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use msb_oci::Digest;
 use tokio::sync::Notify;
@@ -11,7 +12,8 @@ use stage_log::StageLog;
 /// An event of a pull. Variants may be added.
 ///
 /// Every stage event is delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress) carries the state at the time
-/// of receiving; a slow receiver misses the states in between. The last event is `Complete` or `Failed`.
+/// of receiving, and so do the events about delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`); a slow receiver
+/// misses the states in between. The last event is `Complete` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PullProgress {
@@ -67,6 +69,48 @@ pub enum PullProgress {
         downloaded_bytes: u64,
         /// Length of the blob, in bytes.
         total_bytes: u64,
+    },
+    /// A request for a manifest or config failed, and is repeated after a pause.
+    #[non_exhaustive]
+    Retrying {
+        /// The number of the retry, from 1.
+        attempt: u32,
+        /// The largest number of retries in a row.
+        limit: u32,
+        /// The pause before the retry.
+        pause: Duration,
+        /// Why the request failed, in one line.
+        error: String,
+    },
+    /// The layer's download failed, and is continued after a pause.
+    #[non_exhaustive]
+    LayerRetrying {
+        /// Which layer, from 0 at the bottom.
+        layer: usize,
+        /// The number of the retry, from 1.
+        attempt: u32,
+        /// The largest number of retries in a row.
+        limit: u32,
+        /// The pause before the retry.
+        pause: Duration,
+        /// Why the download failed, in one line.
+        error: String,
+    },
+    /// The registry has sent nothing of the layer for some time. Repeated while that lasts.
+    #[non_exhaustive]
+    LayerStalled {
+        /// Which layer, from 0 at the bottom.
+        layer: usize,
+        /// How long nothing has arrived.
+        silent_for: Duration,
+    },
+    /// The layer's download continues after a fault.
+    #[non_exhaustive]
+    LayerResumed {
+        /// Which layer, from 0 at the bottom.
+        layer: usize,
+        /// The bytes that are kept.
+        from_bytes: u64,
     },
     /// The blob is complete; its end is still being unpacked and written.
     #[non_exhaustive]

@@ -1,8 +1,7 @@
 use msb_oci::Digest;
-use msb_store::PruneOptions;
+use msb_store::{Kept, PruneOptions};
 use serde::Serialize;
 
-use crate::kept::Kept;
 use crate::record::ImageRecord;
 use crate::{GlobalCache, PullError};
 
@@ -26,8 +25,10 @@ pub struct Pruned {
     pub locks: u64,
     /// Sum of the lengths of all of these.
     pub bytes: u64,
-    /// What no image needs and was kept.
-    pub kept: Kept,
+    /// What no image needs and was kept because it is younger than the grace time.
+    pub kept_young: Kept,
+    /// What no image needs and was kept because a pull or a lease uses it.
+    pub kept_in_use: Kept,
 }
 
 impl GlobalCache {
@@ -49,7 +50,8 @@ impl GlobalCache {
             temporaries: pruned.temporaries,
             locks: pruned.locks,
             bytes: pruned.bytes,
-            kept: pruned.kept.into(),
+            kept_young: pruned.kept_young,
+            kept_in_use: pruned.kept_in_use,
         })
     }
 }

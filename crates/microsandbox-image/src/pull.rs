@@ -8,6 +8,7 @@ mod layers;
 mod part;
 mod resolve;
 mod state;
+mod sweep;
 
 use futures_util::future::try_join;
 use msb_layer::LayerError;
@@ -25,6 +26,7 @@ use layer::LayerSource;
 use layers::{Anew, fetch_layers};
 use resolve::{Resolved, keep, resolve};
 use state::LayerStates;
+use sweep::sweep;
 
 /// How often a pull makes a layer again whose cached files turn out to be damaged.
 const REPAIRS: usize = 2;
@@ -103,8 +105,12 @@ async fn run(
         let states = LayerStates::new(plan.slots().len());
         let merge = MergeAhead::start(store, &plan, &states, options.force).await?;
         let layers = fetch_layers(pull, &states, &anew);
+        let beside = async {
+            keep(registry, &resolved).await?;
+            sweep(registry).await
+        };
         // Beside the layers, because it waits for the disk. What is kept already costs a look at it.
-        let (layers, ()) = try_join(layers, keep(registry, &resolved)).await?;
+        let (layers, ()) = try_join(layers, beside).await?;
         let all_cached = layers.iter().all(|layer| layer.was_cached);
         let merge = merge.filter(|_| states.are_well());
         match finish(pull, layers, merge, options.force).await? {

@@ -60,6 +60,15 @@ pub(crate) enum Failure {
     Interrupted { signal: &'static str },
 }
 
+/// Messages that say nothing beside their cause.
+const LEADS_ON: &[&str] = &[
+    "error sending request",
+    "client error (Connect)",
+    "tcp connect error",
+    "dns error",
+    "error resolving DNS",
+];
+
 /// Returns nothing for the usual interrupt from the keyboard, which needs no name.
 fn by(signal: &str) -> String {
     match signal {
@@ -113,7 +122,8 @@ impl Failure {
         ExitCode::from(self.exit_code())
     }
 
-    /// Returns the messages of the causes. One that an earlier message repeats word for word is left out.
+    /// Returns the messages of the causes. Left out are those that an earlier message repeats word for word, and those of the
+    /// HTTP stack that only lead to the next one.
     fn causes(&self) -> Vec<String> {
         let mut told = vec![self.to_string()];
         let mut cause = match self {
@@ -122,10 +132,11 @@ impl Failure {
         };
         while let Some(error) = cause {
             let text = error.to_string();
-            if !told.iter().any(|told| told.contains(&text)) {
+            cause = error.source();
+            let is_empty = cause.is_some() && LEADS_ON.contains(&text.as_str());
+            if !is_empty && !told.iter().any(|told| told.contains(&text)) {
                 told.push(text);
             }
-            cause = error.source();
         }
         told.split_off(1)
     }

@@ -21,6 +21,9 @@ pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<S
         PullError::Store(error) if error.is_full() => {
             Some("free some space, or run `msb-image prune`".into())
         }
+        PullError::Store(error) if error.is_no_cache() => Some(
+            "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE names another one".into(),
+        ),
         PullError::Registry(error) => registry(error, reference),
         _ => None,
     }

@@ -16,6 +16,7 @@ mod failure;
 mod hint;
 mod log;
 mod output;
+mod platform;
 mod progress;
 mod secrets;
 

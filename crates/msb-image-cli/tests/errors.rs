@@ -121,6 +121,20 @@ fn an_unknown_certificate_authority_hints_at_ca_cert() {
 }
 
 #[test]
+fn a_host_that_has_no_address_is_one_cause() {
+    let text = failed(&["no-such-host.invalid/test:v1"], "");
+    let causes: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("  caused by: "))
+        .collect();
+    assert_eq!(causes.len(), 1, "{text}");
+    assert!(
+        causes[0].contains("lookup") || causes[0].contains("resolve"),
+        "{text}"
+    );
+}
+
+#[test]
 fn no_cause_is_printed_twice() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();

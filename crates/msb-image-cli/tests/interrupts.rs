@@ -96,6 +96,42 @@ fn every_signal_that_ends_a_pull_leaves_no_temporaries() {
     }
 }
 
+/// Names of temporary files below a folder.
+fn temporaries(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(temporaries(&path));
+        } else if path
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with(".tmp-")
+        {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_next_pull_removes_what_a_killed_one_left() {
+    let (registry, cache) = (stalling(), tempfile::tempdir().unwrap());
+    let mut child = pull_until_it_stalls(&registry, cache.path(), command(cache.path()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!temporaries(cache.path()).is_empty());
+    registry.heal();
+    let output = command(cache.path())
+        .args(["pull", "--platform", "linux/amd64", "--progress", "none"])
+        .arg(format!("{}/test:v1", registry.host()))
+        .output()
+        .unwrap();
+    common::ok(&output);
+    assert_eq!(temporaries(cache.path()), [""; 0]);
+}
+
 #[test]
 fn a_pull_that_ignores_hangups_from_the_start_goes_on() {
     let (registry, cache) = (stalling(), tempfile::tempdir().unwrap());

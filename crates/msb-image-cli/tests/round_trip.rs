@@ -107,9 +107,9 @@ fn pull_ls_inspect_tree_cat_verify_rm_prune() {
     let young = json_lines(&ok(&run(cache, ["prune", "--format", "json"])));
     assert_eq!(young[0]["bytes"], 0);
     // Two layers, a disk, a manifest and a config.
-    assert_eq!(young[0]["kept"]["artifacts"], 5);
+    assert_eq!(young[0]["kept_young"]["artifacts"], 5);
     let kept = ok(&run(cache, ["prune"]));
-    assert!(kept.starts_with("nothing to remove\nkept 5 unneeded artifacts ("));
+    assert!(kept.starts_with("nothing to remove\nkept 5 unneeded artifacts, "));
     assert!(kept.contains("written within the last 600 s (see --grace)"));
     let pruned = json_lines(&ok(&run(
         cache,

@@ -137,47 +137,63 @@ fn an_empty_cache_has_nothing_to_show() {
 fn the_cache_directory_is_the_flag_then_the_variable_then_the_systems() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    // A command that reads names the cache that is missing, and creates nothing.
-    let names = |output: std::process::Output, cache: &Path| {
-        assert_eq!(output.status.code(), Some(1));
-        let expected = format!("error: there is no cache at {}\n", cache.display());
-        assert!(
-            stderr(&output).starts_with(&expected),
-            "{}",
-            stderr(&output)
-        );
-        assert!(!cache.exists());
+    // The error names the directory that was looked for.
+    let is_looked_for = |output: std::process::Output, path: &Path| {
+        let expected = format!("error: there is no cache at {}\n", path.display());
+        assert!(stderr(&output).starts_with(&expected), "{output:?}");
     };
-    for read in [
-        &["ls"][..],
-        &["prune"],
-        &["verify"],
-        &["rm", "a"],
-        &["inspect", "a"],
-    ] {
-        names(run(&at("variable"), read), &at("variable"));
-    }
-    let mut flag = command(&at("variable"));
-    let flag = flag.args(["prune", "--cache-dir"]).arg(at("flag"));
-    names(flag.output().unwrap(), &at("flag"));
+    let flag = command(&at("variable"))
+        .args(["ls", "--cache-dir"])
+        .arg(at("flag"))
+        .output();
+    is_looked_for(flag.unwrap(), &at("flag"));
+    is_looked_for(run(&at("variable"), ["ls"]), &at("variable"));
     let none = Path::new("");
-    let system = |name: &str, value: &Path, cache: &Path| {
-        names(
-            command(none)
-                .arg("prune")
-                .env(name, value)
-                .output()
-                .unwrap(),
-            cache,
-        );
+    let system = |name: &str, value: &Path| {
+        let output = command(none).arg("ls").env(name, value).output();
+        output.unwrap()
     };
     if cfg!(target_os = "macos") {
-        system("HOME", &at("home"), &at("home/Library/Caches/msb-image"));
+        let expected = at("home/Library/Caches/msb-image");
+        is_looked_for(system("HOME", &at("home")), &expected);
     } else {
-        system("HOME", &at("home"), &at("home/.cache/msb-image"));
-        system("XDG_CACHE_HOME", &at("xdg"), &at("xdg/msb-image"));
+        is_looked_for(system("HOME", &at("home")), &at("home/.cache/msb-image"));
+        is_looked_for(system("XDG_CACHE_HOME", &at("xdg")), &at("xdg/msb-image"));
     }
     assert_eq!(run(none, ["ls"]).status.code(), Some(2));
+}
+
+#[test]
+fn commands_that_read_create_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let foreign = folder.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("file"), "x").unwrap();
+    let commands: &[&[&str]] = &[
+        &["ls"],
+        &["inspect", "alpine"],
+        &["inspect", "0123456789ab"],
+        &["tree", "alpine"],
+        &["cat", "alpine", "/x"],
+        &["verify"],
+        &["verify", "alpine"],
+        &["rm", "alpine"],
+        &["rm", "0123456789ab"],
+        &["prune"],
+    ];
+    for args in commands {
+        let output = run(&missing, *args);
+        assert_eq!(output.status.code(), Some(1), "{args:?} {output:?}");
+        let text = stderr(&output);
+        assert!(text.contains("there is no cache at "), "{args:?} {text}");
+        assert!(text.contains("hint: a pull creates the cache"), "{text}");
+        let output = run(&foreign, *args);
+        assert_eq!(output.status.code(), Some(1), "{args:?} {output:?}");
+        assert!(stderr(&output).contains("is not a cache directory"));
+    }
+    assert!(!missing.exists());
+    assert_eq!(std::fs::read_dir(&foreign).unwrap().count(), 1);
 }
 
 #[test]

@@ -59,18 +59,27 @@ pub struct Pruned {
     pub locks: u64,
     /// Sum of the lengths of all of these.
     pub bytes: u64,
-    /// What no image record refers to and was kept: younger than the grace age, leased, or locked.
-    pub kept: Kept,
+    /// What no image needs and was kept because it is younger than the grace age.
+    pub kept_young: Kept,
+    /// What no image needs and was kept because a pull or a lease uses it.
+    pub kept_in_use: Kept,
 }
 
-/// Artifacts that a prune kept although no image record refers to them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Artifacts that a prune kept though no image needs them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Kept {
-    /// Number of artifacts.
+    /// Number of layers, disks, blobs and partial blobs.
     pub artifacts: u64,
-    /// Sum of their lengths, in bytes.
+    /// Sum of their lengths.
     pub bytes: u64,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: u64) {
+        self.artifacts += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
 }
 
 impl Store {
@@ -95,11 +104,11 @@ impl Store {
             return Ok(pruned);
         }
         let _gate = self.begin_prune()?;
-        let mut recorded = References::default();
+        let mut needed = References::default();
         let mut corrupt = Vec::new();
         for listed in self.list_images()? {
             match listed.record {
-                Ok((key, image)) => recorded.extend(references(&key, image)),
+                Ok((key, image)) => needed.extend(references(&key, image)),
                 Err(error) if error.is_corrupt() && options.remove_corrupt_records => {
                     corrupt.push(listed.name);
                 }
@@ -107,8 +116,8 @@ impl Store {
             }
         }
         let mut leased = References::default();
-        for references in self.leased()? {
-            leased.extend(references);
+        for lease in self.leased()? {
+            leased.extend(lease);
         }
         for name in corrupt {
             if let Some(bytes) = self.remove_record(&name)? {
@@ -121,7 +130,7 @@ impl Store {
         pruned.temporaries = files;
         pruned.bytes = pruned.bytes.saturating_add(bytes);
         pruned.locks = self.sweep_unused_locks()?;
-        self.prune_unreferenced(options, &recorded, &leased, &mut pruned)?;
+        self.prune_unreferenced(options, &needed, &leased, &mut pruned)?;
         // The locks of what was removed.
         self.sweep_unused_locks()?;
         Ok(pruned)
@@ -130,7 +139,7 @@ impl Store {
     fn prune_unreferenced(
         &self,
         options: &PruneOptions,
-        recorded: &References,
+        needed: &References,
         leased: &References,
         pruned: &mut Pruned,
     ) -> Result<()> {
@@ -139,29 +148,29 @@ impl Store {
             age: options.grace,
         };
         // Disks before their layers: a descriptor never points at a file that is gone.
-        let is_recorded = |key: &DiskKey| recorded.disks.contains(key);
-        pruned.disks = self.prune_kind(&DISK, &grace, pruned, is_recorded, |key| {
+        let is_needed = |key: &DiskKey| needed.disks.contains(key);
+        pruned.disks = self.prune_kind(&DISK, &grace, pruned, is_needed, |key| {
             if leased.disks.contains(key) {
                 return Ok(None);
             }
             Ok(self.try_lock(LockOn::Disk(key))?.map(Guard::Lock))
         })?;
-        let is_recorded = |key: &LayerKey| recorded.layers.contains(key);
-        pruned.layers = self.prune_kind(&LAYER, &grace, pruned, is_recorded, |key| {
+        let is_needed = |key: &LayerKey| needed.layers.contains(key);
+        pruned.layers = self.prune_kind(&LAYER, &grace, pruned, is_needed, |key| {
             if leased.layers.contains(key) {
                 return Ok(None);
             }
             Ok(self.try_lock(LockOn::Layer(&key.diff_id))?.map(Guard::Lock))
         })?;
-        let is_recorded = |digest: &Digest| recorded.blobs.contains(digest);
-        pruned.blobs = self.prune_kind(&BLOB, &grace, pruned, is_recorded, |digest| {
+        let is_needed = |digest: &Digest| needed.blobs.contains(digest);
+        pruned.blobs = self.prune_kind(&BLOB, &grace, pruned, is_needed, |digest| {
             Ok((!leased.blobs.contains(digest)).then_some(Guard::None))
         })?;
         let partial = self.prune_kind(
             &PARTIAL_BLOB,
             &grace,
             pruned,
-            |_| false,
+            |_: &Digest| false,
             |digest| {
                 // Only its lock shows whether a pull has it open; opening it takes the lock.
                 let open = self.open_partial_blob(digest, u64::MAX)?;
@@ -172,7 +181,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the artifacts of a kind that are old, that no record refers to, and that `guard` releases; returns their keys.
+    /// Removes the artifacts of a kind that are not needed, old and not in use; returns their keys. Counts what it keeps.
     ///
     /// `guard` returns what excludes other users of the artifact while it is removed; `None` if it is in use.
     fn prune_kind<K: ArtifactKey>(
@@ -180,25 +189,25 @@ impl Store {
         kind: &ArtifactKind,
         grace: &Grace,
         pruned: &mut Pruned,
-        is_recorded: impl Fn(&K) -> bool,
+        is_needed: impl Fn(&K) -> bool,
         guard: impl Fn(&K) -> Result<Option<Guard>>,
     ) -> Result<Vec<K>> {
         let mut removed = Vec::new();
         for (key, stored) in self.artifacts::<K>(kind)? {
-            if is_recorded(&key) {
+            if is_needed(&key) {
                 continue;
             }
-            let guard = if grace.is_over(stored.modified) {
-                guard(&key)?
-            } else {
-                None
+            if !grace.is_over(stored.modified) {
+                pruned.kept_young.add(stored.bytes);
+                continue;
+            }
+            let Some(_guard) = guard(&key)? else {
+                pruned.kept_in_use.add(stored.bytes);
+                continue;
             };
-            if guard.is_some() && self.remove_if_old(kind, &key, grace)? {
+            if self.remove_if_old(kind, &key, grace)? {
                 pruned.bytes = pruned.bytes.saturating_add(stored.bytes);
                 removed.push(key);
-            } else {
-                pruned.kept.artifacts += 1;
-                pruned.kept.bytes = pruned.kept.bytes.saturating_add(stored.bytes);
             }
         }
         Ok(removed)

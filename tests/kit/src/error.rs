@@ -52,6 +52,14 @@ pub enum KitError {
         /// The package that has it.
         package: &'static str,
     },
+    /// A tool would be run from a folder that other users can write to.
+    #[error("{} {problem}: no tool is run from there; $MSB_ORACLES names another folder", folder.display())]
+    Untrusted {
+        /// The folder, or one above it.
+        folder: PathBuf,
+        /// Who can write to it.
+        problem: &'static str,
+    },
     /// The kernel refused a mount.
     #[error("cannot {step} for mounting {what}{log}")]
     Mount {

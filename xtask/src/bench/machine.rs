@@ -15,7 +15,7 @@ pub(super) fn install_isal() -> Outcome {
         return Ok(());
     }
     if rustix::process::geteuid().is_root() {
-        let mut install = Command::new("apt-get");
+        let mut install = Command::new(msb_testkit::oracle::program("apt-get")?);
         install.args([
             "-qq",
             "install",

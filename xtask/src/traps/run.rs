@@ -29,6 +29,7 @@ pub(super) fn run(clauses: &[Clause], recipes: &Recipes, out: &mut dyn Write) ->
         command.args(["test", "--package", package]);
         match binary {
             "lib" => command.arg("--lib"),
+            "bin" => command.arg("--bins"),
             _ => command.args(["--test", binary]),
         };
         // Those of a library are in modules, so that their names are but the ends of what cargo calls them.

@@ -42,9 +42,10 @@ impl Sources {
 fn read(root: &Path, package: &str, binary: &str) -> Option<String> {
     let package = match package {
         "integration-tests" => root.join("tests"),
+        "msb-testkit" => root.join("tests/kit"),
         _ => root.join("crates").join(package),
     };
-    let paths = if binary == "lib" {
+    let paths = if binary == "lib" || binary == "bin" {
         files(&package.join("src")).ok()?
     } else {
         let file = package.join("tests").join(format!("{binary}.rs"));

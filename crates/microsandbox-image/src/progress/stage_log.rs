@@ -52,7 +52,13 @@ impl StageLog {
                 manifest_digest,
                 cached,
             } => info!(%at, %manifest_digest, cached, "pull complete"),
-            PullProgress::Failed { .. } | PullProgress::LayerDownloadProgress { .. } => {}
+            // The result of the pull carries the error, and the client logs its own retries.
+            PullProgress::Failed { .. }
+            | PullProgress::LayerDownloadProgress { .. }
+            | PullProgress::Retrying { .. }
+            | PullProgress::LayerRetrying { .. }
+            | PullProgress::LayerStalled { .. }
+            | PullProgress::LayerResumed { .. } => {}
         }
     }
 }

@@ -4,9 +4,9 @@ use clap::Args;
 use microsandbox_image::{GlobalCache, ImageName};
 
 use super::named_image;
-use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
+use crate::platform::PlatformArgs;
 
 /// Print a file of a cached image, byte for byte
 #[derive(Debug, Args)]

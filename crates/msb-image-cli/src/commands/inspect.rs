@@ -2,9 +2,9 @@ use clap::Args;
 use microsandbox_image::{GlobalCache, ImageConfig, ImageName, PullResult, escape_path};
 
 use super::named_image;
-use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, one_line};
+use crate::platform::PlatformArgs;
 
 /// Show the configuration, the layers and the disk of a cached image
 #[derive(Debug, Args)]

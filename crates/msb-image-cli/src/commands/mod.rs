@@ -12,8 +12,9 @@ pub(crate) mod verify;
 
 use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, PullResult, Reference};
 
-use crate::args::{Cli, Command, PlatformArgs};
+use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
+use crate::platform::PlatformArgs;
 
 pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
     let cache = cli.cache.open()?;

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &PruneArgs, cache: &GlobalCache) -> Result<Outcome, Fail
         Format::Json => output.json(&pruned)?,
         Format::Text => {
             output.line(format_args!("{}", removed(&pruned)))?;
-            if let Some(kept) = kept(&pruned, args.grace) {
+            for kept in kept(&pruned, args.grace) {
                 output.line(format_args!("{kept}"))?;
             }
         }
@@ -62,18 +62,21 @@ fn removed(pruned: &Pruned) -> String {
     format!("removed {}: {}", removed.join(", "), Bytes(pruned.bytes))
 }
 
-/// Returns what was kept though no image needs it, and why.
-fn kept(pruned: &Pruned, grace_seconds: u64) -> Option<String> {
-    let kept = pruned.kept;
-    (kept.artifacts > 0).then(|| {
-        let young = match grace_seconds {
-            0 => String::new(),
-            seconds => format!("written within the last {seconds} s (see --grace), or "),
-        };
-        format!(
-            "kept {} ({}): {young}in use by a pull or a lease",
-            count(kept.artifacts, "unneeded artifact"),
-            Bytes(kept.bytes)
-        )
-    })
+/// Returns lines about what was kept though no image needs it, and why.
+fn kept(pruned: &Pruned, grace_seconds: u64) -> Vec<String> {
+    let reasons = [
+        (
+            pruned.kept_young,
+            format!("written within the last {grace_seconds} s (see --grace)"),
+        ),
+        (pruned.kept_in_use, "in use by a pull or a lease".to_owned()),
+    ];
+    reasons
+        .into_iter()
+        .filter(|(kept, _)| kept.artifacts > 0)
+        .map(|(kept, reason)| {
+            let artifacts = count(kept.artifacts, "unneeded artifact");
+            format!("kept {artifacts}, {}: {reason}", Bytes(kept.bytes))
+        })
+        .collect()
 }

@@ -7,10 +7,10 @@ use tokio::time::timeout;
 
 use super::not_cached;
 use super::sign_in::RegistryArgs;
-use crate::args::PlatformArgs;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
+use crate::platform::PlatformArgs;
 use crate::progress::{Display, Mode, TICK};
 use crate::secrets;
 

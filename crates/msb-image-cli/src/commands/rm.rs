@@ -3,9 +3,9 @@ use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, Reference}
 use serde::Serialize;
 
 use super::not_cached;
-use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Format, FormatArgs, Output};
+use crate::platform::PlatformArgs;
 
 /// Remove images from the cache; `prune` then deletes the files that no other image needs
 #[derive(Debug, Args)]

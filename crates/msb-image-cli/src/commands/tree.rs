@@ -5,9 +5,9 @@ use microsandbox_image::{GlobalCache, ImageName, ImageTree, Inode, show_path};
 use serde::Serialize;
 
 use super::named_image;
-use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Format, FormatArgs, Output, Time, mode};
+use crate::platform::PlatformArgs;
 
 /// List the files of a cached image as a guest sees them, without mounting its disk
 #[derive(Debug, Args)]

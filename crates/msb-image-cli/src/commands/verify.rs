@@ -2,15 +2,13 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Args;
-use microsandbox_image::{
-    Damage, GlobalCache, ImageName, Platform, PullError, Reference, Verification,
-};
+use microsandbox_image::{Damage, GlobalCache, ImageName, Platform, Reference, Verification};
 use serde::Serialize;
 
 use super::not_cached;
-use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
+use crate::platform::PlatformArgs;
 
 /// Verify cached images against what was pulled
 #[derive(Debug, Args)]
@@ -78,11 +76,7 @@ pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Fai
         let report = match cache.verify(&reference, &platform, args.full) {
             Ok(verification) => Report::new(&reference, &platform, &verification),
             Err(error) => {
-                match error {
-                    PullError::NotCached { .. } => not_cached(cache, error),
-                    error => error.into(),
-                }
-                .report();
+                not_cached(cache, error).report();
                 outcome = Outcome::Failed;
                 continue;
             }

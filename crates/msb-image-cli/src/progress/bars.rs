@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use microsandbox_image::{PullProgress, Reference};
 
-use super::tally::Tally;
-use crate::output::{Bytes, short};
+use super::tally::{Tally, retry_text};
+use crate::output::{Bytes, one_line, short};
 
 /// Most layers that have a bar at once; the others show in the total alone.
 const MAX_LAYER_BARS: usize = 6;
@@ -17,7 +18,7 @@ const DRAWS_PER_SECOND: u8 = 12;
 
 // All of these fit into 80 columns.
 const TOTAL: &str = "{prefix}\n  {bar:26.} {bytes:>10}/{total_bytes:<10} {msg}";
-const LAYER: &str = "  {bar:26.} {bytes:>10}/{total_bytes:<10} {prefix}{msg}";
+const LAYER: &str = "  {bar:26.} {bytes:>10}/{total_bytes:<10} {prefix}";
 const UNPACKING: &str = "  {bar:26.} {msg:>21} {prefix}";
 const TEXT_ONLY: &str = "{prefix}";
 
@@ -45,9 +46,16 @@ pub(crate) struct Bars {
 struct Screen {
     multi: MultiProgress,
     total: ProgressBar,
-    layers: BTreeMap<usize, ProgressBar>,
+    layers: BTreeMap<usize, LayerBar>,
     /// All layers are there, so nothing is downloaded any more.
     is_merging: bool,
+}
+
+#[derive(Debug)]
+struct LayerBar {
+    bar: ProgressBar,
+    /// The text beside the bar while bytes arrive.
+    text: String,
 }
 
 impl Bars {
@@ -63,6 +71,19 @@ impl Bars {
         self.tally.add(event, now);
         if matches!(event, PullProgress::Resolved { .. }) {
             self.screen = Some(Screen::new(self.tally.total_bytes));
+        }
+        if let PullProgress::Retrying {
+            attempt,
+            limit,
+            pause,
+            error,
+            ..
+        } = event
+        {
+            let retry = retry_text(*attempt, *limit, *pause);
+            let line = format!("{}: {retry}: {}\n", self.name, one_line(error));
+            // A failure to write has nowhere to be reported.
+            let _ = without_bars(|| io::stderr().lock().write_all(line.as_bytes()));
         }
         if let Some(screen) = &mut self.screen {
             screen.layer_event(event);
@@ -112,25 +133,25 @@ impl Screen {
                 }
                 let bar = self.multi.add(ProgressBar::new(*total_bytes));
                 bar.set_style(style(LAYER));
-                let resumed = match resumed_bytes {
-                    0 => String::new(),
-                    bytes => format!(", resumed at {}", Bytes(*bytes)),
+                let text = match resumed_bytes {
+                    0 => format!("{} {}", layer + 1, short(digest)),
+                    bytes => format!("{} resumed at {}", layer + 1, Bytes(*bytes)),
                 };
-                bar.set_prefix(format!("{} {}{resumed}", layer + 1, short(digest)));
+                bar.set_prefix(text.clone());
                 bar.set_position(*resumed_bytes);
-                self.layers.insert(*layer, bar);
+                self.layers.insert(*layer, LayerBar { bar, text });
             }
             PullProgress::LayerDownloadProgress {
                 layer,
                 downloaded_bytes,
                 ..
             } => {
-                if let Some(bar) = self.layers.get(layer) {
+                if let Some(LayerBar { bar, .. }) = self.layers.get(layer) {
                     bar.set_position(*downloaded_bytes);
                 }
             }
             PullProgress::LayerDownloaded { layer, .. } => {
-                if let Some(bar) = self.layers.get(layer) {
+                if let Some(LayerBar { bar, .. }) = self.layers.get(layer) {
                     bar.set_style(style(UNPACKING));
                     bar.set_message("unpacking");
                     bar.set_position(bar.length().unwrap_or(0));
@@ -168,19 +189,19 @@ impl Screen {
     }
 
     fn stalls(&self, tally: &Tally, now: Instant) {
-        for (layer, bar) in &self.layers {
-            match tally.stalled(*layer, now) {
-                Some(silence) => {
-                    bar.set_message(format!(", stalled since {} s", silence.as_secs()));
-                }
-                None if bar.message().starts_with(", ") => bar.set_message(""),
-                None => {}
+        for (layer, LayerBar { bar, text }) in &self.layers {
+            let text = match tally.delay(*layer, now) {
+                Some(delay) => format!("{} {delay}", layer + 1),
+                None => text.clone(),
+            };
+            if bar.prefix() != text {
+                bar.set_prefix(text);
             }
         }
     }
 
     fn remove(&mut self, layer: usize) {
-        if let Some(bar) = self.layers.remove(&layer) {
+        if let Some(LayerBar { bar, .. }) = self.layers.remove(&layer) {
             bar.finish_and_clear();
             self.multi.remove(&bar);
         }

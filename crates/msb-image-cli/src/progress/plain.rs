@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use microsandbox_image::{PullProgress, Reference};
 
-use super::tally::Tally;
-use crate::output::{Bytes, count, short};
+use super::tally::{Tally, retry_text};
+use crate::output::{Bytes, count, one_line, short};
 
 /// Time between two lines with byte counts.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -75,6 +75,30 @@ impl Plain {
                 }
             }
             PullProgress::LayerDownloadProgress { .. } => self.bytes(now),
+            PullProgress::Retrying {
+                attempt,
+                limit,
+                pause,
+                error,
+                ..
+            } => {
+                let retry = retry_text(*attempt, *limit, *pause);
+                self.line(format_args!("{retry}: {}", one_line(error)));
+            }
+            PullProgress::LayerRetrying {
+                layer,
+                attempt,
+                limit,
+                pause,
+                error,
+                ..
+            } => {
+                let retry = retry_text(*attempt, *limit, *pause);
+                self.layer(*layer, format_args!("{retry}: {}", one_line(error)));
+            }
+            PullProgress::LayerResumed {
+                layer, from_bytes, ..
+            } => self.layer(*layer, format_args!("resuming at {}", Bytes(*from_bytes))),
             PullProgress::LayerDownloaded { layer, .. } => {
                 self.layer(*layer, format_args!("downloaded"));
             }

@@ -28,8 +28,19 @@ struct Layer {
     total_bytes: u64,
     /// When the last byte arrived; `None` unless the layer is being downloaded.
     last_byte: Option<Instant>,
+    /// The retry that is to come.
+    retry: Option<Retry>,
     is_waiting: bool,
     is_done: bool,
+}
+
+/// A request that failed and is repeated.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    /// From 1.
+    attempt: u32,
+    limit: u32,
+    at: Instant,
 }
 
 /// Bytes that arrived from the registry in this pull.
@@ -83,6 +94,32 @@ impl Tally {
                 downloaded_bytes,
                 ..
             } => self.arrived(*layer, *downloaded_bytes, now),
+            PullProgress::LayerRetrying {
+                layer,
+                attempt,
+                limit,
+                pause,
+                ..
+            } => {
+                self.layer(*layer).retry = Some(Retry {
+                    attempt: *attempt,
+                    limit: *limit,
+                    at: now + *pause,
+                });
+            }
+            PullProgress::LayerStalled {
+                layer, silent_for, ..
+            } => {
+                // Measured where the bytes arrive, so more exact than the time of their display.
+                let layer = self.layer(*layer);
+                layer.last_byte = now.checked_sub(*silent_for).or(layer.last_byte);
+            }
+            PullProgress::LayerResumed {
+                layer, from_bytes, ..
+            } => {
+                let layer = self.layer(*layer);
+                (layer.present_bytes, layer.retry) = (*from_bytes, None);
+            }
             PullProgress::LayerDownloaded { layer, .. } => {
                 let total_bytes = self.layer(*layer).total_bytes;
                 self.arrived(*layer, total_bytes, now);
@@ -108,6 +145,16 @@ impl Tally {
         self.arrivals.speed(now)
     }
 
+    /// Returns what delays a layer's download, in a few words: `retry 2 of 5 in 3 s`, `stalled since 12 s`.
+    pub(crate) fn delay(&self, layer: usize, now: Instant) -> Option<String> {
+        if let Some(retry) = self.layers.get(layer)?.retry {
+            let pause = retry.at.saturating_duration_since(now);
+            return Some(retry_text(retry.attempt, retry.limit, pause));
+        }
+        let silence = self.stalled(layer, now)?;
+        Some(format!("stalled since {} s", silence.as_secs()))
+    }
+
     /// Returns for how long a layer's download has received nothing, once that is worth telling.
     pub(crate) fn stalled(&self, layer: usize, now: Instant) -> Option<Duration> {
         let last_byte = self.layers.get(layer)?.last_byte?;
@@ -130,7 +177,7 @@ impl Tally {
         let layer = self.layer(layer);
         let new = present_bytes.saturating_sub(layer.present_bytes);
         layer.present_bytes = present_bytes;
-        layer.last_byte = Some(now);
+        (layer.last_byte, layer.retry) = (Some(now), None);
         self.arrivals.add(new, now);
     }
 
@@ -153,6 +200,15 @@ impl Tally {
             self.layers.resize(layer + 1, Layer::default());
         }
         &mut self.layers[layer]
+    }
+}
+
+/// Returns `retry 2 of 5 in 3 s`, or `retry 2 of 5` for one that is due.
+pub(crate) fn retry_text(attempt: u32, limit: u32, pause: Duration) -> String {
+    // Rounded up, so that it counts down to 1.
+    match pause.as_millis().div_ceil(1000) {
+        0 => format!("retry {attempt} of {limit}"),
+        seconds => format!("retry {attempt} of {limit} in {seconds} s"),
     }
 }
 
@@ -210,6 +266,30 @@ mod tests {
         assert_eq!(arrivals.speed(at(15_000)), 0);
         // Memory is bounded by the window.
         assert!(arrivals.recent.len() <= 2);
+    }
+
+    #[test]
+    fn a_retry_counts_down_until_bytes_arrive() {
+        let start = Instant::now();
+        let mut tally = Tally::default();
+        tally.arrived(0, 10, start);
+        tally.layer(0).retry = Some(Retry {
+            attempt: 2,
+            limit: 5,
+            at: start + Duration::from_millis(2500),
+        });
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(
+            tally.delay(0, start).as_deref(),
+            Some("retry 2 of 5 in 3 s")
+        );
+        assert_eq!(
+            tally.delay(0, after(2)).as_deref(),
+            Some("retry 2 of 5 in 1 s")
+        );
+        assert_eq!(tally.delay(0, after(9)).as_deref(), Some("retry 2 of 5"));
+        tally.arrived(0, 20, after(9));
+        assert_eq!(tally.delay(0, after(9)), None);
     }
 
     #[test]

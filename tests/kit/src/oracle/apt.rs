@@ -6,11 +6,12 @@ use std::{
     process::Command,
 };
 
+use super::program;
 use crate::{KitError, command};
 
 /// Where packages come from when the system names no Debian mirror (it is not Debian).
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// One suite of Debian, with lists, cache and (empty) package database of its own.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl PrivateApt {
             root: root.to_owned(),
             status,
         };
-        command::run(apt.command("apt-get").arg("update"))?;
+        command::run(apt.command()?.arg("update"))?;
         Ok(apt)
     }
 
@@ -51,7 +52,7 @@ impl PrivateApt {
         fs::create_dir_all(into).map_err(KitError::io("create", into))?;
         let archives = self.root.join("cache/archives");
         command::run(
-            self.command("apt-get")
+            self.command()?
                 .args([
                     "install",
                     "--yes",
@@ -68,15 +69,20 @@ impl PrivateApt {
                 .extension()
                 .is_some_and(|extension| extension == "deb")
             {
-                command::run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(into))?;
+                command::run(
+                    Command::new(program("dpkg-deb")?)
+                        .arg("-x")
+                        .arg(&package)
+                        .arg(into),
+                )?;
                 fs::remove_file(&package).map_err(KitError::io("remove", &package))?;
             }
         }
         Ok(())
     }
 
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+    fn command(&self) -> Result<Command, KitError> {
+        let mut command = Command::new(program("apt-get")?);
         let mut option = |key: &str, value: &Path| {
             command.arg("-o").arg(format!("{key}={}", value.display()));
         };
@@ -107,7 +113,7 @@ impl PrivateApt {
         command
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C");
-        command
+        Ok(command)
     }
 }
 

@@ -1,15 +1,18 @@
 //! Installing the tools: the system's packages where they serve, private copies of newer ones where they do not.
+//!
+//! Everything is a Debian package, and apt verifies each of them: the suite's index by the signature of Debian's archive key, the
+//! package by the digest in that index. Nothing is downloaded in another way, and nothing of a package is run while it is unpacked.
 
 use std::{
-    fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    fs::{self, DirBuilder},
+    os::unix::fs::{DirBuilderExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use rustix::fs::FlockOperation;
 
-use super::{Tool, apt::PrivateApt, find, folder};
+use super::{Tool, apt::PrivateApt, find, folder, program, trusted};
 use crate::{KitError, command};
 
 /// Changes whenever the list below does, so that an older folder is filled again.
@@ -76,7 +79,12 @@ impl Oracles {
             report.installed = packages;
         }
         let lock = folder().join("lock");
-        fs::create_dir_all(folder()).map_err(KitError::io("create", folder()))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder())
+            .map_err(KitError::io("create", folder()))?;
+        trusted::check(&folder())?;
         let lock_file = fs::File::create(&lock).map_err(KitError::io("create", &lock))?;
         // Another run may be filling the folder; released when the file is closed.
         rustix::fs::flock(&lock_file, FlockOperation::LockExclusive)
@@ -99,13 +107,14 @@ impl Oracles {
 }
 
 fn system_install(packages: &[&str]) -> Result<(), KitError> {
-    let mut update = Command::new("apt-get");
+    let apt_get = program("apt-get")?;
+    let mut update = Command::new(&apt_get);
     command::run(
         update
             .args(["-qq", "-o", "Acquire::Retries=3", "update"])
             .env("DEBIAN_FRONTEND", "noninteractive"),
     )?;
-    let mut install = Command::new("apt-get");
+    let mut install = Command::new(&apt_get);
     install
         .args([
             "-qq",

@@ -1,15 +1,17 @@
 //! The registry of tools that judge this project, and where each comes from.
 //!
 //! A tool of which a newer version than a stable system's is needed lives in the private oracle folder and is run through its own
-//! loader there; all others are looked for on `PATH` and in the system's `sbin` folders. A missing tool fails the test that asks for it, on a developer's machine as in CI: a check that
+//! loader there; all others are looked for on `PATH` and in the system's `sbin` folders. No tool is run from a folder that other users can write to. A missing tool fails the test that asks for it, on a developer's machine as in CI: a check that
 //! is skipped in silence is no check.
 
 pub(crate) mod apt;
 mod install;
+mod trusted;
 
 use std::path::{Path, PathBuf};
 
 pub use install::{InstallReport, Oracles};
+pub use trusted::program;
 
 use crate::KitError;
 
@@ -155,6 +157,7 @@ pub fn find(tool: Tool) -> Result<PathBuf, KitError> {
         // These serve only in the version that the private folder holds: an older one of the system's says something else.
         let path = folder().join(private);
         return if path.exists() {
+            trusted::check(&folder())?;
             Ok(path)
         } else {
             Err(KitError::Missing {
@@ -163,9 +166,8 @@ pub fn find(tool: Tool) -> Result<PathBuf, KitError> {
             })
         };
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+    trusted::folders()
+        .into_iter()
         .map(|folder| folder.join(source.program))
         .find(|path| path.is_file())
         .ok_or(KitError::Missing {
@@ -174,7 +176,7 @@ pub fn find(tool: Tool) -> Result<PathBuf, KitError> {
         })
 }
 
-/// The private folder: `$MSB_ORACLES`, or `microsandbox-image-oracles` in the user's cache folder.
+/// Returns the private folder: `$MSB_ORACLES`, or `microsandbox-image-oracles` in the user's cache folder, else in `target`.
 pub fn folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("MSB_ORACLES") {
         return PathBuf::from(folder);
@@ -184,8 +186,9 @@ pub fn folder() -> PathBuf {
         .filter(|path| path.is_absolute());
     let cache =
         cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    // Never the system's folder for temporary files, in which another user can create the folder first.
     cache
-        .unwrap_or_else(std::env::temp_dir)
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"))
         .join("microsandbox-image-oracles")
 }
 

@@ -27,7 +27,9 @@ pub(super) fn base(work: &Path, layout: &Path) -> Result<(), KitError> {
         .args(["--mount", "--propagation", "private"])
         .arg(require(Tool::Debootstrap));
     debootstrap
-        .args(["--variant=minbase", SUITE])
+        .args(["--variant=minbase", "--force-check-gpg"])
+        .arg(format!("--keyring={}", apt::KEYRING))
+        .arg(SUITE)
         .arg(&root)
         .arg(apt::mirror());
     command::run(&mut debootstrap)?;

@@ -1,0 +1,87 @@
+//! `cargo xtask soak`: long runs with figures, for the night before a release.
+//!
+//! ```text
+//!   races     a process swaps files of the cache for links, fifos and hard links while pulls, prunes and verifies run
+//!   fuzz      every target, with overflow checks
+//!   interop   random stacks of layers against the model, umoci and the kernel
+//! ```
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+
+use crate::{Outcome, cargo, fuzz, interop, setup, show, tests};
+
+/// Which parts, for how long.
+#[derive(Debug, Args)]
+pub(crate) struct SoakOptions {
+    /// Parts (all of them)
+    parts: Vec<Part>,
+    /// Minutes of each race test and of each fuzz target
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+    /// Random stacks that interop merges; a twentieth of them also goes to umoci
+    #[arg(long, default_value_t = 100_000)]
+    stacks: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Races,
+    Fuzz,
+    Interop,
+}
+
+/// The race tests: package, binary and the beginning of their names. `MSB_SOAK_SECONDS` is how long each of them runs.
+const RACES: &[(&str, &str, &str)] = &[("integration-tests", "race", "")];
+
+/// Runs every part, also after one has failed, and ends with a table of them.
+pub(crate) fn soak(options: &SoakOptions, out: &mut dyn Write) -> Outcome {
+    setup::setup(out)?;
+    let parts = if options.parts.is_empty() {
+        Part::value_variants()
+    } else {
+        &options.parts
+    };
+    let mut done: Vec<(Part, Duration, Outcome)> = Vec::new();
+    for part in parts {
+        writeln!(out, "\n==> {part:?}")?;
+        out.flush()?;
+        let start = Instant::now();
+        let outcome = match part {
+            Part::Races => races(options),
+            Part::Fuzz => fuzz::fuzz(&fuzz::FuzzOptions::long(60 * options.minutes), out),
+            Part::Interop => interop::interop(&interop::InteropOptions::long(options.stacks), out),
+        };
+        done.push((*part, start.elapsed(), outcome));
+    }
+    writeln!(out)?;
+    for (part, elapsed, outcome) in &done {
+        let verdict = match outcome {
+            Ok(()) => "pass".to_owned(),
+            Err(error) => format!("FAIL: {}", show::chain(&**error)),
+        };
+        let name = format!("{part:?}");
+        writeln!(out, "{name:<8} {:>8.1} s  {verdict}", elapsed.as_secs_f64())?;
+    }
+    if done.iter().all(|(_, _, outcome)| outcome.is_ok()) {
+        Ok(())
+    } else {
+        Err("a part failed".into())
+    }
+}
+
+fn races(options: &SoakOptions) -> Outcome {
+    for (package, binary, filter) in RACES {
+        let mut command = cargo::cargo();
+        command
+            .args(["test", "--package", package, "--test", binary])
+            .args((!filter.is_empty()).then_some(*filter))
+            .args(["--", "--nocapture", "--test-threads", "1"])
+            .env("PATH", tests::path()?)
+            .env("MSB_SOAK_SECONDS", (60 * options.minutes).to_string());
+        cargo::run(&mut command)?;
+    }
+    Ok(())
+}
