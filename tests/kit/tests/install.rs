@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use msb_testkit::oracle::{Oracles, Tool, require};
 
 #[test]
-fn installing_twice_is_quick_and_leaves_nothing_missing() {
+fn a_second_installation_changes_nothing() {
     Oracles::install().unwrap();
     let start = Instant::now();
     let report = Oracles::install().unwrap();

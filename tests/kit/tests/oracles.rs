@@ -45,7 +45,7 @@ fn flip(path: &Path, content: &[u8]) {
 }
 
 #[test]
-fn a_wrong_superblock_checksum_is_a_failure_though_fsck_ends_well() {
+fn a_wrong_superblock_checksum_fails_although_fsck_exits_with_0() {
     const CHECKSUM: usize = 1024 + 4;
     let dir = tempfile::tempdir().unwrap();
     let image = layer(dir.path(), "image", TREE, &[]);
@@ -278,7 +278,7 @@ fn a_registry_counts_what_is_asked_of_it() {
 }
 
 #[test]
-fn umoci_merges_and_loses_what_is_known() {
+fn umoci_merges_with_its_known_losses() {
     let dir = tempfile::tempdir().unwrap();
     let layout = dir.path().join("layout");
     let image = ImageBuilder::new()

@@ -148,7 +148,7 @@ fn whiteouts_and_opaque_markers_are_plain_names() {
 
 #[test]
 #[should_panic(expected = "recipe, line 2: unknown attribute \"sice\"")]
-fn a_mistake_in_a_recipe_is_named_with_its_line() {
+fn an_error_in_a_recipe_has_its_line() {
     tar::recipe("dir a\nfile b sice=3");
 }
 

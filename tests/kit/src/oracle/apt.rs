@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mirror_is_the_systems_own_in_both_forms() {
+    fn the_mirror_of_the_system_is_found_in_both_forms() {
         let deb822 = "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n";
         assert_eq!(
             mirror_in(deb822).as_deref(),

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_of_every_system_is_found() {
+    fn a_tool_of_the_system_is_found() {
         assert!(require(Tool::Tar).is_absolute());
     }
 }

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_of_layers_that_overlap_add_up_to_the_whole() {
+    fn the_times_of_overlapping_layers_add_up_to_the_whole() {
         let zero = Instant::now();
         let at = |millis| zero + Duration::from_millis(millis);
         let span = |from, to, shares: &[(&'static str, u64)]| Span {

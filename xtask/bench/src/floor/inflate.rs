@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn every_codec_gives_back_members_frames_and_plain_bytes_however_they_are_cut() {
+    fn every_codec_decodes_members_frames_and_uncompressed_bytes_in_any_pieces() {
         // What compresses and what does not.
         let tar =
             msb_testkit::tar::recipe("file a size=700000 fill=mixed\nfile b size=70000 fill=text");
