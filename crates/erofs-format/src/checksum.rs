@@ -81,11 +81,11 @@ const ZERO_BYTES: [u32; 64] = {
 
 /// Returns the bits of a checksum after `len` zero bytes. A checksum is linear in its bits, so this is the whole
 /// contribution of the bytes before a range to the checksum after it.
-fn shifted(sum: u32, len: u64) -> u32 {
+fn shifted(checksum: u32, len: u64) -> u32 {
     let powers = ZERO_BYTES.iter().enumerate();
     powers
         .filter(|(n, _)| len >> n & 1 == 1)
-        .fold(sum, |sum, (_, &power)| product(power, sum))
+        .fold(checksum, |checksum, (_, &power)| product(power, checksum))
 }
 
 /// Returns the product of two polynomials over GF(2), modulo the polynomial of CRC-32C.

@@ -28,6 +28,8 @@
 //!
 //! [EROFS]: https://docs.kernel.org/filesystems/erofs.html
 
+#![warn(clippy::must_use_candidate)]
+
 mod checksum;
 mod chunk;
 mod device;

@@ -42,6 +42,7 @@ const _: () = assert!(size_of::<XattrEntry>() == 4);
 
 /// The name prefixes that have a number in EROFS (`EROFS_XATTR_INDEX_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[repr(u8)]
 pub enum XattrNamespace {
     /// `user.`

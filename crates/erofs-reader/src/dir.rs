@@ -19,6 +19,7 @@ pub struct DirEntry {
 ///
 /// Holds one block in memory.
 #[derive(Debug)]
+#[must_use = "iterators are lazy"]
 pub struct ReadDir<'a, D> {
     image: &'a Image<D>,
     dir: Inode,

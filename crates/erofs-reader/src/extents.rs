@@ -38,6 +38,7 @@ pub enum Place {
 
 /// The extents of one file in order, without gaps; see [`Image::extents`].
 #[derive(Debug)]
+#[must_use = "iterators are lazy"]
 pub struct Extents<'a, D> {
     image: &'a Image<D>,
     inode: Inode,

@@ -45,7 +45,7 @@ impl<D: ReadAt> FlatDisk<D> {
             disk.bytes = disk
                 .bytes
                 .checked_add(bytes)
-                .filter(|sum| i64::try_from(*sum).is_ok())
+                .filter(|total| i64::try_from(*total).is_ok())
                 .ok_or(Error::DiskTooLong { index })?;
         }
         Ok(disk)

@@ -75,8 +75,8 @@ impl<D: ReadAt> Image<D> {
             Mode::Flat | Mode::Separate => self.devices.as_slice(),
             Mode::Absent => &[],
         };
-        devices.iter().fold(self.primary_bytes, |sum, device| {
-            sum.saturating_add(device.bytes())
+        devices.iter().fold(self.primary_bytes, |bytes, device| {
+            bytes.saturating_add(device.bytes())
         })
     }
 

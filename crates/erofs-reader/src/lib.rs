@@ -47,6 +47,8 @@
 //!
 //! [EROFS]: https://docs.kernel.org/filesystems/erofs.html
 
+#![warn(clippy::must_use_candidate)]
+
 mod cache;
 mod check;
 mod data;

@@ -9,6 +9,7 @@ use crate::{DirProblem, Error, Image, Inode, Limit, Limits, ReadAt, ReadDir};
 ///
 /// Not an [`Iterator`], because entries borrow the path: a hostile image may have many long paths.
 #[derive(Debug)]
+#[must_use = "a walk is lazy"]
 pub struct Walk<'a, D> {
     pub(crate) image: &'a Image<D>,
     limits: Limits,

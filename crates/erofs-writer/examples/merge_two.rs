@@ -57,7 +57,7 @@ fn add(merged: &mut Builder<File>, image: &Image<File>, device: u16) -> Outcome 
             Attributes::new(inode.mode)
                 .owner(inode.uid, inode.gid)
                 .mtime(inode.mtime_secs, inode.mtime_nanos),
-            |sum, xattr| sum.xattr(&xattr.name, &xattr.value),
+            |attributes, xattr| attributes.xattr(&xattr.name, &xattr.value),
         );
         let (major, minor) = inode.rdev.unwrap_or_default();
         match inode.file_type {

@@ -23,6 +23,7 @@ const MAX_INLINE_BYTES: u16 = 4096;
 /// An entry replaces an earlier one of the same path; a directory that replaces a directory keeps its contents. A
 /// parent that is a symbolic link of the image is followed inside the image, as tar does on extraction.
 #[derive(Debug)]
+#[must_use = "the metadata is written by `finish`"]
 pub struct Builder<W> {
     image: ImageWriter<W>,
     tree: Tree,

@@ -37,6 +37,7 @@ use crate::{Error, ExtentWriter, InlineData, OpenExtent, Options, emit};
 /// # Ok::<(), erofs_writer::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "the metadata is written by `finish`"]
 pub struct ImageWriter<W> {
     output: Output<W>,
     options: Options,
@@ -46,6 +47,7 @@ pub struct ImageWriter<W> {
 
 /// An image that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written {
     /// The length in blocks of 4096 bytes.
     pub blocks: u32,
@@ -165,6 +167,7 @@ impl<W: Write + Seek> ImageWriter<W> {
 
 /// An image whose metadata is planned and not yet written.
 #[derive(Debug)]
+#[must_use = "the metadata is written by `write`"]
 pub struct PlannedImage<'t, W> {
     output: Output<W>,
     options: Options,
@@ -175,6 +178,7 @@ pub struct PlannedImage<'t, W> {
 
 impl<W: Write + Seek> PlannedImage<'_, W> {
     /// Returns the length that the image will have, in bytes.
+    #[must_use]
     pub fn bytes(&self) -> u64 {
         u64::from(self.blocks) * u64::from(BLOCK_SIZE)
     }

@@ -59,6 +59,8 @@
 //!
 //! [EROFS]: https://docs.kernel.org/filesystems/erofs.html
 
+#![warn(clippy::must_use_candidate)]
+
 mod attributes;
 mod builder;
 mod chunks;

@@ -13,14 +13,14 @@ const DIRECT_BYTES: usize = 64 << 10;
 /// The output after the head of the image, written and checksummed from front to back. The head is written last.
 ///
 /// Invariant: `position` counts the bytes written so far, including the head; all but `buffer` have reached `inner`,
-/// and all but `buffer[summed..]` are in `checksum`.
+/// and all but `buffer[checksummed..]` are in `checksum`.
 #[derive(Debug)]
 pub(crate) struct Output<W> {
     inner: W,
     buffer: Vec<u8>,
     position: u64,
     checksum: Crc32c,
-    summed: usize,
+    checksummed: usize,
 }
 
 impl<W: Write + Seek> Output<W> {
@@ -34,7 +34,7 @@ impl<W: Write + Seek> Output<W> {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             position,
             checksum: Crc32c::new(),
-            summed: 0,
+            checksummed: 0,
         })
     }
 
@@ -45,8 +45,8 @@ impl<W: Write + Seek> Output<W> {
 
     /// Returns the checksum of the bytes written so far, without the head.
     pub(crate) fn checksum(&mut self) -> Crc32c {
-        self.checksum = self.checksum.update(&self.buffer[self.summed..]);
-        self.summed = self.buffer.len();
+        self.checksum = self.checksum.update(&self.buffer[self.checksummed..]);
+        self.checksummed = self.buffer.len();
         self.checksum
     }
 
@@ -105,7 +105,7 @@ impl<W: Write + Seek> Output<W> {
             .map_err(|source| Error::Write { offset, source });
         self.buffer = buffer;
         self.buffer.clear();
-        self.summed = 0;
+        self.checksummed = 0;
         result
     }
 

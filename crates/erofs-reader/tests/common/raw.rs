@@ -120,8 +120,8 @@ impl Raw {
 /// Updates the checksum.
 pub(crate) fn seal(image: &mut [u8]) {
     let block0: &[u8; BLOCK] = image[..BLOCK].try_into().unwrap();
-    let sum = superblock_checksum(block0).get();
-    image[SUPER_OFFSET as usize + 4..][..4].copy_from_slice(&sum.to_le_bytes());
+    let checksum = superblock_checksum(block0).get();
+    image[SUPER_OFFSET as usize + 4..][..4].copy_from_slice(&checksum.to_le_bytes());
 }
 
 pub(crate) fn inode(file_type: FileType, layout: DataLayout, size: u64) -> InodeExtended {

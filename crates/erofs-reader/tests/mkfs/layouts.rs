@@ -53,8 +53,8 @@ fn describe(at: &Path, path: &[u8], first: &mut HashMap<u64, String>, out: &mut 
         .unwrap();
     }
     if letter == 'f' {
-        let sum = Crc32c::of(&fs::read(at).unwrap()).get();
-        write!(out, " size={} crc32c={sum:08x}", meta.len()).unwrap();
+        let checksum = Crc32c::of(&fs::read(at).unwrap()).get();
+        write!(out, " size={} crc32c={checksum:08x}", meta.len()).unwrap();
     }
     if letter == 'l' {
         let target = fs::read_link(at).unwrap();

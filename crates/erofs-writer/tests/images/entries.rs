@@ -155,12 +155,12 @@ fn pieces_of_a_sparse_file_keep_their_offsets_and_holes_take_no_space() {
             }
         }
         let extents = image.extents(&inode).unwrap().map(Result::unwrap);
-        let merged = extents.fold(Vec::new(), |mut sum: Vec<bool>, extent| {
+        let merged = extents.fold(Vec::new(), |mut kinds: Vec<bool>, extent| {
             let is_hole = matches!(extent.place, Place::Hole);
-            if sum.last() != Some(&is_hole) {
-                sum.push(is_hole);
+            if kinds.last() != Some(&is_hole) {
+                kinds.push(is_hole);
             }
-            sum
+            kinds
         });
         assert!(merged.len() <= most + 1, "{offsets:?}: {merged:?}");
         assert!(image.superblock().blocks.get() < 12);

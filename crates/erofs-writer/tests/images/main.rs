@@ -55,7 +55,7 @@ fn image(build: impl Fn(&mut Builder<Cursor<Vec<u8>>>) -> Result<(), Error>) -> 
         (written, output.into_inner())
     };
     let (written, bytes) = once();
-    assert!(once().1 == bytes, "the same gives the same bytes");
+    assert!(once().1 == bytes, "equal input results in equal bytes");
     sound(written, bytes)
 }
 
