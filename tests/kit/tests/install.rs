@@ -1,9 +1,9 @@
-//! Installing the oracles: it works on a bare machine, and costs nothing the second time.
+//! Installation of the oracles on a bare machine, and its cost the second time.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says how long it took"
+    reason = "a test fails by panicking, and prints its duration"
 )]
 
 use std::time::{Duration, Instant};

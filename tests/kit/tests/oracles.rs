@@ -1,9 +1,9 @@
-//! The oracles themselves: each passes on what is right, and fails once on what is not.
+//! Tests of the oracles: each accepts a correct input, and rejects a wrong one.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says how long it took"
+    reason = "a test fails by panicking, and prints its duration"
 )]
 
 use std::{fs, path::Path};
@@ -114,7 +114,7 @@ fn a_damaged_superblock_is_refused_by_both() {
 #[test]
 fn layers_as_devices_and_as_an_overlay() {
     let dir = tempfile::tempdir().unwrap();
-    // mkfs.erofs merges what has no inline data, lowest layer first.
+    // mkfs.erofs merges images without inline data, lowest layer first.
     let options = ["--aufs", "-Enoinline_data"];
     let lower = layer(dir.path(), "lower", TREE, &options);
     let upper = layer(
