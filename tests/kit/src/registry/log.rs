@@ -20,7 +20,7 @@ pub(super) fn requests(log: &str) -> Vec<Request> {
     log.lines().filter_map(request).collect()
 }
 
-/// `127.0.0.1 - - [date] "GET /v2/ HTTP/1.1" 200 2 "referer" "agent"`
+/// Parses `127.0.0.1 - - [date] "GET /v2/ HTTP/1.1" 200 2 "referer" "agent"`
 fn request(line: &str) -> Option<Request> {
     let mut quoted = line.split('"');
     let before = quoted.next()?;
