@@ -1,9 +1,9 @@
 use crate::{BLOCK_SIZE, SUPER_OFFSET};
 
-/// CRC32-C as EROFS wants it: seeded with all ones and *not* inverted at the end.
+/// A CRC-32C checksum in the form of EROFS: the initial value is all ones, and the result is *not* inverted.
 ///
-/// The same value, carried on, checks any other stretch of bytes. Two stretches that were summed apart can be joined with
-/// [`Crc32c::then`], and a part be told from the whole with [`Crc32c::since`], so that no byte has to be summed twice.
+/// A checksum can be continued with more bytes. [`Crc32c::then`] joins the checksums of two adjacent byte ranges and
+/// [`Crc32c::since`] separates them, so that no byte has to be processed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crc32c(u32);
 
@@ -14,60 +14,61 @@ impl Default for Crc32c {
 }
 
 impl Crc32c {
-    /// The sum of no bytes.
+    /// Returns the checksum of no bytes.
     #[must_use]
     pub const fn new() -> Self {
         Self(!0)
     }
 
-    /// The sum of `bytes`.
+    /// Returns the checksum of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self::new().update(bytes)
     }
 
-    /// The sum of the bytes so far and `bytes` after them.
+    /// Continues the checksum with `bytes`.
     #[must_use]
     pub fn update(self, bytes: &[u8]) -> Self {
-        // The crate inverts on the way in and out; the kernel does neither.
+        // The crate inverts the initial value and the result; the kernel inverts neither.
         Self(!crc32c::crc32c_append(!self.0, bytes))
     }
 
-    /// The sum of the bytes so far and, after them, `len` bytes whose own sum is `next`.
+    /// Continues the checksum with `len` bytes that have the checksum `next`.
     #[must_use]
     pub fn then(self, next: Self, len: u64) -> Self {
         Self(shifted(!self.0, len) ^ next.0)
     }
 
-    /// The sum of the last `len` bytes alone, where `before` is that of all bytes before them.
+    /// Returns the checksum of the last `len` bytes, where `before` is the checksum of all bytes before them.
     #[must_use]
     pub fn since(self, before: Self, len: u64) -> Self {
         Self(shifted(!before.0, len) ^ self.0)
     }
 
-    /// The sum of the bytes so far and `len` zeros after them, however many those are.
+    /// Continues the checksum with `len` zero bytes, in time logarithmic in `len`.
     #[must_use]
     pub fn zeros(self, len: u64) -> Self {
         Self(shifted(self.0, len))
     }
 
-    /// The value as it is stored on disk.
+    /// Returns the value as it is stored on disk.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// The sum whose stored value is `value`.
+    /// Creates a checksum from its stored value.
     #[must_use]
     pub const fn from_value(value: u32) -> Self {
         Self(value)
     }
 }
 
-/// CRC32-C's polynomial without its highest term, the bits in the order of the sums: bit 31 stands for 1, bit 0 for x^31.
+/// The polynomial of CRC-32C without its highest term, in the bit order of the checksums: bit 31 stands for 1, bit 0
+/// for x^31.
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
-/// x^(8 * 2^n) for each n: what 2^n zero bytes multiply a sum by.
+/// x^(8 * 2^n) for each n: the factor by which 2^n zero bytes multiply a checksum.
 const ZERO_BYTES: [u32; 64] = {
     let mut powers = [1 << (31 - 8); 64];
     let mut n = 1;
@@ -78,16 +79,16 @@ const ZERO_BYTES: [u32; 64] = {
     powers
 };
 
-/// What becomes of a sum's bits when `len` zero bytes follow. A sum is linear in them, so this is all that the bytes before a
-/// stretch add to its sum.
-fn shifted(sum: u32, len: u64) -> u32 {
+/// Returns the bits of a checksum after `len` zero bytes. A checksum is linear in its bits, so this is the whole
+/// contribution of the bytes before a range to the checksum after it.
+fn shifted(checksum: u32, len: u64) -> u32 {
     let powers = ZERO_BYTES.iter().enumerate();
     powers
         .filter(|(n, _)| len >> n & 1 == 1)
-        .fold(sum, |sum, (_, &power)| product(power, sum))
+        .fold(checksum, |checksum, (_, &power)| product(power, checksum))
 }
 
-/// The product of two polynomials over GF(2), modulo CRC32-C's.
+/// Returns the product of two polynomials over GF(2), modulo the polynomial of CRC-32C.
 const fn product(a: u32, mut b: u32) -> u32 {
     let mut product = 0;
     let mut bit = 32;
@@ -105,8 +106,8 @@ const fn product(a: u32, mut b: u32) -> u32 {
     product
 }
 
-/// The superblock's checksum over block 0 of an image: from byte 1024 to the end of the block, the checksum field taken
-/// as zero (kernel, `erofs_superblock_csum_verify`).
+/// Returns the checksum of the superblock over block 0 of an image: from byte 1024 to the end of the block, with the
+/// checksum field taken as zero (kernel: `erofs_superblock_csum_verify`).
 #[must_use]
 pub fn superblock_checksum(block0: &[u8; BLOCK_SIZE as usize]) -> Crc32c {
     const FIELD: usize = SUPER_OFFSET as usize + 4;
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_is_joined_from_parts_and_taken_apart_wherever_it_is_cut() {
+    fn checksums_are_joined_and_separated_at_any_byte() {
         let bytes: Vec<u8> = (0..5000_u32).map(|n| (n * n).to_le_bytes()[1]).collect();
         let whole = Crc32c::of(&bytes);
         for cut in [0, 1, 2, 255, 256, 4095, 4096, 4999, 5000] {
@@ -138,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_summed_without_being_read() {
+    fn checksums_of_zeros_need_no_bytes() {
         let start = Crc32c::of(b"abc");
         for len in [0, 1, 2, 3, 4095, 4096, 100_001] {
             let expected = start.update(&vec![0; len]);
             assert_eq!(start.zeros(len as u64), expected, "{len}");
         }
-        // Modulo this polynomial, which is one of degree 31 times x + 1, the powers of x repeat after 2^31 - 1.
+        // This polynomial is the product of x + 1 and one of degree 31, so the powers of x repeat after 2^31 - 1.
         assert_eq!(start.zeros((1 << 31) - 1), start);
         assert_eq!(start.zeros(((1 << 31) - 1) << 32), start);
     }

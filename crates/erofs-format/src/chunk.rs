@@ -3,10 +3,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::BLOCK_BITS;
 
-/// The block address that means "no block": a hole in a chunk index, an empty file's `startblk`.
+/// The block address that means "no block": a hole in a chunk index, `startblk` of an empty file.
 pub const HOLE: u32 = u32::MAX;
 
-/// `struct erofs_inode_chunk_index`: where one chunk of a file lies.
+/// `struct erofs_inode_chunk_index`: the address of one chunk of a file.
 #[derive(
     Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq, Eq, Unaligned,
 )]
@@ -14,7 +14,7 @@ pub const HOLE: u32 = u32::MAX;
 pub struct ChunkIndex {
     /// The upper bits of the address with 48-bit addressing; zero here.
     pub startblk_hi: U16,
-    /// Which device: 0 is the primary, n is the n-th slot of the device table.
+    /// The device: 0 is the primary, n is the n-th slot of the device table.
     pub device_id: U16,
     /// The block on that device, or [`HOLE`].
     pub startblk_lo: U32,
@@ -22,7 +22,7 @@ pub struct ChunkIndex {
 
 const _: () = assert!(size_of::<ChunkIndex>() == 8);
 
-/// `struct erofs_inode_chunk_info.format`: the chunk size, and the form of its addresses.
+/// `struct erofs_inode_chunk_info.format`: the chunk size and the form of the chunk addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkFormat(pub u16);
 
@@ -34,29 +34,30 @@ impl ChunkFormat {
     /// Addresses have 48 bits.
     const BITS_48: u16 = 0x40;
 
-    /// The largest `blkbits` there is: 8 TiB in one chunk.
+    /// The largest `blkbits`: chunks of 8 TiB.
     pub const MAX_BLKBITS: u8 = 31;
 
-    /// Chunks of `2^blkbits` blocks, addressed by indexes. `blkbits` above [`Self::MAX_BLKBITS`] is cut to it.
+    /// Creates the format for chunks of `2^blkbits` blocks, addressed by indexes. `blkbits` above [`Self::MAX_BLKBITS`]
+    /// is reduced to it.
     #[must_use]
     pub fn with_indexes(blkbits: u8) -> Self {
         Self(Self::INDEXES | u16::from(blkbits.min(Self::MAX_BLKBITS)))
     }
 
-    /// log2 of the chunk's size in bytes.
+    /// Returns log2 of the chunk size in bytes.
     #[must_use]
     pub fn chunk_bits(self) -> u8 {
         // OK because the mask leaves five bits.
         BLOCK_BITS + self.0.to_le_bytes()[0] % 32
     }
 
-    /// Whether addresses are [`ChunkIndex`]es; otherwise they are 4-byte block numbers on the primary device.
+    /// Returns whether addresses are [`ChunkIndex`]es. Otherwise they are 4-byte block numbers on the primary device.
     #[must_use]
     pub fn has_indexes(self) -> bool {
         self.0 & Self::INDEXES != 0
     }
 
-    /// Whether the format has bits that this project does not know.
+    /// Returns whether the format has bits that this crate does not know.
     #[must_use]
     pub fn is_unknown(self) -> bool {
         self.0 & !(Self::BLKBITS_MASK | Self::INDEXES) != 0 || self.0 & Self::BITS_48 != 0

@@ -1,18 +1,18 @@
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// How many extra devices one image can name: `extra_devices` has 16 bits, and 0 is the primary.
+/// The largest number of extra devices of an image: `extra_devices` has 16 bits, and 0 is the primary.
 pub const MAX_EXTRA_DEVICES: usize = u16::MAX as usize;
 
-/// `struct erofs_deviceslot`: one further device behind the primary.
+/// `struct erofs_deviceslot`: one device besides the primary.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct DeviceSlot {
-    /// A name for the device. Some 6.4 and 6.5 kernels refuse an empty one.
+    /// The name of the device. Some 6.4 and 6.5 kernels refuse an empty one.
     pub tag: [u8; 64],
-    /// The device's length in blocks.
+    /// The length of the device in blocks.
     pub blocks: U32,
-    /// Where the device begins when all of them form one flat device, in blocks.
+    /// The first block of the device on the flat disk that all devices form.
     pub uniaddr: U32,
     /// Upper bits of `blocks` with 48-bit addressing; zero here.
     pub blocks_hi: U32,

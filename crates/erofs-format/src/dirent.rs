@@ -6,16 +6,16 @@ use crate::mode;
 /// The longest name of a directory entry, in bytes.
 pub const NAME_MAX: usize = 255;
 
-/// `struct erofs_dirent`. A directory block holds an array of these, then their names; the first one's `nameoff` tells
-/// how many there are.
+/// `struct erofs_dirent`. A directory block is an array of these followed by their names. `nameoff` of the first entry
+/// determines the number of entries.
 #[derive(
     Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq, Eq, Unaligned,
 )]
 #[repr(C)]
 pub struct Dirent {
-    /// The inode's number: its slot in the metadata area.
+    /// The number of the inode: its slot in the metadata area.
     pub nid: U64,
-    /// Where the name begins, in bytes from the start of the block.
+    /// The offset of the name, in bytes from the start of the block.
     pub nameoff: U16,
     /// A [`FileType`].
     pub file_type: u8,
@@ -46,7 +46,7 @@ pub enum FileType {
 }
 
 impl FileType {
-    /// The type that an inode's `i_mode` says; `None` for a mode that has none.
+    /// Returns the type in an inode's `i_mode`; `None` for a mode without a known type.
     #[must_use]
     pub fn from_mode(i_mode: u16) -> Option<Self> {
         Some(match i_mode & crate::MODE_TYPE_MASK {
@@ -61,7 +61,7 @@ impl FileType {
         })
     }
 
-    /// The `S_IF*` bits of `i_mode` for this type.
+    /// Returns the `S_IF*` bits of `i_mode` for this type.
     #[must_use]
     pub const fn mode_bits(self) -> u16 {
         match self {

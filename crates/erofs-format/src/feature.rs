@@ -1,19 +1,19 @@
 use std::fmt;
 
-/// A version of the Linux kernel, as far as on-disk features go.
+/// A version of the Linux kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KernelVersion {
-    /// The first number.
+    /// The major version.
     pub major: u16,
-    /// The second number.
+    /// The minor version.
     pub minor: u16,
 }
 
 impl KernelVersion {
-    /// The first kernel with EROFS outside of its staging area: it reads what needs no [`Feature`].
+    /// The first kernel with EROFS outside of its staging area. It reads images that need no [`Feature`].
     pub const BASE: Self = Self::new(5, 4);
 
-    /// The version `major.minor`.
+    /// Creates the version `major.minor`.
     #[must_use]
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
@@ -26,35 +26,35 @@ impl fmt::Display for KernelVersion {
     }
 }
 
-/// What a bit of `feature_incompat` stands for: a kernel that does not know it refuses the image.
+/// A feature of an image, as a bit of `feature_incompat`. A kernel that does not know the bit refuses the image.
 ///
-/// Three of the bits have two meanings each; both came with the same kernel.
+/// Three of the bits have two meanings each; both meanings were added in the same kernel version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Feature {
-    /// `ZERO_PADDING`: compressed data begin with the padding of their block.
+    /// `ZERO_PADDING`: the padding of a compressed block precedes its data.
     ZeroPadding,
-    /// `COMPR_CFGS`, `BIG_PCLUSTER`: settings of the compression algorithms.
+    /// `COMPR_CFGS`, `BIG_PCLUSTER`: parameters of the compression algorithms.
     CompressionConfigs,
-    /// `CHUNKED_FILE`: files made of chunks, and so holes.
+    /// `CHUNKED_FILE`: chunk-based files, which may have holes.
     ChunkedFile,
-    /// `DEVICE_TABLE`, `COMPR_HEAD2`: further devices. Linux 5.16 wants each of them as a `device=` option; all of them as
-    /// one flat disk are read by 6.4 and newer.
+    /// `DEVICE_TABLE`, `COMPR_HEAD2`: further devices. Linux 5.16 needs a `device=` option for each of them; Linux 6.4
+    /// also reads all of them as one flat disk.
     DeviceTable,
-    /// `ZTAILPACKING`: compressed data behind inodes.
+    /// `ZTAILPACKING`: compressed tails stored next to inodes.
     TailPacking,
-    /// `FRAGMENTS`, `DEDUPE`: pieces of files packed together and compressed.
+    /// `FRAGMENTS`, `DEDUPE`: parts of files packed together and compressed.
     Fragments,
     /// `XATTR_PREFIXES`: long xattr name prefixes.
     XattrPrefixes,
-    /// `48BIT`: block addresses of 48 bits.
+    /// `48BIT`: 48-bit block addresses.
     Bits48,
-    /// `METABOX`: metadata in an inode of their own, compressed.
+    /// `METABOX`: metadata compressed in an inode of their own.
     Metabox,
 }
 
 impl Feature {
-    /// Every feature, by its bit.
+    /// Every feature, in the order of the bits.
     pub const ALL: [Self; 9] = [
         Self::ZeroPadding,
         Self::CompressionConfigs,
@@ -67,20 +67,20 @@ impl Feature {
         Self::Metabox,
     ];
 
-    /// Its bit in `feature_incompat`.
+    /// Returns the bit in `feature_incompat`.
     #[must_use]
     pub const fn bit(self) -> u32 {
         1 << self as u32
     }
 
-    /// The features of a `feature_incompat`; bits that are not known here are passed over.
+    /// Returns the features in `feature_incompat`. Unknown bits are ignored.
     pub fn of(feature_incompat: u32) -> impl Iterator<Item = Self> {
         Self::ALL
             .into_iter()
             .filter(move |feature| feature_incompat & feature.bit() != 0)
     }
 
-    /// The first kernel that reads it.
+    /// Returns the first kernel that supports the feature.
     #[must_use]
     pub const fn minimum_kernel(self) -> KernelVersion {
         match self {

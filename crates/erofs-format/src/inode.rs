@@ -22,7 +22,7 @@ pub mod mode {
     pub const SOCKET: u16 = 0o140_000;
 }
 
-/// `struct erofs_inode_compact`: 32 bytes, for inodes whose numbers are small and whose time is the superblock's `epoch`.
+/// `struct erofs_inode_compact`: 32 bytes, for inodes with small numbers whose time is `epoch` of the superblock.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct InodeCompact {
@@ -32,13 +32,13 @@ pub struct InodeCompact {
     pub i_xattr_icount: U16,
     /// Type and permissions, as in `stat(2)`.
     pub i_mode: U16,
-    /// How many names the inode has.
+    /// Link count.
     pub i_nlink: U16,
     /// Length in bytes.
     pub i_size: U32,
-    /// Zero: the time is the superblock's.
+    /// Zero: the time is `epoch` of the superblock.
     pub i_mtime: U32,
-    /// `startblk`, a device number, or a [`crate::ChunkFormat`], by the data layout.
+    /// `startblk`, a device number, or a [`crate::ChunkFormat`], depending on the data layout.
     pub i_u: U32,
     /// The inode number of 32-bit `stat(2)`; the kernel uses the nid.
     pub i_ino: U32,
@@ -66,7 +66,7 @@ pub struct InodeExtended {
     pub i_nb: U16,
     /// Length in bytes.
     pub i_size: U64,
-    /// `startblk`, a device number, or a [`crate::ChunkFormat`], by the data layout.
+    /// `startblk`, a device number, or a [`crate::ChunkFormat`], depending on the data layout.
     pub i_u: U32,
     /// The inode number of 32-bit `stat(2)`; the kernel uses the nid.
     pub i_ino: U32,
@@ -78,7 +78,7 @@ pub struct InodeExtended {
     pub i_mtime: U64,
     /// Nanoseconds, below 10^9.
     pub i_mtime_nsec: U32,
-    /// How many names the inode has.
+    /// Link count.
     pub i_nlink: U32,
     /// Zero.
     pub i_reserved: [u8; 16],
@@ -86,25 +86,25 @@ pub struct InodeExtended {
 
 const _: () = assert!(size_of::<InodeExtended>() == 64);
 
-/// How an inode's data is found (`EROFS_INODE_*`).
+/// The form in which the data of an inode is stored (`EROFS_INODE_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataLayout {
     /// Consecutive blocks from `startblk`.
     FlatPlain,
-    /// As `FlatPlain`, but the last, partial block lies behind the inode.
+    /// Consecutive blocks from `startblk`; the last, partial block is stored after the inode.
     FlatInline,
-    /// An array of chunk addresses behind the inode.
+    /// An array of chunk addresses after the inode.
     ChunkBased,
-    /// Compressed, in one of two forms: known, and not written or read here.
+    /// Compressed, in one of two forms. This project neither writes nor reads them.
     Compressed,
 }
 
-/// `i_format`: bit 0 is the inode's version, bits 1 to 3 its data layout.
+/// `i_format`: bit 0 is the version of the inode, bits 1 to 3 are its data layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InodeFormat(pub u16);
 
 impl InodeFormat {
-    /// The format of an inode of this version and layout. `Compressed` gives the compact-index form.
+    /// Creates the format of an inode. `Compressed` becomes the compact-index form.
     #[must_use]
     pub const fn new(extended: bool, layout: DataLayout) -> Self {
         let layout = match layout {
@@ -116,13 +116,13 @@ impl InodeFormat {
         Self((layout << 1) | extended as u16)
     }
 
-    /// Whether the inode is 64 bytes long rather than 32.
+    /// Returns whether the inode is 64 bytes long and not 32.
     #[must_use]
     pub const fn is_extended(self) -> bool {
         self.0 & 1 != 0
     }
 
-    /// The data layout; `None` for one that does not exist, or with unknown bits set.
+    /// Returns the data layout; `None` for an unknown layout or unknown bits.
     #[must_use]
     pub const fn layout(self) -> Option<DataLayout> {
         match self.0 >> 1 {

@@ -1,18 +1,20 @@
-//! On-disk structures of the [EROFS] filesystem, with the kernel's names.
+//! On-disk structures of the [EROFS] file system, named as in the Linux kernel.
 //!
-//! The structs are laid out byte for byte as `fs/erofs/erofs_fs.h` of the Linux kernel has them; their sizes are asserted
-//! at compile time. This crate does no I/O and makes no decisions: the writer plans, the reader judges, both speak in
-//! these types.
+//! The structs have the layout of `fs/erofs/erofs_fs.h` byte for byte; their sizes are asserted at compile time. The
+//! crate does no I/O and decides nothing: `erofs-writer` plans images in these types, `erofs-reader` validates them.
 //!
 //! ```text
-//!  byte 0        1024              block 1 ...            meta_blkaddr ...                        blocks
-//!  +-------------+-----------------+----------------------+--------------------------------------+
+//!  byte 0        1024              block 1 ...            meta_blkaddr ...
+//!  +-------------+-----------------+----------------------+----------------------------------------+
 //!  | unused      | SuperBlock, 128 | file data            | inodes, 32-byte slots; slot 0 is nid 0 |
-//!  +-------------+-----------------+----------------------+--------------------------------------+
+//!  +-------------+-----------------+----------------------+----------------------------------------+
 //! ```
 //!
-//! What is read into these structs from an image is untrusted: any bit pattern is a valid value of every struct here, and
-//! none of the methods panics or allocates.
+//! # Untrusted input
+//!
+//! Every bit pattern is a valid value of every struct. No method panics or allocates.
+//!
+//! # Example
 //!
 //! ```
 //! use erofs_format::{SuperBlock, SUPER_MAGIC};
@@ -25,6 +27,8 @@
 //! ```
 //!
 //! [EROFS]: https://docs.kernel.org/filesystems/erofs.html
+
+#![warn(clippy::must_use_candidate)]
 
 mod checksum;
 mod chunk;
@@ -49,11 +53,11 @@ pub use xattr::{
     XattrNamespace, xattr_ibody_size, xattr_icount,
 };
 
-/// The only block size of this project, in bytes: the page size of every guest we boot.
+/// The only supported block size, in bytes: the page size of most Linux systems.
 pub const BLOCK_SIZE: u32 = 4096;
 
 /// `blkszbits` for [`BLOCK_SIZE`].
 pub const BLOCK_BITS: u8 = 12;
 
-/// Bytes of one inode slot: a `nid` counts these from the start of the metadata area.
+/// The size of an inode slot in bytes. A `nid` counts slots from the start of the metadata area.
 pub const SLOT_SIZE: u32 = 32;

@@ -1,6 +1,5 @@
-/// A device number as inodes store it: the kernel's `new_encode_dev`, 12 bits of major and 20 bits of minor.
-///
-/// `None` when either does not fit.
+/// Encodes a device number as inodes store it, with 12 bits of major and 20 bits of minor (kernel: `new_encode_dev`).
+/// Returns `None` if either does not fit.
 #[must_use]
 pub const fn encode_rdev(major: u32, minor: u32) -> Option<u32> {
     if major >= 1 << 12 || minor >= 1 << 20 {
@@ -9,7 +8,7 @@ pub const fn encode_rdev(major: u32, minor: u32) -> Option<u32> {
     Some((minor & 0xff) | (major << 8) | ((minor & !0xff) << 12))
 }
 
-/// The `(major, minor)` of a stored device number: the kernel's `new_decode_dev`.
+/// Decodes a stored device number into major and minor (kernel: `new_decode_dev`).
 #[must_use]
 pub const fn decode_rdev(rdev: u32) -> (u32, u32) {
     (

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// `EROFS_SUPER_MAGIC_V1`.
 pub const SUPER_MAGIC: u32 = 0xE0F5_E1E2;
 
-/// Where the superblock lies, in bytes from the start of the image.
+/// The offset of the superblock, in bytes from the start of the image.
 pub const SUPER_OFFSET: u32 = 1024;
 
 /// `struct erofs_super_block`.
@@ -21,9 +21,9 @@ pub struct SuperBlock {
     pub blkszbits: u8,
     /// Length of the superblock beyond 128 bytes, in units of 16 bytes.
     pub sb_extslots: u8,
-    /// The root directory's nid.
+    /// The nid of the root directory.
     pub root_nid: U16,
-    /// How many inodes there are.
+    /// The number of inodes.
     pub inos: U64,
     /// The time of every compact inode: seconds since 1970.
     pub epoch: U64,
@@ -31,13 +31,13 @@ pub struct SuperBlock {
     pub fixed_nsec: U32,
     /// Length of the primary device in blocks.
     pub blocks: U32,
-    /// Where the inodes begin, in blocks.
+    /// The first block of the inodes.
     pub meta_blkaddr: U32,
-    /// Where the shared xattrs begin, in blocks.
+    /// The first block of the shared xattrs.
     pub xattr_blkaddr: U32,
-    /// The volume's identity.
+    /// The UUID of the volume.
     pub uuid: [u8; 16],
-    /// A label.
+    /// The label of the volume.
     pub volume_name: [u8; 16],
     /// Features that a reader must know.
     pub feature_incompat: U32,
@@ -45,24 +45,24 @@ pub struct SuperBlock {
     pub available_compr_algs: U16,
     /// Slots in the device table.
     pub extra_devices: U16,
-    /// Where the device table begins, in units of 128 bytes.
+    /// The offset of the device table, in units of 128 bytes.
     pub devt_slotoff: U16,
-    /// log2 of a directory block in blocks; zero.
+    /// log2 of the blocks per directory block; zero.
     pub dirblkbits: u8,
-    /// How many long xattr name prefixes there are.
+    /// The number of long xattr name prefixes.
     pub xattr_prefix_count: u8,
-    /// Where the long xattr name prefixes begin, in units of 4 bytes. Each is a 16-bit length, then a namespace number and what
-    /// follows that namespace's own prefix, then zeros up to a multiple of 4.
+    /// The offset of the long xattr name prefixes, in units of 4 bytes. Each prefix is a 16-bit length, a namespace
+    /// number, and the rest of the prefix after that of the namespace, padded with zeros to a multiple of 4.
     pub xattr_prefix_start: U32,
-    /// The inode of packed fragments; zero here.
+    /// The inode that holds packed fragments; zero here.
     pub packed_nid: U64,
     /// Zero.
     pub xattr_filter_reserved: u8,
     /// Zero.
     pub reserved: [u8; 3],
-    /// Seconds from `epoch` to when the image was built; zero here.
+    /// Seconds from `epoch` to the build of the image; zero here.
     pub build_time: U32,
-    /// The root's nid with 48-bit addressing; zero here.
+    /// The nid of the root with 48-bit addressing; zero here.
     pub rootnid_8b: U64,
     /// Zero.
     pub reserved2: U64,
@@ -70,7 +70,7 @@ pub struct SuperBlock {
 
 const _: () = assert!(size_of::<SuperBlock>() == 128);
 
-/// The feature bits of a [`SuperBlock`] that are written or understood here.
+/// The feature bits of a [`SuperBlock`] that this project writes or understands.
 #[derive(Debug)]
 pub struct Features;
 
@@ -79,12 +79,12 @@ impl Features {
     pub const COMPAT_SB_CHKSUM: u32 = 0x1;
     /// `EROFS_FEATURE_COMPAT_MTIME`: inode times are modification times.
     pub const COMPAT_MTIME: u32 = 0x2;
-    /// `EROFS_FEATURE_COMPAT_PLAIN_XATTR_PFX`: long prefixes lie on the primary device, not in the packed inode.
+    /// `EROFS_FEATURE_COMPAT_PLAIN_XATTR_PFX`: long prefixes are on the primary device, not in the packed inode.
     pub const COMPAT_PLAIN_XATTR_PFX: u32 = 0x10;
-    /// `EROFS_FEATURE_INCOMPAT_CHUNKED_FILE`: there are chunk-based inodes.
+    /// `EROFS_FEATURE_INCOMPAT_CHUNKED_FILE`: the image has chunk-based inodes.
     pub const INCOMPAT_CHUNKED_FILE: u32 = 0x4;
-    /// `EROFS_FEATURE_INCOMPAT_DEVICE_TABLE`: there is a device table.
+    /// `EROFS_FEATURE_INCOMPAT_DEVICE_TABLE`: the image has a device table.
     pub const INCOMPAT_DEVICE_TABLE: u32 = 0x8;
-    /// `EROFS_FEATURE_INCOMPAT_XATTR_PREFIXES`: there are long xattr name prefixes.
+    /// `EROFS_FEATURE_INCOMPAT_XATTR_PREFIXES`: the image has long xattr name prefixes.
     pub const INCOMPAT_XATTR_PREFIXES: u32 = 0x40;
 }

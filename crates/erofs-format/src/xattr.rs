@@ -1,23 +1,23 @@
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Entries begin at multiples of this many bytes.
+/// The alignment of xattr entries, in bytes.
 pub const XATTR_ENTRY_ALIGN: usize = 4;
 
-/// The bit of `e_name_index` that says that the other bits number a long prefix (`EROFS_XATTR_LONG_PREFIX`).
+/// The bit of `e_name_index` that marks the other bits as the number of a long prefix (`EROFS_XATTR_LONG_PREFIX`).
 pub const XATTR_LONG_PREFIX: u8 = 0x80;
 
-/// How many long prefixes one image can have.
+/// The largest number of long prefixes of an image.
 pub const XATTR_LONG_PREFIXES_MAX: usize = 0x80;
 
-/// `struct erofs_xattr_ibody_header`: behind an inode that has xattrs; then `h_shared_count` 4-byte ids of shared entries,
-/// then the inode's own entries.
+/// `struct erofs_xattr_ibody_header`: follows an inode that has xattrs. After it come `h_shared_count` 4-byte ids of
+/// shared entries, then the inode's own entries.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct XattrIbodyHeader {
-    /// A Bloom filter over the names, where the image has that feature; zero here.
+    /// A Bloom filter over the names, if the image has that feature; zero here.
     pub h_name_filter: U32,
-    /// How many shared entries follow.
+    /// The number of ids of shared entries.
     pub h_shared_count: u8,
     /// Zero.
     pub h_reserved: [u8; 7],
@@ -25,23 +25,24 @@ pub struct XattrIbodyHeader {
 
 const _: () = assert!(size_of::<XattrIbodyHeader>() == 12);
 
-/// `struct erofs_xattr_entry`: then the name without its prefix, then the value, then zeros up to
+/// `struct erofs_xattr_entry`: followed by the name without its prefix, the value, and zeros up to
 /// [`XATTR_ENTRY_ALIGN`].
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct XattrEntry {
-    /// Bytes of name that follow.
+    /// The length of the name in bytes.
     pub e_name_len: u8,
-    /// Which prefix the name has: an [`XattrNamespace`], or a long prefix with the top bit set.
+    /// The prefix of the name: an [`XattrNamespace`], or the number of a long prefix with the top bit set.
     pub e_name_index: u8,
-    /// Bytes of value that follow.
+    /// The length of the value in bytes.
     pub e_value_size: U16,
 }
 
 const _: () = assert!(size_of::<XattrEntry>() == 4);
 
-/// The name prefixes that EROFS numbers (`EROFS_XATTR_INDEX_*`).
+/// The name prefixes that have a number in EROFS (`EROFS_XATTR_INDEX_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[repr(u8)]
 pub enum XattrNamespace {
     /// `user.`
@@ -66,7 +67,7 @@ impl XattrNamespace {
         Self::Security,
     ];
 
-    /// The prefix as it begins a full name.
+    /// Returns the prefix with which full names begin.
     #[must_use]
     pub const fn prefix(self) -> &'static [u8] {
         match self {
@@ -78,9 +79,9 @@ impl XattrNamespace {
         }
     }
 
-    /// The namespace of a full name and what follows its prefix; `None` for a name that EROFS cannot hold.
+    /// Splits a full name into its namespace and the rest. Returns `None` for a name that EROFS cannot hold.
     ///
-    /// The ACL names are whole, nothing may follow them; in the others something must.
+    /// The rest is empty for the two ACL names, which are whole names, and never empty for the other namespaces.
     #[must_use]
     pub fn split(name: &[u8]) -> Option<(Self, &[u8])> {
         Self::ALL.into_iter().find_map(|namespace| {
@@ -90,7 +91,7 @@ impl XattrNamespace {
         })
     }
 
-    /// The namespace that `e_name_index` numbers.
+    /// Returns the namespace with the number `e_name_index`.
     #[must_use]
     pub fn from_index(e_name_index: u8) -> Option<Self> {
         Self::ALL
@@ -99,7 +100,8 @@ impl XattrNamespace {
     }
 }
 
-/// `i_xattr_icount` of an xattr body of `body_size` bytes, which is a multiple of 4; 0 for no body. `None` if too long.
+/// Returns `i_xattr_icount` for an xattr body of `body_size` bytes, which is a multiple of 4; 0 for no body. Returns
+/// `None` if the body is too long.
 #[must_use]
 pub fn xattr_icount(body_size: usize) -> Option<u16> {
     if body_size == 0 {
@@ -108,7 +110,7 @@ pub fn xattr_icount(body_size: usize) -> Option<u16> {
     u16::try_from((body_size - size_of::<XattrIbodyHeader>().min(body_size)) / 4 + 1).ok()
 }
 
-/// Bytes of the xattr body that `i_xattr_icount` tells of.
+/// Returns the length of the xattr body for an `i_xattr_icount`, in bytes.
 #[must_use]
 pub const fn xattr_ibody_size(i_xattr_icount: u16) -> usize {
     if i_xattr_icount == 0 {

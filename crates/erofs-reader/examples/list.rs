@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     while let Some(entry) = walk.next_entry() {
         let entry = entry?;
         let inode = &entry.inode;
-        // Names are bytes of the image: escaped, so that none of them reaches the terminal as it is.
+        // Names are bytes of the image. They are escaped, so that no control character reaches the terminal.
         let (mode, path) = (inode.mode, entry.path.escape_ascii());
         println!(
             "{mode:06o} {:>5}:{:<5} {:>12} {path}",

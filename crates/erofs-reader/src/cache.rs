@@ -2,21 +2,21 @@ use std::io;
 
 use crate::ReadAt;
 
-/// Bytes of one window.
+/// The size of a window in bytes.
 const WINDOW: u64 = 16 * 1024;
-/// How many windows there are: 4 MiB in all.
+/// The number of windows: 4 MiB in all.
 const SLOTS: u64 = 256;
 
-/// The parts of the primary device that were read last, so that a proof over a million inodes is not a million reads.
+/// The most recently read parts of the primary device, so that checking a million inodes does not take a million reads.
 ///
-/// Direct-mapped: each window of the device has one slot that it may lie in. Writers put inodes and directories of
-/// neighbours side by side, so that nothing cleverer is needed.
+/// The cache is direct-mapped: a window of the device has one slot it can be in. Writers place inodes and directories
+/// of neighbours next to each other, so a better replacement strategy has no benefit.
 pub(crate) struct Cache {
     slots: Vec<Window>,
 }
 
 struct Window {
-    /// Which window lies here; none while `bytes` are not valid.
+    /// The number of the window in this slot; `None` while `bytes` are not valid.
     number: Option<u64>,
     bytes: Vec<u8>,
 }
@@ -32,8 +32,8 @@ impl Cache {
         }
     }
 
-    /// Fills `buf` from `offset` of `device`, of which the first `device_bytes` may be read. The caller has checked that
-    /// `buf` lies in these.
+    /// Fills `buf` from `offset` of `device`, of which the first `device_bytes` may be read. The caller has checked
+    /// that `buf` is within these.
     pub(crate) fn read(
         &mut self,
         device: &impl ReadAt,

@@ -9,14 +9,31 @@ use crate::{
     XattrProblem, superblock,
 };
 
-/// How [`check`] judges.
+/// Options of [`check`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CheckOptions {
     /// Bounds on the work.
     pub limits: Limits,
-    /// Whether the superblock's count of inodes must be the number of those that the root leads to.
+    /// Whether the number of inodes in the superblock must equal the number of inodes that can be reached from the
+    /// root.
     pub inode_count: bool,
+}
+
+impl CheckOptions {
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets [`inode_count`](Self::inode_count).
+    #[must_use]
+    pub fn with_inode_count(mut self, inode_count: bool) -> Self {
+        self.inode_count = inode_count;
+        self
+    }
 }
 
 impl Default for CheckOptions {
@@ -28,46 +45,49 @@ impl Default for CheckOptions {
     }
 }
 
-/// What [`check`] counted.
+/// The counts of [`check`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Paths, the root's among them.
+    /// Paths, including the root.
     pub paths: u64,
     /// Inodes.
     pub inodes: u64,
     /// Directories.
     pub directories: u64,
-    /// Regular files, each once.
+    /// Regular files, each counted once.
     pub files: u64,
-    /// Symbolic links, each once.
+    /// Symbolic links, each counted once.
     pub symlinks: u64,
-    /// Devices, fifos and sockets, each once.
+    /// Devices, fifos and sockets, each counted once.
     pub special: u64,
     /// Extended attributes.
     pub xattrs: u64,
-    /// Extents of regular files, holes not counted.
+    /// Extents of regular files, without holes.
     pub extents: u64,
-    /// Bytes of regular files, holes not counted.
+    /// Bytes of regular files, without holes.
     pub data_bytes: u64,
     /// Bytes of holes in regular files.
     pub hole_bytes: u64,
 }
 
-/// Proves the structure of a whole image.
+/// Verifies the structure of a whole image:
 ///
-/// Every directory is sorted, sound block by block, and has the right `.`, `..` and link count; every name leads to an inode
-/// of its type, and none to inode 0; every other inode has as many names as it says; every extent lies on its device; every
-/// xattr can be read and has its own name; no inode shares bytes of metadata with another, with data, or with the superblock
-/// and device table; the superblock counts the inodes right.
+/// - Every directory is sorted, each of its blocks is well-formed, and `.`, `..` and the link count are right.
+/// - Every name refers to an inode of its type, and no name refers to inode 0.
+/// - The link count of every other inode equals the number of its names.
+/// - Every extent lies on its device.
+/// - Every xattr can be read, and no name occurs twice in an inode.
+/// - No metadata of an inode overlaps other metadata, data, the superblock or the device table.
+/// - The superblock has the right number of inodes.
 ///
-/// File data are bounded, not read: EROFS has no sums of them. [`check_with`] hands them out.
+/// File data is not read, because EROFS has no checksums of it. [`check_with`] passes it to the caller.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong.
+/// The first problem that is found.
 pub fn check<D: ReadAt>(image: &Image<D>, options: &CheckOptions) -> Result<Summary, Error> {
-    let mut proof = Proof {
+    let mut verifier = Verifier {
         image,
         summary: Summary::default(),
         budget: Budget::new(image, &options.limits),
@@ -75,23 +95,23 @@ pub fn check<D: ReadAt>(image: &Image<D>, options: &CheckOptions) -> Result<Summ
         taken: Vec::new(),
         data: Vec::new(),
     };
-    match proof.walk(options) {
-        Ok(()) => proof.finish(options),
-        // An inode that is met too often takes of the budget each time; then that is what is wrong.
-        Err(limit @ Error::Limit { .. }) => proof.second_names().and(Err(limit)),
+    match verifier.walk(options) {
+        Ok(()) => verifier.finish(options),
+        // A file with one link that has many names uses up the budget; report the names and not the limit.
+        Err(limit @ Error::Limit { .. }) => verifier.second_names().and(Err(limit)),
         Err(error) => Err(error),
     }
 }
 
-/// As [`check`], and then calls `visit` for every regular file, once however many names it has, with its first path and a
-/// reader of its data, so that a caller can compare them with what they should be. The tree is walked twice for that, and the
-/// image must not change in between.
+/// Verifies an image as [`check`] does, then calls `visit` once for every regular file, with its first path and a
+/// reader of its data, so that the caller can verify the data. The tree is walked twice; the image must not change in
+/// between.
 ///
-/// A hole may be far longer than the image: what reads data of unknown images to their end should look at the size first.
+/// A hole may be far longer than the image: check the size before reading data of an unknown image to its end.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, or what `visit` gives.
+/// The first problem that is found, or the first error of `visit`.
 pub fn check_with<D, E>(
     image: &Image<D>,
     options: &CheckOptions,
@@ -107,7 +127,7 @@ where
     while let Some(entry) = walk.next_entry() {
         let entry = entry?;
         let inode = &entry.inode;
-        // The links were counted: a file that says it has one name has no other.
+        // The link counts were verified: a file with a link count of one has no second name.
         if inode.file_type == FileType::Regular && (inode.nlink == 1 || visited.insert(inode.nid)) {
             visit(&entry, image.open_file(inode)?)?;
         }
@@ -115,15 +135,15 @@ where
     Ok(summary)
 }
 
-struct Proof<'a, D> {
+struct Verifier<'a, D> {
     image: &'a Image<D>,
     summary: Summary,
     budget: Budget,
     /// How many names were found of each inode, but for directories, and for files that say they have one name.
     names: HashMap<u64, Names>,
-    /// The metadata of each inode: first byte, the byte behind the last, nid.
+    /// The metadata of each inode: offset, end, nid.
     taken: Vec<(u64, u64, u64)>,
-    /// The same of every extent on the primary device.
+    /// The same for every extent on the primary device.
     data: Vec<(u64, u64, u64)>,
 }
 
@@ -132,22 +152,22 @@ struct Names {
     nlink: u32,
 }
 
-impl<D: ReadAt> Proof<'_, D> {
+impl<D: ReadAt> Verifier<'_, D> {
     fn walk(&mut self, options: &CheckOptions) -> Result<(), Error> {
         let mut walk = self.image.walk(&options.limits)?;
         while let Some(step) = walk.step() {
             match step? {
-                Step::Entry(entry) => self.meet(&entry.inode)?,
+                Step::Entry(entry) => self.visit(&entry.inode)?,
                 Step::Leave { dir, subdirs } => nlink(&dir, subdirs + 2)?,
             }
         }
         Ok(())
     }
 
-    /// Judges an inode at one of its names.
-    fn meet(&mut self, inode: &Inode) -> Result<(), Error> {
+    /// Checks an inode at one of its names.
+    fn visit(&mut self, inode: &Inode) -> Result<(), Error> {
         self.summary.paths += 1;
-        // Most inodes are files of one name, and are not looked up: one that is met again is in `taken` twice.
+        // Most inodes are files with one link and need no lookup: one with a second name is in `taken` twice.
         let has_one_name = inode.file_type == FileType::Regular && inode.nlink == 1;
         if inode.file_type != FileType::Directory && !has_one_name {
             let names = self.names.entry(inode.nid).or_insert(Names {
@@ -196,7 +216,7 @@ impl<D: ReadAt> Proof<'_, D> {
         Ok(())
     }
 
-    /// Bounds every extent, and notes where the metadata of the inode, the last in `taken`, end with its data.
+    /// Checks every extent, and sets the end of the inode's metadata, which are the last in `taken`.
     fn data(&mut self, inode: &Inode) -> Result<(), Error> {
         let mut end = inode.body_end();
         if inode.has_data() && inode.layout == DataLayout::ChunkBased {
@@ -248,8 +268,8 @@ impl<D: ReadAt> Proof<'_, D> {
     }
 }
 
-impl<D: ReadAt> Proof<'_, D> {
-    /// Sorts `taken`, and proves that no file that says it has one name was met at two.
+impl<D: ReadAt> Verifier<'_, D> {
+    /// Sorts `taken` and checks that no file with a link count of one has a second name.
     fn second_names(&mut self) -> Result<(), Error> {
         self.taken.sort_unstable_by_key(|(start, _, _)| *start);
         for equal in self.taken.chunk_by(|(_, _, a), (_, _, b)| a == b) {
@@ -260,8 +280,9 @@ impl<D: ReadAt> Proof<'_, D> {
         Ok(())
     }
 
-    /// Proves, with `taken` sorted, that the metadata of no inode lie over those of another, or under anybody's data, and that
-    /// nothing lies over the superblock and the device table. Data may share blocks with other data: writers find equal blocks.
+    /// Checks, with `taken` sorted, that the metadata of an inode do not overlap those of another inode or any data,
+    /// and that nothing overlaps the superblock and the device table. Data may overlap other data: writers deduplicate
+    /// blocks.
     fn overlaps(&mut self) -> Result<(), Error> {
         let (super_block, device_table) = superblock::reserved(self.image.superblock());
         for (start, end, nid) in self.taken.iter().chain(&self.data) {
@@ -285,7 +306,8 @@ impl<D: ReadAt> Proof<'_, D> {
             }
         }
         for (start, end, second) in &self.data {
-            // The first inode that ends behind the data's start; they are sorted by their ends too, as none overlap.
+            // The first inode that ends after the start of the data. The inodes are sorted by their ends too, as none
+            // overlap.
             let next = self.taken.partition_point(|(_, end, _)| end <= start);
             if let Some((offset, _, first)) = self.taken.get(next)
                 && offset < end

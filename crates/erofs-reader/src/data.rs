@@ -4,12 +4,12 @@ use erofs_format::FileType;
 
 use crate::{Error, Image, Inode, InodeProblem, Place, ReadAt};
 
-/// The longest link target, in bytes: the kernel's `PATH_MAX` without its NUL.
+/// The longest target of a symbolic link, in bytes: `PATH_MAX` of the kernel without the NUL.
 const LINK_MAX: u64 = 4095;
 
 impl<D: ReadAt> Image<D> {
-    /// Reads data of an inode from byte `offset` on, as many as there are and `buf` has room for; holes are zeros.
-    /// Returns how many: fewer than `buf.len()` only at the end of the data.
+    /// Reads data of an inode from byte `offset` on. Holes are read as zeros. Returns the number of bytes, which is
+    /// less than `buf.len()` only at the end of the data.
     ///
     /// # Errors
     ///
@@ -23,7 +23,7 @@ impl<D: ReadAt> Image<D> {
         let mut done = 0;
         for extent in self.extents_within(inode, offset, offset + len as u64)? {
             let extent = extent?;
-            // The first extent may begin before what was asked for, the last may end behind it.
+            // The first extent may begin before the requested range, the last one may end after it.
             let skip = offset + done as u64 - extent.logical;
             let here = usize::try_from(extent.len - skip).map_or(len - done, |n| n.min(len - done));
             let part = &mut buf[done..done + here];
@@ -39,11 +39,11 @@ impl<D: ReadAt> Image<D> {
         Ok(done)
     }
 
-    /// The target of a symbolic link: 1 to 4095 bytes without a NUL.
+    /// Reads the target of a symbolic link: 1 to 4095 bytes without a NUL.
     ///
     /// # Errors
     ///
-    /// [`Error::Inode`] if it is no link or its target cannot be; as [`Image::read_at`].
+    /// [`Error::Inode`] if it is no symbolic link or the target is invalid; as [`Image::read_at`].
     pub fn read_link(&self, inode: &Inode) -> Result<Vec<u8>, Error> {
         inode.expect_type(FileType::Symlink)?;
         let problem = InodeProblem::LinkTarget { size: inode.size };
@@ -59,7 +59,7 @@ impl<D: ReadAt> Image<D> {
         Ok(target)
     }
 
-    /// A regular file's data as a stream.
+    /// Opens a regular file for reading.
     ///
     /// # Errors
     ///
@@ -74,7 +74,8 @@ impl<D: ReadAt> Image<D> {
     }
 }
 
-/// The data of a regular file, see [`Image::open_file`]. Errors of this crate are inside of those that reading gives.
+/// A reader of a regular file's data; see [`Image::open_file`]. Its I/O errors have an [`Error`] of this crate as their
+/// inner error.
 #[derive(Debug)]
 pub struct FileReader<'a, D> {
     image: &'a Image<D>,
@@ -83,7 +84,7 @@ pub struct FileReader<'a, D> {
 }
 
 impl<D> FileReader<'_, D> {
-    /// The file's inode.
+    /// Returns the inode of the file.
     #[must_use]
     pub fn inode(&self) -> &Inode {
         &self.inode

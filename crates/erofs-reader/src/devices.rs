@@ -3,30 +3,30 @@ use zerocopy::FromBytes;
 
 use crate::{Error, ReadAt, SuperProblem, superblock};
 
-/// One further device, as its slot of the device table tells of it.
+/// One extra device, as described by its slot in the device table.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Device {
     /// The slot's tag up to its first NUL.
     pub tag: Vec<u8>,
-    /// Its length in blocks.
+    /// The length of the device in blocks.
     pub blocks: u32,
-    /// Where it begins on the flat disk, in blocks; 0 if it has no place there.
+    /// The first block of the device on the flat disk; 0 if it has none.
     pub uniaddr: u32,
-    /// Its length as far as it can be known, see [`Device::measure`].
+    /// The length of the device in bytes, see [`Device::measure`].
     bytes: u64,
 }
 
 impl Device {
-    /// Its length, which no extent may leave.
+    /// Returns the length in bytes. No extent may end after it.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Sets the length of a device that has `actual` bytes; gives these back if they are fewer than the slot says.
+    /// Sets the length of a device that has `actual` bytes. Returns `actual` as an error if the slot has more.
     ///
-    /// mkfs.erofs 1.5 leaves the slot of a `--blobdev` at no blocks and no address, and the kernel does not mind, because
-    /// it asks the device itself. Only such a slot may say less than there is.
+    /// mkfs.erofs 1.5 leaves the slot of a `--blobdev` without length and address. The kernel accepts that, because it
+    /// asks the device for its length. Only such a slot may have less than the device.
     pub(crate) fn measure(&mut self, actual: u64) -> Result<(), u64> {
         if self.blocks == 0 && self.uniaddr == 0 {
             self.bytes = actual;
@@ -38,24 +38,24 @@ impl Device {
         }
     }
 
-    /// Where it begins on the flat disk, in bytes.
+    /// Returns the offset on the flat disk, in bytes.
     pub(crate) fn flat_offset(&self) -> u64 {
         u64::from(self.uniaddr) * u64::from(BLOCK_SIZE)
     }
 }
 
-/// Where the data of the extra devices come from.
+/// The location of the extra devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// They lie on the primary's disk at `uniaddr` (kernel: `flatdev`).
+    /// On the disk of the primary, at `uniaddr` (kernel: `flatdev`).
     Flat,
-    /// They were given one by one (kernel: `device=`).
+    /// Opened one by one (kernel: `device=`).
     Separate,
-    /// They were not given.
+    /// Not opened.
     Absent,
 }
 
-/// Reads the device table and proves that its devices overlap nothing (kernel: `erofs_scan_devices`).
+/// Reads the device table and checks that the devices do not overlap (kernel: `erofs_scan_devices`).
 pub(crate) fn read(
     primary: &impl ReadAt,
     sb: &SuperBlock,
@@ -72,7 +72,7 @@ pub(crate) fn read(
             problem: SuperProblem::DeviceTable { offset, len },
         });
     }
-    // OK because 16 bits of slots are at most 8 MiB, and the image is at least that long.
+    // OK because the table is at most 8 MiB, and the image is at least as long.
     let mut table = vec![0; usize::from(count) * size_of::<DeviceSlot>()];
     primary
         .read_exact_at(&mut table, offset)
@@ -105,7 +105,7 @@ pub(crate) fn read(
 fn check_overlap(devices: &[Device], primary_blocks: u32, mode: Mode) -> Result<(), Error> {
     let mut by_address: Vec<_> = (1u16..)
         .zip(devices)
-        // Without a flat disk a device needs no address on it; mkfs.erofs --blobdev gives none.
+        // Without a flat disk a device needs no address; mkfs.erofs --blobdev sets none.
         .filter(|(_, device)| mode == Mode::Flat || device.uniaddr != 0)
         .collect();
     by_address.sort_by_key(|(_, device)| (device.uniaddr, device.blocks));

@@ -3,33 +3,34 @@ use erofs_format::{BLOCK_SIZE, FileType};
 use crate::dir_block::{self, Bad};
 use crate::{DirProblem, Error, Image, Inode, ReadAt};
 
-/// A name in a directory.
+/// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DirEntry {
-    /// 1 to 255 bytes without NUL and slash.
+    /// The name: 1 to 255 bytes without NUL and slash.
     pub name: Vec<u8>,
-    /// The inode that it names.
+    /// The nid of the inode.
     pub nid: u64,
-    /// The inode's type, as the directory has it.
+    /// The type of the inode according to the directory.
     pub file_type: FileType,
 }
 
-/// The names of a directory but `.` and `..`, sorted by their bytes; see [`Image::read_dir`].
+/// The entries of a directory except `.` and `..`, sorted by the bytes of their names; see [`Image::read_dir`].
 ///
-/// One block is held at a time.
+/// Holds one block in memory.
 #[derive(Debug)]
+#[must_use = "iterators are lazy"]
 pub struct ReadDir<'a, D> {
     image: &'a Image<D>,
     dir: Inode,
     block: Vec<u8>,
-    /// Where the block begins in the directory's data.
+    /// The offset of the block in the directory's data.
     block_start: u64,
-    /// The next entry of the block.
+    /// The index of the next entry in the block.
     index: usize,
-    /// Entries of the block.
+    /// The number of entries in the block.
     count: usize,
-    /// The name before, so that order is held across blocks.
+    /// The previous name, to check the order across blocks.
     last: Vec<u8>,
     dot: Option<u64>,
     dot_dot: Option<u64>,
@@ -37,12 +38,11 @@ pub struct ReadDir<'a, D> {
 }
 
 impl<D: ReadAt> Image<D> {
-    /// The names of a directory. Every block is judged as it is read; the iterator ends after an error.
+    /// Reads the entries of a directory. Each block is checked when it is read; the iterator ends after an error.
     ///
     /// # Errors
     ///
-    /// [`Error::Inode`] if `dir` is no directory. The iterator gives [`Error::Dir`] for what no sound directory has, a
-    /// missing `.` or `..` at its end among them.
+    /// [`Error::Inode`] if `dir` is no directory. The iterator returns [`Error::Dir`] for a malformed directory; a missing `.` or `..` is reported at the end.
     pub fn read_dir(&self, dir: &Inode) -> Result<ReadDir<'_, D>, Error> {
         dir.expect_type(FileType::Directory)?;
         Ok(ReadDir {
@@ -59,7 +59,7 @@ impl<D: ReadAt> Image<D> {
         })
     }
 
-    /// Reads the directory block that begins at `start`, shorter than a block only at the end.
+    /// Reads the directory block at `start`. The result is shorter than a block only at the end of the directory.
     pub(crate) fn dir_block(
         &self,
         dir: &Inode,
@@ -82,7 +82,7 @@ pub(crate) fn bad_block(dir: &Inode, block_start: u64, (at, problem): Bad) -> Er
 }
 
 impl<D> ReadDir<'_, D> {
-    /// What `..` names, once the iterator has ended without an error.
+    /// Returns the nid of `..`, once the iterator has ended without an error.
     #[must_use]
     pub fn parent(&self) -> Option<u64> {
         self.dot_dot
@@ -119,7 +119,7 @@ impl<D: ReadAt> ReadDir<'_, D> {
             match (self.last.as_slice(), file_type) {
                 (b".", FileType::Directory) => self.dot = Some(nid),
                 (b"..", FileType::Directory) => self.dot_dot = Some(nid),
-                // Not directories: found missing at the end.
+                // Not directories: reported as missing at the end.
                 (b"." | b"..", _) => {}
                 _ => {
                     return Ok(Some(DirEntry {

@@ -5,17 +5,17 @@ use crate::DirProblem;
 
 const DIRENT: usize = size_of::<Dirent>();
 
-/// One entry of a directory block, its name still in the block.
+/// One entry of a directory block, with its name still in the block.
 pub(crate) struct RawEntry<'a> {
     pub(crate) nid: u64,
     pub(crate) file_type: FileType,
     pub(crate) name: &'a [u8],
 }
 
-/// A problem, and where in the block.
+/// A problem and its offset in the block.
 pub(crate) type Bad = (usize, DirProblem);
 
-/// How many entries a block has: the first name begins behind the last entry (kernel: `erofs_readdir`).
+/// Returns the number of entries of a block: the first name follows the last entry (kernel: `erofs_readdir`).
 pub(crate) fn count(block: &[u8]) -> Result<usize, Bad> {
     let nameoff = match Dirent::read_from_prefix(block) {
         Ok((first, _)) => first.nameoff.get(),
@@ -29,11 +29,11 @@ pub(crate) fn count(block: &[u8]) -> Result<usize, Bad> {
     Ok(at / DIRENT)
 }
 
-/// Entry `index` of `count`, by [`count`], judged by itself.
+/// Parses and checks entry `index` of the `count` entries of a block.
 pub(crate) fn entry(block: &[u8], index: usize, count: usize) -> Result<RawEntry<'_>, Bad> {
     let at = index * DIRENT;
     let dirent = |at: usize| {
-        // OK because all `count` entries lie before the first name, which lies in the block.
+        // OK because all `count` entries precede the first name, which is in the block.
         Dirent::read_from_bytes(&block[at..at + DIRENT]).expect("the slice has an entry's size")
     };
     let this = dirent(at);

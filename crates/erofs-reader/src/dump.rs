@@ -6,17 +6,33 @@ use erofs_format::{Crc32c, DataLayout, FileType};
 use crate::limits::Budget;
 use crate::{Error, Image, Inode, Limit, Limits, Place, ReadAt, Walk, WalkEntry};
 
-/// Bytes that are read at once.
+/// The number of bytes read at once.
 const PIECE: u64 = 1 << 20;
 
-/// What [`dump_with`] writes.
+/// Options of [`dump_with`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DumpOptions {
     /// Bounds on the work.
     pub limits: Limits,
-    /// Whether regular files are read and their sums written.
+    /// Whether to read regular files and write their checksums.
     pub contents: bool,
+}
+
+impl DumpOptions {
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets [`contents`](Self::contents).
+    #[must_use]
+    pub fn with_contents(mut self, contents: bool) -> Self {
+        self.contents = contents;
+        self
+    }
 }
 
 impl Default for DumpOptions {
@@ -28,9 +44,9 @@ impl Default for DumpOptions {
     }
 }
 
-/// Writes a whole image as text, one line for each path, sorted as [`Image::walk`] has them.
+/// Writes a whole image as text, one line per path, in the order of [`Image::walk`].
 ///
-/// Two images with one text hold one tree, however they are laid out:
+/// Two images with the same text contain the same tree, whatever their layouts:
 ///
 /// ```text
 /// / d 0755 0:0 nlink=3 mtime=1700000000.000000000
@@ -41,10 +57,10 @@ impl Default for DumpOptions {
 /// /etc/to l 0777 0:0 nlink=1 mtime=0.000000000 size=1 target=b
 /// ```
 ///
-/// In names, targets and values all bytes but printable ASCII, and the space, the backslash and `=`, are written `\xNN`.
-/// The second and later names of an inode have `same=` and the first one's path instead of what else is the inode's own.
-/// Times are seconds, rounded down, and the nanoseconds after them. Directories have no size, which is a matter of layout.
-/// The sum is that of [`Crc32c`] over the data, holes as zeros. Xattrs are sorted.
+/// In names, targets and values, every byte except printable ASCII, and also the space, the backslash and `=`, is
+/// written as `\xNN`. For the second and later names of an inode, `same=` with the first path replaces the properties
+/// of the inode. Times are seconds, rounded down, and nanoseconds. Directories have no size, which depends on the
+/// layout. The checksum is [`Crc32c`] over the data, with holes as zeros. Xattrs are sorted.
 ///
 /// # Errors
 ///
@@ -54,8 +70,8 @@ pub fn dump<D: ReadAt>(image: &Image<D>, out: &mut impl Write) -> Result<(), Err
     dump_with(image.walk(&options.limits)?, &options, out)
 }
 
-/// As [`dump`], of what a walk gives, with options. The walk keeps its own limits; those of the options bound what is read
-/// of the inodes.
+/// Writes the entries of a walk as text, in the form of [`dump`]. The walk has its own limits; those of the options
+/// bound the reading of inodes.
 ///
 /// # Errors
 ///
@@ -86,11 +102,11 @@ struct Dumper<'a, D> {
     image: &'a Image<D>,
     contents: bool,
     budget: Budget,
-    /// The first path of every inode that says that it has several.
+    /// The first path of every inode with a link count above one.
     first: HashMap<u64, Vec<u8>>,
-    /// The line that is being made.
+    /// The line under construction.
     line: Vec<u8>,
-    /// Where file data are read to.
+    /// The buffer for file data.
     piece: Vec<u8>,
 }
 
@@ -127,7 +143,7 @@ impl<D: ReadAt> Dumper<'_, D> {
         Ok(())
     }
 
-    /// What is written once for an inode, however many names it has.
+    /// Writes the properties of an inode, once per inode.
     fn own(&mut self, inode: &Inode) -> Result<(), Error> {
         if let Some((major, minor)) = inode.rdev {
             self.text(format_args!(" dev={major}:{minor}"));
@@ -136,8 +152,8 @@ impl<D: ReadAt> Dumper<'_, D> {
             self.text(format_args!(" size={}", inode.size));
         }
         if inode.file_type == FileType::Regular && self.contents {
-            let sum = self.sum(inode)?.get();
-            self.text(format_args!(" crc32c={sum:08x}"));
+            let checksum = self.checksum(inode)?.get();
+            self.text(format_args!(" crc32c={checksum:08x}"));
         }
         if inode.file_type == FileType::Symlink {
             self.line.extend_from_slice(b" target=");
@@ -156,8 +172,8 @@ impl<D: ReadAt> Dumper<'_, D> {
         Ok(())
     }
 
-    fn sum(&mut self, inode: &Inode) -> Result<Crc32c, Error> {
-        let mut sum = Crc32c::new();
+    fn checksum(&mut self, inode: &Inode) -> Result<Crc32c, Error> {
+        let mut checksum = Crc32c::new();
         if inode.layout == DataLayout::ChunkBased && inode.has_data() {
             let chunks = self.image.chunks(inode)?.count;
             self.budget.take(Limit::Chunks, chunks)?;
@@ -166,7 +182,7 @@ impl<D: ReadAt> Dumper<'_, D> {
             let extent = extent?;
             let (device_id, offset) = match extent.place {
                 Place::Hole => {
-                    sum = sum.zeros(extent.len);
+                    checksum = checksum.zeros(extent.len);
                     continue;
                 }
                 Place::Inline { offset } => (0, offset),
@@ -180,11 +196,11 @@ impl<D: ReadAt> Dumper<'_, D> {
                 self.piece.resize(usize::try_from(here).unwrap_or(0), 0);
                 self.image
                     .read_device(inode.nid, device_id, &mut self.piece, offset + done)?;
-                sum = sum.update(&self.piece);
+                checksum = checksum.update(&self.piece);
                 done += here;
             }
         }
-        Ok(sum)
+        Ok(checksum)
     }
 
     fn text(&mut self, text: std::fmt::Arguments<'_>) {

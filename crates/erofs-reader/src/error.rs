@@ -2,10 +2,10 @@ use std::io;
 
 use crate::problem::{DirProblem, InodeProblem, SuperProblem, XattrProblem};
 
-/// Why an image could not be opened or read, or does not hold together.
+/// An error from opening, reading or checking an image.
 ///
-/// Byte offsets count from the start of the primary device unless the message says otherwise. No message holds bytes of
-/// the image, so that none can carry control characters into a terminal.
+/// Byte offsets count from the start of the primary device unless the message has another base. No message contains
+/// bytes of the image, so none can pass control characters to a terminal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,14 +14,14 @@ pub enum Error {
     Io {
         /// 0 is the primary, n the n-th slot of the device table.
         device_id: u16,
-        /// Where on that device.
+        /// The offset on that device.
         offset: u64,
-        /// How many bytes were wanted.
+        /// The number of bytes to read.
         len: usize,
         /// The failure.
         source: io::Error,
     },
-    /// Asking for the length of a device failed.
+    /// The length of a device could not be determined.
     #[error("find the length of device {device_id}")]
     Length {
         /// 0 is the primary, n the n-th slot of the device table.
@@ -29,115 +29,115 @@ pub enum Error {
         /// The failure.
         source: io::Error,
     },
-    /// Asking for the length of a part of a [`crate::FlatDisk`] failed.
+    /// The length of a part of a [`crate::FlatDisk`] could not be determined.
     #[error("find the length of disk part {index}")]
     PartLength {
-        /// Which part, from 0.
+        /// The part, from 0.
         index: usize,
         /// The failure.
         source: io::Error,
     },
-    /// A part of a [`crate::FlatDisk`] has fewer bytes than it is to give.
+    /// A part of a [`crate::FlatDisk`] is too short.
     #[error("disk part {index} has {actual} bytes, expected {expected}")]
     PartTooShort {
-        /// Which part, from 0.
+        /// The part, from 0.
         index: usize,
-        /// Bytes wanted of it.
+        /// The length it should have, in bytes.
         expected: u64,
-        /// Bytes that it has.
+        /// Its length in bytes.
         actual: u64,
     },
-    /// The parts of a [`crate::FlatDisk`] do not fit 63 bits together.
+    /// The parts of a [`crate::FlatDisk`] together are 2^63 bytes or more.
     #[error("disk is too long at part {index}")]
     DiskTooLong {
-        /// The part that is too much, from 0.
+        /// The part that exceeds the limit, from 0.
         index: usize,
     },
-    /// The superblock, or what it points at, is not one that can be read.
+    /// The superblock, or something it points at, is invalid or not supported.
     #[error("superblock: {problem}")]
     Super {
-        /// What is wrong.
+        /// The problem.
         problem: SuperProblem,
     },
-    /// An inode, or the place of its data, is wrong.
+    /// An inode, or the location of its data, is invalid.
     #[error("inode {nid} at byte {offset}: {problem}")]
     Inode {
-        /// Which inode.
+        /// The nid of the inode.
         nid: u64,
-        /// Where it lies; 0 when its place could not be computed.
+        /// The offset of the inode; 0 if it could not be computed.
         offset: u64,
-        /// What is wrong.
+        /// The problem.
         problem: InodeProblem,
     },
-    /// A directory's contents are wrong.
+    /// The contents of a directory are invalid.
     #[error("directory {nid}, byte {offset} of its data: {problem}")]
     Dir {
-        /// The directory's inode.
+        /// The nid of the directory.
         nid: u64,
-        /// Where in the directory's data.
+        /// The offset in the directory's data.
         offset: u64,
-        /// What is wrong.
+        /// The problem.
         problem: DirProblem,
     },
-    /// An inode's extended attributes are wrong.
+    /// The extended attributes of an inode are invalid.
     #[error("xattrs of inode {nid}, byte {offset}: {problem}")]
     Xattr {
-        /// Which inode.
+        /// The nid of the inode.
         nid: u64,
-        /// Where the entry or body lies.
+        /// The offset of the entry or body.
         offset: u64,
-        /// What is wrong.
+        /// The problem.
         problem: XattrProblem,
     },
-    /// The data lie on a device that was not given.
-    #[error("data of inode {nid} lie on device {device_id}, which was not opened")]
+    /// The data is on a device that was not opened.
+    #[error("data of inode {nid} is on device {device_id}, which was not opened")]
     DeviceAbsent {
-        /// Which inode.
+        /// The nid of the inode.
         nid: u64,
         /// The device, from 1.
         device_id: u16,
     },
-    /// Two inodes claim the same bytes, with at least one's metadata.
+    /// The metadata of an inode overlaps that of another inode, or its data.
     #[error("inodes {first} and {second} overlap at byte {offset}")]
     Overlap {
-        /// An inode whose metadata lie there.
+        /// The nid of an inode with metadata there.
         first: u64,
-        /// The inode whose metadata or data lie there too.
+        /// The nid of the inode with metadata or data there too.
         second: u64,
-        /// The first byte that both have.
+        /// The first shared byte.
         offset: u64,
     },
-    /// An inode or its data lie over the superblock or the device table.
-    #[error("inode {nid} or its data lie over the superblock or device table at byte {offset}")]
+    /// An inode or its data overlaps the superblock or the device table.
+    #[error("inode {nid} or its data overlaps the superblock or device table at byte {offset}")]
     Reserved {
-        /// Which inode.
+        /// The nid of the inode.
         nid: u64,
-        /// The first such byte.
+        /// The first shared byte.
         offset: u64,
     },
-    /// The superblock counts other inodes than there are.
-    #[error("superblock counts {expected} inodes, {actual} were found")]
+    /// The superblock has another number of inodes than the image.
+    #[error("superblock has {expected} inodes, found {actual}")]
     InodeCount {
         /// `inos` of the superblock.
         expected: u64,
-        /// Inodes that were reached from the root.
+        /// The number of inodes reached from the root.
         actual: u64,
     },
-    /// The work that reading takes is out of proportion to the image.
-    #[error("limit exceeded: {limit} at most {allowed}")]
+    /// Reading the image exceeds a limit.
+    #[error("limit exceeded: at most {allowed} {limit}")]
     Limit {
-        /// Which one.
+        /// The limit.
         limit: Limit,
         /// Its value.
         allowed: u64,
     },
-    /// Following symbolic links did not end.
-    #[error("more than {allowed} symbolic links on the way")]
+    /// A path leads through too many symbolic links.
+    #[error("path leads through more than {allowed} symbolic links")]
     TooManyLinks {
-        /// How many are followed.
+        /// The limit.
         allowed: u32,
     },
-    /// A writer that was handed in failed.
+    /// The writer of the dump failed.
     #[error("write the dump")]
     Write {
         /// The failure.
@@ -146,7 +146,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the image is broken, as opposed to unreadable for another reason.
+    /// Returns whether the image is corrupt. Other errors are I/O errors, limits, unsupported features and wrong
+    /// arguments.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         match self {
@@ -161,7 +162,7 @@ impl Error {
         }
     }
 
-    /// Whether the image uses a feature that is not read here.
+    /// Returns whether the image uses a feature that this crate does not read.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         match self {
@@ -173,11 +174,11 @@ impl Error {
     }
 }
 
-/// What a [`crate::Limits`] bounds.
+/// A limit of [`crate::Limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
-    /// Names in directories.
+    /// Directory entries.
     Names,
     /// Chunk addresses of files.
     Chunks,
@@ -185,11 +186,11 @@ pub enum Limit {
     XattrBytes,
     /// Bytes of file data.
     DataBytes,
-    /// Directories within directories.
+    /// Levels of directories.
     Depth,
     /// Bytes of one path.
     PathBytes,
-    /// Bytes of remembered paths of inodes with several names.
+    /// Bytes of remembered paths of inodes with several links.
     LinkPathBytes,
 }
 

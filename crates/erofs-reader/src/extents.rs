@@ -5,81 +5,81 @@ use crate::{Error, Image, Inode, InodeProblem, ReadAt};
 
 const BLOCK: u64 = BLOCK_SIZE as u64;
 
-/// A stretch of a file's data.
+/// A contiguous range of a file's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extent {
-    /// Where it begins in the file, in bytes.
+    /// The offset in the file, in bytes.
     pub logical: u64,
-    /// Its length in bytes, at least 1, never past the file's end.
+    /// The length in bytes: at least 1, and not past the end of the file.
     pub len: u64,
-    /// Where the bytes are.
+    /// The location of the bytes.
     pub place: Place,
 }
 
-/// Where the bytes of an [`Extent`] are.
+/// The location of the bytes of an [`Extent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Nowhere: they are zeros.
+    /// Nowhere: the bytes are zeros.
     Hole,
-    /// In blocks of a device; the extent, rounded up to blocks, is known to lie on it.
+    /// Blocks of a device. The extent, rounded up to blocks, lies on the device.
     Device {
         /// 0 is the primary, n the n-th slot of the device table.
         device_id: u16,
-        /// In bytes from the start of that device, a multiple of the block size.
+        /// The offset on that device, in bytes; a multiple of the block size.
         offset: u64,
     },
-    /// Behind the inode, within one block.
+    /// After the inode, within one block.
     Inline {
-        /// In bytes from the start of the primary device.
+        /// The offset on the primary device, in bytes.
         offset: u64,
     },
 }
 
 /// The extents of one file in order, without gaps; see [`Image::extents`].
 #[derive(Debug)]
+#[must_use = "iterators are lazy"]
 pub struct Extents<'a, D> {
     image: &'a Image<D>,
     inode: Inode,
-    /// The next byte of the file that no extent was given for.
+    /// The end of the extents that were returned, as an offset in the file.
     logical: u64,
-    /// Chunks from here on are not looked at; at most the file's size.
+    /// The end of the requested range; at most the size of the file.
     stop: u64,
     chunks: Option<Chunks>,
     failed: bool,
 }
 
-/// The chunk addresses of one inode, known to lie on the primary device.
+/// The chunk addresses of one inode, which lie on the primary device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunks {
     format: ChunkFormat,
-    /// Where they begin.
+    /// The offset of the first address.
     pub(crate) offset: u64,
-    /// Bytes of one.
+    /// The size of an address in bytes.
     unit: u64,
     pub(crate) count: u64,
 }
 
 impl Chunks {
-    /// Where the addresses end.
+    /// Returns the end of the addresses.
     pub(crate) fn end(self) -> u64 {
         self.offset + self.count * self.unit
     }
 }
 
 impl<D: ReadAt> Image<D> {
-    /// Where the data of an inode are. Neighbouring chunks that are neighbours on the device too are one extent. Inodes
-    /// without data, devices among them, have none.
+    /// Returns the extents of an inode's data. Adjacent chunks that are adjacent on the device too form one extent.
+    /// Inodes without data, such as devices, have no extents.
     ///
     /// # Errors
     ///
-    /// [`Error::Inode`] for compressed data, or chunk addresses that leave the primary device. The iterator gives errors
-    /// for extents that leave their device, and ends after one.
+    /// [`Error::Inode`] for compressed data, or chunk addresses outside the primary device. The iterator returns an error for an extent outside its device, and ends after it.
     pub fn extents(&self, inode: &Inode) -> Result<Extents<'_, D>, Error> {
         self.extents_within(inode, 0, inode.size)
     }
 
-    /// The extents that have bytes from `start` to before `stop`; the first may begin earlier.
+    /// Returns the extents that overlap `start..stop`. The first one may begin earlier.
     pub(crate) fn extents_within(
         &self,
         inode: &Inode,
@@ -114,7 +114,7 @@ impl<D: ReadAt> Image<D> {
         Ok(extents)
     }
 
-    /// The chunk addresses of a chunk-based inode (kernel: `erofs_map_blocks`).
+    /// Locates the chunk addresses of a chunk-based inode (kernel: `erofs_map_blocks`).
     pub(crate) fn chunks(&self, inode: &Inode) -> Result<Chunks, Error> {
         let format = inode.chunk_format()?;
         let unit = if format.has_indexes() { 8 } else { 4 };
@@ -134,10 +134,10 @@ impl<D: ReadAt> Image<D> {
         })
     }
 
-    /// The place of `len` bytes at a block of a device, which is known to have them all.
+    /// Returns the place of `len` bytes at a block of a device, after checking that the device has all of them.
     ///
-    /// An address of device 0 behind the primary's end means the device that lies there on the flat disk, whether or not
-    /// the devices were given one by one (kernel: `erofs_map_dev`).
+    /// An address on device 0 after the end of the primary is an address on the flat disk, even if the devices were
+    /// opened one by one (kernel: `erofs_map_dev`).
     fn place(
         &self,
         inode: &Inode,
@@ -183,7 +183,8 @@ impl<D: ReadAt> Image<D> {
 }
 
 impl<D: ReadAt> Extents<'_, D> {
-    /// The extent of consecutive blocks, or the inline tail, at `logical` (kernel: `erofs_map_blocks_flatmode`).
+    /// Returns the extent of consecutive blocks, or the inline tail, at `logical` (kernel:
+    /// `erofs_map_blocks_flatmode`).
     fn flat(&self) -> Result<Extent, Error> {
         let inode = &self.inode;
         let tail_start = match inode.layout {
@@ -211,7 +212,7 @@ impl<D: ReadAt> Extents<'_, D> {
         })
     }
 
-    /// The chunk at `logical`, which is a multiple of the chunk size.
+    /// Reads the address of the chunk at `logical`, a multiple of the chunk size.
     fn chunk(&self, chunks: Chunks, logical: u64) -> Result<Extent, Error> {
         let chunk_bytes = 1 << chunks.format.chunk_bits();
         let mut bytes = [0; size_of::<ChunkIndex>()];
@@ -252,7 +253,7 @@ impl<D: ReadAt> Extents<'_, D> {
     fn chunk_run(&self, chunks: Chunks) -> Result<Extent, Error> {
         let mut run = self.chunk(chunks, self.logical)?;
         while run.logical + run.len < self.stop {
-            // An error of the next chunk is given when it is its turn.
+            // An error in the next chunk is returned by the next call.
             let Ok(next) = self.chunk(chunks, run.logical + run.len) else {
                 break;
             };
@@ -284,7 +285,7 @@ impl<D: ReadAt> Iterator for Extents<'_, D> {
     }
 }
 
-/// Whether `next` goes on where `run` ends.
+/// Returns whether `next` continues `run`.
 fn follows(run: &Extent, next: &Extent) -> bool {
     match (run.place, next.place) {
         (Place::Hole, Place::Hole) => true,

@@ -2,7 +2,7 @@ use std::io;
 
 use crate::{Error, ReadAt};
 
-/// Several files end to end, read as one disk: what the guest sees of a VMDK's extents.
+/// Several files read as one disk, one after the other: the view that a guest has of the extents of a VMDK.
 ///
 /// ```text
 ///  0            bytes[0]              bytes[0] + bytes[1]
@@ -12,18 +12,18 @@ use crate::{Error, ReadAt};
 /// ```
 #[derive(Debug)]
 pub struct FlatDisk<D> {
-    /// Each part with the offset of its first byte; the offsets rise.
+    /// Each part with the offset of its first byte, in ascending order.
     parts: Vec<(u64, D)>,
-    /// The sum of all parts.
+    /// The length of all parts.
     bytes: u64,
 }
 
 impl<D: ReadAt> FlatDisk<D> {
-    /// A disk of these parts, of each its first so many bytes.
+    /// Creates a disk from parts, each with the number of bytes to use of it.
     ///
     /// # Errors
     ///
-    /// [`Error::PartTooShort`] for a part that has fewer bytes, [`Error::DiskTooLong`] when the sum does not fit 63 bits.
+    /// [`Error::PartTooShort`] for a part with fewer bytes, [`Error::DiskTooLong`] if the total is 2^63 or more, [`Error::PartLength`].
     pub fn new(parts: impl IntoIterator<Item = (D, u64)>) -> Result<Self, Error> {
         let mut disk = Self {
             parts: Vec::new(),
@@ -45,7 +45,7 @@ impl<D: ReadAt> FlatDisk<D> {
             disk.bytes = disk
                 .bytes
                 .checked_add(bytes)
-                .filter(|sum| i64::try_from(*sum).is_ok())
+                .filter(|total| i64::try_from(*total).is_ok())
                 .ok_or(Error::DiskTooLong { index })?;
         }
         Ok(disk)
@@ -57,7 +57,7 @@ impl<D: ReadAt> ReadAt for FlatDisk<D> {
         if (buf.len() as u64) > self.bytes.saturating_sub(offset) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        // The last part that begins at or before the offset; of several that begin there, all but the last are empty.
+        // The last part that begins at or before the offset. If several begin there, all but the last are empty.
         let mut index = self.parts.partition_point(|(start, _)| *start <= offset);
         while !buf.is_empty() {
             let (start, part) = &self.parts[index - 1];

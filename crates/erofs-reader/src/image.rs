@@ -8,28 +8,28 @@ use crate::devices::{Device, Mode};
 use crate::prefixes::Prefixes;
 use crate::{Error, ReadAt, superblock};
 
-/// Reads of the primary up to this length go through the cache.
+/// The longest read of the primary that goes through the cache, in bytes.
 const CACHED: usize = 4096;
 
-/// An opened EROFS image, on devices `D`.
+/// An opened EROFS image on devices of type `D`.
 ///
-/// Everything is read when it is asked for; opening reads the superblock, the device table, the long xattr prefixes and
-/// the root inode.
+/// Opening reads the superblock, the device table, the long xattr prefixes and the root inode. Everything else is read
+/// on demand.
 pub struct Image<D> {
     primary: D,
-    /// The extra devices, if they were given one by one.
+    /// The extra devices, if they were opened one by one.
     separate: Vec<D>,
     mode: Mode,
     sb: SuperBlock,
     pub(crate) devices: Vec<Device>,
     pub(crate) prefixes: Prefixes,
-    /// The primary's bytes by the superblock, not by the disk: all metadata lie below.
+    /// The length of the primary according to the superblock. All metadata is below it.
     pub(crate) primary_bytes: u64,
     cache: Mutex<Cache>,
 }
 
 impl<D: ReadAt> Image<D> {
-    /// Assembles an image without long xattr prefixes.
+    /// Creates an image without long xattr prefixes.
     pub(crate) fn from_parts(
         primary: D,
         separate: Vec<D>,
@@ -49,13 +49,13 @@ impl<D: ReadAt> Image<D> {
         }
     }
 
-    /// The superblock, as it is on disk.
+    /// Returns the superblock as it is on disk.
     #[must_use]
     pub fn superblock(&self) -> &SuperBlock {
         &self.sb
     }
 
-    /// The oldest kernel that reads every feature which the superblock names.
+    /// Returns the oldest kernel that supports all features of the superblock.
     #[must_use]
     pub fn minimum_kernel(&self) -> KernelVersion {
         Feature::of(self.sb.feature_incompat.get())
@@ -63,30 +63,30 @@ impl<D: ReadAt> Image<D> {
             .fold(KernelVersion::BASE, Ord::max)
     }
 
-    /// The device table.
+    /// Returns the device table.
     #[must_use]
     pub fn devices(&self) -> &[Device] {
         &self.devices
     }
 
-    /// Bytes of all devices that data can be read from: what the image's length means where devices were given.
+    /// Returns the total length of all devices from which data can be read.
     pub(crate) fn readable_bytes(&self) -> u64 {
         let devices = match self.mode {
             Mode::Flat | Mode::Separate => self.devices.as_slice(),
             Mode::Absent => &[],
         };
-        devices.iter().fold(self.primary_bytes, |sum, device| {
-            sum.saturating_add(device.bytes())
+        devices.iter().fold(self.primary_bytes, |bytes, device| {
+            bytes.saturating_add(device.bytes())
         })
     }
 
-    /// Reads metadata from the primary device; `None` when they leave it.
+    /// Reads metadata from the primary device. Returns `None` if the range lies outside the device.
     pub(crate) fn read_meta(&self, buf: &mut [u8], offset: u64) -> Option<Result<(), Error>> {
         let end = offset.checked_add(buf.len() as u64)?;
         (end <= self.primary_bytes).then(|| self.read_primary(buf, offset))
     }
 
-    /// Reads from the primary device, within `primary_bytes`.
+    /// Reads from the primary device, below `primary_bytes`.
     fn read_primary(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
         let len = buf.len();
         let done = if len <= CACHED {
@@ -104,7 +104,7 @@ impl<D: ReadAt> Image<D> {
         })
     }
 
-    /// Reads data of inode `nid` from a place that an extent named, so that it is known to lie on that device.
+    /// Reads data of inode `nid` from the place of an extent, which is known to lie on the device.
     pub(crate) fn read_device(
         &self,
         nid: u64,

@@ -2,19 +2,19 @@ use erofs_format::{ChunkFormat, DataLayout, FileType};
 
 use crate::{Error, InodeProblem};
 
-/// An inode: the attributes of a file, and where its data are.
+/// An inode: the attributes of a file and the location of its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inode {
-    /// Its number: its 32-byte slot in the metadata area.
+    /// The number of the inode: its 32-byte slot in the metadata area.
     pub nid: u64,
-    /// Where it lies, in bytes from the start of the primary device.
+    /// The offset on the primary device, in bytes.
     pub offset: u64,
-    /// Its type, from `mode`.
+    /// The type, from `mode`.
     pub file_type: FileType,
     /// Type and permissions, as in `stat(2)`.
     pub mode: u16,
-    /// How many names it has.
+    /// Link count.
     pub nlink: u32,
     /// Owner.
     pub uid: u32,
@@ -26,35 +26,35 @@ pub struct Inode {
     pub mtime_secs: i64,
     /// Nanoseconds, below 10^9.
     pub mtime_nanos: u32,
-    /// `(major, minor)` of a device.
+    /// The `(major, minor)` numbers of a device.
     pub rdev: Option<(u32, u32)>,
-    /// How the data are found.
+    /// The form in which the data is stored.
     pub layout: DataLayout,
-    /// Whether it is stored in 64 bytes rather than 32.
+    /// Whether the inode takes 64 bytes and not 32.
     pub extended: bool,
-    /// `i_u`: a start block or a chunk format, by the layout.
+    /// `i_u`: a start block or a chunk format, depending on the layout.
     pub(crate) i_u: u32,
-    /// Bytes of the xattr body behind the inode; 0, or more than 12.
+    /// The length of the xattr body after the inode: 0, or more than 12.
     pub(crate) xattr_bytes: u64,
 }
 
 impl Inode {
-    /// Bytes of the inode itself.
+    /// Returns the length of the inode itself.
     pub(crate) fn inode_bytes(&self) -> u64 {
         if self.extended { 64 } else { 32 }
     }
 
-    /// Where the xattr body begins.
+    /// Returns the offset of the xattr body.
     pub(crate) fn xattr_offset(&self) -> u64 {
         self.offset + self.inode_bytes()
     }
 
-    /// Where the xattr body ends, and the inline tail or the padding before chunk addresses begins.
+    /// Returns the end of the xattr body. The inline tail, or the padding before chunk addresses, begins here.
     pub(crate) fn body_end(&self) -> u64 {
         self.xattr_offset() + self.xattr_bytes
     }
 
-    /// Whether there are data that can be read.
+    /// Returns whether the inode has data to read.
     pub(crate) fn has_data(&self) -> bool {
         self.size != 0
             && matches!(
@@ -81,7 +81,7 @@ impl Inode {
         }))
     }
 
-    /// The chunk format of a chunk-based inode.
+    /// Returns the chunk format of a chunk-based inode.
     pub(crate) fn chunk_format(&self) -> Result<ChunkFormat, Error> {
         let [a, b, ..] = self.i_u.to_le_bytes();
         let format = ChunkFormat(u16::from_le_bytes([a, b]));

@@ -1,41 +1,53 @@
-//! Reads [EROFS] images back: the tree, the attributes, the file data, and a proof that all of it holds together.
+//! Reads [EROFS] images: the tree, the attributes and the file data. Verifies the structure of a whole image.
 //!
-//! This is the reference reader for uncompressed images, from any writer. It is not fast at decompression, because it has
-//! none, and it does not mount, write or repair. It knows nothing of container images.
+//! This is the reference reader for uncompressed images of any writer. It does not decompress, mount, write or repair,
+//! and it knows nothing of container images.
 //!
 //! ```text
-//!   ReadAt (file, bytes, FlatDisk) ──▶ Image ──▶ inode ─┬─▶ read_dir, lookup ──▶ Walk ─┬─▶ check   (a proof)
+//!   ReadAt (file, bytes, FlatDisk) ──▶ Image ──▶ inode ─┬─▶ read_dir, lookup ──▶ Walk ─┬─▶ check   (verify)
 //!                                       │               ├─▶ extents ──▶ read_at        └─▶ dump    (text)
 //!                                  superblock,          ├─▶ read_link
 //!                                  device table         └─▶ xattrs
 //! ```
 //!
-//! An image may have further devices, and they can be given in two ways, as to the kernel: behind the primary on one flat
-//! disk ([`Image::open`]), or each by itself ([`Image::open_with_devices`]).
+//! The extra devices of an image are opened as by the kernel: as parts of one flat disk ([`Image::open`]) or one by one
+//! ([`Image::open_with_devices`]).
+//!
+//! # Invariants
+//!
+//! - An [`Inode`] was checked when it was read: its format, type, size and xattr body are valid.
+//! - An [`Extent`] lies on its device.
+//! - The names of a directory are sorted and unique, in [`ReadDir`] and in [`Walk`].
 //!
 //! # Untrusted input
 //!
-//! Every byte of an image is hostile. No input makes this crate panic, loop without end, or allocate more than a fixed
-//! amount or an amount bounded by the image's length. Work that could be out of proportion to the image, because many
-//! inodes may point at the same bytes, is bounded by [`Limits`]. What is read is checked more strictly than the kernel
-//! checks it: an unsorted directory, a wrong `..`, an extent outside of its device are errors and not surprises.
+//! Every byte of an image is hostile. No input makes this crate panic, loop endlessly, or allocate more than a constant
+//! plus an amount bounded by the length of the image. Many inodes may refer to the same bytes; [`Limits`] bounds the
+//! work this can cause. The checks are stricter than those of the kernel: an unsorted directory, a wrong `..` or an
+//! extent outside its device is an error.
 //!
 //! # Example
 //!
-//! ```no_run
-//! use std::fs::File;
-//! use erofs_reader::{Image, Limits};
+//! ```
+//! use erofs_reader::{Error, Image, Limits};
 //!
-//! let image = Image::open(File::open("layer.erofs")?)?;
-//! let mut walk = image.walk(&Limits::default())?;
-//! while let Some(entry) = walk.next_entry() {
-//!     let entry = entry?;
-//!     println!("{:o} {}", entry.inode.mode, entry.path.escape_ascii());
+//! /// Lists the paths of an image.
+//! fn list(image: &[u8]) -> Result<Vec<String>, Error> {
+//!     let image = Image::open(image)?;
+//!     let mut walk = image.walk(&Limits::default())?;
+//!     let mut paths = Vec::new();
+//!     while let Some(entry) = walk.next_entry() {
+//!         paths.push(entry?.path.escape_ascii().to_string());
+//!     }
+//!     Ok(paths)
 //! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//!
+//! assert!(list(b"not an image").unwrap_err().is_corrupt());
 //! ```
 //!
 //! [EROFS]: https://docs.kernel.org/filesystems/erofs.html
+
+#![warn(clippy::must_use_candidate)]
 
 mod cache;
 mod check;
@@ -79,7 +91,7 @@ pub use read_at::ReadAt;
 pub use walk::{Walk, WalkEntry};
 pub use xattr::Xattr;
 
-/// The README's example, so that it compiles.
+/// Compiles the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,27 +2,78 @@ use crate::{Error, Image, Limit, ReadAt};
 
 /// Bounds on the work that one image may cause.
 ///
-/// An image of a megabyte can name the same bytes a million times. What the format itself makes unique, names and chunk
-/// addresses, can never be more than the image's bytes allow; xattrs and file data may honestly be shared, and are bounded
-/// to a multiple of the image's length unless a number is given here.
+/// An image of a megabyte can refer to the same bytes a million times. The format itself bounds names and chunk
+/// addresses by the length of the image. Xattrs and file data may be shared legitimately, so their default is a
+/// multiple of the length.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Names in all directories. `None`: as many as fit the image.
+    /// Directory entries. `None`: as many as fit the image.
     pub names: Option<u64>,
-    /// Chunk addresses of all files. `None`: as many as fit the image.
+    /// Chunk addresses. `None`: as many as fit the image.
     pub chunks: Option<u64>,
-    /// Bytes of names and values of all xattrs. `None`: 256 times the image's length, and 1 MiB.
+    /// Bytes of xattr names and values. `None`: 256 times the length of the image plus 1 MiB.
     pub xattr_bytes: Option<u64>,
-    /// Bytes of file data that are read, holes not counted. `None`: 64 times the image's length, and 1 MiB.
+    /// Bytes of file data read, without holes. `None`: 64 times the length of the image plus 1 MiB.
     pub data_bytes: Option<u64>,
-    /// Levels of directories below the one where the walk begins.
+    /// Levels of directories below the start of the walk.
     pub depth: usize,
     /// Bytes of one path.
     pub path_bytes: usize,
-    /// Bytes of the paths that a dump remembers of inodes with several names. `None`: 16 times the image's length, and
-    /// 1 MiB.
+    /// Bytes of the paths that a dump remembers for inodes with several links. `None`: 16 times the length of the image
+    /// plus 1 MiB.
     pub link_path_bytes: Option<u64>,
+}
+
+impl Limits {
+    /// Sets [`names`](Self::names).
+    #[must_use]
+    pub fn with_names(mut self, limit: u64) -> Self {
+        self.names = Some(limit);
+        self
+    }
+
+    /// Sets [`chunks`](Self::chunks).
+    #[must_use]
+    pub fn with_chunks(mut self, limit: u64) -> Self {
+        self.chunks = Some(limit);
+        self
+    }
+
+    /// Sets [`xattr_bytes`](Self::xattr_bytes).
+    #[must_use]
+    pub fn with_xattr_bytes(mut self, limit: u64) -> Self {
+        self.xattr_bytes = Some(limit);
+        self
+    }
+
+    /// Sets [`data_bytes`](Self::data_bytes).
+    #[must_use]
+    pub fn with_data_bytes(mut self, limit: u64) -> Self {
+        self.data_bytes = Some(limit);
+        self
+    }
+
+    /// Sets [`depth`](Self::depth).
+    #[must_use]
+    pub fn with_depth(mut self, limit: usize) -> Self {
+        self.depth = limit;
+        self
+    }
+
+    /// Sets [`path_bytes`](Self::path_bytes).
+    #[must_use]
+    pub fn with_path_bytes(mut self, limit: usize) -> Self {
+        self.path_bytes = limit;
+        self
+    }
+
+    /// Sets [`link_path_bytes`](Self::link_path_bytes).
+    #[must_use]
+    pub fn with_link_path_bytes(mut self, limit: u64) -> Self {
+        self.link_path_bytes = Some(limit);
+        self
+    }
 }
 
 impl Default for Limits {
@@ -39,7 +90,7 @@ impl Default for Limits {
     }
 }
 
-/// What is left of the limits.
+/// The remaining part of the limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
     names: Counter,
@@ -75,10 +126,10 @@ impl Counter {
 impl Budget {
     pub(crate) fn new<D: ReadAt>(image: &Image<D>, limits: &Limits) -> Self {
         let times = |bytes: u64, factor| bytes.saturating_mul(factor).saturating_add(1 << 20);
-        // All metadata lie on the primary.
+        // All metadata is on the primary.
         let (bytes, data_bytes) = (image.primary_bytes, image.readable_bytes());
         Self {
-            // An entry has 12 bytes and a name of at least one.
+            // An entry has 12 bytes and a name of at least one byte.
             names: Counter::new(limits.names.unwrap_or(bytes / 13)),
             chunks: Counter::new(limits.chunks.unwrap_or(bytes / 4)),
             xattr_bytes: Counter::new(limits.xattr_bytes.unwrap_or_else(|| times(bytes, 256))),
@@ -96,7 +147,7 @@ impl Budget {
             Limit::XattrBytes => self.xattr_bytes.take(amount, limit),
             Limit::DataBytes => self.data_bytes.take(amount, limit),
             Limit::LinkPathBytes => self.link_path_bytes.take(amount, limit),
-            // Not counted: they are measured where they arise.
+            // Not counted here: checked where they occur.
             Limit::Depth | Limit::PathBytes => Ok(()),
         }
     }

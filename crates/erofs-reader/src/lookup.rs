@@ -7,21 +7,21 @@ use erofs_format::{BLOCK_SIZE, FileType};
 use crate::dir::bad_block;
 use crate::{DirEntry, Error, Image, Inode, ReadAt, dir_block};
 
-/// How many symbolic links one path may lead through: the kernel's `MAXSYMLINKS`.
+/// The largest number of symbolic links in the resolution of a path: `MAXSYMLINKS` of the kernel.
 const MAX_LINKS: u32 = 40;
 
 impl<D: ReadAt> Image<D> {
-    /// Finds a name in a directory by halving, first over blocks and then within one, exactly as the kernel does
-    /// (`erofs_namei`), so that a name that a mis-sorted directory hides from the kernel is not found here either.
+    /// Looks up a name in a directory by binary search, first over blocks and then within one, as the kernel does
+    /// (`erofs_namei`). A name that the kernel cannot find in a wrongly sorted directory is not found here either.
     ///
     /// # Errors
     ///
-    /// [`Error::Inode`] if `dir` is no directory, [`Error::Dir`] if what is read of it is malformed.
+    /// [`Error::Inode`] if `dir` is no directory, [`Error::Dir`] if a block that the search reads is malformed.
     pub fn lookup(&self, dir: &Inode, name: impl AsRef<[u8]>) -> Result<Option<DirEntry>, Error> {
         let name = name.as_ref();
         dir.expect_type(FileType::Directory)?;
         let mut block = Vec::new();
-        // The block to search: the last one whose first name is not greater.
+        // The block to search: the last one whose first name is not greater than the name.
         let mut candidate = None;
         let (mut low, mut high) = (0, dir.size.div_ceil(BLOCK_SIZE.into()));
         while low < high {
@@ -60,8 +60,9 @@ impl<D: ReadAt> Image<D> {
         Ok(None)
     }
 
-    /// Finds a path from the root, following no symbolic link: a link on the way ends the search, a link at the end is
-    /// the answer. Leading, trailing and repeated slashes and `.` mean nothing; `..` is the directory's own.
+    /// Looks up a path from the root without following symbolic links. A link in the middle of the path ends the
+    /// search, a link at its end is the result. Leading, trailing and repeated slashes and `.` are ignored; `..` is
+    /// looked up like any other name.
     ///
     /// # Errors
     ///
@@ -80,15 +81,15 @@ impl<D: ReadAt> Image<D> {
         Ok(Some(at))
     }
 
-    /// Finds a path from the root, following symbolic links, the last one too. Absolute targets and `..` stay inside
-    /// the image, as under `chroot(2)`.
+    /// Looks up a path from the root, following symbolic links, including the last one. Absolute targets and `..` stay
+    /// inside the image, as under `chroot(2)`.
     ///
     /// # Errors
     ///
     /// As [`Image::lookup`]; [`Error::TooManyLinks`] after 40 of them.
     pub fn resolve_path(&self, path: impl AsRef<[u8]>) -> Result<Option<Inode>, Error> {
         let root = self.root()?;
-        // The directories from the root to where we are, so that `..` needs no trust in the image.
+        // The directories from the root to the current one, so that `..` does not depend on the image.
         let mut above = Vec::new();
         let mut at = root;
         let mut rest: VecDeque<Vec<u8>> = components(path.as_ref()).map(<[u8]>::to_vec).collect();

@@ -5,28 +5,27 @@ use crate::prefixes::{NAME_MAX, Prefixes};
 use crate::{DataLayout, Error, Image, Inode, ReadAt, SuperProblem, superblock};
 
 impl<D: ReadAt> Image<D> {
-    /// Opens an image whose extra devices, if it has any, lie behind it on the same disk, each at its `uniaddr`: what
-    /// the guest's kernel sees when it is told of no device (flat mode).
+    /// Opens an image whose extra devices, if any, follow it on the same disk, each at its `uniaddr`. The kernel has
+    /// this view of a disk that is mounted without `device=` options.
     ///
     /// # Errors
     ///
-    /// [`Error::Super`] for what is not a readable image, or a disk that is shorter than its devices; [`Error::Inode`]
-    /// for a bad root; [`Error::Io`].
+    /// [`Error::Super`] if it is no readable image, or the disk is shorter than its devices; [`Error::Inode`] for an invalid root; [`Error::Io`].
     pub fn open(disk: D) -> Result<Self, Error> {
         Self::open_in(disk, Vec::new(), Mode::Flat)
     }
 
-    /// Opens an image with its extra devices given one by one, in the order of the device table (`device=`).
+    /// Opens an image with its extra devices one by one, in the order of the device table, as with `device=` options.
     ///
     /// # Errors
     ///
-    /// As [`Image::open`]; also when the number of devices is another than that of slots, or a device is too short.
+    /// As [`Image::open`]; also if the number of devices is not the number of slots, or a device is too short.
     pub fn open_with_devices(primary: D, devices: Vec<D>) -> Result<Self, Error> {
         Self::open_in(primary, devices, Mode::Separate)
     }
 
-    /// Opens an image without its extra devices: all metadata can be read, and data that lie on the primary. Other data
-    /// give [`Error::DeviceAbsent`].
+    /// Opens an image without its extra devices. All metadata can be read, and data on the primary; other data results
+    /// in [`Error::DeviceAbsent`].
     ///
     /// # Errors
     ///
@@ -46,11 +45,11 @@ impl<D: ReadAt> Image<D> {
         Ok(image)
     }
 
-    /// The root directory.
+    /// Returns the root directory.
     ///
     /// # Errors
     ///
-    /// As [`Image::inode`], or if it is no directory.
+    /// As [`Image::inode`]; also if it is no directory.
     pub fn root(&self) -> Result<Inode, Error> {
         let root = self.inode(self.superblock().root_nid.get().into())?;
         root.expect_type(FileType::Directory)?;
@@ -64,7 +63,7 @@ fn device_len(device: &impl ReadAt, device_id: u16) -> Result<u64, Error> {
         .map_err(|source| Error::Length { device_id, source })
 }
 
-/// Proves that every device has the bytes that its slot says.
+/// Checks that every device is as long as its slot requires.
 fn check_lengths<D: ReadAt>(
     disk_len: u64,
     devices: &mut [Device],
@@ -83,7 +82,7 @@ fn check_lengths<D: ReadAt>(
         let actual = match mode {
             Mode::Flat => disk_len.saturating_sub(device.flat_offset()),
             Mode::Separate => device_len(&separate[index], device_id)?,
-            // Nothing is known of it, and nothing will be read from it. No device is as long as this.
+            // The length is unknown, and nothing will be read. No device is as long as this.
             Mode::Absent => 1 << 62,
         };
         device.measure(actual).map_err(|actual| Error::Super {
@@ -97,8 +96,8 @@ fn check_lengths<D: ReadAt>(
     Ok(())
 }
 
-/// Reads the prefixes: each a 16-bit length, the number of a namespace, and what follows the namespace's own prefix
-/// (kernel: `erofs_xattr_prefixes_init`, `struct erofs_xattr_long_prefix`).
+/// Reads the long prefixes: each a 16-bit length, the number of a namespace, and the rest of the prefix after that of
+/// the namespace (kernel: `erofs_xattr_prefixes_init`, `struct erofs_xattr_long_prefix`).
 fn read_prefixes<D: ReadAt>(image: &Image<D>) -> Result<Prefixes, Error> {
     let sb = image.superblock();
     if !superblock::has_xattr_prefixes(sb) {
@@ -128,7 +127,7 @@ fn read_prefixes<D: ReadAt>(image: &Image<D>) -> Result<Prefixes, Error> {
             return Err(malformed());
         }
         let len = usize::from(u16::from_le_bytes(len));
-        // A longer one could begin no name.
+        // No name is long enough for a longer prefix.
         if !(1..=NAME_MAX).contains(&len) {
             return Err(malformed());
         }

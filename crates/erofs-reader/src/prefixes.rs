@@ -1,11 +1,12 @@
 /// The longest full name of an xattr: the kernel's `XATTR_NAME_MAX`.
 pub(crate) const NAME_MAX: usize = 255;
 
-/// The long name prefixes of an image, whole: what `e_name_index` with its top bit set stands for.
+/// The long xattr name prefixes of an image, as full prefixes. `e_name_index` with its top bit set is an index into
+/// them.
 #[derive(Debug)]
 pub(crate) enum Prefixes {
     Known(Vec<Vec<u8>>),
-    /// They lie in a packed inode whose data are compressed.
+    /// Stored in a packed inode with compressed data.
     Compressed,
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use erofs_format::{Feature, FileType};
 
-/// What is wrong with a superblock or a device table.
+/// A problem with a superblock or a device table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SuperProblem {
@@ -14,23 +14,23 @@ pub enum SuperProblem {
         /// The image's length.
         actual: u64,
     },
-    /// Not an EROFS image.
-    #[error("magic is {actual:#010x}, expected {expected:#010x}")]
+    /// The image is not an EROFS image.
+    #[error("magic mismatch: expected {expected:#010x}, found {actual:#010x}")]
     Magic {
         /// The magic number of EROFS.
         expected: u32,
-        /// What is there.
+        /// The number found.
         actual: u32,
     },
     /// The checksum does not match.
-    #[error("checksum is {actual:#010x}, expected {expected:#010x}")]
+    #[error("checksum mismatch: expected {expected:#010x}, found {actual:#010x}")]
     Checksum {
-        /// The sum over the bytes that are there.
+        /// The checksum of the bytes.
         expected: u32,
-        /// What the superblock says.
+        /// The checksum in the superblock.
         actual: u32,
     },
-    /// A block size that is not read here.
+    /// The block size is not supported.
     #[error("blocks of 2^{actual} bytes are not supported, expected 2^{expected}")]
     BlockBits {
         /// 12.
@@ -38,27 +38,27 @@ pub enum SuperProblem {
         /// `blkszbits`.
         actual: u8,
     },
-    /// Directory blocks of another size than blocks.
+    /// The size of directory blocks is not the block size, which is not supported.
     #[error("directory blocks of 2^{actual} blocks are not supported")]
     DirBlockBits {
         /// `dirblkbits`.
         actual: u8,
     },
-    /// Incompatible features that are not read here.
-    #[error("features that are not supported: {}", Names(*bits))]
+    /// The image has incompatible features that are not supported.
+    #[error("unsupported features: {}", Names(*bits))]
     Features {
-        /// Their bits of `feature_incompat` alone.
+        /// The bits of these features in `feature_incompat`.
         bits: u32,
     },
-    /// The superblock's own length leaves block 0.
-    #[error("superblock of {actual} bytes is longer than {expected}")]
+    /// The superblock is longer than block 0 allows.
+    #[error("superblock of {actual} bytes exceeds {expected} bytes")]
     Size {
-        /// The room in block 0.
+        /// The space in block 0.
         expected: u64,
-        /// 128 bytes and the extension slots.
+        /// 128 bytes plus the extension slots.
         actual: u64,
     },
-    /// The image is shorter than the superblock says.
+    /// The image is shorter than its superblock requires.
     #[error("primary device has {actual} bytes, expected {expected}")]
     Truncated {
         /// `blocks` in bytes.
@@ -66,52 +66,52 @@ pub enum SuperProblem {
         /// The image's length.
         actual: u64,
     },
-    /// The device table leaves the primary device.
-    #[error("device table at byte {offset} of {len} bytes leaves the primary device")]
+    /// The device table lies outside the primary device.
+    #[error("device table of {len} bytes at byte {offset} lies outside the primary device")]
     DeviceTable {
-        /// Where it begins.
+        /// Its offset.
         offset: u64,
-        /// How long it is.
+        /// Its length in bytes.
         len: u64,
     },
-    /// Another number of devices was given than the table has.
-    #[error("{actual} extra devices were given, the device table has {expected}")]
+    /// The number of devices that were opened differs from that of the device table.
+    #[error("device table has {expected} devices, opened with {actual}")]
     DeviceCount {
-        /// Slots in the table.
+        /// Slots in the device table.
         expected: usize,
-        /// Devices given.
+        /// Devices opened.
         actual: usize,
     },
-    /// A slot's numbers use 48 bits.
+    /// A slot has a 48-bit length or address, which is not supported.
     #[error("device {device_id} has a 48-bit address, which is not supported")]
     Device48Bit {
         /// The device, from 1.
         device_id: u16,
     },
-    /// A device lies over the primary or over another one.
+    /// A device overlaps the primary or another device.
     #[error("device {device_id} begins at block {uniaddr}, before the previous one ends at {end}")]
     DeviceOverlap {
         /// The device, from 1.
         device_id: u16,
-        /// Where it begins on the flat disk, in blocks.
+        /// Its first block on the flat disk.
         uniaddr: u32,
-        /// Where what lies before it ends, in blocks.
+        /// The end of the device before it, in blocks.
         end: u64,
     },
-    /// A device is shorter than its slot says.
+    /// A device is shorter than its slot requires.
     #[error("device {device_id} has {actual} bytes, expected {expected}")]
     DeviceTruncated {
         /// The device, from 1.
         device_id: u16,
-        /// The slot's blocks in bytes.
+        /// The length in the slot, in bytes.
         expected: u64,
-        /// Bytes that are there.
+        /// The length of the device in bytes.
         actual: u64,
     },
     /// A long xattr prefix is malformed.
     #[error("long xattr prefix {index} is malformed")]
     XattrPrefix {
-        /// Which one, from 0.
+        /// The prefix, from 0.
         index: u8,
     },
 }
@@ -128,14 +128,14 @@ impl SuperProblem {
     }
 }
 
-/// What is wrong with an inode.
+/// A problem with an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InodeProblem {
-    /// It leaves the primary device.
-    #[error("leaves the primary device of {primary_bytes} bytes")]
+    /// The inode lies outside the primary device.
+    #[error("lies outside the primary device of {primary_bytes} bytes")]
     OutOfBounds {
-        /// The primary's length.
+        /// The length of the primary device.
         primary_bytes: u64,
     },
     /// `i_format` has unknown bits or an unknown layout.
@@ -150,201 +150,201 @@ pub enum InodeProblem {
         /// As on disk.
         i_mode: u16,
     },
-    /// The size does not fit 63 bits.
+    /// The size is 2^63 or more.
     #[error("size {size} is too large")]
     Size {
         /// As on disk.
         size: u64,
     },
-    /// Nanoseconds of a second or more.
-    #[error("{nanos} nanoseconds are a second or more")]
+    /// The nanoseconds are 10^9 or more.
+    #[error("{nanos} nanoseconds are not below 10^9")]
     Nanos {
         /// As on disk.
         nanos: u32,
     },
-    /// A xattr body with no room for an entry.
-    #[error("xattr body of {size} bytes holds nothing")]
+    /// The xattr body has no space for an entry.
+    #[error("xattr body of {size} bytes has no entries")]
     XattrBody {
         /// 12.
         size: u64,
     },
-    /// The data are compressed, which is not read here.
-    #[error("compressed data are not supported; the image has {}", Names(*feature_incompat))]
+    /// The data is compressed, which is not supported.
+    #[error("compressed data is not supported; the image has {}", Names(*feature_incompat))]
     Compressed {
-        /// The image's features, of which some tell the kind of compression.
+        /// The features of the image; some of them identify the compression.
         feature_incompat: u32,
     },
-    /// A chunk format with unknown bits.
+    /// The chunk format has unknown bits.
     #[error("unknown chunk format {format:#06x}")]
     ChunkFormat {
         /// As on disk.
         format: u16,
     },
-    /// The chunk addresses leave the primary device.
-    #[error("{count} chunk addresses leave the primary device of {primary_bytes} bytes")]
+    /// The chunk addresses lie outside the primary device.
+    #[error("{count} chunk addresses lie outside the primary device of {primary_bytes} bytes")]
     ChunkTable {
-        /// How many there should be.
+        /// The number of addresses.
         count: u64,
-        /// The primary's length.
+        /// The length of the primary device.
         primary_bytes: u64,
     },
     /// The inline tail crosses a block boundary.
     #[error("inline tail of {len} bytes at byte {offset} crosses a block")]
     InlineTail {
-        /// Where the tail begins.
+        /// The offset of the tail.
         offset: u64,
-        /// How long it is.
+        /// The length of the tail.
         len: u64,
     },
-    /// Data with no address.
-    #[error("{size} bytes of data have no start block")]
+    /// The data has no address.
+    #[error("{size} bytes of data without a start block")]
     NoStartBlock {
-        /// The file's size.
+        /// The size of the file.
         size: u64,
     },
-    /// The data name a device that the table does not have.
-    #[error("data at byte {logical} lie on device {device_id}, there are {devices}")]
+    /// The data is on a device that the device table does not have.
+    #[error("data at byte {logical} is on device {device_id} of {devices}")]
     NoSuchDevice {
-        /// Where in the file.
+        /// The offset in the file.
         logical: u64,
-        /// The device named.
+        /// The device, from 1.
         device_id: u16,
         /// Slots in the device table.
         devices: usize,
     },
-    /// An extent leaves its device.
+    /// An extent lies outside its device.
     #[error(
-        "{len} bytes of data at byte {offset} of device {device_id} leave its {device_bytes} bytes"
+        "{len} bytes of data at byte {offset} of device {device_id} exceed its {device_bytes} bytes"
     )]
     Extent {
         /// The device, 0 for the primary.
         device_id: u16,
-        /// Where on the device.
+        /// The offset on the device.
         offset: u64,
-        /// How long.
+        /// The length of the extent.
         len: u64,
-        /// The device's length.
+        /// The length of the device.
         device_bytes: u64,
     },
-    /// Another type was expected.
+    /// The inode has another type than expected.
     #[error("is a {actual:?}, expected a {expected:?}")]
     Type {
-        /// What was wanted.
+        /// The type expected.
         expected: FileType,
-        /// What the mode says.
+        /// The type of the inode.
         actual: FileType,
     },
-    /// A link target that is empty, too long, or has a NUL.
-    #[error("link target of {size} bytes is empty, too long, or has a NUL")]
+    /// A link target is empty, too long, or contains a NUL.
+    #[error("link target of {size} bytes is empty, too long, or contains a NUL")]
     LinkTarget {
-        /// Its length.
+        /// The length of the target.
         size: u64,
     },
-    /// The number of names is another than the inode says.
+    /// The link count differs from the number of names.
     #[error("link count is {actual}, expected {expected}")]
     Nlink {
-        /// Names found, or 2 and the subdirectories.
+        /// The number of names; for a directory, 2 plus the number of subdirectories.
         expected: u64,
         /// `i_nlink`.
         actual: u32,
     },
-    /// A device, fifo or socket with data.
+    /// A device, fifo or socket has data.
     #[error("special file has {size} bytes")]
     SpecialSize {
         /// `i_size`.
         size: u64,
     },
-    /// The inode number 0, which readdir hides.
-    #[error("readdir hides inode number 0")]
+    /// The inode number is 0, which readdir hides.
+    #[error("inode number 0 is hidden by readdir")]
     NidZero,
 }
 
 impl InodeProblem {
-    /// Whether the caller may have asked for the wrong thing of a sound inode.
+    /// Returns whether the inode may be valid and the call wrong.
     pub(crate) fn is_usage(self) -> bool {
         matches!(self, Self::Type { .. })
     }
 }
 
-/// What is wrong with a directory.
+/// A problem with a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirProblem {
-    /// The first name offset is no multiple of an entry's size, or leaves the block.
-    #[error("first name begins at {nameoff} of a block of {len} bytes")]
+    /// The first name offset is not a multiple of the size of an entry, or lies outside the block.
+    #[error("first name at {nameoff} in a block of {len} bytes")]
     FirstName {
         /// `nameoff` of the first entry.
         nameoff: u16,
-        /// Bytes of the block.
+        /// The length of the block.
         len: usize,
     },
-    /// A name is empty, too long, or leaves the block.
-    #[error("name from {start} to {end} of a block of {len} bytes")]
+    /// A name is empty, too long, or lies outside the block.
+    #[error("name at {start}..{end} in a block of {len} bytes")]
     NameBounds {
-        /// Where it begins in the block.
+        /// The start of the name in the block.
         start: usize,
-        /// Where it ends.
+        /// The end of the name.
         end: usize,
-        /// Bytes of the block.
+        /// The length of the block.
         len: usize,
     },
-    /// A name has a NUL or a slash.
-    #[error("name has a NUL or a slash")]
+    /// A name contains a NUL or a slash.
+    #[error("name contains a NUL or a slash")]
     NameBytes,
-    /// A name does not sort behind the one before it.
+    /// A name is not greater than the name before it.
     #[error("name is not greater than the one before it")]
     Order,
-    /// A file type that does not exist.
+    /// The file type is unknown.
     #[error("unknown file type {file_type}")]
     FileType {
         /// As on disk.
         file_type: u8,
     },
-    /// Bytes behind the last name are not zero.
-    #[error("bytes behind the last name are not zero")]
+    /// The bytes after the last name are not zero.
+    #[error("bytes after the last name are not zero")]
     Tail,
     /// `.` is missing or not the directory itself.
     #[error("`.` is {actual:?}, expected the directory itself")]
     Dot {
-        /// Its nid, if it is there.
+        /// The nid of `.`, if there is one.
         actual: Option<u64>,
     },
     /// `..` is missing or not the parent.
     #[error("`..` is {actual:?}, expected {expected:?}")]
     DotDot {
-        /// The parent's nid, where it is known.
+        /// The nid of the parent, if known.
         expected: Option<u64>,
-        /// Its nid, if it is there.
+        /// The nid of `..`, if there is one.
         actual: Option<u64>,
     },
-    /// A name has another type than its inode.
-    #[error("inode {child} is a {expected:?}, its name says {actual:?}")]
+    /// The type in an entry differs from that of the inode.
+    #[error("inode {child} is a {expected:?}, its entry has type {actual:?}")]
     Type {
-        /// The inode.
+        /// The nid of the inode.
         child: u64,
-        /// What its mode says.
+        /// The type of the inode.
         expected: FileType,
-        /// What the directory says.
+        /// The type in the entry.
         actual: FileType,
     },
     /// A directory has a second name.
     #[error("directory {child} has a second name")]
     SecondName {
-        /// The directory that was seen before.
+        /// The nid of the directory.
         child: u64,
     },
 }
 
-/// What is wrong with extended attributes.
+/// A problem with extended attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum XattrProblem {
-    /// The body or an entry leaves the room it has.
-    #[error("{wanted} bytes where {room} are left")]
+    /// The body or an entry exceeds its area.
+    #[error("{wanted} bytes needed, {room} available")]
     Bounds {
-        /// Bytes wanted.
+        /// Bytes needed.
         wanted: u64,
-        /// Bytes left.
+        /// Bytes available.
         room: u64,
     },
     /// The name's prefix is unknown.
@@ -353,21 +353,22 @@ pub enum XattrProblem {
         /// As on disk.
         e_name_index: u8,
     },
-    /// The name is empty behind its prefix, has something where nothing may follow, is too long, or has a NUL.
+    /// The name is malformed: it is empty after its prefix, has a suffix where none is allowed, is too long, or
+    /// contains a NUL.
     #[error("malformed name of {len} bytes")]
     Name {
-        /// The full name's length.
+        /// The length of the full name.
         len: usize,
     },
-    /// The name's long prefix lies in compressed data, which is not read here.
+    /// The long prefix of the name is in compressed data, which is not supported.
     #[error("long name prefixes are compressed, which is not supported")]
     PrefixesCompressed,
-    /// Two entries have one name.
-    #[error("two entries have one name")]
+    /// Two entries have the same name.
+    #[error("two entries with the same name")]
     Duplicate,
 }
 
-/// The names of features by their bits, and the bits that have none.
+/// Displays the names of features by their bits, and the unknown bits.
 struct Names(u32);
 
 impl fmt::Display for Names {

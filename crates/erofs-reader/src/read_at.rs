@@ -3,20 +3,20 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Bytes that can be read at any offset, from several threads, without a cursor.
+/// A source of bytes that can be read at any offset without a cursor.
 pub trait ReadAt {
     /// Fills `buf` from `offset` on.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when fewer bytes are there, or whatever reading failed with.
+    /// `UnexpectedEof` if there are fewer bytes; any error of the source.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     ///
     /// # Errors
     ///
-    /// Whatever asking for it failed with.
+    /// Any error of the source.
     fn size(&self) -> io::Result<u64>;
 }
 
@@ -30,7 +30,7 @@ impl ReadAt for File {
         if metadata.is_file() {
             return Ok(metadata.len());
         }
-        // A block device says 0 in its metadata; its end is found by seeking. Nothing here depends on the cursor.
+        // The metadata of a block device have length 0; seeking finds its end. Nothing here depends on the cursor.
         let mut file = self;
         file.seek(SeekFrom::End(0))
     }

@@ -11,7 +11,7 @@ impl<D: ReadAt> Image<D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Inode`] when it leaves the primary device or has a format, mode or size that cannot be; [`Error::Io`].
+    /// [`Error::Inode`] if it lies outside the primary device or has an invalid format, mode or size; [`Error::Io`].
     pub fn inode(&self, nid: u64) -> Result<Inode, Error> {
         let base = u64::from(self.superblock().meta_blkaddr.get()) * u64::from(BLOCK_SIZE);
         let offset = nid
@@ -53,7 +53,7 @@ impl<D: ReadAt> Image<D> {
             uid: compact.i_uid.get().into(),
             gid: compact.i_gid.get().into(),
             size: compact.i_size.get().into(),
-            // Kernels before 6.15 take a compact inode's time to be the epoch; `i_mtime` was zero then.
+            // Kernels before 6.15 use the epoch as the time of a compact inode; `i_mtime` was zero then.
             mtime_secs: signed(self.superblock().epoch.get())
                 .wrapping_add(compact.i_mtime.get().into()),
             mtime_nanos: self.superblock().fixed_nsec.get(),
@@ -64,7 +64,7 @@ impl<D: ReadAt> Image<D> {
             xattr_bytes,
         };
         if inode.extended {
-            // OK because an inode that the first half fits behind ends far below 2^64.
+            // OK because an inode whose first half fits ends far below 2^64.
             self.read_meta(tail, offset + size_of::<InodeCompact>() as u64)
                 .ok_or_else(outside)??;
             let extended = InodeExtended::read_from_bytes(&bytes).expect("64 bytes were read");
@@ -92,7 +92,7 @@ impl<D: ReadAt> Image<D> {
                 nanos: inode.mtime_nanos,
             }));
         }
-        // A header alone is undefined; the kernel refuses it (`erofs_init_inode_xattrs`).
+        // A body without entries is undefined; the kernel refuses it (`erofs_init_inode_xattrs`).
         if inode.xattr_bytes == 12 {
             return Err(inode.error(InodeProblem::XattrBody { size: 12 }));
         }
@@ -105,7 +105,7 @@ impl<D: ReadAt> Image<D> {
     }
 }
 
-/// The number whose two's complement `bits` are.
+/// Reinterprets the bits as two's complement.
 fn signed(bits: u64) -> i64 {
     i64::from_le_bytes(bits.to_le_bytes())
 }

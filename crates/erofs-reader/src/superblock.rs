@@ -8,8 +8,8 @@ use zerocopy::FromBytes;
 
 use crate::{Error, ReadAt, SuperProblem};
 
-/// Features of compressed images. They may be set on images that hold uncompressed files too (mkfs.erofs sets the first
-/// one always), so that only reading such data is an error.
+/// Features of compressed images. Images with uncompressed files may have them too (mkfs.erofs always sets the first
+/// one), so only reading compressed data is an error.
 mod compressed {
     /// `EROFS_FEATURE_INCOMPAT_ZERO_PADDING`
     const ZERO_PADDING: u32 = 0x1;
@@ -28,7 +28,7 @@ const KNOWN: u32 = compressed::ALL
     | Features::INCOMPAT_DEVICE_TABLE
     | Features::INCOMPAT_XATTR_PREFIXES;
 
-/// Reads and judges the superblock of a device of `len` bytes (kernel: `erofs_read_superblock`).
+/// Reads and validates the superblock of a device of `len` bytes (kernel: `erofs_read_superblock`).
 pub(crate) fn read(primary: &impl ReadAt, len: u64) -> Result<SuperBlock, Error> {
     let fail = |problem| Err(Error::Super { problem });
     let mut block = [0; BLOCK_SIZE as usize];
@@ -96,12 +96,12 @@ pub(crate) fn read(primary: &impl ReadAt, len: u64) -> Result<SuperBlock, Error>
     Ok(sb)
 }
 
-/// The primary device's length.
+/// Returns the length of the primary device in bytes.
 pub(crate) fn primary_bytes(sb: &SuperBlock) -> u64 {
     u64::from(sb.blocks.get()) * u64::from(BLOCK_SIZE)
 }
 
-/// How many slots the device table has. The feature's bit stands for a form of compression too.
+/// Returns the number of slots of the device table. The bit of the feature also stands for a form of compression.
 pub(crate) fn extra_devices(sb: &SuperBlock) -> u16 {
     if sb.feature_incompat.get() & Features::INCOMPAT_DEVICE_TABLE != 0 {
         sb.extra_devices.get()
@@ -110,12 +110,12 @@ pub(crate) fn extra_devices(sb: &SuperBlock) -> u16 {
     }
 }
 
-/// The superblock's length with its extension slots.
+/// Returns the length of the superblock with its extension slots.
 fn super_bytes(sb: &SuperBlock) -> u64 {
     size_of::<SuperBlock>() as u64 + u64::from(sb.sb_extslots) * 16
 }
 
-/// Where the superblock and the device table lie.
+/// Returns the byte ranges of the superblock and the device table.
 pub(crate) fn reserved(sb: &SuperBlock) -> (Range<u64>, Range<u64>) {
     const SLOT: u64 = size_of::<DeviceSlot>() as u64;
     let start = u64::from(SUPER_OFFSET);
@@ -126,12 +126,12 @@ pub(crate) fn reserved(sb: &SuperBlock) -> (Range<u64>, Range<u64>) {
     )
 }
 
-/// Whether there are long xattr prefixes.
+/// Returns whether the image has long xattr prefixes.
 pub(crate) fn has_xattr_prefixes(sb: &SuperBlock) -> bool {
     sb.feature_incompat.get() & Features::INCOMPAT_XATTR_PREFIXES != 0 && sb.xattr_prefix_count != 0
 }
 
-/// The inode in whose data the long xattr prefixes lie, if they do not lie on the primary device itself.
+/// Returns the nid of the inode that holds the long xattr prefixes, unless they are on the primary device itself.
 pub(crate) fn packed_prefixes(sb: &SuperBlock) -> Option<u64> {
     let packed = sb.feature_incompat.get() & compressed::FRAGMENTS != 0
         && sb.packed_nid != 0

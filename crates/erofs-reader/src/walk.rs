@@ -5,21 +5,22 @@ use erofs_format::FileType;
 use crate::limits::Budget;
 use crate::{DirProblem, Error, Image, Inode, Limit, Limits, ReadAt, ReadDir};
 
-/// All paths of a tree, depth first, names sorted within each directory; see [`Image::walk`].
+/// A depth-first walk over all paths of a tree, sorted by name within each directory; see [`Image::walk`].
 ///
-/// Not an iterator, because the paths are lent: a hostile image may have long ones in great number.
+/// Not an [`Iterator`], because entries borrow the path: a hostile image may have many long paths.
 #[derive(Debug)]
+#[must_use = "a walk is lazy"]
 pub struct Walk<'a, D> {
     pub(crate) image: &'a Image<D>,
     limits: Limits,
     budget: Budget,
-    /// The directories from the first one down to where we are.
+    /// The directories from the first one to the current one.
     stack: Vec<Level<'a, D>>,
-    /// The current path. `/` stands for the empty one.
+    /// The current path. The root has an empty one.
     path: Vec<u8>,
-    /// Every directory that was entered: a second name would be a cycle, or as good as one.
+    /// Every directory that was entered. A second name of one could be a cycle.
     entered: HashSet<u64>,
-    /// The first directory, before it was given out.
+    /// The first directory, until it is returned.
     first: Option<Inode>,
     failed: bool,
 }
@@ -27,9 +28,9 @@ pub struct Walk<'a, D> {
 #[derive(Debug)]
 struct Level<'a, D> {
     names: ReadDir<'a, D>,
-    /// What `..` must be, where that is known.
+    /// The expected nid of `..`, if known.
     parent: Option<u64>,
-    /// Bytes of the directory's own path, without a slash at the end.
+    /// The length of the directory's path, without a trailing slash.
     path_len: usize,
     subdirs: u64,
 }
@@ -38,18 +39,18 @@ struct Level<'a, D> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WalkEntry<'a> {
-    /// The whole path from the image's root, with a leading slash; `/` for the root.
+    /// The full path from the root of the image, with a leading slash; `/` for the root.
     pub path: &'a [u8],
-    /// Levels below where the walk began.
+    /// The number of levels below the start of the walk.
     pub depth: usize,
     /// The inode.
     pub inode: Inode,
 }
 
-/// What [`Walk::step`] comes upon.
+/// A step of [`Walk::step`].
 pub(crate) enum Step<'a> {
     Entry(WalkEntry<'a>),
-    /// A directory has ended that has so many subdirectories.
+    /// The end of a directory, with the number of its subdirectories.
     Leave {
         dir: Inode,
         subdirs: u64,
@@ -61,14 +62,14 @@ impl<D: ReadAt> Image<D> {
     ///
     /// # Errors
     ///
-    /// As [`Image::root`]. The walk gives what [`Image::read_dir`] and [`Image::inode`] do; [`Error::Dir`] for a wrong
-    /// `..`, a directory with two names, and a type other than the inode's; [`Error::Limit`].
+    /// As [`Image::root`]. The walk returns the errors of [`Image::read_dir`] and [`Image::inode`]; [`Error::Dir`] for
+    /// a wrong `..`, a directory with two names, or a type that differs from that of the inode; [`Error::Limit`].
     pub fn walk(&self, limits: &Limits) -> Result<Walk<'_, D>, Error> {
         let root = self.root()?;
         self.walk_in(&root, b"", Some(root.nid), limits)
     }
 
-    /// Walks the tree below a directory, whose own path is `path` and is put before all others.
+    /// Walks the tree below a directory. `path` is the path of the directory and the prefix of all paths.
     ///
     /// # Errors
     ///
@@ -113,9 +114,9 @@ impl<D: ReadAt> Image<D> {
 }
 
 impl<D: ReadAt> Walk<'_, D> {
-    /// The next path; `None` at the end and after an error.
+    /// Returns the next entry; `None` at the end and after an error.
     pub fn next_entry(&mut self) -> Option<Result<WalkEntry<'_>, Error>> {
-        // Borrowed again at the end, because a loop may not give out what it borrows.
+        // Borrowed again after the loop, because a loop cannot return what it borrows.
         let (inode, depth) = loop {
             match self.step()? {
                 Ok(Step::Entry(entry)) => break (entry.inode, entry.depth),
@@ -203,7 +204,7 @@ impl<D: ReadAt> Walk<'_, D> {
         Ok(Some(Found::Entry(inode, depth)))
     }
 
-    /// Goes down into a directory whose path is the current one.
+    /// Enters a directory, whose path is the current one.
     fn enter(&mut self, dir: Inode, parent: Option<u64>) -> Result<(), Error> {
         if self.stack.len() > self.limits.depth {
             return Err(Error::Limit {

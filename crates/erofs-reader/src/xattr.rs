@@ -17,16 +17,17 @@ pub struct Xattr {
 }
 
 impl<D: ReadAt> Image<D> {
-    /// The extended attributes of an inode in the order they are stored: its own, then the shared ones.
+    /// Reads the extended attributes of an inode in storage order: its own, then the shared ones.
     ///
-    /// At most 256 KiB of own and 255 shared ones, as the format allows.
+    /// The format allows at most 256 KiB of own attributes and 255 shared ones.
     ///
     /// # Errors
     ///
-    /// [`Error::Xattr`] for entries that leave their room and for names that cannot be; [`Error::Io`].
+    /// [`Error::Xattr`] for entries that do not fit their area and for invalid names; [`Error::Io`].
     pub fn xattrs(&self, inode: &Inode) -> Result<Vec<Xattr>, Error> {
         let mut xattrs = Vec::new();
-        // OK because the inode was checked when it was read: the body lies on the primary and is 0 or above 12.
+        // OK because the inode was checked when it was read: the body lies on the primary and its length is 0 or above
+        // 12.
         let mut body = vec![0; usize::try_from(inode.xattr_bytes).unwrap_or(0)];
         if body.is_empty() {
             return Ok(xattrs);
@@ -90,7 +91,7 @@ impl<D: ReadAt> Image<D> {
         u64::from(self.superblock().xattr_blkaddr.get()) * u64::from(BLOCK_SIZE) + u64::from(id) * 4
     }
 
-    /// The xattr of an entry and the bytes behind it, of which there are [`entry_len`].
+    /// Decodes an entry and the [`entry_len`] bytes after it.
     fn xattr(&self, entry: &XattrEntry, bytes: &[u8]) -> Result<Xattr, XattrProblem> {
         let (suffix, rest) = bytes.split_at(entry.e_name_len.into());
         let prefix = self.prefix(entry.e_name_index)?;
@@ -121,9 +122,9 @@ impl<D: ReadAt> Image<D> {
     }
 }
 
-/// Bytes of name, value and padding that follow an entry.
+/// Returns the length of the name, value and padding after an entry.
 fn entry_len(entry: &XattrEntry) -> usize {
     let len = usize::from(entry.e_name_len) + usize::from(entry.e_value_size.get());
-    // OK to align by itself, because the entry before it has the alignment's size.
+    // OK to align the length alone, because the entry before it has a multiple of the alignment.
     len.next_multiple_of(XATTR_ENTRY_ALIGN)
 }

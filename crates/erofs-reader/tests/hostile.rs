@@ -1,4 +1,4 @@
-//! Any byte of an image may be anything: no panic, no endless loop, no memory out of proportion.
+//! Images with arbitrary bytes: no panic, no endless loop, no memory out of proportion.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
@@ -18,12 +18,12 @@ use erofs_format::HOLE;
 use erofs_reader::FileType::{Directory, Regular, Symlink};
 use erofs_reader::{CheckOptions, Image, Limits, ReadAt, check};
 
-/// Does everything that can be done with an image. Whether it succeeds is not the question.
+/// Calls every function on an image and ignores the results.
 fn exercise(bytes: &[u8]) {
     let start = Instant::now();
     let opened = [
         Image::open(bytes),
-        // With its devices given one by one, if it has any.
+        // With its devices opened one by one, if it has any.
         Image::open_with_devices(bytes, vec![bytes, bytes]),
     ];
     for image in opened.into_iter().flatten() {
@@ -36,7 +36,7 @@ fn exercise(bytes: &[u8]) {
     assert!(took < Duration::from_secs(2), "took {took:?}");
 }
 
-/// Reads all inodes by their names in spite of what is wrong elsewhere.
+/// Reads all inodes that can be reached, ignoring errors elsewhere.
 fn read_all<D: ReadAt>(image: &Image<D>) {
     let Ok(mut walk) = image.walk(&Limits::default()) else {
         return;
@@ -56,7 +56,7 @@ fn read_all<D: ReadAt>(image: &Image<D>) {
     }
 }
 
-/// A small image of everything, by the real mkfs.erofs.
+/// Builds a small image with every feature of mkfs.erofs.
 fn small(flags: &[&str]) -> Vec<u8> {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let source = dir.path().join("source");
@@ -79,7 +79,7 @@ fn small(flags: &[&str]) -> Vec<u8> {
     fs::read(image).unwrap()
 }
 
-/// A small image with two devices, chunks and a cycle of links, by hand.
+/// Assembles a small image with two devices, chunks and a cycle of links.
 fn by_hand() -> Vec<u8> {
     let mut raw = Raw::new(4);
     raw.sb.inos = 4.into();
@@ -116,7 +116,7 @@ fn seeds() -> Vec<Vec<u8>> {
     vec![small(&[]), small(&["--chunksize=4096"]), by_hand()]
 }
 
-/// The bytes that are not zero, and a few around them: the rest is padding.
+/// Returns the offsets of the bytes that are not zero, and of a few around them: the others are padding.
 fn places(image: &[u8]) -> Vec<usize> {
     (1024..image.len())
         .filter(|at| {
@@ -124,7 +124,7 @@ fn places(image: &[u8]) -> Vec<usize> {
                 .iter()
                 .any(|b| *b != 0)
         })
-        // File data are not judged.
+        // File data is not checked.
         .filter(|at| image[*at] != b'x' && image[*at] != 7)
         .collect()
 }
@@ -172,7 +172,7 @@ fn many_bytes_of_metadata_may_be_wrong_at_once() {
 }
 
 #[test]
-fn a_cut_image_is_refused_or_read_but_never_trusted() {
+fn a_truncated_image_is_refused_or_read_safely() {
     for seed in seeds() {
         for len in (0..seed.len()).step_by(509) {
             exercise(&seed[..len]);
@@ -180,9 +180,9 @@ fn a_cut_image_is_refused_or_read_but_never_trusted() {
     }
 }
 
-/// Many directories over the same blocks: the work is bounded by what the image could honestly hold.
+/// Assembles many directories over the same blocks: the work is bounded by what the image can legitimately hold.
 #[test]
-fn chunks_named_again_and_again_are_bounded() {
+fn repeated_chunks_are_bounded() {
     let mut raw = Raw::new(64);
     raw.sb.inos = 101.into();
     let names: Vec<_> = (100..200).map(|i| format!("f{i}")).collect();
@@ -192,7 +192,7 @@ fn chunks_named_again_and_again_are_bounded() {
     }
     raw.dir(ROOT, 2, &entries);
     for index in 0..100u64 {
-        // The addresses of each are whatever follows, the same for all, and many.
+        // The addresses of each are the bytes after it, the same for all, and many.
         raw.chunked(200 + index * 2, 20_000 * 4096, &[]);
     }
     let bytes = raw.build();

@@ -1,4 +1,4 @@
-//! What the format allows and mkfs.erofs 1.5 does not make: several devices on a flat disk, long names, long prefixes.
+//! Images that the format allows and mkfs.erofs 1.5 does not build: several devices on a flat disk, long names, long prefixes.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
@@ -18,7 +18,8 @@ use erofs_reader::{
 
 const BLOCK: usize = 4096;
 
-/// A primary of 3 blocks and two devices of 2 and 3 blocks, whose bytes all differ, and a file with blocks on all.
+/// Assembles a primary of 3 blocks and two devices of 2 and 3 blocks, all bytes different, and a file with blocks on
+/// all three.
 fn devices() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let mut raw = Raw::new(3);
     raw.sb.inos = 2.into();
@@ -47,7 +48,7 @@ fn devices() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn a_flat_disk_and_separate_devices_give_one_tree() {
+fn a_flat_disk_and_separate_devices_have_the_same_tree() {
     let (primary, one, two) = devices();
     let separate =
         Image::open_with_devices(primary.clone(), vec![one.clone(), two.clone()]).unwrap();
@@ -60,13 +61,13 @@ fn a_flat_disk_and_separate_devices_give_one_tree() {
     let file = flat.lookup_path(b"f").unwrap().unwrap();
     let mut data = vec![0xff; 8 * BLOCK];
     assert_eq!(flat.read_at(&file, 0, &mut data).unwrap(), 7 * BLOCK - 100);
-    // Block 4 of device 0 is block 1 of the first device, as the kernel has it.
+    // Block 4 of device 0 is block 1 of the first device, as for the kernel.
     let firsts: Vec<u8> = data.chunks(BLOCK).map(|block| block[0]).collect();
     assert_eq!(firsts, [0xa0, 0xa1, 0x11, 0, 0x20, 0x11, 0xa2, 0xff]);
 }
 
 #[test]
-fn neighbouring_chunks_are_one_extent_and_holes_are_told() {
+fn neighbouring_chunks_are_one_extent_and_holes_are_extents() {
     let (primary, ..) = devices();
     let image = Image::open_metadata(primary).unwrap();
     let file = image.lookup_path(b"f").unwrap().unwrap();
@@ -97,12 +98,12 @@ fn neighbouring_chunks_are_one_extent_and_holes_are_told() {
             device_id: 2
         })
     ));
-    // What lies on the primary can be read.
+    // Data on the primary can be read.
     assert_eq!(image.read_at(&file, 16384, &mut [0; 100]).unwrap(), 100);
 }
 
 #[test]
-fn a_terabyte_of_hole_is_summed_at_once() {
+fn a_checksum_of_a_terabyte_of_hole_takes_no_time() {
     let mut raw = Raw::new(2);
     raw.sb.inos = 2.into();
     let mut file = inode(Regular, DataLayout::ChunkBased, 1 << 43);
@@ -128,7 +129,7 @@ fn names_of_255_bytes_and_names_before_dot_are_read() {
     let long = "n".repeat(255);
     let mut raw = Raw::new(3);
     raw.sb.inos = 3.into();
-    // The entries make a whole block of their own.
+    // The entries fill a whole block.
     let names = [
         ("!x", 20, Regular),
         (".", ROOT, Directory),
@@ -209,7 +210,7 @@ fn own_shared_and_long_prefixed_xattrs_are_read() {
 }
 
 #[test]
-fn data_that_are_not_of_a_file_are_refused() {
+fn data_of_other_types_is_refused() {
     let (primary, ..) = devices();
     let image = Image::open_metadata(primary).unwrap();
     let root = image.root().unwrap();
@@ -243,7 +244,7 @@ fn the_dump_is_one_escaped_line_for_each_path() {
     file.i_mtime = u64::MAX.into();
     file.i_mtime_nsec = 500_000_000.into();
     file.i_uid = 70_000.into();
-    // One xattr, `user.a` of a NUL and an `=`, and the data behind it.
+    // One xattr, `user.a` with the value NUL and `=`, and the data after it.
     let xattr = *b"\0\0\0\0\0\0\0\0\0\0\0\0\x01\x01\x02\0a\0=\0";
     file.i_xattr_icount = 3.into();
     let mut null = inode(CharDevice, DataLayout::FlatPlain, 0);
@@ -278,7 +279,7 @@ fn the_dump_is_one_escaped_line_for_each_path() {
     let error = dump_with(walk, &options, &mut Vec::new()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "limit exceeded: bytes of paths of hard links at most 3"
+        "limit exceeded: at most 3 bytes of paths of hard links"
     );
 
     let dir = image.lookup_path(b"/d").unwrap().unwrap();
@@ -292,7 +293,7 @@ fn the_dump_is_one_escaped_line_for_each_path() {
         .map(|line| line.split(' ').next().unwrap())
         .collect();
     assert_eq!(paths, ["/d", "/d/l", "/d/same"]);
-    // Its first name is not below the directory.
+    // Its first name is outside the directory.
     assert!(out.contains("/d/same f 0644 70000:0 nlink=2 mtime=-1.500000000 size=9 "));
 }
 

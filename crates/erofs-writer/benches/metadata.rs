@@ -1,4 +1,4 @@
-//! How fast metadata is planned and emitted: `cargo bench -p erofs-writer`. Items are files.
+//! Measures the planning and writing of metadata: `cargo bench -p erofs-writer`. Items are files.
 #![expect(
     clippy::unwrap_used,
     reason = "a benchmark may stop at the first thing that goes wrong"
@@ -14,7 +14,7 @@ fn main() {
     divan::main();
 }
 
-/// Inodes, names, directories of a hundred files each.
+/// Writes inodes and names in directories of a hundred files.
 #[divan::bench(args = [10_000, 100_000], sample_count = 20)]
 fn metadata(bencher: Bencher<'_, '_>, files: usize) {
     let tree = tree(files, 100);
@@ -23,7 +23,7 @@ fn metadata(bencher: Bencher<'_, '_>, files: usize) {
         .bench(|| write(&tree));
 }
 
-/// One directory of all files, whose entries are sorted and packed into blocks.
+/// Writes one directory of all files, whose entries are sorted and packed into blocks.
 #[divan::bench(args = [10_000, 100_000], sample_count = 20)]
 fn one_directory(bencher: Bencher<'_, '_>, files: usize) {
     let tree = tree(files, files);

@@ -1,7 +1,7 @@
-//! Lays one image over another: `merge_two LOWER UPPER IMAGE`.
+//! Merges one image over another: `merge_two LOWER UPPER IMAGE`.
 //!
-//! The result has metadata alone, and points into the two images, which become its devices: no file data is copied, but
-//! for what the two hold inside of their own metadata. A character device 0:0 of the upper image removes what lies there.
+//! The result contains metadata only and refers to the two images as its devices. File data is not copied, except for
+//! data that they store next to their inodes. A character device 0:0 in the upper image removes the file of that path.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -21,7 +21,7 @@ fn main() -> Outcome {
     build(Path::new(lower), Path::new(upper), Path::new(to))
 }
 
-/// Writes `upper` over `lower` to the new file `to`, whose devices 1 and 2 they are.
+/// Writes the merged image to the new file `to`. `lower` and `upper` are its devices 1 and 2.
 pub(crate) fn build(lower: &Path, upper: &Path, to: &Path) -> Outcome {
     let images = [
         Image::open(File::open(lower)?)?,
@@ -57,7 +57,7 @@ fn add(merged: &mut Builder<File>, image: &Image<File>, device: u16) -> Outcome 
             Attributes::new(inode.mode)
                 .owner(inode.uid, inode.gid)
                 .mtime(inode.mtime_secs, inode.mtime_nanos),
-            |sum, xattr| sum.xattr(&xattr.name, &xattr.value),
+            |attributes, xattr| attributes.xattr(&xattr.name, &xattr.value),
         );
         let (major, minor) = inode.rdev.unwrap_or_default();
         match inode.file_type {

@@ -1,8 +1,8 @@
 use fs_tree::{Metadata, Timestamp};
 
-/// What an inode has beside its contents: permissions, owner, time, xattrs.
+/// The attributes of an inode: permissions, owner, modification time, xattrs.
 ///
-/// Wherever attributes are wanted, bare permissions do: they are root's, of 1970, without xattrs.
+/// A bare mode converts into attributes with owner root, the time 1970-01-01 and no xattrs.
 ///
 /// ```
 /// use erofs_writer::Attributes;
@@ -16,14 +16,14 @@ use fs_tree::{Metadata, Timestamp};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// Permissions, owner, time.
+    /// Permissions, owner, modification time.
     pub metadata: Metadata,
-    /// Full names and values, no name twice, in any order.
+    /// Full names and values in any order; each name occurs once.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Attributes {
-    /// These permissions (the lower 12 bits of a mode; others are dropped), root's, of 1970, without xattrs.
+    /// Creates attributes with the lower 12 bits of `mode`, owner root, the time 1970-01-01 and no xattrs.
     #[must_use]
     pub fn new(mode: u16) -> Self {
         Self::from(Metadata {
@@ -39,15 +39,15 @@ impl Attributes {
         self
     }
 
-    /// Sets the time of the last change: seconds since 1970, which may be negative, and nanoseconds below 10^9, which count
-    /// forward.
+    /// Sets the modification time: seconds since 1970, which may be negative, and nanoseconds below 10^9, which are
+    /// added to them.
     #[must_use]
     pub fn mtime(mut self, secs: i64, nanos: u32) -> Self {
         self.metadata.mtime = Timestamp { secs, nanos };
         self
     }
 
-    /// Sets an xattr by its full name, such as `user.a`; another one of that name goes.
+    /// Sets an xattr by its full name, such as `user.a`, replacing an xattr of that name.
     #[must_use]
     pub fn xattr(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.xattrs.retain(|(other, _)| other != name.as_ref());

@@ -9,20 +9,21 @@ use crate::{Attributes, Error, ImageWriter, MemoryInline, Options, Written};
 use links::PendingLinks;
 use sparse::Pieces;
 
-/// Bytes of file data that are read at once.
+/// The number of bytes of file data read at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// The longest file that can be written with its inode.
+/// The largest file that can be stored with its inode, in bytes.
 const MAX_INLINE_BYTES: u16 = 4096;
 
-/// Builds an image entry by entry, in any order; file data goes to its final place as it is read.
+/// Builds an image entry by entry, in any order. File data is written to its final place as it is read.
 ///
-/// Paths are bytes with `/` between names; leading, trailing and repeated slashes and `.` mean nothing, and the root is the
-/// empty path or `/`. Parents that are not given are made, 0755 and root's.
+/// Paths are byte strings with `/` between names. Leading, trailing and repeated slashes and `.` are ignored; the root
+/// is the empty path or `/`. Missing parents are created with mode 0755 and owner root.
 ///
-/// An entry replaces an earlier one of the same path; a directory over a directory keeps what it holds. Where a parent is
-/// a symbolic link of the image, it is followed inside of the image, as tar does it when it extracts.
+/// An entry replaces an earlier one of the same path; a directory that replaces a directory keeps its contents. A
+/// parent that is a symbolic link of the image is followed inside the image, as tar does on extraction.
 #[derive(Debug)]
+#[must_use = "the metadata is written by `finish`"]
 pub struct Builder<W> {
     image: ImageWriter<W>,
     tree: Tree,
@@ -33,17 +34,19 @@ pub struct Builder<W> {
 }
 
 impl<W: Write + Seek> Builder<W> {
-    /// Begins an image with the default [`Options`] at the start of `output`, which is empty.
+    /// Begins an image with the default [`Options`] at the start of `output`, which must be empty.
     ///
     /// # Errors
+    ///
     /// [`Error::Write`].
     pub fn new(output: W) -> Result<Self, Error> {
         Self::with_options(output, Options::default())
     }
 
-    /// Begins an image at the start of `output`, which is empty.
+    /// Begins an image at the start of `output`, which must be empty.
     ///
     /// # Errors
+    ///
     /// As [`ImageWriter::new`].
     pub fn with_options(output: W, options: Options) -> Result<Self, Error> {
         let inline_max = usize::from(options.inline_max_bytes.min(MAX_INLINE_BYTES));
@@ -57,10 +60,11 @@ impl<W: Write + Seek> Builder<W> {
         })
     }
 
-    /// Adds a regular file with all that `data` gives. Files up to [`Options::inline_max_bytes`] are kept in memory.
+    /// Adds a regular file with all bytes of `data`. Files up to [`Options::inline_max_bytes`] are kept in memory.
     ///
     /// # Errors
-    /// [`Error::ReadData`], [`Error::Write`]; the path's: [`Error::ParentInPath`], [`Error::Apply`].
+    ///
+    /// [`Error::ReadData`], [`Error::Write`]; for the path, [`Error::ParentInPath`], [`Error::Apply`].
     pub fn file(
         &mut self,
         path: impl AsRef<[u8]>,
@@ -76,7 +80,7 @@ impl<W: Write + Seek> Builder<W> {
         let bytes = &self.buffer[..read];
         let (size, content) = match read {
             0 => (0, NewContent::Absent),
-            // The buffer was not filled, so this is all.
+            // The buffer is not full, so this is the whole file.
             _ if read <= self.inline_max => {
                 let key = self.inline.push(bytes);
                 (read as u64, NewContent::Inline { key })
@@ -98,9 +102,9 @@ impl<W: Write + Seek> Builder<W> {
         self.regular(path, attributes, size, content)
     }
 
-    /// Adds a regular file of `size` bytes that is a hole but for `pieces`: offsets in the file, ascending, and what is
-    /// there. The image keeps holes of whole blocks, with 8 bytes of index for each chunk of the file; chunks are as large as
-    /// the places where pieces begin and end allow.
+    /// Adds a regular file of `size` bytes that consists of `pieces` and holes. A piece is an offset in the file and
+    /// the data there; offsets ascend. Holes of whole blocks take no space except for an index of 8 bytes per chunk.
+    /// The chunk size is the largest one that fits the boundaries of the pieces.
     ///
     /// ```
     /// use erofs_writer::Builder;
@@ -113,7 +117,9 @@ impl<W: Write + Seek> Builder<W> {
     /// ```
     ///
     /// # Errors
-    /// As [`Self::file`]; [`Error::Piece`]. [`Self::finish`] refuses more holes than [`MAX_CHUNKS`](crate::MAX_CHUNKS) allows.
+    ///
+    /// As [`Self::file`]; [`Error::Piece`]. [`Self::finish`] refuses a file with more than
+    /// [`MAX_CHUNKS`](crate::MAX_CHUNKS) chunks.
     pub fn sparse_file<R: Read>(
         &mut self,
         path: impl AsRef<[u8]>,
@@ -143,12 +149,15 @@ impl<W: Write + Seek> Builder<W> {
         self.extents(path, attributes, size, &extents)
     }
 
-    /// Adds a regular file of `size` bytes that lie on [`Options::devices`], where `extents` say; between them are holes.
+    /// Adds a regular file of `size` bytes whose data is on [`Options::devices`]. The ranges between `extents` are
+    /// holes.
     ///
-    /// Nothing is read: each extent is whole blocks of its device, and of the file but for its end.
+    /// No data is read. Each extent covers whole blocks of its device, and whole blocks of the file except at the end
+    /// of the file.
     ///
     /// # Errors
-    /// [`Error::ParentInPath`], [`Error::Apply`]. [`Self::finish`] refuses extents that are not on their devices.
+    ///
+    /// [`Error::ParentInPath`], [`Error::Apply`]. [`Self::finish`] refuses extents outside their devices.
     pub fn mapped_file(
         &mut self,
         path: impl AsRef<[u8]>,
@@ -159,9 +168,10 @@ impl<W: Write + Seek> Builder<W> {
         self.extents(normalize(path.as_ref())?, attributes, size, extents)
     }
 
-    /// Adds a directory, or gives new attributes to one that is there. The root is `""`.
+    /// Adds a directory, or changes the attributes of an existing one. The root is `""`.
     ///
     /// # Errors
+    ///
     /// [`Error::ParentInPath`], [`Error::Apply`].
     pub fn directory(
         &mut self,
@@ -174,6 +184,7 @@ impl<W: Write + Seek> Builder<W> {
     /// Adds a symbolic link.
     ///
     /// # Errors
+    ///
     /// [`Error::ParentInPath`], [`Error::Apply`].
     pub fn symlink(
         &mut self,
@@ -185,10 +196,11 @@ impl<W: Write + Seek> Builder<W> {
         self.node(path, attributes, NewNode::Symlink { target })
     }
 
-    /// Gives the file at `target` the further name `path`. The file may be added later.
+    /// Adds the hard link `path` to the file at `target`. The file may be added later.
     ///
     /// # Errors
-    /// [`Error::ParentInPath`], [`Error::Apply`]. [`Self::finish`] refuses a link to nothing.
+    ///
+    /// [`Error::ParentInPath`], [`Error::Apply`]. [`Self::finish`] refuses a link to a missing file.
     pub fn hard_link(
         &mut self,
         path: impl AsRef<[u8]>,
@@ -199,9 +211,10 @@ impl<W: Write + Seek> Builder<W> {
         self.links.add(&mut self.tree, path, target)
     }
 
-    /// Adds any other inode: a device, a fifo.
+    /// Adds an inode of any other type: a device or a fifo.
     ///
     /// # Errors
+    ///
     /// [`Error::ParentInPath`], [`Error::Apply`].
     pub fn node(
         &mut self,
@@ -212,12 +225,13 @@ impl<W: Write + Seek> Builder<W> {
         self.put(normalize(path.as_ref())?, attributes.into(), node)
     }
 
-    /// Removes what was added at `path`, and everything below it; nothing, if nothing is there. Symbolic links are not
-    /// followed. The root only loses what it holds.
+    /// Removes the entry at `path` and everything below it, if there is one. Symbolic links are not followed. Removing
+    /// the root removes its contents.
     ///
     /// Data that was written stays in the image, unused.
     ///
     /// # Errors
+    ///
     /// [`Error::ParentInPath`].
     pub fn remove(&mut self, path: impl AsRef<[u8]>) -> Result<(), Error> {
         let path = normalize(path.as_ref())?;
@@ -230,10 +244,11 @@ impl<W: Write + Seek> Builder<W> {
         Ok(())
     }
 
-    /// Writes the metadata and gives the output back, not yet synced.
+    /// Writes the metadata and returns the output, which is not yet synced.
     ///
     /// # Errors
-    /// As [`ImageWriter::finish`]; [`Error::Apply`] for a hard link to nothing.
+    ///
+    /// As [`ImageWriter::finish`]; [`Error::Apply`] for a hard link to a missing file.
     pub fn finish(mut self) -> Result<(Written, W), Error> {
         self.links.finish(&mut self.tree)?;
         self.image.finish(&self.tree, &mut self.inline)
@@ -266,7 +281,7 @@ impl<W: Write + Seek> Builder<W> {
     ) -> Result<(), Error> {
         let node = NewNode::Regular {
             size,
-            // Not known, and nothing in an image.
+            // Unknown; images do not store it.
             crc32c: 0,
             content,
         };
@@ -297,7 +312,7 @@ impl<W: Write + Seek> Builder<W> {
     }
 }
 
-/// The names of a path with single slashes between them.
+/// Returns the names of a path with single slashes between them.
 fn normalize(path: &[u8]) -> Result<Vec<u8>, Error> {
     let mut normalized = Vec::with_capacity(path.len());
     for name in path.split(|&byte| byte == b'/') {
@@ -319,7 +334,7 @@ fn normalize(path: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(normalized)
 }
 
-/// Reads until the buffer is full or the data end.
+/// Reads until the buffer is full or the data ends.
 fn fill(data: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

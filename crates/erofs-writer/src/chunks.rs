@@ -3,18 +3,18 @@ use fs_tree::{Content, Extent, Tree};
 
 use crate::{Device, InodeProblem, MAX_CHUNKS};
 
-/// How a regular file's content is addressed.
+/// The addressing of a regular file's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mapping {
     /// Consecutive blocks of the primary device; [`HOLE`] for an empty file.
     Flat { startblk: u32 },
     /// One index for each `2^blkbits` blocks.
     Chunks { blkbits: u8, count: u32 },
-    /// With the metadata, from the caller's store.
+    /// Stored with the metadata; the bytes are in the caller's store.
     Inline { key: u64 },
 }
 
-/// Chooses the mapping of a file, after checking that each of its pieces lies on whole blocks of a known device.
+/// Chooses the mapping of a file, after checking that each of its extents lies on whole blocks of a known device.
 pub(crate) fn map(
     tree: &Tree,
     size: u64,
@@ -53,7 +53,7 @@ pub(crate) fn map(
     }
 }
 
-/// The indexes of a file that [`map`] found to need `count` of them.
+/// Returns the `count` chunk indexes of a file, as determined by [`map`].
 pub(crate) fn indexes(
     tree: &Tree,
     size: u64,
@@ -86,7 +86,7 @@ pub(crate) fn indexes(
         match extents.get(at) {
             Some(extent) if extent.logical <= logical => {
                 let block = (extent.offset + (logical - extent.logical)) >> BLOCK_BITS;
-                // OK because `Bounds::check` saw that the extent ends below 2^32 - 1 blocks.
+                // OK because `Bounds::check` limited the end of the extent to below 2^32 - 1 blocks.
                 let startblk_lo = u32::try_from(block).unwrap_or(HOLE).into();
                 ChunkIndex {
                     startblk_hi: 0.into(),
@@ -103,18 +103,18 @@ pub(crate) fn indexes(
     })
 }
 
-/// What a file's pieces may point at.
+/// The devices that extents of files may lie on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds<'a> {
-    /// Blocks of the primary device that were written.
+    /// The length of the written part of the primary device, in blocks.
     pub(crate) data_end: u32,
     pub(crate) devices: &'a [Device],
-    /// The oldest kernel that has to read the image.
+    /// The oldest kernel that must be able to read the image.
     pub(crate) minimum_kernel: KernelVersion,
 }
 
 impl Bounds<'_> {
-    /// The block at which the extent begins on its device.
+    /// Checks an extent. Returns its first block on the device.
     fn check(&self, extent: &Extent, size: u64) -> Result<u32, InodeProblem> {
         let block = u64::from(BLOCK_SIZE);
         let device_blocks = match extent.device {
@@ -144,7 +144,7 @@ impl Bounds<'_> {
             .ok_or_else(|| bad(extent))
     }
 
-    /// A mapping by chunks of `2^blkbits` blocks.
+    /// Returns a mapping with chunks of `2^blkbits` blocks.
     fn chunked(&self, size: u64, blkbits: u8) -> Result<Mapping, InodeProblem> {
         let feature = Feature::ChunkedFile;
         if feature.minimum_kernel() > self.minimum_kernel {
@@ -175,7 +175,7 @@ fn bad(extent: &Extent) -> InodeProblem {
     }
 }
 
-/// The smallest chunk that holds a whole file.
+/// Returns the smallest chunk size that holds a whole file.
 fn largest_chunk(size: u64) -> u8 {
     let blocks = size.div_ceil(u64::from(BLOCK_SIZE));
     let bits = blocks.next_power_of_two().trailing_zeros();
@@ -184,7 +184,7 @@ fn largest_chunk(size: u64) -> u8 {
         .min(ChunkFormat::MAX_BLKBITS)
 }
 
-/// The largest chunk that begins wherever a piece or a hole begins.
+/// Returns the largest chunk size at whose multiples all extents and holes begin.
 fn chunk_for(extents: &[Extent], size: u64) -> u8 {
     let mut boundaries = 0;
     for extent in extents {
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(chunk_for(&[piece(8 * BLOCK, 8 * BLOCK)], 1024 * BLOCK), 3);
         assert_eq!(chunk_for(&[piece(16 * BLOCK, 5)], 16 * BLOCK + 5), 4);
         assert_eq!(chunk_for(&[piece(BLOCK, BLOCK)], 1024 * BLOCK), 0);
-        // No chunk begins at the end of the file.
+        // The end of the file is not the beginning of a chunk.
         assert_eq!(chunk_for(&[piece(0, 5 * BLOCK)], 5 * BLOCK), 3);
         assert_eq!(chunk_for(&[piece(8 * BLOCK, 3 * BLOCK)], 11 * BLOCK), 3);
     }
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_in_a_terabyte_of_hole_must_not_cost_gigabytes() {
+    fn a_byte_in_a_terabyte_of_hole_does_not_cost_gigabytes() {
         let bounds = Bounds {
             data_end: 1,
             devices: &[],

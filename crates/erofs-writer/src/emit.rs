@@ -1,4 +1,4 @@
-//! Writes what the plan says, front to back.
+//! Writes the planned metadata from front to back.
 
 mod directory;
 mod head;
@@ -15,8 +15,7 @@ use crate::output::Output;
 use crate::plan::{Body, InodePlan, Plan};
 use crate::{Error, InlineData, chunks};
 
-/// Writes the inodes, then the blocks that belong to them, then the shared xattrs and the
-/// long name prefixes.
+/// Writes the inodes, then their blocks, then the shared xattrs and the long name prefixes.
 pub(crate) fn metadata<W: Write + Seek>(
     output: &mut Output<W>,
     tree: &Tree,
@@ -100,7 +99,7 @@ struct StoredData<'a> {
 }
 
 impl StoredData<'_> {
-    /// Puts all of them into `buffer`.
+    /// Loads all of them into `buffer`.
     fn load(&mut self, inode: InodeId, size: u64) -> Result<(), Error> {
         self.buffer.clear();
         match self.tree.inode(inode).node {
@@ -127,7 +126,7 @@ impl StoredData<'_> {
     }
 }
 
-/// A length of something that is in memory, or about to be.
+/// Converts the length of something in memory.
 fn to_usize(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -5,32 +5,32 @@ use std::path::PathBuf;
 use erofs_format::{Feature, KernelVersion};
 use fs_tree::{ApplyError, InodeId, Tree, Walk, show_path};
 
-/// Why an image cannot be written.
+/// An error from building an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The output took no more.
-    #[error("writing the EROFS image at byte {offset}")]
+    /// Writing to the output failed.
+    #[error("write the EROFS image at byte {offset}")]
     Write {
-        /// Where in the image.
+        /// The offset in the image.
         offset: u64,
-        /// Why.
+        /// The failure.
         source: io::Error,
     },
-    /// A source of file data failed.
-    #[error("{}: reading its data", show_path(path))]
+    /// Reading file data failed.
+    #[error("{}: read the file data", show_path(path))]
     ReadData {
         /// The file.
         path: Vec<u8>,
-        /// Why.
+        /// The failure.
         source: io::Error,
     },
-    /// Inline data that the caller keeps could not be had back.
-    #[error("reading inline data {key} back")]
+    /// Reading inline data back from the caller's store failed.
+    #[error("read inline data {key}")]
     ReadInline {
-        /// The caller's key.
+        /// The key of the data.
         key: u64,
-        /// Why.
+        /// The failure.
         source: io::Error,
     },
     /// An extent that is to be continued has ended, or another one was begun after it.
@@ -40,25 +40,25 @@ pub enum Error {
         offset: u64,
     },
     /// The image has more blocks than 32 bits can address.
-    #[error("the EROFS image is larger than 2^32 - 1 blocks of 4096 bytes")]
+    #[error("the EROFS image exceeds 2^32 - 1 blocks of 4096 bytes")]
     ImageTooLarge,
-    /// Too many devices for the table.
-    #[error("{count} devices; an EROFS image can have {limit}")]
+    /// The image has more devices than the device table can hold.
+    #[error("an EROFS image cannot have {count} devices; the limit is {limit}")]
     TooManyDevices {
-        /// How many there are.
+        /// The number of devices.
         count: usize,
-        /// How many there may be.
+        /// The largest possible number.
         limit: usize,
     },
     /// A device's tag is empty or longer than 64 bytes.
-    #[error("the tag of device {device_id} has {len} bytes; 1 to 64 are possible")]
+    #[error("the tag of device {device_id} has {len} bytes, expected 1 to 64")]
     DeviceTag {
-        /// Which, from 1.
+        /// The device, from 1.
         device_id: usize,
         /// Its length in bytes.
         len: usize,
     },
-    /// A name that EROFS cannot hold: empty, over 255 bytes, or with `/` or NUL in it.
+    /// EROFS cannot hold a name: it is empty, longer than 255 bytes, or contains `/` or NUL.
     #[error(
         "{}: an EROFS directory cannot hold the name {}",
         show_path(directory),
@@ -70,46 +70,44 @@ pub enum Error {
         /// The name.
         name: Vec<u8>,
     },
-    /// An inode that EROFS, or this image, cannot hold.
+    /// EROFS, or an image with these options, cannot hold an inode.
     #[error("{}: {problem}", show_path(path))]
     Inode {
         /// The first of its paths.
         path: Vec<u8>,
-        /// Why not.
+        /// The problem.
         problem: InodeProblem,
     },
-    /// What the options ask for is read by newer kernels only.
-    #[error(
-        "{feature}: from Linux {needed} on, and the image is declared to be read by {declared}"
-    )]
+    /// The options need a feature that the oldest supported kernel lacks.
+    #[error("{feature} needs Linux {needed}, and the image must support Linux {declared}")]
     Kernel {
-        /// What was asked for.
+        /// The feature.
         feature: Feature,
-        /// The first kernel that reads it.
+        /// The first kernel that supports it.
         needed: KernelVersion,
         /// [`crate::Options::minimum_kernel`].
         declared: KernelVersion,
     },
-    /// More metadata than its addresses can reach.
-    #[error("the metadata does not fit: more than 2^32 slots of 32 bytes")]
+    /// The metadata needs larger addresses than EROFS has.
+    #[error("the metadata exceeds 2^32 slots of 32 bytes")]
     MetadataTooLarge,
-    /// A path with `..` in it.
-    #[error("{}: a path must not contain `..`", show_path(path))]
+    /// A path contains `..`.
+    #[error("{}: path contains `..`", show_path(path))]
     ParentInPath {
-        /// The path as it was given.
+        /// The path.
         path: Vec<u8>,
     },
-    /// A piece of a sparse file begins before the one before it ends, or ends behind the file.
+    /// A piece of a sparse file overlaps the piece before it or exceeds the file.
     #[error(
-        "{}: a piece at byte {offset} of a file of {size} bytes overlaps another, or leaves the file",
+        "{}: the piece at byte {offset} overlaps another one or exceeds the {size} bytes of the file",
         show_path(path)
     )]
     Piece {
         /// The file.
         path: Vec<u8>,
-        /// Where the piece begins in the file.
+        /// The offset of the piece in the file.
         offset: u64,
-        /// The file's length.
+        /// The length of the file.
         size: u64,
     },
     /// An entry cannot be put into the tree.
@@ -131,12 +129,12 @@ pub enum Error {
         /// The host's path.
         path: PathBuf,
     },
-    /// The metadata took other blocks than were planned: a mistake of this crate.
-    #[error("the image has {written} blocks, and was planned to have {planned}")]
+    /// The written metadata has another length than planned, because of a bug in this crate.
+    #[error("the image has {written} blocks, expected {planned} as planned")]
     Unplanned {
-        /// Blocks by the plan, which somebody may have relied on.
+        /// The planned length in blocks.
         planned: u32,
-        /// Blocks written.
+        /// The written length in blocks.
         written: u32,
     },
 }
@@ -172,77 +170,73 @@ impl fmt::Display for HostOperation {
     }
 }
 
-/// Why an inode cannot be written.
+/// A problem with an inode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InodeProblem {
-    /// An xattr outside the namespaces that EROFS numbers, or too large.
+    /// An xattr is outside the namespaces of EROFS, or too large.
     #[error(
         "EROFS cannot hold the xattr {} with a value of {value_bytes} bytes",
         show_path(name)
     )]
     Xattr {
-        /// Its full name.
+        /// The full name.
         name: Vec<u8>,
-        /// The length of its value.
+        /// The length of the value.
         value_bytes: usize,
     },
     /// The xattrs take more than 256 KiB.
-    #[error("its xattrs take {bytes} bytes, more than EROFS can hold")]
+    #[error("EROFS cannot hold {bytes} bytes of xattrs")]
     XattrsTooLarge {
-        /// How much they take.
+        /// Their length.
         bytes: usize,
     },
-    /// The target of a symbolic link that no system can make: empty, over 4095 bytes, or with a NUL in it.
-    #[error(
-        "a symbolic link cannot have the target {} of {} bytes",
-        show_path(start),
-        bytes
-    )]
+    /// The target of a symbolic link is invalid: it is empty, longer than 4095 bytes, or contains a NUL.
+    #[error("invalid symbolic link target {} of {} bytes", show_path(start), bytes)]
     LinkTarget {
-        /// The target's first bytes, up to 64.
+        /// The first bytes of the target, up to 64.
         start: Vec<u8>,
-        /// Its length.
+        /// The length of the target.
         bytes: usize,
     },
-    /// A device number over 12 bits of major and 20 of minor.
+    /// A device number exceeds 12 bits of major or 20 bits of minor.
     #[error("EROFS cannot hold the device number {major}:{minor}")]
     DeviceNumber {
-        /// The major.
+        /// The major number.
         major: u32,
-        /// The minor.
+        /// The minor number.
         minor: u32,
     },
-    /// A piece of a file does not lie on whole blocks, or outside its device, or over another piece.
-    #[error("its bytes {logical}..{end} cannot be mapped to device {device} at {offset}")]
+    /// An extent of a file is not on whole blocks, lies outside its device, or overlaps another one.
+    #[error(
+        "bytes {logical}..{end} of the file cannot be mapped to device {device} at byte {offset}"
+    )]
     Extent {
-        /// Where it begins in the file.
+        /// The start in the file.
         logical: u64,
-        /// Where it ends in the file.
+        /// The end in the file.
         end: u64,
         /// The device.
         device: u16,
-        /// Where it begins on the device.
+        /// The start on the device.
         offset: u64,
     },
-    /// A sparse file whose holes are so small and many, or which is so long, that its index would be out of proportion.
-    #[error("its {size} bytes need {chunks} chunk indexes; the limit is {limit}")]
+    /// A sparse file needs too many chunk indexes, because its holes are small and many or it is too long.
+    #[error("a file of {size} bytes needs {chunks} chunk indexes; the limit is {limit}")]
     TooManyChunks {
-        /// Its logical length.
+        /// The logical length.
         size: u64,
-        /// Indexes that it needs.
+        /// The number of indexes.
         chunks: u64,
         /// [`crate::MAX_CHUNKS`].
         limit: u64,
     },
-    /// A hole, or data on a further device, that the declared kernel does not read.
-    #[error(
-        "{feature}: from Linux {needed} on, and the image is declared to be read by {declared}"
-    )]
+    /// The oldest supported kernel can read neither holes nor data on further devices.
+    #[error("{feature} needs Linux {needed}, and the image must support Linux {declared}")]
     Kernel {
-        /// What the file needs.
+        /// The feature that the file needs.
         feature: Feature,
-        /// The first kernel that reads it.
+        /// The first kernel that supports it.
         needed: KernelVersion,
         /// [`crate::Options::minimum_kernel`].
         declared: KernelVersion,
@@ -250,9 +244,9 @@ pub enum InodeProblem {
 }
 
 impl InodeProblem {
-    /// The error of an inode of this tree.
+    /// Returns the error for an inode of this tree.
     pub(crate) fn of(self, tree: &Tree, inode: InodeId) -> Error {
-        // Files do not know their names, so the tree is walked: this is the end of the writing anyway.
+        // Inodes do not know their names, so walk the tree: writing has failed anyway.
         let mut walk = Walk::new(tree);
         let mut path = Vec::new();
         while let Some(visit) = walk.next() {

@@ -15,9 +15,9 @@ use crate::{Attributes, Builder, Error};
 
 /// A directory tree of the host, to be copied into an image.
 ///
-/// Copies modes, owners, modification times with nanoseconds, symbolic links, hard links, devices and fifos; with the feature
-/// `xattr` also extended attributes. The names of a directory are taken in sorted order, so that the same tree results in
-/// the same image. File systems that are mounted below the root are copied too. Holes of sparse files are stored as zeros.
+/// Copies modes, owners, modification times with nanoseconds, symbolic links, hard links, devices and fifos; with the
+/// feature `xattr` also extended attributes. Directories are read in sorted order, so that equal trees result in equal
+/// images. File systems mounted below the root are copied too. Holes of sparse files are stored as zeros.
 ///
 /// ```no_run
 /// use std::fs::File;
@@ -38,11 +38,11 @@ pub struct HostTree {
     excluded: Vec<FileId>,
 }
 
-/// Something of a [`HostTree`] that the image does not contain.
+/// A part of a [`HostTree`] that the image does not contain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Omitted {
-    /// A socket, which is of no use without the process that listens on it.
+    /// A socket. It is useless without the process that listens on it.
     #[error("{}: sockets are not copied", shown(path))]
     Socket {
         /// The host's path.
@@ -66,7 +66,7 @@ pub enum Omitted {
 type FileId = (u64, u64);
 
 impl HostTree {
-    /// Creates a description of the tree below the directory `root`. Nothing is read until [`add_to`](Self::add_to).
+    /// Creates the description of a tree below the directory `root`. Nothing is read before [`add_to`](Self::add_to).
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -74,11 +74,11 @@ impl HostTree {
         }
     }
 
-    /// Leaves out a file or directory that may lie in the tree, under all of its names: the image itself, for example.
+    /// Leaves out a file or directory, under all of its names. Needed if the image itself lies in the tree.
     ///
     /// # Errors
     ///
-    /// [`Error::Host`] if there is no such file.
+    /// [`Error::Host`] if the file does not exist.
     pub fn exclude(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let stat = fs::symlink_metadata(path).map_err(failed(path, HostOperation::Stat))?;
@@ -86,20 +86,19 @@ impl HostTree {
         Ok(self)
     }
 
-    /// Adds the tree to an image, its root at `path`. Returns what was left out.
+    /// Adds the tree to an image, with its root at `path`. Returns what was left out.
     ///
-    /// A file that grows while it is read is copied up to the length it had when it was opened.
+    /// A file that grows during the copy is copied up to the length that it had when it was opened.
     ///
     /// # Errors
     ///
-    /// [`Error::Host`] if a file cannot be read, [`Error::HostChanged`] if one is replaced during the copy; as
-    /// [`Builder::file`].
+    /// [`Error::Host`] if a file cannot be read, [`Error::HostChanged`] if one is replaced during the copy; as [`Builder::file`].
     pub fn add_to<W: Write + Seek>(
         &self,
         image: &mut Builder<W>,
         path: impl AsRef<[u8]>,
     ) -> Result<Vec<Omitted>, Error> {
-        let mut copy = Copy {
+        let mut copy = TreeCopy {
             excluded: &self.excluded,
             image,
             linked: HashMap::new(),
@@ -113,8 +112,8 @@ impl HostTree {
     }
 }
 
-/// One copy of a tree into an image.
-struct Copy<'a, W> {
+/// The copy of one tree into an image.
+struct TreeCopy<'a, W> {
     excluded: &'a [FileId],
     image: &'a mut Builder<W>,
     /// The first path in the image of each file that has several.
@@ -124,7 +123,7 @@ struct Copy<'a, W> {
     omitted: Vec<Omitted>,
 }
 
-impl<W: Write + Seek> Copy<'_, W> {
+impl<W: Write + Seek> TreeCopy<'_, W> {
     fn add(&mut self, host: &Path, path: Vec<u8>) -> Result<(), Error> {
         let stat = fs::symlink_metadata(host).map_err(failed(host, HostOperation::Stat))?;
         if self.excluded.contains(&id(&stat)) {
@@ -165,7 +164,7 @@ impl<W: Write + Seek> Copy<'_, W> {
         }
     }
 
-    /// Puts the names of a directory on the list of remaining paths.
+    /// Adds the entries of a directory to the remaining paths.
     fn list(&mut self, host: &Path, path: &[u8]) -> Result<(), Error> {
         let entries = fs::read_dir(host).map_err(failed(host, HostOperation::List))?;
         let first = self.pending.len();

@@ -10,8 +10,8 @@ use crate::{Error, ExtentWriter, InlineData, OpenExtent, Options, emit};
 
 /// Writes one image: file data first, then the metadata.
 ///
-/// The data of a file is one or more *extents*. [`begin`](Self::begin) opens an extent, [`ExtentWriter`] appends to it and
-/// ends it. The offsets and checksums of the extents go into the tree that [`finish`](Self::finish) takes.
+/// The data of a file is one or more *extents*. [`begin`](Self::begin) begins an extent, [`ExtentWriter`] appends to it
+/// and ends it. The tree passed to [`finish`](Self::finish) refers to the extents by their offsets.
 ///
 /// ```
 /// use std::io::Cursor;
@@ -37,28 +37,30 @@ use crate::{Error, ExtentWriter, InlineData, OpenExtent, Options, emit};
 /// # Ok::<(), erofs_writer::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "the metadata is written by `finish`"]
 pub struct ImageWriter<W> {
     output: Output<W>,
     options: Options,
-    /// Where the extent begins that was begun last and has not ended.
+    /// The offset of the extent that is open.
     open: Option<u64>,
 }
 
 /// An image that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written {
-    /// Its length in blocks of 4096 bytes.
+    /// The length in blocks of 4096 bytes.
     pub blocks: u32,
-    /// Its inodes.
+    /// The number of inodes.
     pub inodes: u64,
-    /// The sum of all of its bytes.
+    /// The checksum of all bytes of the image.
     pub crc32c: Crc32c,
-    /// The oldest kernel that reads it: what it needs, not what was declared.
+    /// The oldest kernel that can read the image, which may be older than [`Options::minimum_kernel`].
     pub minimum_kernel: KernelVersion,
 }
 
 impl Written {
-    /// The image's length in bytes.
+    /// Returns the length of the image in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         u64::from(self.blocks) * u64::from(BLOCK_SIZE)
@@ -66,9 +68,10 @@ impl Written {
 }
 
 impl<W: Write + Seek> ImageWriter<W> {
-    /// Begins an image at the start of `output`, which is empty.
+    /// Begins an image at the start of `output`, which must be empty.
     ///
     /// # Errors
+    ///
     /// [`Error::TooManyDevices`], [`Error::DeviceTag`], [`Error::Kernel`], [`Error::Write`].
     pub fn new(output: W, options: Options) -> Result<Self, Error> {
         if options.devices.len() > MAX_EXTRA_DEVICES {
@@ -126,20 +129,24 @@ impl<W: Write + Seek> ImageWriter<W> {
         ExtentWriter::attach(&mut self.output, &mut self.open, extent)
     }
 
-    /// Writes the metadata of `tree`, then the superblock, and gives the output back, not yet synced.
+    /// Writes the metadata of `tree`, then the superblock. Returns the output, which is not yet synced.
     ///
-    /// Files on device 0 point at extents written before. Whiteouts become character devices 0:0 and opaque directories get
-    /// the xattr `trusted.overlay.opaque`, as overlayfs reads them.
+    /// Files on device 0 refer to extents that were written before. Whiteouts become character devices 0:0, and opaque
+    /// directories have the xattr `trusted.overlay.opaque`, as overlayfs expects them.
     ///
     /// # Errors
-    /// See [`Error`]. All but [`Error::Write`] and [`Error::ReadInline`] are found before any metadata is written.
+    ///
+    /// See [`Error`]. All errors but [`Error::Write`] and [`Error::ReadInline`] are returned before any metadata is
+    /// written.
     pub fn finish(self, tree: &Tree, inline: &mut dyn InlineData) -> Result<(Written, W), Error> {
         self.plan(tree)?.write(inline)
     }
 
-    /// The first half of [`finish`](Self::finish): decides where the metadata goes, and so how long the image will be.
+    /// Plans the metadata of `tree` without writing it: the first half of [`finish`](Self::finish). The plan has the
+    /// length of the image.
     ///
     /// # Errors
+    ///
     /// See [`Error`].
     pub fn plan(mut self, tree: &Tree) -> Result<PlannedImage<'_, W>, Error> {
         let bounds = Bounds {
@@ -158,8 +165,9 @@ impl<W: Write + Seek> ImageWriter<W> {
     }
 }
 
-/// An image whose metadata has its places, and only has to be written.
+/// An image whose metadata is planned and not yet written.
 #[derive(Debug)]
+#[must_use = "the metadata is written by `write`"]
 pub struct PlannedImage<'t, W> {
     output: Output<W>,
     options: Options,
@@ -169,14 +177,16 @@ pub struct PlannedImage<'t, W> {
 }
 
 impl<W: Write + Seek> PlannedImage<'_, W> {
-    /// How long the image will be, in bytes.
+    /// Returns the length that the image will have, in bytes.
+    #[must_use]
     pub fn bytes(&self) -> u64 {
         u64::from(self.blocks) * u64::from(BLOCK_SIZE)
     }
 
-    /// The second half of [`ImageWriter::finish`].
+    /// Writes the planned metadata: the second half of [`ImageWriter::finish`].
     ///
     /// # Errors
+    ///
     /// [`Error::Write`], [`Error::ReadInline`], [`Error::Unplanned`].
     pub fn write(mut self, inline: &mut dyn InlineData) -> Result<(Written, W), Error> {
         let bounds = Bounds {

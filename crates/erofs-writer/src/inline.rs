@@ -1,15 +1,16 @@
 use std::io;
 
-/// Where the bytes of [`Content::Inline`](fs_tree::Content::Inline) files are while the image is not finished.
+/// The store of the bytes of [`Content::Inline`](fs_tree::Content::Inline) files until the image is finished.
 pub trait InlineData {
-    /// Fills `buffer` with the bytes kept under `key`; their number is the file's size.
+    /// Fills `buffer` with the bytes under `key`. Its length is the size of the file.
     ///
     /// # Errors
-    /// Whatever reading them back gives.
+    ///
+    /// Any error of the store.
     fn read(&mut self, key: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
 
-/// For trees without inline data.
+/// A store for trees without inline data.
 #[derive(Clone, Copy, Debug)]
 pub struct NoInline;
 
@@ -19,14 +20,14 @@ impl InlineData for NoInline {
     }
 }
 
-/// Inline data in one buffer; keys are offsets into it.
+/// A store in one buffer. Keys are offsets into it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryInline {
     bytes: Vec<u8>,
 }
 
 impl MemoryInline {
-    /// Keeps these bytes and says under which key.
+    /// Adds bytes to the store. Returns their key.
     pub fn push(&mut self, bytes: &[u8]) -> u64 {
         let key = self.bytes.len() as u64;
         self.bytes.extend_from_slice(bytes);

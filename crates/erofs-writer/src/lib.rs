@@ -1,4 +1,4 @@
-//! Writes [EROFS] images: file data is streamed in first, then a tree of metadata is validated, planned and emitted.
+//! Writes [EROFS] images. File data is streamed in first; then a tree of metadata is validated, planned and written.
 //!
 //! ```text
 //!  block 0 ..       ..                meta_blkaddr ..      ..                   ..
@@ -7,23 +7,33 @@
 //!  | device table  | each aligned    | chunk indexes,     | long inline data   | long xattr     |
 //!  |               | to a block      | inline tails       |                    | name prefixes  |
 //!  +---------------+-----------------+--------------------+--------------------+----------------+
-//!  written last      as it comes       in one sequential pass by `finish`
+//!  written last      as it arrives     in one sequential pass by `finish`
 //! ```
 //!
-//! Data comes first because its length is not known before it was seen, and so that each byte is written once, at its
-//! final place. Slot 0 of the metadata stays empty: `readdir` would hide an inode of number 0. The root is placed next, then
-//! the others, directory by directory. Inline data must not cross a block: an inode whose data would goes to the next block,
-//! and later ones that are shorter fill the gap.
+//! Data precedes metadata so that each byte is written once, at its final place, although its length is not known in
+//! advance. The root is the first inode; the others follow directory by directory. Inline data must not cross a block
+//! boundary: if that of an inode would, the inode moves to the next block, and later, shorter inodes fill the gap. Slot
+//! 0 stays empty, because `readdir` hides an inode with number 0.
 //!
-//! There is one planner for every kind of image. An image whose files lie on the primary device, one whose files lie on
-//! further devices ([`Options::devices`]), and a mixture differ in nothing but each file's [`Content`].
+//! The same planner handles every kind of image. Files may be on the primary device, on further devices
+//! ([`Options::devices`]), or both; only their [`Content`](fs_tree::Content) differs.
 //!
-//! The crate knows the EROFS format and nothing of OCI; it is synchronous and writes to any [`Write`](std::io::Write) +
-//! [`Seek`](std::io::Seek). The tree is checked before the first byte of metadata is written: what EROFS cannot hold is an
-//! [`Error`] that names the path. The same tree and data always give the same bytes. Features that old kernels do not read
-//! are held against [`Options::minimum_kernel`].
+//! The crate does not compress, does not mount, and knows nothing of OCI. It is synchronous and writes to any
+//! [`Write`](std::io::Write) + [`Seek`](std::io::Seek). `erofs-reader` reads the images back.
 //!
-//! # Two ways in
+//! # Invariants
+//!
+//! - The tree is validated before the first byte of metadata is written. Anything that EROFS cannot hold is an
+//!   [`Error`] with the path.
+//! - Equal trees and data result in equal bytes.
+//! - An image uses no feature that [`Options::minimum_kernel`] lacks.
+//!
+//! # Untrusted input
+//!
+//! Paths, attributes and file data may be hostile: sizes are bounded ([`MAX_CHUNKS`]), and arithmetic is checked. A
+//! [`HostTree`] reads files of the host, and refuses those that another program replaces during the copy.
+//!
+//! # Usage
 //!
 //! [`Builder`] takes paths, attributes and readers, entry by entry in any order:
 //!
@@ -40,15 +50,16 @@
 //! # Ok::<(), erofs_writer::Error>(())
 //! ```
 //!
-//! [`ImageWriter`] takes file data first, as extents, and then a whole [`Tree`]: for callers who keep their own tree, and
-//! write bytes as they arrive.
+//! [`HostTree`] adds a directory of the host to a builder. [`ImageWriter`] is the layer below the builder: it takes extents of file data as they arrive and then a whole [`Tree`].
 //!
 //! # Limits
 //!
-//! Blocks of 4096 bytes, 32-bit block addresses (16 TiB for all devices together), no compression. File data is never held
-//! in memory but for inline files; metadata is, 150 bytes a file and its name.
+//! Blocks of 4096 bytes, 32-bit block addresses (16 TiB for all devices together), no compression. Memory: about 150
+//! bytes per file plus its name, and the data of inline files.
 //!
 //! [EROFS]: https://docs.kernel.org/filesystems/erofs.html
+
+#![warn(clippy::must_use_candidate)]
 
 mod attributes;
 mod builder;
@@ -79,7 +90,7 @@ pub use image::{ImageWriter, PlannedImage, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
 pub use options::{Device, MAX_CHUNKS, Options};
 
-/// The README's example, so that it compiles.
+/// Compiles the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -4,23 +4,23 @@ use erofs_format::{BLOCK_SIZE, Crc32c};
 
 use crate::Error;
 
-/// Bytes that are gathered before they are written.
+/// The number of bytes collected before a write.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// A piece at least this long is written from where it is.
+/// The length from which a write bypasses the buffer.
 const DIRECT_BYTES: usize = 64 << 10;
 
-/// Everything behind the head, written front to back and summed as it goes by; the head comes last.
+/// The output after the head of the image, written and checksummed from front to back. The head is written last.
 ///
-/// Invariant: `position` counts the bytes given so far, the head included; all but `buffer` have reached `inner`, and all but
-/// `buffer[summed..]` are in `checksum`.
+/// Invariant: `position` counts the bytes written so far, including the head; all but `buffer` have reached `inner`,
+/// and all but `buffer[checksummed..]` are in `checksum`.
 #[derive(Debug)]
 pub(crate) struct Output<W> {
     inner: W,
     buffer: Vec<u8>,
     position: u64,
     checksum: Crc32c,
-    summed: usize,
+    checksummed: usize,
 }
 
 impl<W: Write + Seek> Output<W> {
@@ -34,19 +34,19 @@ impl<W: Write + Seek> Output<W> {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             position,
             checksum: Crc32c::new(),
-            summed: 0,
+            checksummed: 0,
         })
     }
 
-    /// Where the next byte goes.
+    /// Returns the offset of the next byte.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// The sum of the bytes given so far, the head left out.
+    /// Returns the checksum of the bytes written so far, without the head.
     pub(crate) fn checksum(&mut self) -> Crc32c {
-        self.checksum = self.checksum.update(&self.buffer[self.summed..]);
-        self.summed = self.buffer.len();
+        self.checksum = self.checksum.update(&self.buffer[self.checksummed..]);
+        self.checksummed = self.buffer.len();
         self.checksum
     }
 
@@ -64,7 +64,7 @@ impl<W: Write + Seek> Output<W> {
         Ok(())
     }
 
-    /// Zeros up to `position`, which is less than a block away or in metadata.
+    /// Writes zeros up to `position`, which is less than a block away or in metadata.
     pub(crate) fn pad_to(&mut self, position: u64) -> Result<(), Error> {
         const ZEROS: [u8; BLOCK_SIZE as usize] = [0; BLOCK_SIZE as usize];
         while self.position < position {
@@ -74,7 +74,7 @@ impl<W: Write + Seek> Output<W> {
         Ok(())
     }
 
-    /// Zeros up to the next whole block; gives that block's number.
+    /// Writes zeros up to the next block boundary. Returns the number of the block that begins there.
     pub(crate) fn pad_to_block(&mut self) -> Result<u32, Error> {
         let block = self.position.div_ceil(u64::from(BLOCK_SIZE));
         self.pad_to(block * u64::from(BLOCK_SIZE))?;
@@ -84,7 +84,7 @@ impl<W: Write + Seek> Output<W> {
             .ok_or(Error::ImageTooLarge)
     }
 
-    /// Writes the head. Gives the output back, and the sum of the whole image.
+    /// Writes the head. Returns the output and the checksum of the whole image.
     pub(crate) fn finish(mut self, head: &[u8]) -> Result<(W, Crc32c), Error> {
         self.flush()?;
         let failed = |source| Error::Write { offset: 0, source };
@@ -105,7 +105,7 @@ impl<W: Write + Seek> Output<W> {
             .map_err(|source| Error::Write { offset, source });
         self.buffer = buffer;
         self.buffer.clear();
-        self.summed = 0;
+        self.checksummed = 0;
         result
     }
 

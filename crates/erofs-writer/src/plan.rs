@@ -1,4 +1,4 @@
-//! Decides where everything goes, before any of it is written.
+//! Plans the place of all metadata before any of it is written.
 
 mod directories;
 mod inodes;
@@ -20,7 +20,7 @@ use fs_tree::{InodeId, Timestamp, Tree};
 use crate::Error;
 use crate::chunks::Bounds;
 
-/// Where every inode, directory block, shared xattr and long xattr prefix of an image goes.
+/// The places of all inodes, directory blocks, shared xattrs and long xattr prefixes of an image.
 #[derive(Debug)]
 pub(crate) struct Plan<'t> {
     pub(crate) meta_blkaddr: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Plan<'t> {
     pub(crate) directories: Directories<'t>,
     pub(crate) xattrs: XattrPlan<'t>,
     pub(crate) placement: Placement,
-    /// First block of the shared xattrs. The long prefixes follow behind them.
+    /// The first block of the shared xattrs. The long prefixes follow them.
     pub(crate) xattr_blkaddr: u32,
 }
 
@@ -42,7 +42,7 @@ impl<'t> Plan<'t> {
         let long_prefixes = Feature::XattrPrefixes.minimum_kernel() <= bounds.minimum_kernel;
         let plan = Self::with(tree, bounds, fixed_time, long_prefixes)?;
         if plan.xattr_prefix_start().is_none() {
-            // They would lie behind the 16 GiB that their address can reach, because the data come first.
+            // The data is so long that the prefixes would lie after the 16 GiB that their address can reach.
             return Self::with(tree, bounds, fixed_time, false);
         }
         Ok(plan)
@@ -59,7 +59,7 @@ impl<'t> Plan<'t> {
         let xattrs = XattrPlan::new(tree, &directories.order, long_prefixes)?;
         let meta_blkaddr = bounds.data_end;
         let placement = Placement::new(tree, &directories, &xattrs, times, bounds)?;
-        // The emitter goes from front to back.
+        // The emitter writes from front to back.
         let nids = &placement.nids;
         directories
             .order
@@ -89,12 +89,12 @@ impl<'t> Plan<'t> {
         u64::from(self.placement.nids[inode.index()])
     }
 
-    /// The first block behind the inodes.
+    /// Returns the first block after the inodes.
     pub(crate) fn first_block(&self) -> u64 {
         u64::from(self.meta_blkaddr) + self.placement.inode_bytes.div_ceil(u64::from(BLOCK_SIZE))
     }
 
-    /// The first block behind all metadata; `None` where that is too far.
+    /// Returns the first block after all metadata; `None` if it exceeds the block addresses.
     pub(crate) fn end_block(&self) -> Option<u32> {
         let xattrs = self.xattrs.shared.len() + self.xattrs.prefixes.table().len();
         let blocks = u32::try_from((xattrs as u64).div_ceil(u64::from(BLOCK_SIZE))).ok()?;
@@ -103,7 +103,8 @@ impl<'t> Plan<'t> {
             .filter(|&block| block != u32::MAX)
     }
 
-    /// Where the long prefixes begin, in units of 4 bytes; 0 where there are none, `None` where that is too far.
+    /// Returns the offset of the long prefixes in units of 4 bytes: 0 if there are none, `None` if it does not fit 32
+    /// bits.
     pub(crate) fn xattr_prefix_start(&self) -> Option<u32> {
         if self.xattrs.prefixes.count() == 0 {
             return Some(0);
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_that_would_lie_behind_16_gib_are_not_used() {
+    fn prefixes_after_16_gib_are_not_used() {
         let mut tree = Tree::new();
         for index in 0..1000 {
             let value = format!("{index}");

@@ -1,4 +1,4 @@
-//! The examples, run on real trees and judged by fsck.erofs, mkfs.erofs and the kernel's mount.
+//! Runs the examples on real trees; fsck.erofs, mkfs.erofs and the kernel's mount are the oracles.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ use msb_testkit::tree::{Ignore, Listing};
 use msb_testkit::{erofs_tools, oracle};
 use tempfile::TempDir;
 
-/// Everything that a tar may hold and a user may make, without what the `tar` crate does not know.
+/// A tree with everything that a tar file and the `tar` crate support.
 const LOWER: &str = "dir . mode=0750 mtime=7
 dir a mode=0700 mtime=1.5
 file a/long size=1000000 seed=1 xattr.user.x=1
@@ -53,7 +53,7 @@ impl World {
     fn new() -> Self {
         oracle::require(oracle::Tool::FsckErofs);
         Self {
-            // Beside the target directory rather than in a memory file system, which may hold no user xattrs.
+            // Next to the target directory, because a memory file system may not support user xattrs.
             dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
         }
     }
@@ -70,7 +70,7 @@ impl World {
     }
 }
 
-/// What the kernel shows of an image that our reader and fsck.erofs have passed.
+/// Returns the tree that the kernel shows of an image, after our reader and fsck.erofs have accepted it.
 fn sound(image: &Path, devices: &[&Path]) -> Listing {
     let open = |path: &Path| File::open(path).unwrap();
     let files = devices.iter().map(|path| open(path)).collect();
@@ -83,9 +83,9 @@ fn sound(image: &Path, devices: &[&Path]) -> Listing {
 }
 
 #[test]
-fn from_directory_makes_what_the_directory_is_and_mkfs_erofs_makes() {
+fn from_directory_equals_the_directory_and_mkfs_erofs() {
     let world = World::new();
-    // A tree with all of it, on disk: what fsck.erofs extracts.
+    // A tree with all of it on disk: extracted by fsck.erofs.
     let (tree, image, other) = (world.path("tree"), world.path("image"), world.path("other"));
     erofs_tools::extract(&world.image_of("tar", LOWER), &[], &tree).unwrap();
     from_directory::build(&tree, &image).unwrap();
@@ -96,7 +96,7 @@ fn from_directory_makes_what_the_directory_is_and_mkfs_erofs_makes() {
         .same("image", &source, "directory", &nothing)
         .unwrap();
 
-    // mkfs.erofs has no nanoseconds in compact inodes, and ours are the same but for them.
+    // mkfs.erofs stores no nanoseconds in compact inodes, so force extended ones.
     erofs_tools::mkfs(&other, &tree, &["-Eforce-inode-extended"]).unwrap();
     mounted
         .same("image", &sound(&other, &[]), "mkfs.erofs", &nothing)
@@ -104,13 +104,13 @@ fn from_directory_makes_what_the_directory_is_and_mkfs_erofs_makes() {
 }
 
 #[test]
-fn from_tar_makes_what_mkfs_erofs_makes_of_the_archive() {
+fn from_tar_equals_mkfs_erofs_on_the_archive() {
     let world = World::new();
     let (archive, other) = (world.path("archive"), world.path("other"));
     fs::write(&archive, recipe(LOWER)).unwrap();
     let mounted = sound(&world.image_of("image", LOWER), &[]);
     erofs_tools::mkfs(&other, &archive, &["--tar=f", "-Eforce-inode-extended"]).unwrap();
-    // It sets the attributes of directories that the archive only implies by a rule of its own.
+    // mkfs.erofs has its own rule for the attributes of directories that the archive only implies.
     let implied = Ignore {
         paths: vec!["/b".to_owned(), "/c".to_owned()],
         ..Ignore::default()
@@ -176,7 +176,7 @@ fn merge_two_points_into_both_images() {
     );
     assert_eq!(mounted.get("/new/file").unwrap().nlink, Some(2));
 
-    // The rest is as it was, wherever the bytes are.
+    // All other files are unchanged, wherever their data is.
     let was = sound(&lower, &[]);
     for path in [
         "/a/long", "/a/tail", "/a/small", "/a/empty", "/null", "/disk", "/pipe",

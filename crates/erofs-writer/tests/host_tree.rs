@@ -1,4 +1,4 @@
-//! Copies of host directories, compared with the directory itself through fsck.erofs and the kernel's mount.
+//! Compares copies of host directories with the directories; fsck.erofs and the kernel's mount are the oracles.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,12 +16,12 @@ use msb_testkit::{erofs_tools, oracle};
 use rustix::fs::{CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 use tempfile::TempDir;
 
-/// A directory beside the build, because a memory file system may not have user xattrs.
+/// Creates a directory next to the build, because a memory file system may not support user xattrs.
 fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// Creates a directory with one of everything that EROFS can hold.
+/// Fills a directory with one file of each type.
 fn fill(root: &Path) {
     fs::create_dir_all(root.join("a/deep/er")).unwrap();
     fs::write(root.join("a/file"), vec![7; 10_000]).unwrap();
@@ -103,7 +103,7 @@ fn the_image_equals_the_directory() {
 }
 
 #[test]
-fn what_is_left_out_is_reported() {
+fn omissions_are_reported() {
     let dir = folder();
     let tree = dir.path();
     let socket = tree.join("socket");

@@ -1,4 +1,5 @@
-//! What the kernel and fsck.erofs say of long xattr name prefixes, and of inodes that do not stand in the tree's order.
+//! The kernel and fsck.erofs as oracles for long xattr name prefixes, and for inodes that are not in the order of the
+//! tree.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +12,7 @@ use msb_testkit::erofs_tools;
 use msb_testkit::mount::KernelMount;
 use msb_testkit::tree::{Ignore, Listing};
 
-/// Xattrs in every namespace, with names that begin alike, repeat as a whole, or are alone.
+/// Builds an image with xattrs in every namespace: names with common prefixes, repeated names, unique names.
 fn build(path: &Path, minimum_kernel: KernelVersion) -> u64 {
     let options = Options::default().with_minimum_kernel(minimum_kernel);
     let mut image = Builder::with_options(File::create(path).unwrap(), options).unwrap();
@@ -45,7 +46,7 @@ fn build(path: &Path, minimum_kernel: KernelVersion) -> u64 {
 }
 
 #[test]
-fn names_with_long_prefixes_are_what_the_kernel_shows() {
+fn the_kernel_reads_names_with_long_prefixes() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let (long, plain) = (dir.path().join("long"), dir.path().join("plain"));
     let saved = build(&plain, KernelVersion::new(6, 3)) - build(&long, KernelVersion::new(6, 4));
@@ -76,7 +77,7 @@ fn names_with_long_prefixes_are_what_the_kernel_shows() {
 }
 
 #[test]
-fn inodes_that_fill_gaps_are_what_the_kernel_shows() {
+fn the_kernel_reads_inodes_in_gaps() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let options = Options::default().with_inline_max_bytes(2048);
     let path = dir.path().join("gaps");
@@ -89,7 +90,7 @@ fn inodes_that_fill_gaps_are_what_the_kernel_shows() {
             .file(format!("d{}/f{index}", index % 9), attributes, &data[..])
             .unwrap();
         let half = format!("d{}/h{index}", index % 9);
-        // A hole, then a block: two chunk indexes. `fsck.erofs` gives no length to a file that ends in a hole.
+        // A hole, then a block: two chunk indexes. `fsck.erofs` reports no length for a file that ends in a hole.
         let pieces = [(4096, &[7; 904][..])];
         image.sparse_file(half, 0o644, 5000, pieces).unwrap();
     }

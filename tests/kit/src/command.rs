@@ -1,13 +1,13 @@
-//! Running a tool, with its output in the error.
+//! Runs tools, and puts their output into errors.
 
 use std::process::{Command, Output, Stdio};
 
 use crate::KitError;
 
-/// How much of a tool's output an error carries, in bytes.
+/// The number of bytes of a tool's output that an error contains.
 const OUTPUT_TAIL_BYTES: usize = 4000;
 
-/// Runs `command` to its end; an exit status other than zero is an error with the end of its output.
+/// Runs `command` to its end. A nonzero exit status is an error with the end of the output.
 pub(crate) fn run(command: &mut Command) -> Result<Output, KitError> {
     let output = run_any(command)?;
     if output.status.success() {
@@ -33,13 +33,13 @@ pub(crate) fn run_any(command: &mut Command) -> Result<Output, KitError> {
         })
 }
 
-/// The end of a tool's output, as text.
+/// Returns the end of a tool's output as text.
 pub(crate) fn tail(bytes: &[u8]) -> String {
     let start = bytes.len().saturating_sub(OUTPUT_TAIL_BYTES);
     String::from_utf8_lossy(&bytes[start..]).trim().to_owned()
 }
 
-/// The command line, arguments separated by blanks.
+/// Returns the command line with its arguments separated by spaces.
 pub(crate) fn line(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(

@@ -1,4 +1,4 @@
-//! File contents that are the same on every run: a seed and a length stand for the bytes.
+//! Reproducible file contents, defined by a seed and a length.
 
 use std::io::{self, Read};
 
@@ -23,20 +23,20 @@ const WORDS: [&[u8; 8]; 16] = [
     b"import *",
 ];
 
-/// What the bytes look like.
+/// The kind of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fill {
     /// Incompressible.
     Random,
     /// Words, which compress to about a quarter.
     Text,
-    /// Regions of 64 KiB of either kind by turns.
+    /// Alternating regions of 64 KiB of either kind.
     Mixed,
-    /// Zeros that are written, not a hole.
+    /// Written zeros, not a hole.
     Zero,
 }
 
-/// A reader of the bytes `offset..` of the endless stream that `seed` and `fill` stand for.
+/// A reader of the endless stream for `seed` and `fill`, from byte `offset` on.
 #[derive(Debug, Clone)]
 pub struct Content {
     seed: u64,
@@ -45,7 +45,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// The stream from its byte `offset` on.
+    /// Creates a reader of the stream from byte `offset` on.
     pub fn new(seed: u64, fill: Fill, offset: u64) -> Self {
         Content { seed, fill, offset }
     }
@@ -84,7 +84,7 @@ impl Read for Content {
     }
 }
 
-/// The first `size` bytes of the random stream of `seed`: what a recipe's `file x size=.. seed=..` holds.
+/// Returns the first `size` bytes of the random stream of `seed`: the contents of `file x size=.. seed=..` in a recipe.
 pub fn bytes(seed: u64, size: usize) -> Vec<u8> {
     let mut all = vec![0; size];
     Content::new(seed, Fill::Random, 0)
@@ -93,7 +93,7 @@ pub fn bytes(seed: u64, size: usize) -> Vec<u8> {
     all
 }
 
-/// The finalizer of SplitMix64: a random word for each index, so that a stream can start anywhere.
+/// Returns a random word for an index (the finalizer of SplitMix64), so that a stream can start anywhere.
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,4 +1,4 @@
-//! SHA-256 in the spelling of OCI descriptors.
+//! SHA-256 in the form of OCI descriptors.
 
 use std::{
     fs::File,
@@ -10,14 +10,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::KitError;
 
-/// `sha256:` and 64 hexadecimal digits, of `bytes`.
+/// Returns the digest of `bytes` as `sha256:` and 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
-/// The same of a file's contents, and its length in bytes.
+/// Returns the digest of a file's contents in the same form, and its length in bytes.
 ///
 /// # Errors
+///
 /// When the file cannot be read.
 pub fn sha256_file(path: &Path) -> Result<(String, u64), KitError> {
     let mut file = File::open(path).map_err(KitError::io("open", path))?;
@@ -26,12 +27,12 @@ pub fn sha256_file(path: &Path) -> Result<(String, u64), KitError> {
     Ok(sink.finish())
 }
 
-/// Lower-case hexadecimal digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Hashes and counts what is written through it.
+/// Hashes and counts the bytes written through it.
 #[derive(Debug)]
 pub(crate) struct Hashing<W> {
     inner: W,
@@ -48,7 +49,7 @@ impl<W> Hashing<W> {
         }
     }
 
-    /// The digest and the number of bytes so far.
+    /// Returns the digest and the number of bytes.
     pub(crate) fn finish(self) -> (String, u64) {
         (
             format!("sha256:{}", hex(&self.hasher.finalize())),

@@ -1,4 +1,4 @@
-//! `fsck.erofs`, `dump.erofs` and `mkfs.erofs`. Each fails by its exit status, and by any error that it writes.
+//! `fsck.erofs`, `dump.erofs` and `mkfs.erofs`. A nonzero exit status is a failure, and so is any error in the output.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,18 +10,21 @@ use crate::{
     oracle::{Tool, require},
 };
 
-/// Checks an image with its extra devices in the order of its device table; the tool's output.
+/// Checks an image, with its extra devices in the order of its device table. Returns the output of the tool.
 ///
 /// # Errors
-/// The verdict: anything the tool objects to.
+///
+/// Any problem that the tool reports.
 pub fn fsck(image: &Path, devices: &[&Path]) -> Result<String, KitError> {
     run(with_devices(Tool::FsckErofs, devices).arg(image))
 }
 
-/// Checks an image and extracts it to `into`, which reads every byte of it. As root it restores owners, times and attributes.
+/// Checks an image and extracts it to `into`, which reads every byte of it. As root it restores owners, times and
+/// attributes.
 ///
 /// # Errors
-/// The verdict: anything the tool objects to.
+///
+/// Any problem that the tool reports.
 pub fn extract(image: &Path, devices: &[&Path], into: &Path) -> Result<String, KitError> {
     let mut option = std::ffi::OsString::from("--extract=");
     option.push(into);
@@ -31,17 +34,19 @@ pub fn extract(image: &Path, devices: &[&Path], into: &Path) -> Result<String, K
         .arg(image))
 }
 
-/// What the superblock says, line by line, as `dump.erofs -s` prints it.
+/// Returns the fields of the superblock, line by line, as `dump.erofs -s` prints them.
 ///
 /// # Errors
-/// When the tool does not take the image.
+///
+/// When the tool refuses the image.
 pub fn superblock(image: &Path) -> Result<String, KitError> {
     run(Command::new(require(Tool::DumpErofs)).arg("-s").arg(image))
 }
 
-/// One path's inode and extents, as `dump.erofs --path=.. -e` prints them.
+/// Returns the inode and extents of one path, as `dump.erofs --path=.. -e` prints them.
 ///
 /// # Errors
+///
 /// When the tool does not find it.
 pub fn inode(image: &Path, devices: &[&Path], path: &str) -> Result<String, KitError> {
     run(with_devices(Tool::DumpErofs, devices)
@@ -50,9 +55,10 @@ pub fn inode(image: &Path, devices: &[&Path], path: &str) -> Result<String, KitE
         .arg(image))
 }
 
-/// Writes an image of a folder or (`--tar=f`) of an archive, with `options` before the two paths.
+/// Builds an image of a directory or (`--tar=f`) of an archive, with `options` before the two paths.
 ///
 /// # Errors
+///
 /// When the tool fails.
 pub fn mkfs(image: &Path, source: &Path, options: &[&str]) -> Result<String, KitError> {
     run(Command::new(require(Tool::MkfsErofs))
@@ -71,8 +77,7 @@ fn with_devices(tool: Tool, devices: &[&Path]) -> Command {
     command
 }
 
-/// Runs a tool; what it writes is its verdict too, because fsck.erofs says that the superblock's checksum is wrong and then
-/// ends with 0.
+/// Runs a tool and checks its output too: fsck.erofs reports a wrong superblock checksum and then exits with 0.
 fn run(command: &mut Command) -> Result<String, KitError> {
     let output = command::run(command)?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -87,10 +92,10 @@ fn run(command: &mut Command) -> Result<String, KitError> {
     })
 }
 
-/// Whether a line tells of an error (erofs-utils' level `E`), or of a checksum that does not match.
+/// Returns whether a line reports an error (level `E` of erofs-utils) or a wrong checksum.
 fn complains(line: &str) -> bool {
-    // fsck.erofs 1.9 takes an empty value for a failure when it extracts, and goes on with the next file; comparing the
-    // trees shows what it left out.
+    // fsck.erofs 1.9 takes an empty value for a failure when it extracts, and continues with the next file; comparing
+    // the trees shows the attributes it omitted.
     let is_empty_value = line.contains("failed to get xattr value size of");
     line.starts_with("<E>") && !is_empty_value
         || line.contains("chksum doesn't match")

@@ -1,45 +1,45 @@
-//! The kit's one error type.
+//! The error type of the kit.
 
 use std::{io, path::PathBuf, process::ExitStatus};
 
-/// Why an oracle or a builder could not do its work, or what it found wrong.
+/// An error of an oracle or a builder, or a problem that an oracle found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KitError {
-    /// The operating system refused `step` on `path`.
+    /// An operation of the operating system failed.
     #[error("cannot {step} {}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The operation, as a verb.
         step: &'static str,
-        /// The file or folder it was tried on.
+        /// The file or directory.
         path: PathBuf,
-        /// The system's answer.
+        /// The failure.
         source: io::Error,
     },
     /// A program could not be started.
     #[error("cannot start {program}")]
     Spawn {
-        /// The program's path.
+        /// The path of the program.
         program: String,
-        /// The system's answer.
+        /// The failure.
         source: io::Error,
     },
-    /// A program ran and failed: often the verdict that a test asks for.
+    /// A program failed; often the result that a test expects.
     #[error("{command}: {status}: {output}")]
     Command {
-        /// The command line, arguments separated by blanks.
+        /// The command line, with its arguments separated by spaces.
         command: String,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
-        /// The end of what it wrote on both of its outputs.
+        /// The end of its standard output and standard error.
         output: String,
     },
-    /// A program ended well and still wrote of an error.
-    #[error("{command}: ended well, but wrote: {output}")]
+    /// A program exited with 0 and reported an error.
+    #[error("{command}: exited with 0, but reported: {output}")]
     Complaint {
-        /// The command line, arguments separated by blanks.
+        /// The command line, with its arguments separated by spaces.
         command: String,
-        /// The lines that complain.
+        /// The lines with errors.
         output: String,
     },
     /// A tool is not installed.
@@ -47,9 +47,9 @@ pub enum KitError {
         "{tool} is missing (Debian package {package}): run `cargo xtask test`, which installs it"
     )]
     Missing {
-        /// The tool's name.
+        /// The name of the tool.
         tool: &'static str,
-        /// The package that has it.
+        /// The Debian package of the tool.
         package: &'static str,
     },
     /// A tool would be run from a folder that other users can write to.
@@ -61,27 +61,27 @@ pub enum KitError {
         problem: &'static str,
     },
     /// The kernel refused a mount.
-    #[error("cannot {step} for mounting {what}{log}")]
+    #[error("cannot {step} to mount {what}{log}")]
     Mount {
-        /// Which call failed.
+        /// The call that failed.
         step: &'static str,
         /// The image or the lower directories.
         what: String,
-        /// What the kernel said about it, if anything.
+        /// The kernel's log messages, if any.
         log: String,
-        /// The system's answer.
+        /// The failure.
         source: io::Error,
     },
-    /// A registry did not come up or go on.
+    /// A registry did not start or stopped.
     #[error("docker-registry: {reason}")]
     Registry {
-        /// What was seen, with the end of its log.
+        /// The problem, with the end of its log.
         reason: String,
     },
-    /// A guest did not boot, or did not report.
+    /// A guest did not boot, or did not write its report.
     #[error("guest: {reason}; end of its console: {console}")]
     Guest {
-        /// What was missing.
+        /// The problem.
         reason: String,
         /// The end of the guest's console.
         console: String,
@@ -89,17 +89,17 @@ pub enum KitError {
     /// Two trees that should be equal are not.
     #[error("{} differences between {left} and {right}:\n{}", differences.len(), differences.join("\n"))]
     TreesDiffer {
-        /// Name of the first tree.
+        /// The name of the first tree.
         left: String,
-        /// Name of the second tree.
+        /// The name of the second tree.
         right: String,
         /// One line for each difference.
         differences: Vec<String>,
     },
-    /// A listing or another text of a tool could not be understood.
-    #[error("{what}: cannot read {line:?}")]
+    /// A listing or another output of a tool could not be parsed.
+    #[error("{what}: cannot parse {line:?}")]
     Parse {
-        /// Whose text.
+        /// The source of the text.
         what: &'static str,
         /// The line.
         line: String,
@@ -107,7 +107,7 @@ pub enum KitError {
 }
 
 impl KitError {
-    /// An I/O error of `step` on `path`, for `map_err`.
+    /// Returns an adapter for `map_err` that adds `step` and `path` to an I/O error.
     pub(crate) fn io(
         step: &'static str,
         path: impl Into<PathBuf>,

@@ -1,13 +1,14 @@
-//! A registry inside the test's own process: it serves OCI layouts over plain HTTP on loopback, and misbehaves as it is told.
+//! A registry in the process of the test. It serves OCI layouts over plain HTTP on loopback, and produces faults on
+//! request.
 //!
 //! ```text
 //!   OCI layout ──serve()──▶  /v2/NAME/manifests/{TAG,DIGEST}   /v2/NAME/blobs/DIGEST   (GET, HEAD, Range: bytes=N-)
-//!   fault()  ──────────────▶  the first fault whose text is in the path decides the answer
-//!   requests() ◀────────────  every request, in the order of their coming
+//!   fault()  ──────────────▶  the first fault whose text is in the path determines the response
+//!   requests() ◀────────────  every request, in order of arrival
 //! ```
 //!
-//! It needs no other program, so that it also serves where nothing is installed. A verdict on the protocol itself comes from
-//! [`DockerRegistry`](crate::registry::DockerRegistry).
+//! It needs no other program, so it works where nothing is installed.
+//! [`DockerRegistry`](crate::registry::DockerRegistry) is the oracle for the protocol itself.
 
 use std::{
     collections::BTreeMap,
@@ -27,11 +28,11 @@ use serde_json::Value;
 
 use crate::{KitError, image::blob_path};
 
-/// What goes wrong with an answer.
+/// A fault in a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// This status, with a body that a registry would send.
+    /// This status, with the body of a typical registry.
     Status(u16),
     /// This status with this body and content type.
     Answer {
@@ -44,32 +45,32 @@ pub enum Fault {
     },
     /// 401 with this challenge.
     Challenge(String),
-    /// These bytes in place of the right ones.
+    /// This body in place of the right one.
     Body(Vec<u8>),
-    /// The connection is closed after this many bytes of the body; the header claims the right length.
+    /// Closes the connection after this many bytes of the body; the header has the full length.
     CutAfter(usize),
-    /// Nothing comes after this many bytes of the body, and the connection stays open, for this long.
+    /// Sends nothing for this long after this many bytes of the body, and keeps the connection open.
     StallAfter(usize, Duration),
-    /// The body comes in pieces of this many bytes with a pause before each.
+    /// Sends the body in pieces of this many bytes with a pause before each.
     Slow(usize, Duration),
-    /// `Range` is not obeyed: 200 and everything from the start.
+    /// Ignores `Range`: 200 and everything from the start.
     NoRange,
 }
 
-/// A request that came in.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// `GET` or `HEAD`.
     pub method: String,
     /// Path with its query.
     pub path: String,
-    /// The first byte that `Range` asked for, else 0.
+    /// The first byte of `Range`; 0 without one.
     pub from: usize,
     /// The `Authorization` header.
     pub authorization: Option<String>,
 }
 
-/// The running registry; it stops listening when dropped.
+/// A running registry. Stops listening when dropped.
 #[derive(Debug)]
 pub struct FaultRegistry {
     address: SocketAddr,
@@ -94,15 +95,16 @@ struct State {
 struct Armed {
     part: String,
     fault: Fault,
-    /// How many answers it still spoils; `None`: all.
+    /// The number of remaining responses with the fault; `None`: all.
     left: Option<usize>,
 }
 
 impl FaultRegistry {
-    /// Starts a registry that has nothing.
+    /// Starts a registry without repositories.
     ///
     /// # Errors
-    /// When no port of loopback can be had.
+    ///
+    /// When no port of loopback is free.
     pub fn start() -> Result<FaultRegistry, KitError> {
         let listener =
             TcpListener::bind("127.0.0.1:0").map_err(KitError::io("bind", "127.0.0.1"))?;
@@ -117,46 +119,46 @@ impl FaultRegistry {
                     return;
                 }
                 let seen = Arc::clone(&seen);
-                // The client's end of a connection is the client's business.
+                // An error of a connection concerns the client alone.
                 thread::spawn(move || drop(converse(&socket, &seen)));
             }
         });
         Ok(FaultRegistry { address, shared })
     }
 
-    /// `127.0.0.1:PORT`, the first part of a reference.
+    /// Returns `127.0.0.1:PORT`, the first part of a reference.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// Serves the OCI layout at `layout` as the repository `name`, with all of its tags. What is in the folder is read when it
-    /// is asked for.
+    /// Serves the OCI layout at `layout` as the repository `name`, with all of its tags. The directory is read on each
+    /// request.
     pub fn serve(&self, name: &str, layout: &Path) {
         let mut state = self.shared.lock();
         state.layouts.insert(name.to_owned(), layout.to_owned());
     }
 
-    /// Spoils every answer to a request with `part` in its path. An earlier fault comes before a later one.
+    /// Adds a fault for every request with `part` in its path. Earlier faults take precedence.
     pub fn fault(&self, part: &str, fault: Fault) {
         self.arm(part, fault, None);
     }
 
-    /// As [`fault`](Self::fault), the first `times` times.
+    /// Adds a fault as [`fault`](Self::fault) does, for the first `times` requests.
     pub fn fault_times(&self, part: &str, times: usize, fault: Fault) {
         self.arm(part, fault, Some(times));
     }
 
-    /// Behaves again.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.shared.lock().faults.clear();
     }
 
-    /// Every request so far.
+    /// Returns every request so far.
     pub fn requests(&self) -> Vec<Asked> {
         self.shared.lock().asked.clone()
     }
 
-    /// How many requests had `part` in their path.
+    /// Returns the number of requests with `part` in their path.
     pub fn count(&self, part: &str) -> usize {
         let state = self.shared.lock();
         state
@@ -180,7 +182,7 @@ impl FaultRegistry {
 impl Drop for FaultRegistry {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
-        // Wakes the listening thread, which then sees that it is over.
+        // Wakes the listening thread, which then stops.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -204,7 +206,7 @@ impl State {
     }
 }
 
-/// An answer before anything went wrong with it.
+/// A response before faults are applied.
 struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
@@ -228,15 +230,16 @@ impl Reply {
             429 => "TOOMANYREQUESTS",
             _ => "UNKNOWN",
         };
-        let body = format!("{{\"errors\":[{{\"code\":\"{code}\",\"message\":\"as told\"}}]}}");
+        let body =
+            format!("{{\"errors\":[{{\"code\":\"{code}\",\"message\":\"injected fault\"}}]}}");
         Reply::new(status, "application/json", body)
     }
 }
 
-/// Answers the requests of one connection until either side has enough.
+/// Answers the requests of one connection until either side closes it.
 fn converse(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut first = [0];
-    // A TLS handshake: hang up, as servers that know only HTTP do.
+    // A TLS handshake: close the connection, as servers without TLS do.
     if socket.peek(&mut first)? == 0 || first[0] == 0x16 {
         return Ok(());
     }
@@ -311,7 +314,7 @@ fn read_request(input: &mut impl BufRead) -> io::Result<Option<Asked>> {
     }
 }
 
-/// What a registry that behaves says.
+/// Returns the correct response.
 fn answer(asked: &Asked, layouts: &BTreeMap<String, PathBuf>, obeys_range: bool) -> Reply {
     let path = asked.path.split('?').next().unwrap_or_default();
     if path == "/v2/" {
@@ -358,7 +361,7 @@ fn answer(asked: &Asked, layouts: &BTreeMap<String, PathBuf>, obeys_range: bool)
 }
 
 fn blob(layout: &Path, digest: &str) -> Option<Vec<u8>> {
-    // A digest is part of a path here.
+    // A digest is a part of a path here.
     let is_digest = digest
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
@@ -375,7 +378,7 @@ fn tagged(layout: &Path, tag: &str) -> Option<String> {
     manifest["digest"].as_str().map(str::to_owned)
 }
 
-/// Sends the answer; false if the connection cannot go on after it.
+/// Sends the response. Returns whether the connection can be used further.
 fn send(
     mut socket: &TcpStream,
     asked: &Asked,

@@ -1,8 +1,8 @@
-//! What the tests of this workspace are judged by: recipes that make inputs, and real tools that judge outputs.
+//! The test kit of this workspace: recipes that build inputs, and real tools that check outputs.
 //!
-//! It is a dev-dependency, never shipped, and knows nothing of the workspace's other crates, so that each of them can use it.
-//! It is not a second implementation of anything it judges: a verdict always comes from a tool of somebody else's (the kernel's
-//! own mount, `fsck.erofs`, umoci, skopeo, docker-registry, QEMU), and [`oracle::require`] panics where one is missing.
+//! A dev-dependency that is never published. It does not know the other crates of the workspace, so each of them can
+//! use it. It implements none of the checked formats itself: the oracle is always an independent tool (the kernel's
+//! mount, `fsck.erofs`, umoci, skopeo, docker-registry, QEMU), and [`oracle::require`] panics if one is missing.
 //!
 //! ```text
 //!   text recipe ─▶ tar ─▶ image::Layer ─▶ image::ImageBuilder ─▶ OCI layout ─▶ registry::DockerRegistry (skopeo copy)
@@ -14,7 +14,7 @@
 //!               └─ diff against umoci's tree, another mount, the guest's own listing
 //! ```
 //!
-//! Inputs are trusted: they are the tests' own. A mistake in a recipe panics with the number of its line.
+//! Inputs are trusted, because the tests build them. An error in a recipe panics with its line number.
 //!
 //! ```
 //! use msb_testkit::{image::{ImageBuilder, Layer}, tar};

@@ -1,7 +1,7 @@
-//! The kernel's own mount of EROFS images, and of overlays over them, through the new mount calls.
+//! Mounts of EROFS images and of overlays over them, through the new mount system calls.
 //!
-//! `fsopen` and `fsconfig` take each option by itself, so that hundreds of `device=` options fit, where mount(2) takes
-//! 4096 bytes of them. EROFS images are mounted as files (Linux 6.12 and newer); on an older kernel each gets a loop device.
+//! `fsopen` and `fsconfig` pass options one by one, so hundreds of `device=` options fit; mount(2) is limited to 4096
+//! bytes of options. EROFS images are mounted as files (since Linux 6.12); on an older kernel each has a loop device.
 
 use std::{
     ffi::CString,
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use crate::{KitError, command};
 
-/// A mounted file system in a folder of its own; unmounted when dropped, also by a panic. Needs root.
+/// A file system mounted in a directory of its own. Unmounted when dropped, also by a panic. Needs root.
 #[derive(Debug)]
 pub struct KernelMount {
     point: TempDir,
@@ -37,7 +37,8 @@ impl KernelMount {
     /// Mounts an EROFS image read-only, with its extra devices in the order of its device table (none for a flat disk).
     ///
     /// # Errors
-    /// When the kernel refuses the image, with what it logged.
+    ///
+    /// When the kernel refuses the image, with its log messages.
     pub fn erofs(image: &Path, devices: &[&Path]) -> Result<KernelMount, KitError> {
         let mut mounted = KernelMount {
             point: point()?,
@@ -49,7 +50,7 @@ impl KernelMount {
             .map(|path| path.to_path_buf())
             .collect();
         match mounted.erofs_of(&sources) {
-            // A kernel that mounts no files asks for a block device.
+            // A kernel that cannot mount files needs a block device.
             Err(KitError::Mount { source, .. })
                 if source.raw_os_error() == Some(Errno::NOTBLK.raw_os_error()) =>
             {
@@ -67,10 +68,11 @@ impl KernelMount {
     /// Mounts an overlay of `lowers`, bottom to top as in an image, without an upper directory.
     ///
     /// # Errors
-    /// When the kernel refuses it, with what it logged.
+    ///
+    /// When the kernel refuses it, with its log messages.
     pub fn overlay(lowers: &[&Path]) -> Result<KernelMount, KitError> {
         let mut lowers: Vec<&Path> = lowers.to_vec();
-        // The kernel wants two lower directories where there is no upper one.
+        // The kernel needs two lower directories if there is no upper one.
         let empty = if lowers.len() == 1 {
             Some(point()?)
         } else {
@@ -93,7 +95,7 @@ impl KernelMount {
         })
     }
 
-    /// Where the tree is.
+    /// Returns the mount point.
     pub fn path(&self) -> &Path {
         self.point.path()
     }
@@ -125,7 +127,7 @@ impl KernelMount {
 
 impl Drop for KernelMount {
     fn drop(&mut self) {
-        // Lazy after a panic: a file of the tree may still be open in the unwinding test.
+        // Lazy after a panic: the unwinding test may have a file of the tree open.
         let flags = if std::thread::panicking() {
             UnmountFlags::DETACH
         } else {
@@ -187,7 +189,7 @@ fn refused(
     source: Errno,
 ) -> KitError {
     let mut log = String::new();
-    // The context hands out one message a read, until it has no more.
+    // Each read returns one message of the context, until there are no more.
     let mut message = [0; 512];
     while let Some(length) =
         context.and_then(|context| rustix::io::read(context, &mut message).ok())

@@ -1,4 +1,4 @@
-//! umoci's opinion of a merged tree.
+//! The tree of an image as umoci unpacks it.
 
 use std::{path::Path, process::Command};
 
@@ -8,9 +8,11 @@ use crate::{
     tree::{Ignore, Listing},
 };
 
-/// Unpacks the image `tag` of an OCI layout into `bundle` (which must not exist) and lists its root file system. Needs root.
+/// Unpacks the image `tag` of an OCI layout into `bundle` (which must not exist) and reads its root file system. Needs
+/// root.
 ///
 /// # Errors
+///
 /// When umoci refuses the image.
 pub fn unpack(layout: &Path, tag: &str, bundle: &Path) -> Result<Listing, KitError> {
     let image = format!("{}:{tag}", layout.display());
@@ -22,7 +24,7 @@ pub fn unpack(layout: &Path, tag: &str, bundle: &Path) -> Result<Listing, KitErr
     Listing::walk(&bundle.join("rootfs"))
 }
 
-/// What umoci is known to lose: times of directories written to later, and empty attribute values.
+/// Returns the known losses of umoci: times of directories that it writes to later, and empty attribute values.
 pub fn known_losses() -> Ignore {
     Ignore {
         dir_mtimes: true,

@@ -1,4 +1,4 @@
-//! A VMDK descriptor as QEMU reads it.
+//! VMDK descriptors as QEMU reads them.
 
 use std::{path::Path, process::Command};
 
@@ -7,10 +7,11 @@ use crate::{
     oracle::{Tool, require},
 };
 
-/// Writes the flat disk that `vmdk` describes to the raw file `out`.
+/// Writes the flat disk of the descriptor `vmdk` to the raw file `out`.
 ///
 /// # Errors
-/// When QEMU does not take the descriptor.
+///
+/// When QEMU refuses the descriptor.
 pub fn flatten(vmdk: &Path, out: &Path) -> Result<(), KitError> {
     let mut convert = Command::new(require(Tool::QemuImg));
     command::run(
@@ -22,10 +23,11 @@ pub fn flatten(vmdk: &Path, out: &Path) -> Result<(), KitError> {
     .map(drop)
 }
 
-/// What `qemu-img info` says of the descriptor, as JSON: among others `virtual-size` in bytes.
+/// Returns the output of `qemu-img info` as JSON, with `virtual-size` in bytes among others.
 ///
 /// # Errors
-/// When QEMU does not take the descriptor.
+///
+/// When QEMU refuses the descriptor.
 pub fn info(vmdk: &Path) -> Result<serde_json::Value, KitError> {
     let output = command::run(
         Command::new(require(Tool::QemuImg))

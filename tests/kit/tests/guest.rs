@@ -3,7 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says how long it took"
+    reason = "a test fails by panicking, and prints its duration"
 )]
 
 use std::fs;
@@ -17,7 +17,7 @@ use msb_testkit::{
 };
 
 #[test]
-fn a_guest_sees_what_the_kernel_here_sees() {
+fn a_guest_and_the_host_kernel_see_the_same_tree() {
     let dir = tempfile::tempdir().unwrap();
     let (tar, image) = (dir.path().join("x.tar"), dir.path().join("x.erofs"));
     let recipe = "dir a mode=0700 mtime=7.5\nfile a/f size=3000000 seed=1\nlink a/g target=a/f\nsymlink l target=a\\sf\nchar c dev=1:300\nfile n\\xffm data=1 mtime=-1.5";

@@ -1,9 +1,9 @@
-//! Installing the oracles: it works on a bare machine, and costs nothing the second time.
+//! Installation of the oracles on a bare machine, and its cost the second time.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says how long it took"
+    reason = "a test fails by panicking, and prints its duration"
 )]
 
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use msb_testkit::oracle::{Oracles, Tool, require};
 
 #[test]
-fn installing_twice_is_quick_and_leaves_nothing_missing() {
+fn a_second_installation_changes_nothing() {
     Oracles::install().unwrap();
     let start = Instant::now();
     let report = Oracles::install().unwrap();

@@ -1,9 +1,9 @@
-//! The oracles themselves: each passes on what is right, and fails once on what is not.
+//! Tests of the oracles: each accepts a correct input, and rejects a wrong one.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says how long it took"
+    reason = "a test fails by panicking, and prints its duration"
 )]
 
 use std::{fs, path::Path};
@@ -45,7 +45,7 @@ fn flip(path: &Path, content: &[u8]) {
 }
 
 #[test]
-fn a_wrong_superblock_checksum_is_a_failure_though_fsck_ends_well() {
+fn a_wrong_superblock_checksum_fails_although_fsck_exits_with_0() {
     const CHECKSUM: usize = 1024 + 4;
     let dir = tempfile::tempdir().unwrap();
     let image = layer(dir.path(), "image", TREE, &[]);
@@ -114,7 +114,7 @@ fn a_damaged_superblock_is_refused_by_both() {
 #[test]
 fn layers_as_devices_and_as_an_overlay() {
     let dir = tempfile::tempdir().unwrap();
-    // mkfs.erofs merges what has no inline data, lowest layer first.
+    // mkfs.erofs merges images without inline data, lowest layer first.
     let options = ["--aufs", "-Enoinline_data"];
     let lower = layer(dir.path(), "lower", TREE, &options);
     let upper = layer(
@@ -278,7 +278,7 @@ fn a_registry_counts_what_is_asked_of_it() {
 }
 
 #[test]
-fn umoci_merges_and_loses_what_is_known() {
+fn umoci_merges_with_its_known_losses() {
     let dir = tempfile::tempdir().unwrap();
     let layout = dir.path().join("layout");
     let image = ImageBuilder::new()

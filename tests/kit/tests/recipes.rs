@@ -1,9 +1,9 @@
-//! Recipes against GNU tar, the tool that everybody's archives are read with.
+//! Compares recipes with GNU tar, which reads most archives in practice.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says how long it took"
+    reason = "a test fails by panicking, and prints its duration"
 )]
 
 use std::{fs, path::Path, process::Command};
@@ -67,7 +67,7 @@ fn gnu_tar_reads_every_kind_of_entry_as_written() {
         "/p type=p mode=0644",
         "/\\xff\\x20name type=f mode=0644",
     ] {
-        // GNU tar leaves an attribute with an empty value out, as PAX has it; the listing is what is tested here, not tar.
+        // GNU tar drops an attribute with an empty value, as PAX specifies; this tests the listing and not tar.
         let line = line.replace(" xattr.user.e=", "");
         assert!(
             text.replace(" xattr.user.e=", "").contains(&line),
@@ -116,7 +116,7 @@ fn gnu_tar_reads_every_sparse_form_as_the_same_file() {
     let map: Vec<String> = (0..30)
         .map(|index| format!("{}:512", index * 8192))
         .collect();
-    // GNU tar ends a map with an empty segment where the file ends, and without one cuts the last hole off.
+    // GNU tar ends a map with an empty segment at the end of the file, and without one truncates the last hole.
     let map = map.join(",") + ",300000:0";
     let mut expected = vec![0; 300_000];
     let full = content::bytes(5, 300_000);
@@ -148,7 +148,7 @@ fn whiteouts_and_opaque_markers_are_plain_names() {
 
 #[test]
 #[should_panic(expected = "recipe, line 2: unknown attribute \"sice\"")]
-fn a_mistake_in_a_recipe_is_named_with_its_line() {
+fn an_error_in_a_recipe_has_its_line() {
     tar::recipe("dir a\nfile b sice=3");
 }
 

@@ -1,4 +1,4 @@
-//! Where the time of one pull goes.
+//! The time of one pull by its parts.
 //!
 //! ```text
 //!   main ─▶ resolve ─▶ ┌ layer: open │ inflate, hash, write │ sync ┐ ─▶ merge ─▶ write fsmeta ─▶ sync ─▶ record ─▶ end
@@ -6,13 +6,14 @@
 //!                      └ up to four side by side                   ┘
 //! ```
 //!
-//! The pull runs in this process, as users' programs run it, and is watched in two ways: its progress events, and the events of
-//! level `TRACE` that the stages of a layer tell at their end. What follows one after the other is told apart by the time of the
-//! events. Where layers run side by side, a moment counts for all of them in equal shares, and within a layer it counts for
-//! what the inflating thread, which all others wait for, did on the average: so the parts add up to the whole.
+//! The pull runs in this process, like a pull of a user's program, and is observed in two ways: its progress events,
+//! and the `TRACE` events that the stages of a layer emit at their end. Consecutive parts are separated by the times of
+//! the events. While layers run concurrently, each moment counts for all of them in equal shares. Within a layer, it
+//! counts for the average activity of the inflating thread, for which all others wait. So the parts add up to the
+//! whole.
 //!
-//! The times are of the clock on the wall: a thread that waits for a core counts as busy. What a thread has of the processor is
-//! told beside it.
+//! The times are wall-clock times: a thread that waits for a core counts as busy. The CPU time of each stage is
+//! reported separately.
 
 mod events;
 mod parts;
@@ -29,29 +30,31 @@ use microsandbox_image::{GlobalCache, Platform, PullOptions, Reference, Registry
 use crate::BenchError;
 use events::Events;
 pub use parts::Part;
-pub use stages::StageSum;
+pub use stages::StageTotals;
 use watch::Watch;
 
-/// What a pull cost.
+/// The cost of a pull.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Breakdown {
-    /// From the first line of [`pull`] to the last.
+    /// The time from the first line of [`pull`] to the last.
     pub wall: Duration,
-    /// In the order of a pull; together they are `wall`.
+    /// The parts in order; together they are `wall`.
     pub parts: Vec<Part>,
     /// The threads of all layers, by stage.
-    pub stages: Vec<StageSum>,
+    pub stages: Vec<StageTotals>,
 }
 
-/// Pulls an image into `cache` and tells what it cost. Once in a process, for it takes over the process's tracing.
+/// Pulls an image into `cache` and measures it. Can be called once per process, because it installs the tracing
+/// subscriber of the process.
 ///
 /// # Errors
-/// [`BenchError::Pull`], [`BenchError::EventLoop`], [`BenchError::Untold`].
+///
+/// [`BenchError::Pull`], [`BenchError::EventLoop`], [`BenchError::MissingEvent`].
 pub fn pull(reference: &Reference, cache: &Path) -> Result<Breakdown, BenchError> {
     let start = Instant::now();
     let watch = Watch::start()?;
-    // As the command has it.
+    // As in the command.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -78,6 +81,6 @@ pub fn pull(reference: &Reference, cache: &Path) -> Result<Breakdown, BenchError
     Ok(Breakdown {
         wall: end - start,
         parts: parts::parts(start, end, &events, &marks)?,
-        stages: stages::sums(&marks),
+        stages: stages::totals(&marks),
     })
 }

@@ -3,88 +3,88 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a measuring program could not do its work.
+/// An error of a measuring program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BenchError {
-    /// The operating system refused `step` on `path`.
+    /// An operation of the operating system failed.
     #[error("cannot {step} {}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The operation, as a verb.
         step: &'static str,
-        /// The file or folder it was tried on.
+        /// The file or directory.
         path: PathBuf,
-        /// The system's answer.
+        /// The failure.
         source: io::Error,
     },
     /// The connection to the registry failed.
     #[error("cannot get {url}")]
     Http {
-        /// The address.
+        /// The URL.
         url: String,
-        /// The system's answer.
+        /// The failure.
         source: io::Error,
     },
-    /// The registry answered something else than a body of known length.
+    /// The response of the registry is not a body of known length.
     #[error("{url}: {status}")]
     Status {
-        /// The address.
+        /// The URL.
         url: String,
-        /// The status line, or what is missing.
+        /// The status line, or the missing header.
         status: String,
     },
-    /// A manifest or config lacks something.
-    #[error("the {what} is not what an image of one platform has")]
+    /// A manifest or config lacks a field.
+    #[error("the {what} is not that of an image of one platform")]
     Document {
-        /// Which document.
+        /// The document.
         what: &'static str,
     },
-    /// A blob is longer or shorter than the manifest says.
-    #[error("{digest} has {actual} bytes, not {expected}")]
+    /// The length of a blob differs from that in the manifest.
+    #[error("{digest} has {actual} bytes, expected {expected}")]
     Length {
-        /// The blob.
+        /// The digest of the blob.
         digest: String,
-        /// What the manifest says, in bytes.
+        /// The length in the manifest, in bytes.
         expected: u64,
-        /// What came, in bytes.
+        /// The length received, in bytes.
         actual: u64,
     },
-    /// Bytes are not those that were promised.
-    #[error("the digest is {actual}, not {expected}")]
+    /// A digest does not match.
+    #[error("digest mismatch: expected {expected}, found {actual}")]
     Digest {
-        /// What was promised.
+        /// The expected digest.
         expected: String,
-        /// What came.
+        /// The actual digest.
         actual: String,
     },
-    /// ISA-L is not installed, or is another one than this program knows.
+    /// ISA-L is not installed, or has an unknown version.
     #[error("ISA-L cannot be used (Debian package libisal2): {reason}")]
     Isal {
-        /// What the loader says.
+        /// The error of the loader.
         reason: String,
     },
     /// Compressed bytes are malformed.
     #[error("a compressed stream is malformed")]
     Inflate,
-    /// A thread or task that is waited for has stopped, and has said why.
-    #[error("another thread has stopped")]
+    /// Another thread or task stopped and reported the error.
+    #[error("another thread or task stopped")]
     Stopped,
     /// The timed pull failed.
     #[error("the pull failed")]
     Pull {
-        /// Why.
+        /// The failure.
         #[source]
         source: Box<microsandbox_image::PullError>,
     },
-    /// The timed pull has no event loop.
+    /// The runtime for the timed pull could not be created.
     #[error("cannot start an event loop")]
     EventLoop {
-        /// The system's answer.
+        /// The failure.
         source: io::Error,
     },
-    /// The timed pull left no trace of one of its parts.
-    #[error("the pull told nothing of {what}")]
-    Untold {
+    /// The timed pull emitted no event for one of its parts.
+    #[error("the pull emitted no event for {what}")]
+    MissingEvent {
         /// The part.
         what: &'static str,
     },

@@ -1,13 +1,14 @@
-//! The least that any tool must do for a cold pull.
+//! The minimal work of any tool in a cold pull.
 //!
 //! ```text
 //!  manifest, config ──▶ four layers side by side, each:
 //!     [HTTP body ─▶ sha256 (blob) ─▶ inflate] ──queue──▶ [sha256 (diff_id) ─▶ write once] ─▶ fsync
 //! ```
 //!
-//! It parses no archive and writes no file system; it checks every digest, and it syncs as many files as a pull of ours does
-//! into a new cache, each followed by its folder: the cache's mark, manifest, config and lease; two files for each layer; merged
-//! metadata and descriptor; the record. [`Upto`] stops it earlier, so that what each step costs can be told by subtraction.
+//! It parses no archive and writes no file system. It verifies every digest, and it syncs as many files as our pull
+//! into a new cache, each followed by its directory: the marker of the cache, manifest, config and lease; two files for
+//! each layer; merged metadata and descriptor; the record. [`Upto`] stops it earlier, so that the cost of each step can
+//! be found by subtraction.
 
 mod http;
 mod image;
@@ -29,20 +30,20 @@ pub use isal::Isal;
 
 use crate::BenchError;
 
-/// How far the floor goes: each step does all that the ones before it do.
+/// The last step of the floor. Each step includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Upto {
     /// Reads the blobs from the registry.
     Fetch,
     /// Hashes the compressed bytes.
     HashBlob,
-    /// Inflates.
+    /// Inflates the layers.
     Inflate,
-    /// Hashes the plain bytes.
+    /// Hashes the uncompressed bytes.
     HashPlain,
-    /// Writes the plain bytes.
+    /// Writes the uncompressed bytes.
     Write,
-    /// Syncs files and folders: the whole floor.
+    /// Syncs files and directories: the whole floor.
     Sync,
 }
 
@@ -57,7 +58,7 @@ impl Upto {
         Upto::Sync,
     ];
 
-    /// The step's name on a command line.
+    /// Returns the name of the step on a command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,22 +72,22 @@ impl Upto {
     }
 }
 
-/// What the floor did.
+/// The result of the floor.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Done {
-    /// Layers of the image.
+    /// The number of layers.
     pub layers: usize,
-    /// Compressed bytes.
+    /// The number of compressed bytes.
     pub blob_bytes: u64,
-    /// Plain bytes.
+    /// The number of uncompressed bytes.
     pub plain_bytes: u64,
 }
 
 /// An image on a registry.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
-    /// Address and port, spoken to over plain HTTP.
+    /// The address and port; plain HTTP.
     pub host: &'a str,
     /// The repository.
     pub name: &'a str,
@@ -94,14 +95,14 @@ pub struct Source<'a> {
     pub tag: &'a str,
 }
 
-/// Which of its forms the floor takes.
+/// The variant of the floor.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// What inflates gzip.
+    /// The gzip decoder.
     pub codec: Codec,
-    /// Where it stops.
+    /// The last step.
     pub upto: Upto,
-    /// Layers that are worked on at the same time: as many as in a pull of ours.
+    /// The number of layers processed concurrently: as many as in our pull.
     pub concurrent_layers: usize,
 }
 
@@ -115,10 +116,11 @@ impl Default for Options {
     }
 }
 
-/// Pulls an image into the new folder `out`.
+/// Pulls an image into the new directory `out`.
 ///
 /// # Errors
-/// [`BenchError`]: the registry, a digest, the disk.
+///
+/// [`BenchError`] for failures of the registry, of the disk, and of a digest.
 pub fn pull(source: Source<'_>, out: &Path, options: Options) -> Result<Done, BenchError> {
     let folders = Folders::create(out)?;
     let mut client = Client::connect(source.host)?;
@@ -139,7 +141,7 @@ pub fn pull(source: Source<'_>, out: &Path, options: Options) -> Result<Done, Be
     Ok(done)
 }
 
-/// Fetches all layers, the largest first, as a pull of ours takes them.
+/// Fetches all layers, the largest first, as our pull does.
 fn layers(
     source: Source<'_>,
     folder: &Path,
@@ -189,7 +191,7 @@ fn layers(
     Ok(done)
 }
 
-/// Where things go, as in a cache of ours.
+/// The directories of the output, as in our cache.
 struct Folders {
     blobs: PathBuf,
     leases: PathBuf,

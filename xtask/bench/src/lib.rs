@@ -1,18 +1,19 @@
-//! How fast a pull is, held against the least that any tool must do, and what its parts cost.
+//! Measures a pull: against the minimal work of any tool, and by its parts.
 //!
 //! ```text
 //!                     ┌──▶ floor       fetch, hash, inflate, hash, write, sync: nothing else         [`floor`]
-//!   one registry on ──┼──▶ msb-image   the pull that users run
-//!   loopback          └──▶ breakdown   the same pull in this program, its stages timed               [`breakdown`]
+//!   one registry on ──┼──▶ msb-image   the pull of a user
+//!   loopback          └──▶ breakdown   the same pull in this program, with timed stages              [`breakdown`]
 //!
 //!   no registry ─────────▶ workloads   fixed work for the writer, the merge and the archive reader   [`workloads`]
 //! ```
 //!
-//! Each is a program of its own, so that time, CPU and memory are those of a whole process. `cargo xtask bench` builds the
-//! images, runs the programs by turns and prints the table; `cargo xtask instructions` counts what the workloads execute.
+//! Each is a program of its own, so that time, CPU time and memory are those of a whole process. `cargo xtask bench`
+//! builds the images, runs the programs alternately and prints the table; `cargo xtask instructions` counts the
+//! instructions of the workloads.
 //!
-//! It is a maintainer's tool and never shipped. It judges nothing but time, memory and size: that what is pulled is right is
-//! the tests' matter. Its inputs are its own images; the floor checks their digests all the same.
+//! A maintainer's tool that is never published. It measures time, memory and size only; the tests verify the results.
+//! Its inputs are its own images, whose digests the floor verifies nevertheless.
 
 #[cfg(feature = "pull")]
 pub mod breakdown;

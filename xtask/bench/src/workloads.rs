@@ -1,9 +1,9 @@
 //! Fixed work for the parts whose speed depends on our code alone, to be counted in instructions.
 //!
-//! Each workload makes its input first; what is counted is one call of a function of this module whose name begins with
-//! `counted_` (`valgrind --toggle-collect`). Nothing here hashes or inflates: those use instructions that an emulated processor
-//! may lack, and are other people's code. File data is left out for the same reason; what remains of checksums are those of
-//! the metadata.
+//! Each workload creates its input first. One call of a function of this module whose name begins with `counted_` is
+//! counted (`valgrind --toggle-collect`). Nothing here hashes or inflates: that is code of other projects, with
+//! instructions that an emulated processor may lack. For the same reason there is no file data, and the only checksums
+//! are those of the metadata.
 
 mod archive;
 mod layers;
@@ -21,11 +21,11 @@ use msb_layer::tar::{Entry, Limits, TarParser, TarSink};
 use msb_sidecar::Sidecar;
 use msb_stitch::{Merge, Slot};
 
-/// Files of the writer's tree.
+/// The number of files in the writer's tree.
 const WRITER_FILES: u32 = 20_000;
 const MERGE_LAYERS: u16 = 10;
 const MERGE_FILES: u32 = 2_000;
-/// Entries of the archive.
+/// The number of entries in the archive.
 const TAR_FILES: u32 = 20_000;
 
 /// A workload.
@@ -33,9 +33,9 @@ const TAR_FILES: u32 = 20_000;
 pub enum Workload {
     /// Plans and emits the metadata of a tree.
     Writer,
-    /// Plays layers back on each other.
+    /// Replays layers on each other.
     Merge,
-    /// Writes the merged metadata of the same.
+    /// Writes the merged metadata of the same layers.
     Fsmeta,
     /// Parses an archive.
     Tar,
@@ -50,7 +50,7 @@ impl Workload {
         Workload::Tar,
     ];
 
-    /// The name on a command line.
+    /// Returns the name on a command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,9 +61,11 @@ impl Workload {
         }
     }
 
-    /// Makes its input, where files are needed in `folder`, and does the work once. Gives a number that depends on all of it.
+    /// Creates the input, with files in `folder`, and does the work once. Returns a number that depends on the whole
+    /// result.
     ///
     /// # Errors
+    ///
     /// Those of the work, which are not expected, and of the disk.
     pub fn run(self, folder: &Path) -> io::Result<u64> {
         match self {
@@ -89,7 +91,7 @@ impl Workload {
 fn counted_writer(tree: &Tree) -> io::Result<Written> {
     let mut image =
         ImageWriter::new(Cursor::new(Vec::new()), Options::default()).map_err(io::Error::other)?;
-    // The data that the files point at; it is a hole, because nothing is written to memory for it.
+    // The data of the files. It stays a hole, because nothing is written to memory for it.
     let mut extent = image.begin().map_err(io::Error::other)?;
     extent.write(&[0; 4096]).map_err(io::Error::other)?;
     extent.end().map_err(io::Error::other)?;
@@ -137,7 +139,7 @@ fn counted_tar(archive: &[u8]) -> io::Result<u64> {
     Ok(black_box(count).bytes + end.entries)
 }
 
-/// Takes what the archive has and adds its lengths up.
+/// Counts the entries of the archive and adds up their lengths.
 #[derive(Debug, Default)]
 struct Count {
     bytes: u64,

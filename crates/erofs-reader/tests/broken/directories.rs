@@ -1,4 +1,4 @@
-//! Directories, and where they lead.
+//! Directories and lookups in them.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn a_mis_sorted_directory_is_an_error_and_hides_its_names() {
     raw.empty(20).empty(22).empty(24);
     assert_eq!(dir_problem(wrong(&mut raw)), DirProblem::Order);
     let image = Image::open(raw.build()).unwrap();
-    // What halving comes upon: the kernel does not find it either.
+    // The binary search of the kernel does not find the name either.
     assert!(
         image
             .lookup(&image.root().unwrap(), b"b")
@@ -28,7 +28,7 @@ fn a_mis_sorted_directory_is_an_error_and_hides_its_names() {
 }
 
 #[test]
-fn order_is_held_across_blocks() {
+fn the_order_is_checked_across_blocks() {
     let mut raw = Raw::new(4);
     let long = format!("m{}", "n".repeat(200));
     let mut first = dir_block(&[DOT, DOT_DOT, (&long, 20, Regular)]);
@@ -42,7 +42,7 @@ fn order_is_held_across_blocks() {
 }
 
 #[test]
-fn names_that_cannot_be_are_refused() {
+fn invalid_names_are_refused() {
     for (name, problem) in [
         ("a/b", DirProblem::NameBytes),
         ("a\0b", DirProblem::Tail),
@@ -64,13 +64,13 @@ fn names_that_cannot_be_are_refused() {
         dir_problem(wrong(&mut raw)),
         DirProblem::NameBounds { .. }
     ));
-    // A slash hides from whoever only looks at the last name.
+    // A slash in a name before the last one.
     let mut raw = rooted(2, &[DOT, DOT_DOT, ("a\0", 20, Regular), ("b", 20, Regular)]);
     assert_eq!(dir_problem(wrong(&mut raw)), DirProblem::NameBytes);
 }
 
 #[test]
-fn dot_and_dot_dot_have_to_be_there_and_right() {
+fn dot_and_dot_dot_must_exist_and_be_right() {
     for (names, problem) in [
         (vec![DOT_DOT], DirProblem::Dot { actual: None }),
         (

@@ -10,7 +10,7 @@ fn super_problem(raw: &mut Raw) -> SuperProblem {
 }
 
 #[test]
-fn superblocks_that_cannot_be_are_refused() {
+fn invalid_superblocks_are_refused() {
     let sound = || rooted(2, &[DOT, DOT_DOT]);
     assert!(Image::open(sound().build()).is_ok());
 
@@ -64,7 +64,7 @@ fn superblocks_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn device_tables_that_overlap_or_leave_the_disk_are_refused() {
+fn device_tables_that_overlap_or_exceed_the_disk_are_refused() {
     let sound = || rooted(2, &[DOT, DOT_DOT]);
     assert!(matches!(
         super_problem(sound().devices(&[(1, 2)])),

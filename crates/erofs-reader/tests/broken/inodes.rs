@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn links_are_counted() {
+fn link_counts_are_verified() {
     for file_type in [Regular, FileType::Symlink, FileType::Fifo] {
         for (nlink, names) in [(0, 1), (1, 2), (1, 3), (2, 1), (2, 3), (3, 2)] {
             let all = ["a", "b", "c"].map(|name| (name, 20, file_type));
@@ -42,7 +42,7 @@ fn a_wrong_count_of_subdirectories_is_found() {
 }
 
 #[test]
-fn a_second_name_is_told_before_the_limit_that_it_runs_into() {
+fn a_second_name_is_reported_before_the_limit_that_it_exceeds() {
     let names = [DOT, DOT_DOT, ("a", 20, Regular), ("b", 20, Regular)];
     let mut raw = rooted(2, &names);
     let image = Image::open(raw.chunked(20, 8192, &[(0, 2), (0, 2)]).build()).unwrap();
@@ -61,7 +61,7 @@ fn a_second_name_is_told_before_the_limit_that_it_runs_into() {
 }
 
 #[test]
-fn data_are_handed_out_once_all_else_is_proven() {
+fn data_is_passed_on_after_the_structure_is_verified() {
     let names = [DOT, DOT_DOT, ("a", 20, Regular), ("b", 20, Regular)];
     let mut raw = rooted(2, &names);
     let mut linked = inode(Regular, DataLayout::FlatInline, 1);
@@ -92,7 +92,7 @@ fn data_are_handed_out_once_all_else_is_proven() {
 #[test]
 fn an_inode_that_readdir_hides_is_found() {
     let mut raw = rooted(2, &[DOT, DOT_DOT, ("a", 0, Regular)]);
-    // The root follows right behind nid 0, which is 64 bytes.
+    // The root follows nid 0, which takes 64 bytes.
     assert_eq!(inode_problem(wrong(raw.empty(0))), InodeProblem::NidZero);
 }
 
@@ -139,7 +139,7 @@ fn inodes_that_share_bytes_are_found() {
 }
 
 #[test]
-fn data_over_metadata_or_the_superblock_are_found() {
+fn data_over_metadata_or_the_superblock_is_found() {
     let file = |block: u32| {
         let mut raw = rooted(2, &[DOT, DOT_DOT, ("f", 20, Regular)]);
         let mut file = inode(Regular, DataLayout::FlatPlain, 4096);
@@ -166,7 +166,7 @@ fn data_over_metadata_or_the_superblock_are_found() {
 }
 
 #[test]
-fn extents_that_leave_their_device_are_found() {
+fn extents_outside_their_device_are_found() {
     let file = |chunks: &[(u16, u32)]| {
         let mut raw = rooted(2, &[DOT, DOT_DOT, ("f", 20, Regular)]);
         raw.chunked(20, chunks.len() as u64 * 4096, chunks);
@@ -200,7 +200,7 @@ fn extents_that_leave_their_device_are_found() {
         raw.inode(20, inode, &[]);
         inode_problem(wrong(&mut raw))
     };
-    // A block of the device is needed for the last byte too.
+    // The last byte needs a whole block of the device too.
     assert!(matches!(
         flat(4097, 2, DataLayout::FlatPlain),
         InodeProblem::Extent { .. }

@@ -1,4 +1,4 @@
-//! Images that are broken in one way each, and what is said of them.
+//! Images with one defect each, and the error that reports it.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
@@ -26,14 +26,14 @@ const DOT: (&str, u64, FileType) = (".", ROOT, Directory);
 
 const DOT_DOT: (&str, u64, FileType) = ("..", ROOT, Directory);
 
-/// An image of a root with these names; more is put in by the caller.
+/// Creates an image of a root with these names; the caller adds more.
 fn rooted(nlink: u32, names: &[(&str, u64, FileType)]) -> Raw {
     let mut raw = Raw::new(3);
     raw.dir(ROOT, nlink, names);
     raw
 }
 
-/// The first thing that is wrong with an image that can be opened.
+/// Returns the first problem of an image that can be opened.
 fn wrong(raw: &mut Raw) -> Error {
     let image = Image::open(raw.build()).unwrap();
     let error = check(&image, &CheckOptions::default()).unwrap_err();

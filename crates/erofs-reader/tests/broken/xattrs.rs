@@ -15,13 +15,13 @@ fn an_xattr_body_of_its_header_alone_is_refused() {
 }
 
 #[test]
-fn xattrs_that_leave_their_body_are_refused() {
+fn xattrs_that_exceed_their_body_are_refused() {
     for body in [
-        // More shared ids than there is room.
+        // More shared ids than fit.
         [0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         // A value past the end.
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0],
-        // A name where none may be, a namespace that is not there, a prefix that is not there.
+        // A name where none is allowed, an unknown namespace, an unknown prefix.
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0],
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0],
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0],
@@ -37,7 +37,7 @@ fn xattrs_that_leave_their_body_are_refused() {
 }
 
 #[test]
-fn links_without_end_are_given_up() {
+fn endless_symbolic_links_are_an_error() {
     let mut raw = rooted(2, &[DOT, DOT_DOT, ("l", 20, FileType::Symlink)]);
     let image = Image::open(raw.link(20, "./l").build()).unwrap();
     assert!(matches!(
@@ -52,7 +52,7 @@ fn links_without_end_are_given_up() {
 }
 
 #[test]
-fn long_xattr_prefixes_that_cannot_be_are_refused() {
+fn invalid_long_xattr_prefixes_are_refused() {
     const AT: usize = 2 * 4096;
     const NAME_TOO_LONG: &[u8] = &[0, 1];
     for (table, start, count, index) in [

@@ -1,4 +1,4 @@
-//! Images for the tests: from the real mkfs.erofs, and made by hand byte for byte.
+//! Images for the tests: built by mkfs.erofs, and assembled byte for byte.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod mkfs;
@@ -6,7 +6,7 @@ pub(crate) mod raw;
 
 use erofs_reader::{Error, Image, ReadAt, dump};
 
-/// The dump of an image as text.
+/// Returns the dump of an image as text.
 pub(crate) fn text<D: ReadAt>(image: &Image<D>) -> Result<String, Error> {
     let mut out = Vec::new();
     dump(image, &mut out)?;

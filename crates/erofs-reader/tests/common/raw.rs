@@ -6,7 +6,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 const BLOCK: usize = BLOCK_SIZE as usize;
 
-/// An image made by hand. Inodes are extended and begin in block 1; the root is nid 2.
+/// An image assembled byte for byte. Inodes are extended and begin in block 1; the root is nid 2.
 pub(crate) struct Raw {
     pub(crate) sb: SuperBlock,
     pub(crate) bytes: Vec<u8>,
@@ -38,13 +38,13 @@ impl Raw {
         BLOCK + nid as usize * 32
     }
 
-    /// An inode, and what follows it.
+    /// Adds an inode and the bytes after it.
     pub(crate) fn inode(&mut self, nid: u64, inode: InodeExtended, after: &[u8]) -> &mut Self {
         self.put(Self::offset(nid), inode.as_bytes());
         self.put(Self::offset(nid) + 64, after)
     }
 
-    /// A directory of these names whose only block is inline.
+    /// Adds a directory of these names whose only block is inline.
     pub(crate) fn dir(
         &mut self,
         nid: u64,
@@ -61,7 +61,7 @@ impl Raw {
         self.inode(nid, inode, &block)
     }
 
-    /// An empty file.
+    /// Adds an empty file.
     pub(crate) fn empty(&mut self, nid: u64) -> &mut Self {
         let inode = inode(FileType::Regular, DataLayout::FlatPlain, 0);
         self.inode(nid, inode, &[])
@@ -76,7 +76,7 @@ impl Raw {
         self.inode(nid, inode, target.as_bytes())
     }
 
-    /// A file of chunks of one block.
+    /// Adds a file of chunks of one block.
     pub(crate) fn chunked(&mut self, nid: u64, size: u64, chunks: &[(u16, u32)]) -> &mut Self {
         let mut inode = inode(FileType::Regular, DataLayout::ChunkBased, size);
         inode.i_u = 0x20.into();
@@ -94,7 +94,7 @@ impl Raw {
         self.inode(nid, inode, &indexes)
     }
 
-    /// The device table, in block 0 behind the superblock: `(blocks, uniaddr)` each.
+    /// Adds the device table, in block 0 after the superblock: `(blocks, uniaddr)` each.
     pub(crate) fn devices(&mut self, devices: &[(u32, u32)]) -> &mut Self {
         self.sb.feature_incompat = Features::INCOMPAT_DEVICE_TABLE.into();
         self.sb.extra_devices = (devices.len() as u16).into();
@@ -108,7 +108,7 @@ impl Raw {
         self
     }
 
-    /// The image, its checksum right.
+    /// Returns the image with a valid checksum.
     pub(crate) fn build(&mut self) -> Vec<u8> {
         let sb = self.sb;
         self.put(SUPER_OFFSET as usize, sb.as_bytes());
@@ -117,11 +117,11 @@ impl Raw {
     }
 }
 
-/// Makes the checksum right.
+/// Updates the checksum.
 pub(crate) fn seal(image: &mut [u8]) {
     let block0: &[u8; BLOCK] = image[..BLOCK].try_into().unwrap();
-    let sum = superblock_checksum(block0).get();
-    image[SUPER_OFFSET as usize + 4..][..4].copy_from_slice(&sum.to_le_bytes());
+    let checksum = superblock_checksum(block0).get();
+    image[SUPER_OFFSET as usize + 4..][..4].copy_from_slice(&checksum.to_le_bytes());
 }
 
 pub(crate) fn inode(file_type: FileType, layout: DataLayout, size: u64) -> InodeExtended {
@@ -133,7 +133,7 @@ pub(crate) fn inode(file_type: FileType, layout: DataLayout, size: u64) -> Inode
     inode
 }
 
-/// A directory block of these names, as they are given.
+/// Builds a directory block of these names, in this order.
 pub(crate) fn dir_block(names: &[(&str, u64, FileType)]) -> Vec<u8> {
     let mut block = Vec::new();
     let mut nameoff = names.len() * 12;

@@ -40,7 +40,7 @@ fn ranges_of_files_read_as_the_host_reads_them() {
 }
 
 #[test]
-fn extents_tell_where_every_byte_is() {
+fn extents_locate_every_byte() {
     let world = world();
     mkfs(&["--chunksize=4096"], &world.image, &world.source);
     let disk = fs::read(&world.image).unwrap();
@@ -66,7 +66,7 @@ fn extents_tell_where_every_byte_is() {
 }
 
 #[test]
-fn every_name_of_a_big_directory_is_found_by_halving_and_no_other() {
+fn every_name_of_a_big_directory_is_found_by_binary_search() {
     let world = world();
     mkfs(&[], &world.image, &world.source);
     let image = Image::open(File::open(&world.image).unwrap()).unwrap();
@@ -117,7 +117,7 @@ fn paths_follow_links_inside_the_root_only() {
 }
 
 #[test]
-fn the_proof_hands_out_every_file_once() {
+fn every_file_is_passed_on_once() {
     let world = world();
     mkfs(&["--chunksize=4096"], &world.image, &world.source);
     let image = Image::open(File::open(&world.image).unwrap()).unwrap();

@@ -1,8 +1,8 @@
-//! Layouts that are read, and those that are refused by name.
+//! Layouts that can be read, and unsupported ones, which are refused by name.
 
 use super::*;
 
-/// What the dump of an image of this directory must be, by the host's own system calls.
+/// Returns the expected dump of an image of this directory, from the host's own system calls.
 fn expected(root: &Path) -> String {
     let mut out = String::new();
     let mut first = HashMap::new();
@@ -53,8 +53,8 @@ fn describe(at: &Path, path: &[u8], first: &mut HashMap<u64, String>, out: &mut 
         .unwrap();
     }
     if letter == 'f' {
-        let sum = Crc32c::of(&fs::read(at).unwrap()).get();
-        write!(out, " size={} crc32c={sum:08x}", meta.len()).unwrap();
+        let checksum = Crc32c::of(&fs::read(at).unwrap()).get();
+        write!(out, " size={} crc32c={checksum:08x}", meta.len()).unwrap();
     }
     if letter == 'l' {
         let target = fs::read_link(at).unwrap();
@@ -116,7 +116,7 @@ fn assert_same(actual: &str, expected: &str, flags: &[&str]) {
 }
 
 #[test]
-fn every_uncompressed_layout_reads_back_as_what_was_put_in() {
+fn every_uncompressed_layout_reads_back_as_its_source() {
     let world = world();
     let expected = expected(&world.source);
     for flags in [
@@ -149,7 +149,7 @@ fn data_on_an_extra_device_read_back() {
     let expected = expected(&world.source);
     let blob = world.image.with_extension("blob");
     let flag = format!("--blobdev={}", blob.display());
-    // mkfs.erofs 1.9 makes compact inodes of whole seconds here, if it is let.
+    // mkfs.erofs 1.9 stores whole seconds in compact inodes here unless told otherwise.
     let flags = [flag.as_str(), "--chunksize=65536", "-Eforce-inode-extended"];
     mkfs(&flags, &world.image, &world.source);
     let open = |path: &Path| File::open(path).unwrap();
@@ -182,7 +182,7 @@ fn fixed_time_and_compact_inodes_read_back() {
 }
 
 #[test]
-fn compressed_images_open_and_only_their_data_are_refused() {
+fn compressed_images_open_and_only_their_data_is_refused() {
     let world = world();
     fs::write(world.source.join("zeros"), [b'a'; 100_000]).unwrap();
     mkfs(&["-zlz4"], &world.image, &world.source);
@@ -226,7 +226,7 @@ fn compressed_layouts_are_refused_by_the_names_of_their_features() {
         for name in names {
             assert!(error.to_string().contains(name), "{flags:?}: {error}");
         }
-        // What is not compressed is read, and the tree is.
+        // The tree and the uncompressed files can be read.
         assert_eq!(image.walk(&Limits::default()).map(count).unwrap(), paths);
         let link = image.lookup_path("dir/link").unwrap().unwrap();
         assert_eq!(image.read_link(&link).unwrap(), b"../long");
@@ -234,7 +234,7 @@ fn compressed_layouts_are_refused_by_the_names_of_their_features() {
 }
 
 #[test]
-fn layouts_that_are_not_read_are_refused_when_they_are_opened() {
+fn unsupported_layouts_are_refused_on_opening() {
     let world = world();
     for (flags, names) in [
         (&["-E48bit"][..], &["48-bit addresses"][..]),
@@ -255,7 +255,7 @@ fn layouts_that_are_not_read_are_refused_when_they_are_opened() {
 }
 
 #[test]
-fn an_image_says_which_kernel_it_needs() {
+fn an_image_has_the_minimum_kernel_of_its_features() {
     let world = world();
     for (flags, needed) in [
         (&[][..], "5.4"),

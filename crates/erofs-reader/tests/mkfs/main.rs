@@ -1,4 +1,4 @@
-//! Images of the real mkfs.erofs, held against what was put in.
+//! Images of mkfs.erofs, compared with their source directories.
 #![cfg(target_os = "linux")] // The sources have device nodes and xattrs of Linux.
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +41,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Everything that a file system may hold, as far as this user may make it.
+/// Fills a directory with one of everything that this user can create.
 fn source(root: &Path) {
     for (name, len) in [
         ("empty", 0),
@@ -91,7 +91,7 @@ fn source(root: &Path) {
     xattr(&root.join("two"), "user.two", &bytes(300, 1));
     xattr(&dir, "user.dir", b"\0\n=\\ ");
     for i in 0..20 {
-        // Shared by many, which mkfs.erofs stores once.
+        // Shared by many inodes; mkfs.erofs stores it once.
         xattr(&many.join(format!("file-{i}")), "user.shared", &[9; 40]);
         xattr(
             &many.join(format!("file-{i}")),
@@ -123,7 +123,7 @@ fn source(root: &Path) {
     }
 }
 
-/// Gives all files a time of whole seconds: mkfs.erofs 1.9 drops the nanoseconds of those that are as new as the image.
+/// Sets the times of all files to whole seconds: mkfs.erofs 1.9 drops the nanoseconds of files as new as the image.
 fn settle(at: &Path) {
     if fs::symlink_metadata(at).unwrap().is_dir() {
         for entry in fs::read_dir(at).unwrap() {
@@ -152,7 +152,7 @@ struct World {
 }
 
 fn world() -> World {
-    // Beside the target directory rather than in a memory file system, which may hold no user xattrs.
+    // Next to the target directory, because a memory file system may not support user xattrs.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let source_dir = dir.path().join("source");
     fs::create_dir(&source_dir).unwrap();

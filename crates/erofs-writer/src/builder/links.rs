@@ -4,14 +4,14 @@ use fs_tree::{ApplyError, Change, ChangeKind, Tree, merge_layer};
 
 use crate::Error;
 
-/// Hard links whose files have not been added yet: path to target.
+/// Hard links to files that have not been added yet: path to target.
 #[derive(Debug, Default)]
 pub(super) struct PendingLinks {
     targets: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl PendingLinks {
-    /// Adds a link now if its file is there, and later if not.
+    /// Adds a link now if its file exists, and at the end if not.
     pub(super) fn add(
         &mut self,
         tree: &mut Tree,
@@ -25,7 +25,7 @@ impl PendingLinks {
         Ok(())
     }
 
-    /// Forgets a link whose path has become something else.
+    /// Forgets a link whose path was replaced.
     pub(super) fn replaced(&mut self, path: &[u8]) {
         if !self.targets.is_empty() {
             self.targets.remove(path);
@@ -40,11 +40,11 @@ impl PendingLinks {
         });
     }
 
-    /// Adds what is left, links to links after these.
+    /// Adds the remaining links. A link to a link is added after that link.
     pub(super) fn finish(&mut self, tree: &mut Tree) -> Result<(), Error> {
         while let Some((path, target)) = self.targets.pop_first() {
             let mut chain = vec![(path, target)];
-            // Each step takes a link out of the map, so a circle ends where it began.
+            // Each step takes a link out of the map, so a cycle ends where it began.
             while let Some(next) = chain
                 .last()
                 .and_then(|(_, target)| self.targets.remove_entry(target))
@@ -61,7 +61,7 @@ impl PendingLinks {
     }
 }
 
-/// `false`: there is no such file.
+/// Adds a link. Returns `false` if its file does not exist.
 fn link(tree: &mut Tree, path: &[u8], target: &[u8]) -> Result<bool, ApplyError> {
     let change = Change {
         path,

@@ -7,16 +7,16 @@ use crate::{Error, ExtentWriter, ImageWriter, OpenExtent};
 
 const ZEROS: [u8; BLOCK_SIZE as usize] = [0; BLOCK_SIZE as usize];
 
-/// The pieces of a sparse file on their way into the image, as extents of whole blocks.
+/// Writes the pieces of a sparse file as extents of whole blocks.
 ///
-/// Invariant: `position` is where in the file the last extent ends so far, or where the next one may begin.
+/// Invariant: `position` is the end of the last extent in the file. The next extent begins there or later.
 #[derive(Debug)]
 pub(super) struct Pieces<'a, W> {
     image: &'a mut ImageWriter<W>,
     path: &'a [u8],
     size: u64,
     position: u64,
-    /// Where in the file the open extent begins, and the extent.
+    /// The offset of the open extent in the file, and the extent.
     open: Option<(u64, OpenExtent)>,
     extents: Vec<Extent>,
 }
@@ -33,7 +33,7 @@ impl<'a, W: Write + Seek> Pieces<'a, W> {
         }
     }
 
-    /// Begins a piece: in a new extent, unless a block of the last one, or the block behind it, holds it too.
+    /// Begins a piece. It continues the open extent if it begins in the last block of the extent or in the next one.
     pub(super) fn begin(&mut self, offset: u64) -> Result<(), Error> {
         if offset < self.position || offset > self.size {
             return Err(self.refused(offset));
@@ -50,7 +50,7 @@ impl<'a, W: Write + Seek> Pieces<'a, W> {
         self.zeros_to(offset)
     }
 
-    /// Takes the piece's next bytes.
+    /// Writes the next bytes of the piece.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let end = self.position.checked_add(bytes.len() as u64);
         let Some(end) = end.filter(|&end| end <= self.size) else {
@@ -66,7 +66,7 @@ impl<'a, W: Write + Seek> Pieces<'a, W> {
         Ok(self.extents)
     }
 
-    /// Ends the open extent with its block, or with the file.
+    /// Ends the open extent at the end of its last block, or of the file.
     fn close(&mut self) -> Result<(), Error> {
         let Some((logical, extent)) = self.open else {
             return Ok(());
@@ -86,7 +86,7 @@ impl<'a, W: Write + Seek> Pieces<'a, W> {
         Ok(())
     }
 
-    /// Zeros up to a place that is less than two blocks away.
+    /// Writes zeros up to `end`, which is less than two blocks away.
     fn zeros_to(&mut self, end: u64) -> Result<(), Error> {
         while self.position < end {
             let len =

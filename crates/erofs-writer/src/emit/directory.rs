@@ -4,7 +4,7 @@ use zerocopy::IntoBytes;
 
 use crate::plan::{DirectoryPlan, Plan};
 
-/// Appends a directory's data: block after block of dirents and names, each but the last filled up with zeros.
+/// Appends a directory's data: blocks of dirents and names. Each block but the last is padded with zeros.
 pub(super) fn fill(data: &mut Vec<u8>, tree: &Tree, plan: &Plan<'_>, directory: &DirectoryPlan) {
     let mut blocks = plan.directories.blocks(directory);
     let mut entries = Vec::new();

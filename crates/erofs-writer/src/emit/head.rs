@@ -7,7 +7,7 @@ use zerocopy::{FromZeros, IntoBytes};
 use crate::plan::Plan;
 use crate::{Error, Options};
 
-/// The features that a reader of the image has to know.
+/// Returns `feature_incompat` of the image.
 pub(crate) fn incompat(options: &Options, plan: &Plan<'_>) -> u32 {
     let features = [
         (plan.placement.has_chunks, Features::INCOMPAT_CHUNKED_FILE),
@@ -23,17 +23,17 @@ pub(crate) fn incompat(options: &Options, plan: &Plan<'_>) -> u32 {
         .fold(0, |bits, (_, bit)| bits | bit)
 }
 
-/// The first blocks of the image: the superblock and, right behind it, the device table.
+/// Builds the first blocks of the image: the superblock followed by the device table.
 ///
-/// `blocks` is the length of the whole image. The devices lie behind it one after the other in the flat device that they
-/// form together, and their slots say where.
+/// `blocks` is the length of the whole image. On the flat disk that the devices form together with the image, they
+/// follow it one after the other at the addresses in their slots.
 pub(crate) fn head(options: &Options, plan: &Plan<'_>, blocks: u32) -> Result<Vec<u8>, Error> {
     let root_nid = plan.nid(plan.root);
     let mut sb = SuperBlock::new_zeroed();
     sb.magic = SUPER_MAGIC.into();
     sb.feature_compat = (Features::COMPAT_SB_CHKSUM | Features::COMPAT_MTIME).into();
     sb.blkszbits = BLOCK_BITS;
-    // OK because the root is placed first: in slot 1, or behind a gap of at most a block.
+    // OK because the root is placed first: in slot 1, or after a gap of at most a block.
     sb.root_nid = u16::try_from(root_nid)
         .map_err(|_| Error::MetadataTooLarge)?
         .into();
@@ -52,7 +52,7 @@ pub(crate) fn head(options: &Options, plan: &Plan<'_>, blocks: u32) -> Result<Ve
     if plan.xattrs.prefixes.count() > 0 {
         sb.feature_compat = (sb.feature_compat.get() | Features::COMPAT_PLAIN_XATTR_PFX).into();
         sb.xattr_prefix_count = plan.xattrs.prefixes.count();
-        // OK because the plan has prefixes only where they can be reached.
+        // OK because the plan uses prefixes only if their address fits.
         sb.xattr_prefix_start = plan
             .xattr_prefix_start()
             .ok_or(Error::MetadataTooLarge)?
@@ -96,9 +96,9 @@ pub(crate) fn head(options: &Options, plan: &Plan<'_>, blocks: u32) -> Result<Ve
     Ok(head)
 }
 
-/// Bytes of the head: the superblock and the device table right behind it, as whole blocks.
+/// Returns the length of the head in bytes: the superblock and the device table, as whole blocks.
 ///
-/// The table has to begin within the first 8 MiB (`devt_slotoff` has 16 bits), so it goes before the data.
+/// The table must begin within the first 8 MiB (`devt_slotoff` has 16 bits), so it precedes the data.
 pub(crate) fn head_bytes(devices: usize) -> u64 {
     let end = SUPER_OFFSET as usize + size_of::<SuperBlock>() + devices * size_of::<DeviceSlot>();
     (end as u64).next_multiple_of(u64::from(BLOCK_SIZE))

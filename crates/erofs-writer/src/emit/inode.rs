@@ -10,15 +10,15 @@ use crate::output::Output;
 use crate::plan::InodePlan;
 use crate::{Error, InodeProblem};
 
-/// `startblk` of what has no block: an empty file, inline data, a fifo.
+/// `startblk` of an inode without blocks: an empty file, inline data, a fifo.
 pub(super) const NO_BLOCK: u32 = HOLE;
 
-/// `i_u` of a chunk-based inode.
+/// Returns `i_u` of a chunk-based inode.
 pub(super) fn chunk_info(blkbits: u8) -> u32 {
     u32::from(ChunkFormat::with_indexes(blkbits).0)
 }
 
-/// Writes the inode itself, in its short or long form.
+/// Writes an inode in its compact or extended form.
 pub(super) fn write<W: Write + Seek>(
     output: &mut Output<W>,
     tree: &Tree,
@@ -56,7 +56,7 @@ pub(super) fn write<W: Write + Seek>(
             .as_bytes(),
         )
     } else {
-        // OK because the plan chose this form for numbers that fit.
+        // OK because the plan chose the compact form for numbers that fit.
         let fit16 = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
         output.write(
             InodeCompact {

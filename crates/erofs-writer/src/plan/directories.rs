@@ -3,30 +3,30 @@ use fs_tree::{Child, InodeId, Node, Tree};
 
 use crate::Error;
 
-/// The order of the inodes, and each directory's entries in the order of the disk.
+/// The order of the inodes, and the entries of each directory in the order on disk.
 #[derive(Debug)]
 pub(crate) struct Directories<'t> {
-    /// Every inode once: the root, then directory by directory, depth first, what each holds. So one `ls -l` reads
-    /// neighbouring blocks. In this order inodes are placed; then it is put into the order of their places, which differs
-    /// where an inode fills a gap.
+    /// Every inode once: the root, then the entries of each directory, depth first, so that `ls -l` reads neighbouring
+    /// blocks. Inodes are placed in this order. Then the order becomes that of their places, which differs where an
+    /// inode fills a gap.
     pub(crate) order: Vec<InodeId>,
-    /// The entries of all directories, each directory's sorted and in one piece.
+    /// The entries of all directories; those of a directory are sorted and contiguous.
     entries: Vec<Child<'t>>,
     directories: Vec<DirectoryPlan>,
-    /// Position in `directories` by inode; `u32::MAX` for what is not a directory.
+    /// The index in `directories` by inode; `u32::MAX` for an inode that is no directory.
     of_inode: Vec<u32>,
 }
 
-/// One directory: its entries, and what they amount to.
+/// The entries of one directory, and totals of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DirectoryPlan {
     pub(crate) inode: InodeId,
     pub(crate) parent: InodeId,
     first: usize,
     count: usize,
-    /// `i_size`: full blocks, and what the last one uses.
+    /// `i_size`: full blocks plus the used bytes of the last block.
     pub(crate) size: u64,
-    /// Entries that are directories.
+    /// The number of entries that are directories.
     pub(crate) subdirectories: u32,
 }
 
@@ -64,7 +64,7 @@ impl<'t> Directories<'t> {
         self.directories.get(self.of_inode[inode.index()] as usize)
     }
 
-    /// The blocks of a directory, one by one.
+    /// Returns the blocks of a directory one by one.
     pub(crate) fn blocks(&self, plan: &DirectoryPlan) -> DirectoryBlocks<'_> {
         DirectoryBlocks {
             names: Names::new(plan, &self.entries[plan.first..][..plan.count]),
@@ -121,14 +121,14 @@ impl<'t> Directories<'t> {
     }
 }
 
-/// A directory's entries packed into blocks: each holds its own dirents, then their names.
+/// The blocks of a directory: each holds dirents followed by their names.
 #[derive(Debug)]
 pub(crate) struct DirectoryBlocks<'a> {
     names: Names<'a>,
 }
 
 impl<'a> DirectoryBlocks<'a> {
-    /// Bytes used in the next block, which is passed over.
+    /// Skips the next block. Returns the number of bytes it uses.
     fn next_size(&mut self) -> Option<usize> {
         let mut used = 0;
         while let Some(child) = self.names.peek() {
@@ -142,7 +142,7 @@ impl<'a> DirectoryBlocks<'a> {
         (used > 0).then_some(used)
     }
 
-    /// The entries of the next block; clears `block` first. `false` when there are no more.
+    /// Replaces `block` with the entries of the next block. Returns `false` if there are no more.
     pub(crate) fn next_block(&mut self, block: &mut Vec<Child<'a>>) -> bool {
         block.clear();
         let mut used = 0;
@@ -158,7 +158,8 @@ impl<'a> DirectoryBlocks<'a> {
     }
 }
 
-/// A directory's entries with `.` and `..` in their sorted places, which need not be the first: `!` and `+` come before.
+/// The entries of a directory with `.` and `..` in sorted order. They are not always first: `!` and `+` sort before
+/// them.
 #[derive(Debug)]
 struct Names<'a> {
     dots: [Child<'a>; 2],

@@ -8,11 +8,11 @@ use super::{Directories, Times, XattrPlan};
 use crate::chunks::{self, Bounds, Mapping};
 use crate::{Error, InodeProblem};
 
-/// Bytes behind an inode that must not cross a block are put into blocks of their own from this length on: a longer tail
-/// would on average leave more of a block unused than it saves.
+/// The longest tail that is stored after its inode, where it must not cross a block boundary. Longer tails have blocks
+/// of their own: on average they would waste more of a block than they save.
 const MAX_TAIL: u64 = BLOCK_SIZE as u64 / 2;
 
-/// The form of one inode, which depends on nothing but the inode: the planner and the emitter both ask for it.
+/// The form of one inode. It depends on the inode alone: planner and emitter both compute it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InodePlan {
     pub(crate) extended: bool,
@@ -24,10 +24,10 @@ pub(crate) struct InodePlan {
     pub(crate) xattr_bytes: usize,
 }
 
-/// What stands for an inode's data.
+/// The data of an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// Bytes that are written with the metadata: `blocks` whole blocks, then `tail` bytes behind the inode.
+    /// Bytes written with the metadata: `blocks` whole blocks, and `tail` bytes after the inode.
     Stored { blocks: u64, tail: u64 },
     /// Blocks of the primary device.
     Flat { startblk: u32 },
@@ -113,7 +113,8 @@ impl InodePlan {
         }
     }
 
-    /// The first place from byte `at` of the metadata on where the inode can stand: on a slot, its tail in one block.
+    /// Returns the first valid place of the inode at or after byte `at` of the metadata: on a slot, with its tail
+    /// within one block.
     pub(crate) fn place(&self, at: u64) -> u64 {
         let (slot, block) = (u64::from(SLOT_SIZE), u64::from(BLOCK_SIZE));
         let at = at.next_multiple_of(slot);
@@ -127,11 +128,11 @@ impl InodePlan {
         if tail_at % block + tail <= block {
             return at;
         }
-        // The tail begins at, or up to a slot behind, the next block. OK because a tail is at most half a block.
+        // The tail begins in the first slot of the next block. OK because a tail is at most half a block.
         (tail_at.next_multiple_of(block) - self.head_bytes()).next_multiple_of(slot)
     }
 
-    /// Where the inode that stands at `at` ends, with all that is behind it.
+    /// Returns the end of an inode at `at`, including everything stored after it.
     pub(crate) fn end(&self, at: u64) -> u64 {
         let head = at + self.head_bytes();
         match self.body {
@@ -143,7 +144,7 @@ impl InodePlan {
         }
     }
 
-    /// Where the chunk indexes of the inode that stands at `at` begin: behind the xattrs, aligned up to 8.
+    /// Returns the start of the chunk indexes of an inode at `at`: after the xattrs, aligned to 8.
     pub(crate) fn chunks_at(&self, at: u64) -> u64 {
         (at + self.head_bytes()).next_multiple_of(size_of::<ChunkIndex>() as u64)
     }
@@ -158,7 +159,8 @@ impl InodePlan {
     }
 }
 
-/// Bytes that come with the metadata: whole blocks, and a tail behind the inode if it is short enough.
+/// Returns the body for bytes written with the metadata: whole blocks, and a tail after the inode if it is short
+/// enough.
 fn stored(size: u64) -> Body {
     let block = u64::from(BLOCK_SIZE);
     match size % block {

@@ -2,10 +2,10 @@ use erofs_format::SLOT_SIZE;
 
 use super::InodePlan;
 
-/// Gaps that are remembered. The search for one is bounded, and what fills a gap stands near its neighbours in the tree.
+/// The largest number of gaps that are kept. It bounds the search, and keeps inodes near their neighbours in the tree.
 const MAX_GAPS: usize = 32;
 
-/// Finds a place for one inode after the other: in a gap if it fits into one, else behind all others.
+/// Places one inode after the other: into a gap if one is large enough, else after all others.
 ///
 /// ```text
 ///    block                            block
@@ -15,16 +15,16 @@ const MAX_GAPS: usize = 32;
 ///                          the next inodes that are short enough
 /// ```
 ///
-/// Without the gaps' use, inodes with long tails would leave a quarter of each block and more unused.
+/// If gaps were not filled, inodes with long tails would waste a quarter of each block and more.
 #[derive(Debug)]
 pub(super) struct Packing {
-    /// Where the last inode ends. All places behind it are free.
+    /// The end of the last inode. All places after it are free.
     end: u64,
-    /// Free places before it: not empty, on a slot, apart from each other; the latest comes last.
+    /// Free places before it: not empty, aligned to slots, disjoint; the newest is last.
     gaps: Vec<Gap>,
 }
 
-/// Bytes from `start` to `end`, counted from the start of the metadata.
+/// A range of bytes in the metadata area.
 #[derive(Clone, Copy, Debug)]
 struct Gap {
     start: u64,
@@ -38,7 +38,7 @@ impl Gap {
 }
 
 impl Packing {
-    /// Nothing is placed yet. Slot 0 stays free.
+    /// Creates a packing without inodes. Slot 0 stays free.
     pub(super) fn new() -> Self {
         Self {
             end: u64::from(SLOT_SIZE),
@@ -46,12 +46,12 @@ impl Packing {
         }
     }
 
-    /// Bytes from the start of the metadata to the end of the last inode.
+    /// Returns the end of the last inode, in bytes from the start of the metadata.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Where the next inode goes: into the smallest gap that it fits into, or behind all.
+    /// Places the next inode: into the smallest gap that can hold it, or after all inodes.
     pub(super) fn place(&mut self, inode: &InodePlan) -> u64 {
         let least = inode.end(0);
         let fitting = self
@@ -78,7 +78,7 @@ impl Packing {
         }
     }
 
-    /// Remembers a gap. Where there are too many, the smallest is forgotten, because the fewest inodes fit into it.
+    /// Adds a gap. If there are too many, drops the smallest one, which can hold the fewest inodes.
     fn free(&mut self, start: u64, end: u64) {
         if start >= end {
             return;
@@ -129,7 +129,7 @@ mod tests {
         inode(true, 0, Body::None)
     }
 
-    /// Where they go, after all that must hold of it was checked, and where the last one ends.
+    /// Places inodes, checking the invariants. Returns the places and the end of the last inode.
     fn place(inodes: &[InodePlan]) -> (Vec<u64>, u64) {
         let mut packing = Packing::new();
         let mut taken = Vec::new();
@@ -154,7 +154,7 @@ mod tests {
         (places, packing.end())
     }
 
-    /// Bytes of whole slots that inodes take wherever they stand.
+    /// Returns the bytes of whole slots that inodes need at any place.
     fn needed(inodes: &[InodePlan]) -> u64 {
         let slot = u64::from(SLOT_SIZE);
         let bytes = |inode: &InodePlan| inode.end(0).next_multiple_of(slot);
@@ -162,8 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn short_inodes_fill_what_long_tails_leave() {
-        // A block holds two of the long ones, and a quarter of it is left for 12 others.
+    fn short_inodes_fill_the_gaps_of_long_tails() {
+        // A block holds two long inodes and, in the remaining quarter, 12 others.
         let long = vec![tail(1500); 300];
         let short = [chunks(5), empty()].repeat(1200);
         let mixed: Vec<_> = long
@@ -174,7 +174,7 @@ mod tests {
         let (needed, (_, end)) = (needed(&mixed), place(&mixed));
         assert!(end < needed + needed / 50, "{needed} bytes in {end}");
 
-        // One kind after the other: what has gone by is not moved, and the gaps that are remembered are used.
+        // One kind after the other: placed inodes are not moved, and the gaps that were kept are used.
         let after = place(&[&long[..], &short].concat()).1;
         let before = place(&[&short[..], &long].concat()).1;
         assert!(after + (MAX_GAPS as u64 - 1) * 900 < before);
@@ -211,7 +211,7 @@ mod tests {
         let with = |inode| *place(&[&first[..], &[inode]].concat()).0.last().unwrap();
         assert_eq!(with(fitting(gap[1] - gap[0])), gap[0]);
         assert_eq!(with(fitting(gap[1] - gap[0] + 1)), 6144);
-        // Chunk indexes are aligned to 8 before they are found to fit.
+        // Chunk indexes are aligned to 8 before the gap is compared.
         let odd = |xattr_bytes| {
             inode(
                 false,
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_gap_that_fits_is_taken_and_what_is_left_of_it_stays_one() {
+    fn the_smallest_fitting_gap_is_used_and_its_rest_stays_a_gap() {
         let mut packing = Packing::new();
         packing.end = 100 * BLOCK;
         packing.free(BLOCK, BLOCK + 256);
@@ -234,21 +234,21 @@ mod tests {
         let places = [(); 3].map(|()| packing.place(&empty()));
         assert_eq!(places, [5 * BLOCK, 5 * BLOCK + 64, BLOCK]);
 
-        // Behind a long head, a gap may go over into the next block. What a tail leaves before it is a gap again.
+        // After a long head, a gap may extend into the next block. The space before the tail is a gap again.
         packing.free(8 * BLOCK - 256, 8 * BLOCK + 1024);
         let places = [tail(1000), tail(192)].map(|inode| packing.place(&inode));
         assert_eq!(places, [8 * BLOCK - 32, 8 * BLOCK - 256]);
     }
 
     #[test]
-    fn an_inode_ends_behind_its_tail_or_its_last_chunk_index() {
+    fn an_inode_ends_after_its_tail_or_its_last_chunk_index() {
         assert_eq!(tail(100).end(64), 64 + 32 + 100);
         assert_eq!(chunks(5).end(64), 64 + 32 + 5 * 8);
         assert_eq!(empty().end(64), 64 + 64);
     }
 
     #[test]
-    fn with_too_many_gaps_the_smallest_is_forgotten() {
+    fn the_smallest_of_too_many_gaps_is_dropped() {
         let mut packing = Packing::new();
         for gap in 0..100_u64 {
             packing.free(gap * BLOCK, gap * BLOCK + 64 + gap % 50 * 32);
@@ -260,14 +260,14 @@ mod tests {
         );
         packing.free(0, 0);
         assert_eq!(packing.gaps.len(), MAX_GAPS);
-        // One that is smaller than all of them is not remembered in the place of another.
+        // A gap smaller than all others does not replace one of them.
         packing.free(0, 64);
         let smallest = packing.gaps.iter().map(|gap| gap.bytes()).min();
         assert_eq!(smallest, Some(64 + 34 * 32));
     }
 
     #[test]
-    fn whatever_the_inodes_are_they_stand_apart_and_their_tails_in_one_block() {
+    fn inodes_never_overlap_and_tails_never_cross_a_block() {
         let mut state = 1_u64;
         let mut below = |limit: u64| {
             state = state

@@ -7,16 +7,16 @@ use super::{Directories, Times, XattrPlan};
 use crate::Error;
 use crate::chunks::Bounds;
 
-/// Where each inode goes.
+/// The place of each inode.
 #[derive(Debug)]
 pub(crate) struct Placement {
-    /// The slot by inode; 0 for what is not in the image.
+    /// The slot by inode; 0 for an inode that is not in the image.
     pub(crate) nids: Vec<u32>,
-    /// Bytes from the start of the metadata to the end of the last inode.
+    /// The end of the last inode, in bytes from the start of the metadata.
     pub(crate) inode_bytes: u64,
-    /// Blocks behind them that belong to inodes.
+    /// The number of blocks after the inodes that belong to inodes.
     pub(crate) blocks: u64,
-    /// Whether there is a chunk-based inode.
+    /// Whether an inode is chunk-based.
     pub(crate) has_chunks: bool,
 }
 

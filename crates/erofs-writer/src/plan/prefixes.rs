@@ -9,23 +9,22 @@ use erofs_format::{
 #[cfg(test)]
 mod tests;
 
-/// Less is not worth another table to read when the image is mounted.
+/// A smaller saving is not worth another table to read at mount time.
 const MIN_SAVED_BYTES: u64 = BLOCK_SIZE as u64;
 
-/// How many names are looked at before it is good enough: hostile names could be 255 levels of prefixes of each other.
+/// The limit on the names examined, because hostile names can be prefixes of each other at 255 levels.
 const MAX_WORK: u64 = 1 << 25;
 
-/// Beginnings of xattr names that are stored once, and then only numbered.
+/// Prefixes of xattr names that are stored once and referred to by number.
 #[derive(Debug, Default)]
 pub(crate) struct Prefixes<'t> {
     chosen: Vec<(XattrNamespace, &'t [u8])>,
-    /// Which of them a full name begins with.
+    /// The prefix of each full name.
     of_name: HashMap<&'t [u8], u8>,
 }
 
 impl<'t> Prefixes<'t> {
-    /// The prefixes with which the entries take the least room, as a greedy choice finds them; none where that saves less
-    /// than a block.
+    /// Chooses prefixes that reduce the size of the entries, greedily. Chooses none if they save less than a block.
     pub(crate) fn choose(stored: &StoredNames<'t>) -> Self {
         let names: Vec<Name<'t>> = stored.names.values().copied().collect();
         let whole = |name: &Name<'_>| name.saved(name.suffix.len());
@@ -37,7 +36,7 @@ impl<'t> Prefixes<'t> {
             return Self::default();
         }
         let mut this = Self::default();
-        // The longest one counts, so each name asks the longest first; one that no name needs any more is left out.
+        // The longest prefix of a name is used, so try the longest first. A prefix that no name needs is dropped.
         let mut longest_first: Vec<&Candidate> = picked.iter().collect();
         longest_first.sort_by_key(|candidate| (Reverse(candidate.len), candidate.names.start));
         for candidate in longest_first {
@@ -60,7 +59,7 @@ impl<'t> Prefixes<'t> {
         this
     }
 
-    /// `e_name_index` of a name, and what is stored of the name itself.
+    /// Returns `e_name_index` of a name, and the part of the name that is stored in the entry.
     pub(crate) fn split(
         &self,
         namespace: XattrNamespace,
@@ -81,7 +80,8 @@ impl<'t> Prefixes<'t> {
         u8::try_from(self.chosen.len()).unwrap_or(u8::MAX)
     }
 
-    /// As they are on disk: `struct erofs_xattr_long_prefix` behind a 16-bit length, each aligned up to 4.
+    /// Returns the table as it is on disk: each prefix is a `struct erofs_xattr_long_prefix` after a 16-bit length,
+    /// aligned to 4.
     pub(crate) fn table(&self) -> Vec<u8> {
         let mut table = Vec::new();
         for (namespace, infix) in &self.chosen {
@@ -96,10 +96,10 @@ impl<'t> Prefixes<'t> {
     }
 }
 
-/// The names of all entries that are stored, as often as they are.
+/// The names of all stored entries, with the number of their occurrences.
 #[derive(Debug, Default)]
 pub(crate) struct StoredNames<'t> {
-    /// By full name, so that names with a common beginning are neighbours.
+    /// By full name, so that names with a common prefix are neighbours.
     names: BTreeMap<&'t [u8], Name<'t>>,
 }
 
@@ -124,12 +124,12 @@ struct Name<'t> {
     full: &'t [u8],
     namespace: XattrNamespace,
     suffix: &'t [u8],
-    /// Entries by their length modulo 4, which is all that matters for what a prefix saves.
+    /// The number of entries by their length modulo 4, which determines how much a prefix saves.
     counts: [u64; XATTR_ENTRY_ALIGN],
 }
 
 impl Name<'_> {
-    /// Bytes that its entries take less when `len` bytes of the name are not stored.
+    /// Returns the bytes saved in these entries if `len` bytes of the name are not stored.
     fn saved(&self, len: usize) -> u64 {
         let padding = |bytes: usize| bytes.wrapping_neg() % XATTR_ENTRY_ALIGN;
         let by_length = self.counts.iter().enumerate().map(|(rest, &count)| {
@@ -140,7 +140,7 @@ impl Name<'_> {
     }
 }
 
-/// A prefix: `len` bytes behind the namespace, of the names in a range.
+/// A prefix candidate: `len` bytes after the namespace of the names in a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Candidate {
     names: Range<usize>,
@@ -153,7 +153,7 @@ impl Candidate {
     }
 }
 
-/// What two neighbours have in common, and every whole name: no other prefix can be better.
+/// Returns the common prefixes of neighbours and every whole name. No other prefix can save more.
 fn candidates(names: &[Name<'_>]) -> Vec<Candidate> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
@@ -170,7 +170,7 @@ fn candidates(names: &[Name<'_>]) -> Vec<Candidate> {
         for len in [common, name.suffix.len()] {
             let prefix = &name.full[..name.full.len() - name.suffix.len() + len];
             if len > 0 && seen.insert(prefix) {
-                // Everything before the first name with the prefix is less than the prefix.
+                // All names before the first one with the prefix are less than the prefix.
                 let start = names.partition_point(|other| other.full < prefix);
                 let count = names[start..].partition_point(|other| other.full.starts_with(prefix));
                 found.push(Candidate {
@@ -183,10 +183,11 @@ fn candidates(names: &[Name<'_>]) -> Vec<Candidate> {
     found
 }
 
-/// Takes the prefix that saves most, again and again, and says what all of them save. What a prefix saves only gets less
-/// when others are taken, so the best of the old figures is the best of all once it has been brought up to date.
+/// Picks the prefix with the largest saving, repeatedly. Returns the picked prefixes and their total saving. The saving
+/// of a candidate never grows when others are picked, so the best of the old values is the best of all once it has been
+/// recomputed.
 ///
-/// Looks at no more than `max_work` names; what it has picked by then is the answer.
+/// Examines at most `max_work` names, and stops there with the prefixes picked so far.
 fn pick(names: &[Name<'_>], candidates: &[Candidate], max_work: u64) -> (Vec<Candidate>, u64) {
     let mut taken_len = vec![0; names.len()];
     let mut work = 0;
@@ -195,7 +196,7 @@ fn pick(names: &[Name<'_>], candidates: &[Candidate], max_work: u64) -> (Vec<Can
         if work > max_work {
             return 0;
         }
-        // Where a longer prefix is taken, this one saves nothing: a longer one never saves less.
+        // Names with a longer picked prefix save nothing: a longer prefix never saves less.
         let more = |at: usize| {
             let saved = names[at].saved(candidate.len);
             saved.saturating_sub(names[at].saved(taken_len[at]))

@@ -2,22 +2,22 @@ use std::collections::HashMap;
 
 use fs_tree::{InodeId, Metadata, Timestamp, Tree};
 
-/// How many different times are counted; an image with more has no common one.
+/// The largest number of distinct times that are counted. An image with more has no common time.
 const MAX_TIMES: usize = 1 << 14;
 
-/// The times of an image's inodes.
+/// The times of the inodes of an image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     /// The time of all compact inodes.
     pub(crate) epoch: Timestamp,
-    /// The time that every inode gets in place of its own.
+    /// The time of every inode, replacing its own.
     fixed: Option<Timestamp>,
 }
 
 impl Times {
     pub(crate) fn new(tree: &Tree, order: &[InodeId], fixed: Option<Timestamp>) -> Self {
         let epoch = match fixed {
-            // Readers disagree on an epoch before 1970, so such a time goes into every inode.
+            // Readers disagree on an epoch before 1970, so such a time is stored in every inode.
             Some(time) if time.secs < 0 => Timestamp::default(),
             Some(time) => time,
             None => most_common(tree, order),
@@ -30,12 +30,13 @@ impl Times {
     }
 }
 
-/// The time that most inodes have, which is the time of all compact inodes; among equals the earliest. Not before 1970.
+/// Returns the most common time, which becomes the time of all compact inodes; the earliest of several, and not before
+/// 1970.
 fn most_common(tree: &Tree, order: &[InodeId]) -> Timestamp {
     let mut counts: HashMap<Timestamp, u32> = HashMap::new();
     let mut times = order.iter().map(|&inode| tree.inode(inode).metadata.mtime);
     let mut next = times.next();
-    // Neighbours mostly have the same time.
+    // Neighbours usually have the same time.
     while let Some(mtime) = next {
         let mut count = 1;
         next = loop {
@@ -65,7 +66,7 @@ mod tests {
         Timestamp { secs, nanos }
     }
 
-    /// The epoch of a tree of files with these times.
+    /// Returns the epoch of a tree of files with these times.
     fn epoch(times: impl IntoIterator<Item = Timestamp>, fixed: Option<Timestamp>) -> Timestamp {
         let mut tree = Tree::new();
         let mut order = Vec::new();
@@ -82,12 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn the_time_that_most_inodes_have_and_among_equals_the_earliest() {
+    fn the_epoch_is_the_most_common_time_and_the_earliest_of_several() {
         assert_eq!(epoch([], None), Timestamp::default());
         assert_eq!(epoch([at(9, 1), at(5, 0), at(9, 1)], None), at(9, 1));
         let equals = [at(9, 1), at(5, 2), at(9, 1), at(5, 1), at(5, 2), at(5, 1)];
         assert_eq!(epoch(equals, None), at(5, 1));
-        // The first second of 1970 counts, what is before it does not.
+        // The first second of 1970 counts; times before it do not.
         assert_eq!(epoch([at(0, 7)], None), at(0, 7));
         assert_eq!(epoch([at(-1, 7), at(-1, 7), at(3, 0)], None), at(3, 0));
     }
@@ -105,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_different_times_the_first_are_counted() {
+    fn only_the_first_of_too_many_distinct_times_are_counted() {
         let times = (1..=i64::try_from(MAX_TIMES).unwrap()).map(|secs| at(secs, 0));
         let (known, late) = (at(7, 0), at(0, 1));
         let more = [late, late, late, known];
         assert_eq!(epoch(times.clone().chain(more), None), known);
-        // One less, and the late one is counted too.
+        // With one time less, the last one is counted too.
         assert_eq!(epoch(times.skip(1).chain(more), None), late);
     }
 }

@@ -7,10 +7,10 @@ use zerocopy::IntoBytes;
 use super::prefixes::{Prefixes, StoredNames};
 use crate::{Error, InodeProblem};
 
-/// What overlayfs reads as "nothing of the lower layers shows through".
+/// The mark of an opaque directory for overlayfs.
 const OPAQUE: (&[u8], &[u8]) = (b"trusted.overlay.opaque", b"y");
 
-/// The xattr body of every distinct set, the entries that several inodes share, and the names' long prefixes.
+/// The xattr body of every distinct set, the entries shared by inodes, and the long prefixes of the names.
 #[derive(Debug)]
 pub(crate) struct XattrPlan<'t> {
     /// By (set, opaque).
@@ -24,7 +24,7 @@ pub(crate) struct XattrPlan<'t> {
 type Pair<'a> = (&'a [u8], &'a [u8]);
 type SetKey = (XattrsId, bool);
 
-/// A set, and who has it.
+/// A set of xattrs, and the number of its inodes.
 #[derive(Clone, Copy, Debug)]
 struct Use {
     key: SetKey,
@@ -32,7 +32,7 @@ struct Use {
     first: InodeId,
 }
 
-/// The shared pairs, each with its number, in the order of the shared area.
+/// The shared pairs with their numbers, in the order of the shared area.
 #[derive(Debug, Default)]
 struct Shared<'t> {
     order: Vec<Pair<'t>>,
@@ -40,7 +40,7 @@ struct Shared<'t> {
 }
 
 impl<'t> XattrPlan<'t> {
-    /// Plans the xattrs of all inodes; with long prefixes only where that is allowed and saves a block.
+    /// Plans the xattrs of all inodes. Long prefixes are used only if allowed, and if they save a block.
     pub(crate) fn new(
         tree: &'t Tree,
         order: &[InodeId],
@@ -85,7 +85,7 @@ impl<'t> XattrPlan<'t> {
         Ok(this)
     }
 
-    /// The xattr body of an inode: empty, or a header and what follows.
+    /// Returns the xattr body of an inode: empty, or a header and entries.
     pub(crate) fn of(&self, inode: InodeId) -> &[u8] {
         self.bodies
             .get(&key(self.tree, inode))
@@ -96,7 +96,7 @@ impl<'t> XattrPlan<'t> {
         let (numbers, own) = shared.split(self.tree, key);
         let header = XattrIbodyHeader {
             h_name_filter: 0.into(),
-            // OK because a set is split so that at most 255 are shared.
+            // OK because a set is split so that at most 255 pairs are shared.
             h_shared_count: u8::try_from(numbers.len()).unwrap_or(u8::MAX),
             h_reserved: [0; 7],
         };
@@ -112,7 +112,7 @@ impl<'t> XattrPlan<'t> {
 }
 
 impl<'t> Shared<'t> {
-    /// Chooses the pairs that take less room in the shared area, after checking all of them.
+    /// Checks all pairs and chooses those that take less space in the shared area.
     fn new(tree: &'t Tree, uses: &[Use]) -> Result<Self, Error> {
         let mut count: HashMap<Pair<'t>, u64> = HashMap::new();
         for used in uses {
@@ -122,7 +122,7 @@ impl<'t> Shared<'t> {
             }
         }
         let mut this = Self::default();
-        // In the order of the sets, so that equal trees give equal bytes.
+        // In the order of the sets, so that equal trees result in equal bytes.
         for used in uses {
             for pair in pairs(tree, used.key) {
                 let bytes = unpadded(pair).next_multiple_of(XATTR_ENTRY_ALIGN) as u64;
@@ -136,7 +136,7 @@ impl<'t> Shared<'t> {
         Ok(this)
     }
 
-    /// The numbers of a set's shared pairs, and the pairs that are its own.
+    /// Returns the numbers of a set's shared pairs, and its other pairs.
     fn split(&self, tree: &'t Tree, key: SetKey) -> (Vec<usize>, Vec<Pair<'t>>) {
         let (mut numbers, mut own) = (Vec::new(), Vec::new());
         for pair in pairs(tree, key) {
@@ -149,7 +149,7 @@ impl<'t> Shared<'t> {
     }
 }
 
-/// How many inodes have each set, in the order in which the sets are met.
+/// Counts the inodes of each set, in the order in which the sets occur.
 fn uses(tree: &Tree, order: &[InodeId]) -> Vec<Use> {
     let mut uses: Vec<Use> = Vec::new();
     let mut position: HashMap<SetKey, usize> = HashMap::new();
@@ -179,7 +179,7 @@ fn key(tree: &Tree, inode: InodeId) -> SetKey {
     )
 }
 
-/// The pairs of a set by name.
+/// Returns the pairs of a set by name.
 fn pairs(tree: &Tree, (set, opaque): SetKey) -> Vec<Pair<'_>> {
     let mut pairs: Vec<Pair<'_>> = tree
         .xattrs(set)
@@ -192,7 +192,7 @@ fn pairs(tree: &Tree, (set, opaque): SetKey) -> Vec<Pair<'_>> {
     pairs
 }
 
-/// Whether EROFS can hold the pair.
+/// Checks that EROFS can hold the pair.
 fn check((name, value): Pair<'_>) -> Result<(), InodeProblem> {
     let suffix = XattrNamespace::split(name).map(|(_, suffix)| suffix.len());
     if suffix.is_some_and(|len| u8::try_from(len).is_ok()) && u16::try_from(value.len()).is_ok() {
@@ -204,7 +204,7 @@ fn check((name, value): Pair<'_>) -> Result<(), InodeProblem> {
     })
 }
 
-/// Bytes of an entry without a long prefix and without its padding.
+/// Returns the length of an entry without a long prefix and without padding.
 fn unpadded((name, value): Pair<'_>) -> usize {
     let suffix = XattrNamespace::split(name).map_or(0, |(_, suffix)| suffix.len());
     size_of::<XattrEntry>() + suffix + value.len()
@@ -234,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes of the shared area, and of the body of each of so many inodes that have this pair.
+    /// Returns the length of the shared area, and that of the body of each of `inodes` inodes with this pair.
     fn bytes(pair: Pair<'_>, inodes: usize) -> (usize, usize) {
         let mut tree = Tree::new();
         let mut order = Vec::new();
@@ -257,12 +257,12 @@ mod tests {
 
     #[test]
     fn a_pair_is_shared_where_that_takes_less_room() {
-        // An entry is its head of 4 bytes, the name without "user." and the value, padded to 4; a reference is 4 bytes.
+        // An entry is a head of 4 bytes, the name without "user." and the value, padded to 4; a reference is 4 bytes.
         let four: (&[u8], &[u8]) = (b"user.abcd", b"");
         let five: (&[u8], &[u8]) = (b"user.abcd", b"v");
         let long: (&[u8], &[u8]) = (b"user.a", &[b'v'; 1019]);
         assert_eq!(bytes(four, 1), (0, 12 + 8));
-        // Twice 8 bytes, shared or not.
+        // 8 bytes twice, shared or not.
         assert_eq!(bytes(four, 2), (0, 12 + 8));
         assert_eq!(bytes(four, 3), (8, 12 + 4));
         assert_eq!(bytes(five, 1), (0, 12 + 12));

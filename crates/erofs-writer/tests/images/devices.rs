@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A tree of one file, written over devices of so many blocks.
+/// Builds a tree of one file over devices of these lengths.
 fn over_devices(
     blocks: &[u32],
     size: u64,
@@ -47,7 +47,7 @@ fn a_chunk_index_begins_at_the_inodes_end_plus_xattrs_aligned_up_to_8() {
 }
 
 #[test]
-fn a_hole_is_all_ones_and_nothing_with_a_size_is() {
+fn only_a_hole_is_all_ones() {
     for size in [1, BLOCK, 1 << 40, 8 << 40] {
         let image = over_devices(&[], size, NewContent::Absent, 0).unwrap();
         let inode = image.lookup_path(b"/f").unwrap().unwrap();

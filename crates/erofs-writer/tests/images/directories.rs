@@ -11,7 +11,7 @@ fn an_empty_image_is_a_root() {
 }
 
 #[test]
-fn dot_and_dot_dot_stand_in_their_sorted_place() {
+fn dot_and_dot_dot_are_sorted() {
     let names: [&[u8]; 8] = [b"!x", b"+x", b"-x", b"...", b".x", b"0", b"\xff", b"\x01"];
     let image = image(|builder| {
         for name in names {
@@ -60,7 +60,7 @@ fn directories_at_the_edges_of_their_blocks() {
 
 #[test]
 fn directory_blocks_that_are_full_to_the_last_byte() {
-    // Behind the first block, names of 4 bytes take 16 bytes each: 256 of them are a block.
+    // After the first block, names of 4 bytes take 16 bytes each: 256 of them fill a block.
     for count in [253, 254, 509, 510, 511, 1000] {
         let image = image(|builder| {
             (0..count).try_for_each(|index| builder.symlink(format!("{index:04}"), 0o777, b"x"))
@@ -78,11 +78,11 @@ fn directory_blocks_that_are_full_to_the_last_byte() {
 }
 
 #[test]
-fn an_opaque_directory_is_marked_once_beside_its_own_xattrs() {
+fn an_opaque_directory_has_one_marker_and_its_own_xattrs() {
     const OPAQUE: &[u8] = b"trusted.overlay.opaque";
     let mut tree = Tree::new();
     let mut layer = LayerApplier::new(&mut tree);
-    // What an archive says of the marker itself does not count where the directory is opaque, and stays where it is not.
+    // An archived marker has no effect on an opaque directory, and is kept on another one.
     let xattrs: &[(&[u8], &[u8])] = &[(OPAQUE, b"archived"), (b"user.a", b"1"), (b"user.z", b"2")];
     for path in [&b"opaque"[..], b"plain"] {
         let kind = ChangeKind::Node {

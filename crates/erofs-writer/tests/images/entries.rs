@@ -1,9 +1,9 @@
-//! Entries and their data as a caller gives them.
+//! Entries and their data, as passed by a caller.
 
 use super::*;
 
 #[test]
-fn inline_data_comes_back_and_a_store_that_has_lost_it_is_an_error() {
+fn inline_data_is_read_back_and_missing_data_is_an_error() {
     for size in [1, 100, 2048, 2049, 4096, 5000] {
         let bytes = vec![b'i'; size];
         let mut inline = MemoryInline::default();
@@ -31,7 +31,7 @@ fn inline_data_comes_back_and_a_store_that_has_lost_it_is_an_error() {
     }
 }
 
-/// Takes so many bytes and no more.
+/// Accepts a limited number of bytes.
 struct Full(Cursor<Vec<u8>>, usize);
 
 impl Write for Full {
@@ -108,7 +108,7 @@ fn entries_come_in_any_order() {
 }
 
 #[test]
-fn hard_links_in_a_circle_or_to_nothing_and_paths_with_dots_are_refused() {
+fn cyclic_and_dangling_hard_links_and_paths_with_dots_are_refused() {
     let mut circle = builder();
     for (path, target) in [("a", "b"), ("b", "c"), ("c", "a")] {
         circle.hard_link(path, target).unwrap();
@@ -123,8 +123,8 @@ fn hard_links_in_a_circle_or_to_nothing_and_paths_with_dots_are_refused() {
 }
 
 #[test]
-fn pieces_of_a_sparse_file_keep_their_places_and_holes_take_no_room() {
-    // Places of pieces, each of 100 bytes; the file ends behind the last one, or later.
+fn pieces_of_a_sparse_file_keep_their_offsets_and_holes_take_no_space() {
+    // Offsets of pieces of 100 bytes each; the file ends after the last one, or later.
     let cases: [(&[u64], u64, usize); 7] = [
         (&[], 1 << 40, 1),
         (&[0], 100, 1),
@@ -155,12 +155,12 @@ fn pieces_of_a_sparse_file_keep_their_places_and_holes_take_no_room() {
             }
         }
         let extents = image.extents(&inode).unwrap().map(Result::unwrap);
-        let merged = extents.fold(Vec::new(), |mut sum: Vec<bool>, extent| {
+        let merged = extents.fold(Vec::new(), |mut kinds: Vec<bool>, extent| {
             let is_hole = matches!(extent.place, Place::Hole);
-            if sum.last() != Some(&is_hole) {
-                sum.push(is_hole);
+            if kinds.last() != Some(&is_hole) {
+                kinds.push(is_hole);
             }
-            sum
+            kinds
         });
         assert!(merged.len() <= most + 1, "{offsets:?}: {merged:?}");
         assert!(image.superblock().blocks.get() < 12);
@@ -168,7 +168,7 @@ fn pieces_of_a_sparse_file_keep_their_places_and_holes_take_no_room() {
 }
 
 #[test]
-fn pieces_that_overlap_or_leave_the_file_are_refused() {
+fn pieces_that_overlap_or_exceed_the_file_are_refused() {
     for (pieces, at) in [
         (&[(10, &b"abc"[..]), (12, b"x")][..], 12),
         (&[(10, b"abc"), (4, b"x")], 4),

@@ -1,10 +1,11 @@
-//! Where inodes stand, and in which form.
+//! The places of inodes, and their forms.
 
 use super::*;
 
 #[test]
-fn tails_of_every_length_behind_inodes_of_every_length() {
-    // Symlinks are kept with their inodes; xattrs shift what is behind an inode, and a time makes it a long one.
+fn tails_of_every_length_after_inodes_of_every_length() {
+    // Symlinks are stored with their inodes; xattrs shift the bytes after an inode, and a time makes it an extended
+    // one.
     let value = [7; 40];
     let image = image(|builder| {
         for len in (1..4096).step_by(37) {
@@ -58,12 +59,13 @@ fn inodes_that_fill_gaps_keep_their_data() {
         backward > 100,
         "{backward} inodes stand before their neighbour"
     );
-    // Two of the 500 long inodes fill three quarters of a block; all short ones fit into the rest. Then 20 directories.
+    // Two of the 500 long inodes fill three quarters of a block; all short ones fit into the remaining space. Then 20
+    // directories.
     assert!(written.blocks <= 1 + 252 + 20, "{} blocks", written.blocks);
 }
 
 #[test]
-fn an_inode_in_a_gap_before_the_root_is_not_taken_for_the_root() {
+fn an_inode_in_a_gap_before_the_root_is_not_the_root() {
     for xattr in [1000, 2000, 3000, 60_000] {
         let mut builder = builder();
         let attributes = Attributes::new(0o755).xattr("user.a", vec![7; xattr]);
@@ -145,7 +147,7 @@ fn compact_and_extended_inodes() {
 }
 
 #[test]
-fn more_names_than_16_bits_make_an_extended_inode() {
+fn a_link_count_above_16_bits_needs_an_extended_inode() {
     let image = image(|builder| {
         builder.file(b"f", 0o644, &b"x"[..])?;
         (0..65_536).try_for_each(|index| builder.hard_link(format!("l{index}").as_bytes(), b"f"))

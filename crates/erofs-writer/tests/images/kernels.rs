@@ -1,4 +1,4 @@
-//! Options: lengths, times, and what kernels read.
+//! Options: lengths, times, supported kernels.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn small_files_are_inline_up_to_a_length() {
                 .read_to_end(&mut data)
                 .unwrap();
             assert_eq!(data, vec![3; size]);
-            // The longest tail behind an inode is half a block; longer ones lie in blocks behind the inodes.
+            // The longest tail after an inode is half a block; longer ones are in blocks after the inodes.
             let is_inline = inode.layout == DataLayout::FlatInline;
             assert_eq!(
                 is_inline,
@@ -72,7 +72,7 @@ fn a_fixed_time_makes_images_of_one_tree_at_two_times_equal() {
     );
 }
 
-/// Options for a declared kernel, with a device or without.
+/// Returns options for an oldest kernel, with `devices` devices.
 fn for_kernel(major: u16, minor: u16, devices: usize) -> Options {
     Options::default()
         .with_minimum_kernel(KernelVersion::new(major, minor))
@@ -83,8 +83,7 @@ fn for_kernel(major: u16, minor: u16, devices: usize) -> Options {
 fn a_feature_that_the_declared_kernel_lacks_is_refused_by_name() {
     let new = |options| Builder::with_options(Cursor::new(Vec::new()), options);
     let error = new(for_kernel(5, 15, 1)).unwrap_err();
-    let expected =
-        "a device table: from Linux 5.16 on, and the image is declared to be read by 5.15";
+    let expected = "a device table needs Linux 5.16, and the image must support Linux 5.15";
     assert_eq!(error.to_string(), expected);
     assert!(matches!(
         error,
@@ -112,7 +111,7 @@ fn a_feature_that_the_declared_kernel_lacks_is_refused_by_name() {
 }
 
 #[test]
-fn an_image_says_which_kernel_it_needs() {
+fn an_image_has_the_minimum_kernel_of_its_features() {
     for (devices, hole, needed) in [(0, false, (5, 4)), (0, true, (5, 15)), (1, false, (5, 16))] {
         let options = for_kernel(6, 12, devices);
         let mut builder = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
@@ -129,7 +128,7 @@ fn an_image_says_which_kernel_it_needs() {
     }
 }
 
-/// An image with so many files of different values under one long name, and of one value under many names.
+/// Builds an image of files with different values under one long name, and with one value under many names.
 fn long_names(files: usize, kernel: KernelVersion) -> (Written, Image<Vec<u8>>) {
     let options = Options::default().with_minimum_kernel(kernel);
     let mut builder = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
@@ -157,7 +156,7 @@ fn long_xattr_name_prefixes_are_used_where_they_save_a_block() {
         (new, KernelVersion::BASE)
     );
     assert!(image.superblock().xattr_prefix_count > 0 && old.superblock().xattr_prefix_count == 0);
-    // Two names of 17 and 24 bytes that are no longer stored 2000 times.
+    // Two names of 17 and 24 bytes are stored once and not 2000 times.
     let saved = old_written.bytes() - written.bytes();
     assert!(saved > 60_000, "{saved}");
 
@@ -181,7 +180,7 @@ fn a_file_that_needs_too_many_chunks_is_named() {
     let error = builder.finish().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "dir/sparse: its 1099511627776 bytes need 268435456 chunk indexes; the limit is 1048576"
+        "dir/sparse: a file of 1099511627776 bytes needs 268435456 chunk indexes; the limit is 1048576"
     );
     assert!(matches!(
         problem(error, b"dir/sparse"),

@@ -1,5 +1,5 @@
-//! What is written is read back, by a reader that shares nothing with the writer but the format; what
-//! EROFS cannot hold is an error with a name.
+//! Reads images back with a reader that shares only the format with the writer. Anything that EROFS cannot hold is an
+//! error.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod devices;
@@ -34,7 +34,7 @@ fn with(metadata: Metadata, xattrs: &[(&[u8], &[u8])]) -> Attributes {
     xattrs.iter().fold(metadata.into(), set)
 }
 
-/// Why the first of these paths cannot be written.
+/// Returns the problem with the first of these paths.
 fn problem(error: Error, expected: &[u8]) -> InodeProblem {
     match error {
         Error::Inode { path, problem } if path == expected => problem,
@@ -46,7 +46,7 @@ fn builder() -> Builder<Cursor<Vec<u8>>> {
     Builder::new(Cursor::new(Vec::new())).unwrap()
 }
 
-/// An image by its builder, whose bytes have been checked for all that has to hold of every image.
+/// Builds an image and checks what must hold for every image.
 fn image(build: impl Fn(&mut Builder<Cursor<Vec<u8>>>) -> Result<(), Error>) -> Image<Vec<u8>> {
     let once = || {
         let mut image = builder();
@@ -55,7 +55,7 @@ fn image(build: impl Fn(&mut Builder<Cursor<Vec<u8>>>) -> Result<(), Error>) -> 
         (written, output.into_inner())
     };
     let (written, bytes) = once();
-    assert!(once().1 == bytes, "the same gives the same bytes");
+    assert!(once().1 == bytes, "equal input results in equal bytes");
     sound(written, bytes)
 }
 

@@ -1,8 +1,8 @@
-//! An image's length is known before its metadata is written.
+//! The length of an image is known before its metadata is written.
 
 use super::*;
 
-/// Plans and writes a tree behind so many bytes of data, and gives the image's length and how it is made.
+/// Plans and writes a tree after `data`. Returns the image and its planned length.
 fn planned(
     tree: &Tree,
     data: &[u8],
@@ -59,7 +59,7 @@ fn directories_of_one_block_and_of_more() {
 }
 
 #[test]
-fn inline_data_behind_inodes_and_in_blocks() {
+fn inline_data_after_inodes_and_in_blocks() {
     let mut last = 0;
     for size in [0_usize, 1, 2048, 2049, 4096, 4097, 10_000] {
         let mut inline = MemoryInline::default();
@@ -87,7 +87,7 @@ fn inline_data_behind_inodes_and_in_blocks() {
 
 #[test]
 fn xattrs_of_one_inode_and_shared_ones_up_to_a_block_and_beyond() {
-    // With the name's last byte, an entry of 1024 bytes; three inodes share each.
+    // With the last byte of the name, an entry of 1024 bytes; three inodes share each.
     let value = [b'v'; 1019];
     for shared in 0..10_u8 {
         let names: Vec<[u8; 6]> = (0..shared)
@@ -109,9 +109,9 @@ fn xattrs_of_one_inode_and_shared_ones_up_to_a_block_and_beyond() {
 }
 
 #[test]
-fn long_prefixes_beside_shared_xattrs_and_alone() {
+fn long_prefixes_with_and_without_shared_xattrs() {
     for with_shared in [false, true] {
-        // As the names get longer, their prefix passes the end of a block.
+        // As the names get longer, their prefix crosses the end of a block.
         for len in [20, 60, 100, 140, 180, 220] {
             let long: Vec<String> = (0..30)
                 .map(|n| format!("user.{n:02}.{}", "n".repeat(len)))

@@ -1,4 +1,4 @@
-//! What EROFS cannot hold.
+//! Trees that EROFS cannot hold.
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn xattrs_that_erofs_cannot_hold_are_refused() {
 }
 
 #[test]
-fn symbolic_links_that_no_system_can_make_are_refused() {
+fn invalid_symbolic_links_are_refused() {
     for target in [vec![], vec![b't'; 4096], b"a\0b".to_vec()] {
         let mut builder = builder();
         builder.symlink(b"l", 0o777, &target).unwrap();

@@ -1,4 +1,4 @@
-//! A layer blob: an archive, its compression, and its descriptor.
+//! Layer blobs: an archive, its compression and its descriptor.
 
 use std::{
     fs::File,
@@ -15,10 +15,10 @@ use crate::{
     oracle::{Tool, find},
 };
 
-/// How a layer is compressed.
+/// The compression of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// Uncompressed.
     Plain,
     /// gzip.
     Gzip,
@@ -39,7 +39,7 @@ pub struct Layer {
     urls: Vec<String>,
 }
 
-/// Where a blob's bytes are.
+/// The location of a blob's bytes.
 #[derive(Debug, Clone)]
 pub(super) enum Blob {
     Bytes(Vec<u8>),
@@ -48,7 +48,7 @@ pub(super) enum Blob {
 }
 
 impl Layer {
-    /// A layer of this archive, not compressed yet.
+    /// Creates a layer of this archive, not yet compressed.
     pub fn tar(archive: impl Into<Vec<u8>>) -> Layer {
         let tar = archive.into();
         Layer {
@@ -63,18 +63,21 @@ impl Layer {
         }
     }
 
-    /// A layer of the archive that a recipe describes (see [`crate::tar`]).
+    /// Creates a layer of the archive that a recipe describes (see [`crate::tar`]).
     ///
     /// # Panics
-    /// On a mistake in the recipe.
+    ///
+    /// On an error in the recipe.
     #[track_caller]
     pub fn recipe(text: &str) -> Layer {
         Layer::tar(crate::tar::recipe(text))
     }
 
-    /// A layer too large for memory: what `write` produces goes through `gzip -1` or `zstd -1` into the new file `blob`.
+    /// Creates a layer that is too large for memory. The output of `write` goes through `gzip -1` or `zstd -1` into the
+    /// new file `blob`.
     ///
     /// # Errors
+    ///
     /// Those of `write`, of the compressor and of the file.
     pub fn stream(
         blob: &Path,
@@ -112,7 +115,7 @@ impl Layer {
                     .expect("standard input was asked to be a pipe");
                 let mut out = Hashing::new(io::BufWriter::with_capacity(1 << 20, pipe));
                 let written = write(&mut out).and_then(|()| out.flush());
-                let sums = out.finish();
+                let digests = out.finish();
                 let status = child
                     .wait()
                     .map_err(KitError::io("wait for the compressor of", blob))?;
@@ -124,15 +127,16 @@ impl Layer {
                         output: String::new(),
                     });
                 }
-                sums
+                digests
             }
         };
         Layer::file(blob, compression, diff_id)
     }
 
-    /// A layer whose blob exists as a file, with the digest of its uncompressed bytes.
+    /// Creates a layer whose blob exists as a file, with the digest of its uncompressed bytes.
     ///
     /// # Errors
+    ///
     /// When the file cannot be read.
     pub fn file(blob: &Path, compression: Compression, diff_id: String) -> Result<Layer, KitError> {
         let (digest, size) = digest::sha256_file(blob)?;
@@ -149,20 +153,20 @@ impl Layer {
         })
     }
 
-    /// Not compressed.
+    /// Stores the archive uncompressed.
     #[must_use]
     pub fn plain(self) -> Layer {
         let blob = self.tar.clone();
         self.compressed(Compression::Plain, blob)
     }
 
-    /// One gzip member.
+    /// Compresses the archive as one gzip member.
     #[must_use]
     pub fn gzip(self) -> Layer {
         self.gzip_members(1)
     }
 
-    /// `count` gzip members, one after the other (as estargz has).
+    /// Compresses the archive as `count` gzip members, one after the other, as in estargz.
     #[must_use]
     pub fn gzip_members(self, count: usize) -> Layer {
         let mut blob = Vec::new();
@@ -175,13 +179,14 @@ impl Layer {
         self.compressed(Compression::Gzip, blob)
     }
 
-    /// One Zstandard frame.
+    /// Compresses the archive as one Zstandard frame.
     #[must_use]
     pub fn zstd(self) -> Layer {
         self.zstd_frames(1, false)
     }
 
-    /// `count` Zstandard frames, each followed by a skippable one if asked for (as zstd:chunked has).
+    /// Compresses the archive as `count` Zstandard frames, each followed by a skippable one on request, as in
+    /// zstd:chunked.
     #[must_use]
     pub fn zstd_frames(self, count: usize, skippable: bool) -> Layer {
         let mut blob = Vec::new();
@@ -196,35 +201,35 @@ impl Layer {
         self.compressed(Compression::Zstd, blob)
     }
 
-    /// The blob is these bytes, whatever the archive: truncated, with bytes after its end, or noise.
+    /// Sets the bytes of the blob, independent of the archive: truncated, with bytes after its end, or noise.
     #[must_use]
     pub fn with_blob(self, blob: Vec<u8>) -> Layer {
         let compression = self.compression;
         self.compressed(compression, blob)
     }
 
-    /// Claims this diff_id.
+    /// Sets the diff_id.
     #[must_use]
     pub fn with_diff_id(mut self, diff_id: &str) -> Layer {
         diff_id.clone_into(&mut self.diff_id);
         self
     }
 
-    /// Claims this size in the descriptor.
+    /// Sets the size in the descriptor.
     #[must_use]
     pub fn with_size(mut self, size: u64) -> Layer {
         self.size = size;
         self
     }
 
-    /// Claims this media type.
+    /// Sets the media type.
     #[must_use]
     pub fn media_type(mut self, media_type: &str) -> Layer {
         self.media_type = Some(media_type.to_owned());
         self
     }
 
-    /// A foreign layer: its blob is left out of the layout, and its descriptor names these addresses.
+    /// Makes the layer a foreign one: the layout lacks its blob, and its descriptor has these URLs.
     #[must_use]
     pub fn foreign(mut self, urls: &[&str]) -> Layer {
         self.blob = Blob::Absent;
@@ -232,17 +237,17 @@ impl Layer {
         self
     }
 
-    /// Digest of the blob.
+    /// Returns the digest of the blob.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Digest of the archive.
+    /// Returns the digest of the archive.
     pub fn diff_id(&self) -> &str {
         &self.diff_id
     }
 
-    /// The blob, when it is in memory.
+    /// Returns the blob, if it is in memory.
     pub fn blob_bytes(&self) -> Option<&[u8]> {
         match &self.blob {
             Blob::Bytes(bytes) => Some(bytes),
@@ -250,7 +255,7 @@ impl Layer {
         }
     }
 
-    /// The archive, when it is in memory.
+    /// Returns the archive, if it is in memory.
     pub fn tar_bytes(&self) -> &[u8] {
         &self.tar
     }

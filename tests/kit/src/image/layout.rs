@@ -1,4 +1,4 @@
-//! Writing an OCI layout directory.
+//! Writes an OCI layout directory.
 
 use std::{fs, path::Path};
 
@@ -33,7 +33,7 @@ impl<'a> Layout<'a> {
         match layer.blob() {
             Blob::Bytes(bytes) => fs::write(&path, bytes).map_err(KitError::io("write", &path)),
             Blob::Absent => Ok(()),
-            // A large layer is linked where it can be, not copied.
+            // A large layer is linked and not copied, if possible.
             Blob::File(file) if path.exists() || fs::hard_link(file, &path).is_ok() => Ok(()),
             Blob::File(file) => fs::copy(file, &path)
                 .map(drop)

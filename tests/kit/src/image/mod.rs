@@ -1,4 +1,5 @@
-//! OCI images from recipes: layers in every compression, a config, a manifest, an index, written as an OCI layout directory.
+//! OCI images from recipes: layers in every compression, a config, a manifest, an index, written as an OCI layout
+//! directory.
 //!
 //! ```text
 //! layout/oci-layout
@@ -6,7 +7,7 @@
 //! layout/blobs/sha256/..     layers, config, manifest (and the index, for several platforms)
 //! ```
 //!
-//! Nothing checks that what is built makes sense: bad images are the point of many a test.
+//! The builders do not validate images: many tests need invalid ones.
 
 mod layer;
 mod layout;
@@ -20,7 +21,7 @@ use layout::Layout;
 
 use crate::{KitError, digest};
 
-/// Media types of the OCI image specification.
+/// An OCI manifest.
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// An OCI index.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -33,7 +34,7 @@ pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list
 /// A config of Docker's schema 2.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// An image of one platform.
+/// A builder of an image for one platform.
 #[derive(Debug, Clone)]
 pub struct ImageBuilder {
     layers: Vec<Layer>,
@@ -47,10 +48,10 @@ pub struct ImageBuilder {
     patch: Value,
 }
 
-/// What was written.
+/// A written image.
 #[derive(Debug, Clone)]
 pub struct BuiltImage {
-    /// Digest of the manifest.
+    /// The digest of the manifest.
     pub manifest_digest: String,
     /// Media type of the manifest.
     pub media_type: &'static str,
@@ -71,7 +72,7 @@ impl Default for ImageBuilder {
 }
 
 impl ImageBuilder {
-    /// An image without layers for linux/amd64.
+    /// Creates an image without layers for linux/amd64.
     pub fn new() -> Self {
         ImageBuilder {
             layers: Vec::new(),
@@ -114,21 +115,21 @@ impl ImageBuilder {
         self
     }
 
-    /// Uses these bytes as the whole config blob.
+    /// Sets the bytes of the whole config blob.
     #[must_use]
     pub fn config_bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.config_json = Some(bytes.into());
         self
     }
 
-    /// Writes these diff_ids into the config instead of the layers' own: fewer, more or wrong ones.
+    /// Sets the diff_ids in the config: fewer, more or wrong ones.
     #[must_use]
     pub fn diff_ids(mut self, diff_ids: Vec<String>) -> Self {
         self.diff_ids = Some(diff_ids);
         self
     }
 
-    /// Docker's schema 2 instead of OCI's media types.
+    /// Uses the media types of Docker's schema 2.
     #[must_use]
     pub fn docker_schema2(mut self) -> Self {
         self.docker = true;
@@ -142,9 +143,11 @@ impl ImageBuilder {
         self
     }
 
-    /// Writes the image as an OCI layout with one tag. Several images can share a folder: the index keeps them all.
+    /// Writes the image as an OCI layout with one tag. Several images can share a directory: the index lists all of
+    /// them.
     ///
     /// # Errors
+    ///
     /// When a file cannot be written.
     pub fn write_layout(&self, folder: &Path, tag: &str) -> Result<BuiltImage, KitError> {
         let layout = Layout::open(folder)?;
@@ -223,13 +226,13 @@ impl ImageBuilder {
 }
 
 impl BuiltImage {
-    /// The descriptor of the manifest.
+    /// Returns the descriptor of the manifest.
     pub fn descriptor(&self) -> Value {
         json!({ "mediaType": self.media_type, "digest": self.manifest_digest, "size": self.manifest.len() })
     }
 }
 
-/// An index of images for several platforms.
+/// A builder of an index of images for several platforms.
 #[derive(Debug, Clone, Default)]
 pub struct IndexBuilder {
     images: Vec<ImageBuilder>,
@@ -237,7 +240,7 @@ pub struct IndexBuilder {
     docker: bool,
 }
 
-/// What was written.
+/// A written index.
 #[derive(Debug, Clone)]
 pub struct BuiltIndex {
     /// Digest of the index.
@@ -249,7 +252,7 @@ pub struct BuiltIndex {
 }
 
 impl IndexBuilder {
-    /// An empty index.
+    /// Creates an empty index.
     pub fn new() -> Self {
         Self::default()
     }
@@ -261,14 +264,14 @@ impl IndexBuilder {
         self
     }
 
-    /// Adds a child descriptor as it is: without a platform, of an attestation, of nothing that exists.
+    /// Adds a child descriptor unchanged: without a platform, of an attestation, or of a missing manifest.
     #[must_use]
     pub fn child(mut self, descriptor: Value) -> Self {
         self.raw.push(descriptor);
         self
     }
 
-    /// A Docker manifest list instead of an OCI index.
+    /// Uses the media type of a Docker manifest list.
     #[must_use]
     pub fn docker_list(mut self) -> Self {
         self.docker = true;
@@ -278,6 +281,7 @@ impl IndexBuilder {
     /// Writes the index and its images as an OCI layout with one tag.
     ///
     /// # Errors
+    ///
     /// When a file cannot be written.
     pub fn write_layout(&self, folder: &Path, tag: &str) -> Result<BuiltIndex, KitError> {
         let layout = Layout::open(folder)?;
@@ -307,23 +311,25 @@ impl IndexBuilder {
     }
 }
 
-/// Puts `bytes` into the layout at `folder`, and returns their digest: for blobs that no builder makes.
+/// Writes `bytes` as a blob of the layout at `folder`. Returns the digest. For blobs that no builder creates.
 ///
 /// # Errors
+///
 /// When the file cannot be written.
 pub fn write_blob(folder: &Path, bytes: &[u8]) -> Result<String, KitError> {
     Layout::open(folder)?.blob(bytes)
 }
 
-/// Points `tag` of the layout at `folder` at any descriptor.
+/// Points `tag` of the layout at `folder` to any descriptor.
 ///
 /// # Errors
+///
 /// When the index cannot be written.
 pub fn write_tag(folder: &Path, descriptor: Value, tag: &str) -> Result<(), KitError> {
     Layout::open(folder)?.tag(descriptor, tag)
 }
 
-/// The path of a blob in a layout.
+/// Returns the path of a blob in a layout.
 pub fn blob_path(folder: &Path, digest: &str) -> std::path::PathBuf {
     folder.join("blobs").join(digest.replace(':', "/"))
 }
@@ -348,10 +354,11 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Value, KitError> {
     })
 }
 
-/// The manifest of `tag` in a layout, following an index to its first child: digest and bytes.
+/// Reads the manifest of `tag` in a layout, following an index to its first child. Returns digest and bytes.
 ///
 /// # Errors
-/// When the layout has no such tag.
+///
+/// When the layout does not have the tag.
 pub fn read_manifest(folder: &Path, tag: &str) -> Result<(String, Value), KitError> {
     let index_path = folder.join("index.json");
     let index = parse(

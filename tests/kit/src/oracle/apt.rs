@@ -1,4 +1,4 @@
-//! A private apt: other suites' packages, resolved and fetched without touching the system's own state.
+//! A private apt: resolves and downloads packages of other suites without changing the state of the system.
 
 use std::{
     fs,
@@ -9,20 +9,20 @@ use std::{
 use super::program;
 use crate::{KitError, command};
 
-/// Where packages come from when the system names no Debian mirror (it is not Debian).
+/// The mirror to use if the system has no Debian mirror, because it is not Debian.
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// One suite of Debian, with lists, cache and (empty) package database of its own.
+/// One suite of Debian, with its own lists, cache and (empty) package database.
 #[derive(Debug)]
 pub(crate) struct PrivateApt {
     root: PathBuf,
-    /// The database that says what is already installed: empty, so that every dependency is fetched.
+    /// The database of installed packages: empty, so that every dependency is downloaded.
     status: PathBuf,
 }
 
 impl PrivateApt {
-    /// Sets the folder up and fetches the suite's package lists.
+    /// Prepares the directory and downloads the package lists of the suite.
     pub(crate) fn update(root: &Path, suite: &str) -> Result<Self, KitError> {
         for folder in ["lists/partial", "cache/archives/partial", "etc"] {
             let folder = root.join(folder);
@@ -41,13 +41,13 @@ impl PrivateApt {
         Ok(apt)
     }
 
-    /// Takes the package database of a root file system as what is installed.
+    /// Uses the package database of a root file system as that of installed packages.
     pub(crate) fn with_status(mut self, status: &Path) -> Self {
         self.status = status.to_owned();
         self
     }
 
-    /// Fetches `packages` and all that they need, and unpacks them below `into`. Nothing of theirs is run.
+    /// Downloads `packages` and their dependencies, and unpacks them below `into`. None of their scripts is run.
     pub(crate) fn unpack(&self, packages: &[&str], into: &Path) -> Result<(), KitError> {
         fs::create_dir_all(into).map_err(KitError::io("create", into))?;
         let archives = self.root.join("cache/archives");
@@ -94,7 +94,7 @@ impl PrivateApt {
         option("Dir::State::status", &self.status);
         option("Dir::Cache", &self.root.join("cache"));
         option("Dir::Log", &self.root);
-        // The folder may be readable by its owner only, and apt's own sandbox user would warn about it.
+        // The directory may be readable by its owner only, and the sandbox user of apt would warn about it.
         command.args([
             "-o",
             "APT::Sandbox::User=root",
@@ -108,7 +108,7 @@ impl PrivateApt {
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
             "-qq",
         ]);
-        // A mirror may be a frozen snapshot of a suite; its signature is checked all the same.
+        // A mirror may be a frozen snapshot of a suite. Its signature is verified nevertheless.
         command.args(["-o", "Acquire::Check-Valid-Until=false"]);
         command
             .env("DEBIAN_FRONTEND", "noninteractive")
@@ -117,7 +117,7 @@ impl PrivateApt {
     }
 }
 
-/// The Debian mirror of the system's own apt sources, or the general one.
+/// Returns the Debian mirror of the system's apt sources, or the default one.
 pub(crate) fn mirror() -> String {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
@@ -133,7 +133,7 @@ pub(crate) fn mirror() -> String {
         .unwrap_or_else(|| DEFAULT_MIRROR.to_owned())
 }
 
-/// The first address of a Debian archive in a sources file of either form.
+/// Returns the first URL of a Debian archive in a sources file of either format.
 fn mirror_in(text: &str) -> Option<String> {
     text.lines()
         .filter(|line| line.starts_with("deb ") || line.starts_with("URIs:"))
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mirror_is_the_systems_own_in_both_forms() {
+    fn the_mirror_of_the_system_is_found_in_both_forms() {
         let deb822 = "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n";
         assert_eq!(
             mirror_in(deb822).as_deref(),

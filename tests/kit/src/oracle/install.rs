@@ -1,7 +1,7 @@
-//! Installing the tools: the system's packages where they serve, private copies of newer ones where they do not.
+//! Installs the tools: packages of the system where they are new enough, private copies of newer ones elsewhere.
 //!
-//! Everything is a Debian package, and apt verifies each of them: the suite's index by the signature of Debian's archive key, the
-//! package by the digest in that index. Nothing is downloaded in another way, and nothing of a package is run while it is unpacked.
+//! Everything is a Debian package, which apt verifies: the index of the suite by the signature of Debian's archive key, the package
+//! by the digest in that index. Nothing is downloaded in another way, and no program of a package runs while it is unpacked.
 
 use std::{
     fs::{self, DirBuilder},
@@ -15,10 +15,11 @@ use rustix::fs::FlockOperation;
 use super::{Tool, apt::PrivateApt, find, folder, program, trusted};
 use crate::{KitError, command};
 
-/// Changes whenever the list below does, so that an older folder is filled again.
+/// Changes with the list below, so that an older directory is filled again.
 const VERSION: &str = "1";
 
-/// Newer packages than a stable system has: the suite, the packages, and the programs that get a wrapper in `bin/`.
+/// Newer packages than those of a stable system: the suite, the packages, and the programs that get a wrapper in
+/// `bin/`.
 const PRIVATE: &[(&str, &[&str], &[&str])] = &[
     (
         "sid",
@@ -45,22 +46,24 @@ const PRIVATE: &[(&str, &[&str], &[&str])] = &[
 #[derive(Debug)]
 pub struct Oracles;
 
-/// What [`Oracles::install`] did.
+/// The result of [`Oracles::install`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct InstallReport {
     /// Packages that were installed into the system.
     pub installed: Vec<&'static str>,
-    /// Whether the private folder was filled (false: it was up to date).
+    /// Whether the private directory was filled; `false` if it was up to date.
     pub filled: bool,
-    /// Tools that are still missing, with the package that has each.
+    /// Tools that are still missing, with their packages.
     pub missing: Vec<(&'static str, &'static str)>,
 }
 
 impl Oracles {
-    /// Installs what is missing: quick when nothing is. Without root, the system's packages are only named in the report.
+    /// Installs missing tools; fast if there are none. Without root, the system's packages are only listed in the
+    /// report.
     ///
     /// # Errors
+    ///
     /// When a package manager fails.
     pub fn install() -> Result<InstallReport, KitError> {
         let mut report = InstallReport::default();
@@ -69,7 +72,7 @@ impl Oracles {
             .filter(|tool| tool.source().private.is_none() && find(**tool).is_err())
             .map(|tool| tool.source().package)
             .collect();
-        // Private packages are checked against Debian's keys, which another distribution has in a package.
+        // Private packages are verified with Debian's keys. Another distribution has them in a package.
         if !Path::new("/usr/share/keyrings/debian-archive-keyring.gpg").exists() {
             packages.push("debian-archive-keyring");
         }
@@ -86,7 +89,7 @@ impl Oracles {
             .map_err(KitError::io("create", folder()))?;
         trusted::check(&folder())?;
         let lock_file = fs::File::create(&lock).map_err(KitError::io("create", &lock))?;
-        // Another run may be filling the folder; released when the file is closed.
+        // Another process may be filling the directory; the lock is released when the file is closed.
         rustix::fs::flock(&lock_file, FlockOperation::LockExclusive)
             .map_err(|error| KitError::io("lock", &lock)(error.into()))?;
         let stamp = folder().join("version");
@@ -129,7 +132,8 @@ fn system_install(packages: &[&str]) -> Result<(), KitError> {
     Ok(())
 }
 
-/// Fills the private folder: `root-<suite>/` with the unpacked packages, `bin/` with wrappers, `kernel/` with the guest's kernel.
+/// Fills the private directory: `root-<suite>/` with the unpacked packages, `bin/` with wrappers, `kernel/` with the
+/// guest's kernel.
 fn fill(folder: &Path) -> Result<(), KitError> {
     let bin = folder.join("bin");
     let _ = fs::remove_dir_all(&bin);
@@ -150,7 +154,7 @@ fn fill(folder: &Path) -> Result<(), KitError> {
     kernel(&trixie, &folder.join("kernel"))
 }
 
-/// A script that runs `program` of the unpacked `root` through that root's own loader and libraries.
+/// Writes a script that runs `program` of the unpacked `root` with the loader and libraries of that root.
 fn wrap(root: &Path, program: &str, bin: &Path) -> Result<(), KitError> {
     let name = Path::new(program)
         .file_name()
@@ -178,7 +182,7 @@ fn wrap(root: &Path, program: &str, bin: &Path) -> Result<(), KitError> {
         .iter()
         .map(|path| path.display().to_string())
         .collect();
-    // QEMU finds its firmware beside the executable that the kernel started, which is the loader here: it must be told.
+    // QEMU looks for its firmware next to the executable, which is the loader here, so it needs the path.
     let firmware = if program.contains("qemu-system") {
         format!(
             " -L '{0}/usr/share/qemu' -L '{0}/usr/share/seabios'",

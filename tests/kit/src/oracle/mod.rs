@@ -1,8 +1,9 @@
-//! The registry of tools that judge this project, and where each comes from.
+//! The registry of the tools that are oracles of this project, and where each is found.
 //!
-//! A tool of which a newer version than a stable system's is needed lives in the private oracle folder and is run through its own
-//! loader there; all others are looked for on `PATH` and in the system's `sbin` folders. No tool is run from a folder that other users can write to. A missing tool fails the test that asks for it, on a developer's machine as in CI: a check that
-//! is skipped in silence is no check.
+//! A tool that must be newer than that of a stable system is in the private oracle directory and runs with its own
+//! loader. All others are looked up in `PATH` and in the `sbin` directories of the system. No tool is run from a directory
+//! that other users can write to. A missing tool fails the test that needs it, on a developer's machine as in CI: a check
+//! that is silently skipped is no check.
 
 pub(crate) mod apt;
 mod install;
@@ -15,17 +16,17 @@ pub use trusted::program;
 
 use crate::KitError;
 
-/// A tool of somebody else's.
+/// An independent tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Tool {
-    /// The distribution project's registry.
+    /// The registry of the distribution project.
     DockerRegistry,
-    /// Copies images between registries and folders.
+    /// Copies images between registries and directories.
     Skopeo,
     /// Unpacks and repacks OCI layouts.
     Umoci,
-    /// Checks an EROFS image, and extracts it.
+    /// Checks and extracts an EROFS image.
     FsckErofs,
     /// Prints an EROFS superblock and inodes.
     DumpErofs,
@@ -37,17 +38,17 @@ pub enum Tool {
     QemuImg,
     /// Writes password files for the registry.
     Htpasswd,
-    /// Makes certificates.
+    /// Creates certificates.
     Openssl,
-    /// Makes a Debian root file system.
+    /// Creates a Debian root file system.
     Debootstrap,
     /// A static shell and utilities for the guest.
     Busybox,
     /// GNU tar.
     Tar,
-    /// Compresses in a stream.
+    /// Compresses streams.
     Gzip,
-    /// Compresses in a stream.
+    /// Compresses streams.
     Zstd,
     /// Decompresses kernel modules.
     Xz,
@@ -59,17 +60,17 @@ pub enum Tool {
     Valgrind,
     /// Compiles libFuzzer.
     CxxCompiler,
-    /// The guest's kernel: an image of at least Linux 6.12 with its modules beside it.
+    /// The guest's kernel: at least Linux 6.12, with its modules.
     GuestKernel,
 }
 
-/// Where a tool is looked for and installed from.
+/// The locations of a tool.
 pub(crate) struct Source {
-    /// The file's name.
+    /// The file name.
     pub(crate) program: &'static str,
-    /// Its Debian package.
+    /// The Debian package.
     pub(crate) package: &'static str,
-    /// Its place below the private folder, when a newer version than the system's is wanted.
+    /// The path below the private directory, if the version of the system is too old.
     pub(crate) private: Option<&'static str>,
 }
 
@@ -135,10 +136,11 @@ impl Tool {
     }
 }
 
-/// The tool's path.
+/// Returns the path of a tool.
 ///
 /// # Panics
-/// When it is not installed, naming the Debian package and the command that installs it.
+///
+/// When it is not installed, with the Debian package and the command that installs it.
 #[track_caller]
 pub fn require(tool: Tool) -> PathBuf {
     match find(tool) {
@@ -147,14 +149,15 @@ pub fn require(tool: Tool) -> PathBuf {
     }
 }
 
-/// The tool's path, or [`KitError::Missing`].
+/// Returns the path of a tool.
 ///
 /// # Errors
-/// When it is not installed.
+///
+/// [`KitError::Missing`] when it is not installed.
 pub fn find(tool: Tool) -> Result<PathBuf, KitError> {
     let source = tool.source();
     if let Some(private) = source.private {
-        // These serve only in the version that the private folder holds: an older one of the system's says something else.
+        // Only the version in the private directory is used: the output of older ones differs.
         let path = folder().join(private);
         return if path.exists() {
             trusted::check(&folder())?;
@@ -176,7 +179,7 @@ pub fn find(tool: Tool) -> Result<PathBuf, KitError> {
         })
 }
 
-/// Returns the private folder: `$MSB_ORACLES`, or `microsandbox-image-oracles` in the user's cache folder, else in `target`.
+/// Returns the private directory: `$MSB_ORACLES`, or `microsandbox-image-oracles` in the user's cache directory, else in `target`.
 pub fn folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("MSB_ORACLES") {
         return PathBuf::from(folder);
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_of_every_system_is_found() {
+    fn a_tool_of_the_system_is_found() {
         assert!(require(Tool::Tar).is_absolute());
     }
 }

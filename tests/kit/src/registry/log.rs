@@ -1,26 +1,26 @@
-//! The registry's access log, in Apache's combined format.
+//! The access log of the registry, in Apache's combined format.
 
-/// One answered request.
+/// An answered request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// `GET`, `HEAD`, ...
     pub method: String,
-    /// Path with its query.
+    /// The path with its query.
     pub path: String,
-    /// Status code of the answer.
+    /// The status code of the response.
     pub status: u16,
-    /// Bytes of the answer's body.
+    /// The length of the response's body in bytes.
     pub bytes: u64,
-    /// The client's User-Agent.
+    /// The `User-Agent` of the client.
     pub user_agent: String,
 }
 
-/// The requests in a log; other lines are the registry's own and are passed over.
+/// Parses the requests in a log. Other lines are messages of the registry and are ignored.
 pub(super) fn requests(log: &str) -> Vec<Request> {
     log.lines().filter_map(request).collect()
 }
 
-/// `127.0.0.1 - - [date] "GET /v2/ HTTP/1.1" 200 2 "referer" "agent"`
+/// Parses `127.0.0.1 - - [date] "GET /v2/ HTTP/1.1" 200 2 "referer" "agent"`
 fn request(line: &str) -> Option<Request> {
     let mut quoted = line.split('"');
     let before = quoted.next()?;

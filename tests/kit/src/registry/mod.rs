@@ -1,4 +1,4 @@
-//! A real docker-registry on a loopback port, with its access log as evidence of what a client asked for.
+//! A real docker-registry on a loopback port. Its access log is the evidence of a client's requests.
 
 mod log;
 mod raw;
@@ -23,21 +23,22 @@ use crate::{
     oracle::{Tool, require},
 };
 
-/// How long a registry may take to listen.
+/// The timeout for the registry to listen.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// How the registry is to be run. The default: plain HTTP, open to all.
+/// Options of the registry. The default is plain HTTP without authentication.
 #[derive(Debug, Clone, Default)]
 pub struct RegistryOptions {
-    /// A user and password that every request must carry (htpasswd, basic authentication).
+    /// The user and password that every request must have (htpasswd, basic authentication).
     pub basic_auth: Option<(String, String)>,
-    /// Serve HTTPS with a certificate for `127.0.0.1` and `localhost` of a new authority ([`DockerRegistry::ca_cert`]).
+    /// Whether to serve HTTPS, with a certificate for `127.0.0.1` and `localhost` of a new authority
+    /// ([`DockerRegistry::ca_cert`]).
     pub tls: bool,
-    /// Be a pull-through cache of this registry, such as `http://127.0.0.1:5000`.
+    /// The registry to cache, such as `http://127.0.0.1:5000`, to run a pull-through cache.
     pub proxy: Option<String>,
 }
 
-/// A running registry with storage of its own; stopped and removed when dropped.
+/// A running registry with its own storage. Stopped and removed when dropped.
 #[derive(Debug)]
 pub struct DockerRegistry {
     child: Child,
@@ -50,9 +51,10 @@ impl DockerRegistry {
     /// Starts a registry and waits until it listens.
     ///
     /// # Errors
-    /// When it does not come up, with the end of its log.
+    ///
+    /// When it does not start, with the end of its log.
     pub fn start(options: RegistryOptions) -> Result<DockerRegistry, KitError> {
-        // The port is free when it is asked for; another process may take it before the registry does.
+        // The port is free when it is chosen; another process may take it before the registry does.
         let mut last = KitError::Registry {
             reason: "was not tried".to_owned(),
         };
@@ -80,7 +82,7 @@ impl DockerRegistry {
         let config = setup::write(folder.path(), port, options)?;
         let log = std::fs::OpenOptions::new()
             .create(true)
-            // Appending, so that the log can be truncated while the registry writes.
+            // Appends, so that the log can be truncated while the registry writes.
             .append(true)
             .open(folder.path().join("log"))
             .map_err(KitError::io("create", folder.path().join("log")))?;
@@ -109,34 +111,35 @@ impl DockerRegistry {
         Ok(registry)
     }
 
-    /// `127.0.0.1:PORT`, the first part of a reference.
+    /// Returns `127.0.0.1:PORT`, the first part of a reference.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// `http://127.0.0.1:PORT` or `https://...`.
+    /// Returns `http://127.0.0.1:PORT` or `https://...`.
     pub fn url(&self) -> String {
         let scheme = if self.options.tls { "https" } else { "http" };
         format!("{scheme}://{}", self.host())
     }
 
-    /// The authority's certificate (PEM), of a registry with TLS.
+    /// Returns the path of the authority's certificate (PEM), for a registry with TLS.
     pub fn ca_cert(&self) -> Option<PathBuf> {
         self.options.tls.then(|| self.folder.path().join("ca.pem"))
     }
 
-    /// The folder of its storage: `docker/registry/v2/blobs/..`, for tests that damage it.
+    /// Returns the directory of its storage: `docker/registry/v2/blobs/..`, for tests that damage it.
     pub fn storage(&self) -> PathBuf {
         self.folder.path().join("storage")
     }
 
-    /// Every answered request so far, in the order of the answers. A log line may come a moment after the answer.
+    /// Returns every answered request, in the order of the responses. A log line may appear a moment after the
+    /// response.
     pub fn requests(&self) -> Vec<Request> {
         thread::sleep(Duration::from_millis(20));
         log::requests(&self.log())
     }
 
-    /// How many GETs of this blob digest were answered with its bytes (200 or 206).
+    /// Returns the number of GET requests for this blob digest that were answered with data (200 or 206).
     pub fn blob_gets(&self, digest: &str) -> usize {
         let is_get = |request: &&Request| {
             request.method == "GET"
@@ -146,9 +149,10 @@ impl DockerRegistry {
         self.requests().iter().filter(is_get).count()
     }
 
-    /// Starts the log anew.
+    /// Truncates the log.
     ///
     /// # Errors
+    ///
     /// When the log file cannot be truncated.
     pub fn forget_requests(&self) -> Result<(), KitError> {
         thread::sleep(Duration::from_millis(20));
@@ -160,9 +164,10 @@ impl DockerRegistry {
         file.set_len(0).map_err(KitError::io("truncate", &path))
     }
 
-    /// Pushes the image or index `tag` of an OCI layout as `name:tag`, through skopeo. Returns the digest that the registry has.
+    /// Pushes the image or index `tag` of an OCI layout as `name:tag`, with skopeo. Returns the digest in the registry.
     ///
     /// # Errors
+    ///
     /// When skopeo or the registry refuses it.
     pub fn push_oci_layout(
         &self,
@@ -173,9 +178,10 @@ impl DockerRegistry {
         self.push_oci_layout_as(layout, name, tag, PushFormat::AsIs)
     }
 
-    /// The same, converting as `format` says.
+    /// Pushes an image as [`push_oci_layout`](Self::push_oci_layout) does, converting it to `format`.
     ///
     /// # Errors
+    ///
     /// When skopeo or the registry refuses it.
     pub fn push_oci_layout_as(
         &self,
@@ -187,11 +193,12 @@ impl DockerRegistry {
         skopeo::push(self, layout, name, tag, format)
     }
 
-    /// Pushes exactly the bytes of a layout, blob by blob, for images that skopeo would refuse or change. Plain HTTP without a
-    /// password only. Returns the digest of what the tag names.
+    /// Pushes exactly the bytes of a layout, blob by blob, for images that skopeo would refuse or change. Plain HTTP
+    /// without a password only. Returns the digest of the tag.
     ///
     /// # Errors
-    /// When a blob is missing or the registry refuses something.
+    ///
+    /// When a blob is missing or the registry refuses a request.
     pub fn push_raw(&self, layout: &Path, name: &str, tag: &str) -> Result<String, KitError> {
         raw::push(self, layout, name, tag)
     }

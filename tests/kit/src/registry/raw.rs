@@ -1,4 +1,4 @@
-//! Pushing byte for byte over HTTP/1.1, as the distribution specification writes it down, and no cleverer than that.
+//! Pushes byte for byte over HTTP/1.1, as the distribution specification describes it.
 
 use std::{
     fs::{self, File},
@@ -43,10 +43,10 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Pushes what a manifest or index names, then itself as `reference` (a tag or its own digest).
+    /// Pushes the children of a manifest or index, then itself as `reference` (a tag or its own digest).
     fn manifest(&self, descriptor: &Value, reference: &str) -> Result<(), KitError> {
         let path = blob_path(self.layout, &text(&descriptor["digest"]));
-        // A child that does not exist is left out: some tests' indexes name such.
+        // A missing child is skipped: some tests have indexes with one.
         if !path.exists() {
             return Ok(());
         }
@@ -98,7 +98,7 @@ impl Client<'_> {
             .map(drop)
     }
 
-    /// One request on a connection of its own; the answer's Location.
+    /// Sends one request on its own connection. Returns the `Location` of the response.
     fn send(
         &self,
         method: &str,

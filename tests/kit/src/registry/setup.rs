@@ -1,4 +1,4 @@
-//! What a registry reads when it starts: its YAML, passwords and certificates.
+//! The configuration of the registry: YAML, passwords and certificates.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use crate::{
     oracle::{Tool, require},
 };
 
-/// Writes everything into `folder`; the path of the YAML.
+/// Writes all files into `folder`. Returns the path of the YAML.
 pub(super) fn write(
     folder: &Path,
     port: u16,
@@ -37,7 +37,7 @@ pub(super) fn write(
     }
     if let Some((user, password)) = &options.basic_auth {
         let mut htpasswd = Command::new(require(Tool::Htpasswd));
-        // The registry takes bcrypt only; the lowest cost keeps tests quick.
+        // The registry supports bcrypt only; the lowest cost keeps tests fast.
         let output = command::run(htpasswd.args(["-B", "-C", "4", "-b", "-n", user, password]))?;
         fs::write(folder.join("htpasswd"), output.stdout)
             .map_err(KitError::io("write", folder.join("htpasswd")))?;
@@ -54,7 +54,7 @@ pub(super) fn write(
     Ok(path)
 }
 
-/// An authority of our own, and a server certificate of it.
+/// Creates a certificate authority and a server certificate of it.
 fn certificates(folder: &Path) -> Result<(), KitError> {
     let openssl = |arguments: &[&str]| {
         command::run(

@@ -1,4 +1,4 @@
-//! Pushing through skopeo.
+//! Pushes with skopeo.
 
 use std::{path::Path, process::Command};
 
@@ -8,14 +8,14 @@ use crate::{
     oracle::{Tool, require},
 };
 
-/// What skopeo does to an image on its way.
+/// The conversion of an image by skopeo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushFormat {
-    /// Nothing: every digest is kept, an index with all of its children.
+    /// None: all digests stay the same, an index keeps all of its children.
     AsIs,
     /// Converts manifest and config to Docker's schema 2 (layers as gzip).
     DockerSchema2,
-    /// Compresses the layers anew with Zstandard.
+    /// Recompresses the layers with Zstandard.
     Zstd,
 }
 
@@ -45,8 +45,8 @@ pub(super) fn push(
             command::run(push.args(["--format", "v2s2", &source, &target]))?
         }
         PushFormat::Zstd => {
-            // Skopeo compresses only what is not compressed at all, and would replace a layer by a blob that the registry
-            // has in another compression: so the image is made apart, and pushed as it is.
+            // Skopeo compresses only uncompressed layers, and would replace a layer by a blob that the registry has in
+            // another compression. So the image is converted first and then pushed unchanged.
             let plain = format!("dir:{}", folder.path().join("plain").display());
             let again = format!("oci:{}:{tag}", folder.path().join("again").display());
             command::run(skopeo(folder.path()).args(["--dest-decompress", &source, &plain]))?;
@@ -60,7 +60,7 @@ pub(super) fn push(
     Ok(digest.trim().to_owned())
 }
 
-/// `skopeo copy`, with the policy and the temporary folder of ours, not of the machine.
+/// Returns `skopeo copy` with our policy and temporary directory instead of those of the machine.
 fn skopeo(folder: &Path) -> Command {
     let mut command = Command::new(require(Tool::Skopeo));
     command

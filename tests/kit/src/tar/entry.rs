@@ -1,4 +1,4 @@
-//! One entry of a recipe, and how it is written.
+//! The entries of a recipe, and how they are written.
 
 use std::io::{self, Read, Write};
 
@@ -6,7 +6,7 @@ use super::extension::{pad, write_gnu_long, write_records};
 use super::header::{BLOCK_BYTES, Format, Header, OCTAL_8_MAX, OCTAL_12_MAX};
 use crate::content::{Content, Fill};
 
-/// What a line of a recipe stands for.
+/// A line of a recipe.
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
     Entry(Box<Entry>),
@@ -21,7 +21,7 @@ pub(crate) enum Data {
     Bytes(Vec<u8>),
 }
 
-/// Where large numbers go, whatever the format would choose.
+/// The form of large numbers, overriding that of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbers {
     Auto,
@@ -49,14 +49,14 @@ pub(crate) struct Entry {
     pub(crate) gname: Vec<u8>,
     /// Whole seconds, for the header.
     pub(crate) mtime: i64,
-    /// As the recipe spells it, for an extended header.
+    /// As spelled in the recipe, for an extended header.
     pub(crate) mtime_text: String,
     pub(crate) major: u32,
     pub(crate) minor: u32,
     /// Logical size of the file, in bytes, when the data is seeded.
     pub(crate) size: u64,
     pub(crate) data: Data,
-    /// Overrides the header's size field, whatever follows.
+    /// Overrides the size field of the header.
     pub(crate) header_size: Option<u64>,
     pub(crate) format: Format,
     pub(crate) numbers: Numbers,
@@ -64,9 +64,9 @@ pub(crate) struct Entry {
     pub(crate) bad_checksum: bool,
     pub(crate) slash: bool,
     pub(crate) sparse: Option<SparseForm>,
-    /// Segments that have data: offset and length in bytes.
+    /// The segments with data: offset and length in bytes.
     pub(crate) map: Vec<(u64, u64)>,
-    /// Records of the extended header that the recipe asks for.
+    /// The records of the extended header in the recipe.
     pub(crate) records: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -200,7 +200,7 @@ impl Entry {
         let fits = (0..=i128::from(octal_max)).contains(&value);
         match (self.numbers, self.format) {
             (Numbers::Base256, _) => header.base256(at, width, value),
-            // The extended header says it; the field holds nothing that could be taken for the value.
+            // The extended header has the value; the field must not contain a plausible one.
             (Numbers::Pax, _) => header.number(at, width, 0),
             (Numbers::Auto, Format::Pax) if !fits => header.number(at, width, 0),
             (Numbers::Auto, _) => header.number(at, width, value),
@@ -276,7 +276,7 @@ impl Entry {
         records
     }
 
-    /// The map that the third PAX form puts before the data, in whole blocks.
+    /// Returns the map that the third PAX form writes before the data, in whole blocks.
     fn sparse_prologue(&self) -> Vec<u8> {
         if self.sparse != Some(SparseForm::Pax10) {
             return Vec::new();
@@ -337,7 +337,7 @@ impl Entry {
     }
 }
 
-/// Splits a long name at a slash, so that at most 155 bytes are before it and 100 after it.
+/// Splits a long name at a slash, with at most 155 bytes before it and 100 after it.
 fn split_ustar(name: &[u8]) -> Option<(&[u8], &[u8])> {
     if name.len() <= 100 {
         return None;

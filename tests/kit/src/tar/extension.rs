@@ -1,10 +1,10 @@
-//! Entries that only say more about the next one: PAX records and GNU long names.
+//! Entries that describe the next one: PAX records and GNU long names.
 
 use std::io::{self, Read, Write};
 
 use super::header::{BLOCK_BYTES, Format, Header};
 
-/// A PAX header entry (`x` for the next entry, `g` for all that follow).
+/// Writes a PAX header entry (`x` for the next entry, `g` for all later ones).
 pub(super) fn write_records(
     out: &mut dyn Write,
     typeflag: u8,
@@ -13,7 +13,7 @@ pub(super) fn write_records(
 ) -> io::Result<()> {
     let mut body = Vec::new();
     for (key, value) in records {
-        // "<length> key=value\n", where the length counts its own digits.
+        // "<length> key=value\n", where the length includes its own digits.
         let bare = key.len() + value.len() + 3;
         let mut length = bare + 1;
         while length.to_string().len() + bare != length {

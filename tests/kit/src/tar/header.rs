@@ -2,15 +2,15 @@
 
 /// A tar block, in bytes.
 pub(crate) const BLOCK_BYTES: usize = 512;
-/// What a field of 12 octal digits (one is the terminator) can say.
+/// The largest value of a field of 12 octal digits, of which one is the terminator.
 pub(crate) const OCTAL_12_MAX: u64 = 0o77_777_777_777;
-/// What a field of 8 octal digits (one is the terminator) can say.
+/// The largest value of a field of 8 octal digits, of which one is the terminator.
 pub(crate) const OCTAL_8_MAX: u64 = 0o7_777_777;
 
-/// How a header spells what does not fit the original fields.
+/// The form of values that do not fit the original fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Seventh edition: no magic, no prefix, no names of users.
+    /// Seventh edition: no magic, no prefix, no user names.
     V7,
     /// POSIX.1-1988: long names are split over prefix and name.
     Ustar,
@@ -20,7 +20,7 @@ pub(crate) enum Format {
     Gnu,
 }
 
-/// A header block that is being filled; the checksum is put in at the end.
+/// A header block under construction. The checksum is added last.
 #[derive(Debug, Clone)]
 pub(crate) struct Header {
     pub(crate) block: [u8; BLOCK_BYTES],
@@ -44,7 +44,7 @@ impl Header {
         self.block[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Writes as much of `bytes` as the field of `width` bytes takes.
+    /// Writes the part of `bytes` that fits the field of `width` bytes.
     pub(crate) fn text(&mut self, at: usize, width: usize, bytes: &[u8]) {
         self.put(at, &bytes[..bytes.len().min(width)]);
     }
@@ -68,7 +68,7 @@ impl Header {
         self.block[at] |= 0x80;
     }
 
-    /// The block with its checksum: the sum of all bytes, the field itself taken as blanks.
+    /// Returns the block with its checksum: the total of all bytes, with the field itself as spaces.
     pub(crate) fn finish(mut self) -> [u8; BLOCK_BYTES] {
         self.put(148, b"        ");
         let sum: u32 = self.block.iter().map(|&byte| u32::from(byte)).sum();

@@ -1,4 +1,4 @@
-//! From the text of a recipe to its items.
+//! Parses recipes.
 
 use super::{
     entry::{Data, Entry, Item, Numbers, SparseForm},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::content::Fill;
 
-/// Reads a whole recipe. The error is the line's number (from 1) and what is wrong with it.
+/// Parses a whole recipe. The error has the number of the line (from 1) and the problem.
 pub(crate) fn items(text: &str) -> Result<Vec<Item>, (usize, String)> {
     let mut items = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -187,7 +187,7 @@ fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
         .map_err(|_| format!("{text:?} is not a number that fits"))
 }
 
-/// `hex:` and digits, or text with the escapes `\n`, `\s` (a blank), `\\` and `\xNN`.
+/// Parses `hex:` and digits, or text with the escapes `\n`, `\s` (a space), `\\` and `\xNN`.
 pub(crate) fn value(text: &str) -> Result<Vec<u8>, String> {
     if let Some(digits) = text.strip_prefix("hex:") {
         if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
@@ -221,7 +221,7 @@ fn byte(digits: &str) -> Result<u8, String> {
     u8::from_str_radix(digits, 16).map_err(|_| format!("{digits:?} is not a hexadecimal byte"))
 }
 
-/// RFC 4648 without padding, as libarchive writes it.
+/// Encodes as RFC 4648 without padding, as libarchive does.
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

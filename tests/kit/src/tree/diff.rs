@@ -1,18 +1,18 @@
-//! Comparing two trees.
+//! Compares two trees.
 
 use std::collections::BTreeSet;
 
 use super::{Entry, Listing, escape};
 use crate::KitError;
 
-/// What is known to differ between two readers and is left out of a comparison. The default leaves nothing out.
+/// Known differences between two readers that a comparison ignores. The default ignores nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
     /// Times of directories (umoci loses some).
     pub dir_mtimes: bool,
     /// All times.
     pub mtimes: bool,
-    /// Everything about the root directory but that it is one.
+    /// All properties of the root directory except its type.
     pub root: bool,
     /// Nanoseconds of times.
     pub nanoseconds: bool,
@@ -22,14 +22,14 @@ pub struct Ignore {
     pub xattrs: bool,
     /// Extended attributes whose names start with one of these.
     pub xattr_prefixes: Vec<String>,
-    /// Numbers of hard links, but not which names are links.
+    /// The link counts, but not which names are links.
     pub nlinks: bool,
-    /// Paths, and all below them.
+    /// Paths, and everything below them.
     pub paths: Vec<String>,
 }
 
 impl Listing {
-    /// One line for each path that differs: what is missing, what is too much, or each field with both values.
+    /// Returns one line for each path that differs: missing, unexpected, or each field with both values.
     pub fn diff(&self, other: &Listing, ignore: &Ignore) -> Vec<String> {
         let paths: BTreeSet<&Vec<u8>> = self.entries.keys().chain(other.entries.keys()).collect();
         let mut lines = Vec::new();
@@ -49,9 +49,10 @@ impl Listing {
         lines
     }
 
-    /// Asserts that two trees are equal but for what is ignored; the error carries every difference.
+    /// Asserts that two trees are equal except for what is ignored. The error has every difference.
     ///
     /// # Errors
+    ///
     /// [`KitError::TreesDiffer`] with the names `left` and `right`.
     pub fn same(
         &self,
@@ -64,7 +65,7 @@ impl Listing {
         if differences.is_empty() {
             return Ok(());
         }
-        // A report of thousands of lines helps nobody.
+        // A report of thousands of lines is of no use.
         let count = differences.len();
         if count > 100 {
             differences.truncate(100);
@@ -89,7 +90,7 @@ impl Ignore {
     fn fields(&self, path: &[u8], left: &Entry, right: &Entry) -> Vec<String> {
         let mut fields = Vec::new();
         let mut compare = |name: &str, left: Option<String>, right: Option<String>| {
-            // What one reader cannot know is not compared.
+            // A property that one reader does not know is not compared.
             if let (Some(left), Some(right)) = (left, right)
                 && left != right
             {

@@ -1,6 +1,7 @@
-//! What a directory tree holds, in one canonical form, from whatever reader.
+//! The contents of a directory tree in a canonical form, from any reader.
 //!
-//! One line an entry, sorted by path; a hard-linked file is named in full under its first path and as `link=` under the others:
+//! One line per entry, sorted by path. A file with hard links has all properties under its first path and `link=` under
+//! the others:
 //!
 //! ```text
 //! / type=d mode=0755 uid=0 gid=0 mtime=1700000000.000000000
@@ -10,7 +11,7 @@
 //! /tty type=c mode=0620 uid=0 gid=5 mtime=0.000000000 rdev=5:0
 //! ```
 //!
-//! Bytes of names and targets that are not printable ASCII, and `\`, are written as `\xNN`, blanks too.
+//! Bytes of names and targets that are not printable ASCII, and `\` and the space, are written as `\xNN`.
 
 mod diff;
 mod walk;
@@ -19,14 +20,14 @@ use std::{collections::BTreeMap, fmt};
 
 pub use diff::Ignore;
 
-/// A tree: each path (absolute, `/` for the root; raw bytes) and what is there.
+/// A tree: the entry of each path (absolute, `/` for the root; raw bytes).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Path to entry.
+    /// The entries by path.
     pub entries: BTreeMap<Vec<u8>, Entry>,
 }
 
-/// One inode under one name. What is `None` is not known to the reader that made the listing, and is not compared.
+/// One inode under one name. A `None` is unknown to the reader of the tree and is not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
     /// `d`, `f`, `l`, `c`, `b`, `p` or `s`.
@@ -39,11 +40,11 @@ pub struct Entry {
     pub gid: u32,
     /// Modification time: seconds since 1970, and nanoseconds.
     pub mtime: Option<(i64, u32)>,
-    /// Hard links, of anything but a directory.
+    /// Link count of anything but a directory.
     pub nlink: Option<u64>,
-    /// Bytes, of a regular file.
+    /// The size in bytes, of a regular file.
     pub size: Option<u64>,
-    /// Contents of a regular file, 64 hexadecimal digits.
+    /// The digest of a regular file, 64 hexadecimal digits.
     pub sha256: Option<String>,
     /// Symlink target.
     pub target: Option<Vec<u8>>,
@@ -51,12 +52,12 @@ pub struct Entry {
     pub rdev: Option<(u32, u32)>,
     /// Extended attributes of all namespaces.
     pub xattrs: Option<BTreeMap<Vec<u8>, Vec<u8>>>,
-    /// The first path of the same inode, when this is not it.
+    /// The first path of the same inode, unless this is it.
     pub link: Option<Vec<u8>>,
 }
 
 impl Listing {
-    /// The entry at `path`, which starts with `/`.
+    /// Returns the entry at `path`, which starts with `/`.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path.as_bytes())
     }
@@ -112,7 +113,7 @@ impl fmt::Display for Entry {
     }
 }
 
-/// Printable ASCII as it is, all else (and blanks and backslashes) as `\xNN`.
+/// Escapes everything but printable ASCII, and the space and the backslash, as `\xNN`.
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {

@@ -1,4 +1,4 @@
-//! Walking a real file system.
+//! Reads a tree from a real file system.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,10 +19,12 @@ use super::{Entry, Listing};
 use crate::{KitError, digest};
 
 impl Listing {
-    /// Lists the tree below `root`, with the contents' sums. It follows no symlink and stays on the root's file system.
+    /// Reads the tree below `root` with the digests of its files. Follows no symlinks and stays on the file system of
+    /// the root.
     ///
     /// # Errors
-    /// When something below cannot be read; run it as root for trees with `trusted.` attributes.
+    ///
+    /// When a part of it cannot be read. Trees with `trusted.` attributes need root.
     pub fn walk(root: &Path) -> Result<Listing, KitError> {
         let mut walker = Walker {
             listing: Listing::default(),
@@ -36,7 +38,8 @@ impl Listing {
         Ok(walker.listing.canonical())
     }
 
-    /// Names each hard-linked inode in full under its first path, whatever the order in which it was found.
+    /// Moves the properties of each hard-linked inode to its first path, whatever the order in which the paths were
+    /// found.
     fn canonical(mut self) -> Listing {
         let mut first: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         for (path, entry) in &self.entries {
@@ -78,13 +81,13 @@ impl Listing {
 
 struct Walker {
     listing: Listing,
-    /// Inodes with several names, and the path where each was found.
+    /// Inodes with several links, and the path where each was found.
     inodes: HashMap<(u64, u64), Vec<u8>>,
     buffer: Vec<u8>,
 }
 
 impl Walker {
-    /// Lists `real`, whose path in the listing is `name` (empty for the root), and what is below.
+    /// Adds `real` under the path `name` (empty for the root), and everything below it.
     fn visit(&mut self, real: &Path, name: Vec<u8>, device: u64) -> Result<(), KitError> {
         let metadata = fs::symlink_metadata(real).map_err(KitError::io("stat", real))?;
         let kind = kind(metadata.file_type());
@@ -147,7 +150,7 @@ impl Walker {
                 (entry.sha256, entry.size) = (Some(sum), Some(size));
                 if size != metadata.len() {
                     return Err(KitError::Io {
-                        step: "read as many bytes as stat says of",
+                        step: "read all bytes of",
                         path: real.to_owned(),
                         source: io::ErrorKind::UnexpectedEof.into(),
                     });
@@ -194,7 +197,7 @@ fn kind(kind: fs::FileType) -> char {
     }
 }
 
-/// Linux's coding of `st_rdev`, as glibc's `gnu_dev_major` and `gnu_dev_minor` read it.
+/// Decodes `st_rdev` of Linux, as `gnu_dev_major` and `gnu_dev_minor` of glibc do.
 fn device_numbers(rdev: u64) -> (u32, u32) {
     let major = (rdev >> 8 & 0xfff) | (rdev >> 32 & 0xffff_f000);
     let minor = (rdev & 0xff) | (rdev >> 12 & 0xffff_ff00);
@@ -203,7 +206,7 @@ fn device_numbers(rdev: u64) -> (u32, u32) {
 }
 
 fn xattrs(path: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    // The kernel's own limits: 64 KiB of names, 64 KiB a value.
+    // The limits of the kernel: 64 KiB of names, 64 KiB per value.
     let mut names = vec![0; 64 * 1024];
     let length = match rustix::fs::llistxattr(path, &mut names) {
         Ok(length) => length,

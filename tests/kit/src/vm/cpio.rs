@@ -1,6 +1,6 @@
-//! The "newc" cpio archive that the kernel takes as its first root file system.
+//! The "newc" cpio archive that the kernel uses as its first root file system.
 
-/// An archive that is being written.
+/// An archive under construction.
 #[derive(Debug, Default)]
 pub(super) struct Cpio {
     bytes: Vec<u8>,
@@ -16,7 +16,7 @@ impl Cpio {
         self.entry(name, 0o100_755, contents);
     }
 
-    /// `/dev/console`, without which the first process has no output.
+    /// Adds `/dev/console`, without which the first process has no output.
     pub(super) fn console(&mut self) {
         self.entry_of("dev/console", 0o020_600, &[], (5, 1));
     }
@@ -35,7 +35,7 @@ impl Cpio {
         let size =
             u32::try_from(contents.len()).expect("a file of the guest's root is far below 4 GiB");
         let name_size = u32::try_from(name.len() + 1).expect("a name is short");
-        // inode, mode, uid, gid, nlink, mtime, size, device of the file system, device, name, checksum
+        // inode, mode, uid, gid, link count, mtime, size, device of the file system, device, name, checksum
         let fields = [
             self.inode, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0,
         ];

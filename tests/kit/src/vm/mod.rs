@@ -1,12 +1,12 @@
-//! A guest: QEMU boots a Debian kernel that mounts the disk as EROFS and says what it sees.
+//! A guest: QEMU boots a Debian kernel that mounts the disk as EROFS and reports the tree.
 //!
 //! ```text
 //!   /dev/vda  the disk under test (VMDK or raw), mounted at /mnt as erofs
 //!   /dev/vdb  a raw file: the guest writes its report there, and powers off
 //! ```
 //!
-//! KVM serves where it really runs a guest; a `/dev/kvm` that does not is found out once, and emulation serves instead. The
-//! guest's tools are busybox's: they show no extended attributes, and a name with a newline in it cannot be reported.
+//! Uses KVM if it can really run a guest, which is probed once, and emulation otherwise. The guest has the tools of
+//! busybox: they show no extended attributes, and cannot report a name with a newline.
 
 mod cpio;
 mod modules;
@@ -29,23 +29,23 @@ use crate::{
     tree::Listing,
 };
 
-/// Room for the guest's report, in bytes: about 250 for each file.
+/// The space for the guest's report, in bytes: about 250 per file.
 const REPORT_BYTES: u64 = 256 << 20;
-/// How long a working KVM may take until the guest's first byte on the console.
+/// The timeout of a working KVM for the guest's first byte on the console.
 const KVM_SILENCE_LIMIT: Duration = Duration::from_secs(8);
 
-/// How to boot.
+/// Options of the guest.
 #[derive(Debug, Clone)]
 pub struct GuestOptions {
-    /// The disk's format: `vmdk` or `raw`.
+    /// The format of the disk: `vmdk` or `raw`.
     pub format: &'static str,
-    /// Memory of the guest, in MiB.
+    /// The memory of the guest, in MiB.
     pub memory_mib: u32,
-    /// Whether the guest sums the files' contents.
+    /// Whether the guest computes the digests of the files.
     pub contents: bool,
-    /// Shell commands to run in the mounted root; their output comes back as [`Guest::script`].
+    /// Shell commands to run in the mounted root. Their output is [`Guest::script`].
     pub script: String,
-    /// When the guest is given up.
+    /// The timeout of the guest.
     pub time_limit: Duration,
 }
 
@@ -61,7 +61,7 @@ impl Default for GuestOptions {
     }
 }
 
-/// What a guest saw.
+/// The result of a guest.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Guest {
@@ -69,27 +69,29 @@ pub struct Guest {
     pub listing: Listing,
     /// The guest kernel's release.
     pub kernel: String,
-    /// Output of the script.
+    /// The output of the script.
     pub script: String,
     /// `kvm` or `tcg`.
     pub accelerator: &'static str,
-    /// From QEMU's start to its end.
+    /// The time from QEMU's start to its end.
     pub elapsed: Duration,
 }
 
 impl Guest {
-    /// Boots a guest on the disk that a VMDK descriptor names.
+    /// Boots a guest on the disk of a VMDK descriptor.
     ///
     /// # Errors
-    /// When the guest does not come up or cannot mount or read the disk.
+    ///
+    /// When the guest does not boot, or cannot mount or read the disk.
     pub fn boot(vmdk: &Path) -> Result<Guest, KitError> {
         Guest::boot_with(vmdk, &GuestOptions::default())
     }
 
-    /// The same, with options.
+    /// Boots a guest with options.
     ///
     /// # Errors
-    /// When the guest does not come up or cannot mount or read the disk.
+    ///
+    /// When the guest does not boot, or cannot mount or read the disk.
     pub fn boot_with(disk: &Path, options: &GuestOptions) -> Result<Guest, KitError> {
         let folder = tempfile::Builder::new()
             .prefix("msb-guest-")
@@ -101,7 +103,7 @@ impl Guest {
             match run(disk, options, &folder, "kvm") {
                 Ok(guest) => return Ok(guest),
                 Err(Stopped::Broken(error)) => return Err(error),
-                // The probe was too kind to this machine's KVM.
+                // The probe was wrong about this machine's KVM.
                 Err(Stopped::Silent(_)) => {}
             }
         }
@@ -112,13 +114,14 @@ impl Guest {
 }
 
 enum Stopped {
-    /// The guest ran, and what it found is wrong.
+    /// The guest ran and reported a failure.
     Broken(KitError),
     /// The guest did not run.
     Silent(KitError),
 }
 
-/// Whether this machine's KVM runs a guest: asked once a boot of the machine, and noted in the oracle folder.
+/// Returns whether KVM can run a guest on this machine. Probed once per boot of the machine, and recorded in the oracle
+/// directory.
 fn kvm_works() -> bool {
     static WORKS: OnceLock<bool> = OnceLock::new();
     *WORKS.get_or_init(|| {
@@ -130,7 +133,7 @@ fn kvm_works() -> bool {
             _ => {
                 let works = kvm_boots();
                 let answer = if works { "works" } else { "does not" };
-                // Without the note the next process asks again, which costs some seconds only.
+                // Without the record, the next process probes again, which takes a few seconds.
                 let _ = fs::write(&note, format!("{} {answer}", boot.trim()));
                 works
             }
@@ -138,7 +141,7 @@ fn kvm_works() -> bool {
     })
 }
 
-/// Boots the kernel up to its first line: the firmware's lines come even where the kernel then hangs.
+/// Boots the kernel up to its first line: the firmware prints lines even if the kernel then hangs.
 fn kvm_boots() -> bool {
     if fs::OpenOptions::new()
         .read(true)
@@ -210,7 +213,7 @@ fn run(
     qemu.arg("-initrd")
         .arg(folder.path().join("initramfs"))
         .args(["-append", "console=ttyS0 quiet panic=-1 rdinit=/init"]);
-    // A comma in a file's name is doubled in QEMU's options.
+    // QEMU's options escape a comma in a file name by doubling it.
     let escape = |path: &Path| path.display().to_string().replace(',', ",,");
     qemu.arg("-drive").arg(format!(
         "file={},format={},if=virtio,readonly=on",
@@ -278,7 +281,7 @@ fn run(
     })
 }
 
-/// The guest's root: busybox, the modules in loading order, and the script that is its first process.
+/// Builds the guest's root: busybox, the modules in loading order, and the script that is its first process.
 fn root(options: &GuestOptions) -> Result<Vec<u8>, KitError> {
     let busybox = require(Tool::Busybox);
     let kernel = require(Tool::GuestKernel);

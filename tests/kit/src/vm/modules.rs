@@ -1,6 +1,7 @@
-//! The guest kernel's modules, with what each depends on, from the unpacked package.
+//! The modules of the guest kernel and their dependencies, from the unpacked package.
 //!
-//! The package has no `modules.dep` (it is made when it is installed), so the modules' own `depends=` strings are read.
+//! The package has no `modules.dep`, which is created on installation, so the `depends=` strings of the modules are
+//! read.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,7 @@ use crate::{
     oracle::{Tool, require},
 };
 
-/// Finds modules below a kernel's folder.
+/// Finds modules below the directory of a kernel.
 #[derive(Debug)]
 pub(super) struct Modules {
     files: BTreeMap<String, PathBuf>,
@@ -33,7 +34,8 @@ impl Modules {
         })
     }
 
-    /// `names` and all that they depend on, each after its dependencies; what is built into the kernel is left out.
+    /// Returns `names` and their dependencies, each after its own dependencies. Modules that are built into the kernel
+    /// are omitted.
     pub(super) fn load(&self, names: &[&str]) -> Result<Vec<(String, Vec<u8>)>, KitError> {
         let mut ordered = Vec::new();
         for name in names {
@@ -82,7 +84,7 @@ fn collect(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<(), K
     Ok(())
 }
 
-/// The names in the `depends=` string of a module's `.modinfo` section, where each string ends with a NUL.
+/// Returns the names in the `depends=` string of a module's `.modinfo` section, where each string ends with a NUL.
 fn depends(module: &[u8]) -> Vec<String> {
     let marker = b"\0depends=";
     let Some(at) = module

@@ -1,4 +1,4 @@
-//! What the guest wrote onto its second disk.
+//! Parses the guest's report on its second disk.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::{
     tree::{Entry, Listing},
 };
 
-/// The report, read.
+/// A parsed report.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) kernel: String,
@@ -16,11 +16,11 @@ pub(super) struct Report {
     pub(super) failures: Vec<String>,
 }
 
-/// Reads a report; `None` when the guest did not finish it.
+/// Parses a report. Returns `None` if the guest did not finish it.
 pub(super) fn read(disk: &[u8]) -> Result<Option<Report>, KitError> {
     let mut report = Report::default();
     let mut inodes: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
-    let mut sums: Vec<(Vec<u8>, String)> = Vec::new();
+    let mut digests: Vec<(Vec<u8>, String)> = Vec::new();
     for line in disk.split(|&byte| byte == b'\n') {
         let bad = || KitError::Parse {
             what: "the guest's report",
@@ -29,15 +29,15 @@ pub(super) fn read(disk: &[u8]) -> Result<Option<Report>, KitError> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if line == b"guest end" {
             link(&mut report.listing, inodes);
-            for (path, sum) in sums {
-                // Only the first name of a file has its fields.
+            for (path, digest) in digests {
+                // Only the first name of a file has its properties.
                 if let Some(entry) = report
                     .listing
                     .entries
                     .get_mut(&path)
                     .filter(|entry| entry.link.is_none())
                 {
-                    entry.sha256 = Some(sum);
+                    entry.sha256 = Some(digest);
                 }
             }
             return Ok(Some(report));
@@ -54,9 +54,9 @@ pub(super) fn read(disk: &[u8]) -> Result<Option<Report>, KitError> {
                 inodes.entry(inode).or_default().push(path.clone());
             }
             report.listing.entries.insert(path, entry);
-        } else if let Some(sum) = line.strip_prefix(b"sum ") {
-            let (sum, name) = sum.split_at_checked(64).ok_or_else(bad)?;
-            sums.push((absolute(name.get(2..).ok_or_else(bad)?), text(sum)));
+        } else if let Some(rest) = line.strip_prefix(b"sum ") {
+            let (digest, name) = rest.split_at_checked(64).ok_or_else(bad)?;
+            digests.push((absolute(name.get(2..).ok_or_else(bad)?), text(digest)));
         } else {
             return Err(bad());
         }
@@ -80,7 +80,8 @@ fn link(listing: &mut Listing, inodes: BTreeMap<u64, Vec<Vec<u8>>>) {
     }
 }
 
-/// Mode in hexadecimal, uid, gid, size, links, inode, major, minor, time, name, and name with target, each after a byte of 1.
+/// Parses mode in hexadecimal, uid, gid, size, links, inode, major, minor, time, name, and name with target, each after
+/// a byte of 1.
 fn entry(fields: &[u8]) -> Option<(Vec<u8>, Entry, u64)> {
     let mut fields = fields.split(|&byte| byte == 1);
     let mut text = || {
@@ -138,7 +139,7 @@ fn entry(fields: &[u8]) -> Option<(Vec<u8>, Entry, u64)> {
     Some((absolute(name), entry, inode))
 }
 
-/// `./a` and `.` as the listing's absolute paths.
+/// Converts `./a` and `.` into the absolute paths of listings.
 fn absolute(name: &[u8]) -> Vec<u8> {
     match name.strip_prefix(b".") {
         Some(b"") => b"/".to_vec(),
@@ -147,7 +148,7 @@ fn absolute(name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `2023-11-14 22:13:20.123456789`, perhaps with a zone after it, always in UTC.
+/// Parses `2023-11-14 22:13:20.123456789`, possibly with a zone after it, always in UTC.
 fn time(text: &str) -> Option<(i64, u32)> {
     let mut words = text.split(' ');
     let date = words.next()?;
@@ -166,7 +167,7 @@ fn time(text: &str) -> Option<(i64, u32)> {
     ))
 }
 
-/// Days since 1970 of a Gregorian date, counted in years that begin in March.
+/// Returns the days since 1970 of a Gregorian date, counted in years that begin in March.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, month) = (year.div_euclid(400), (month + 9) % 12);

@@ -1,4 +1,4 @@
-//! Applications on Debian, as people ship them.
+//! Applications on Debian, built like real ones.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
     oracle::{Tool, apt::PrivateApt, require},
 };
 
-/// Packages of many small files: more than 50,000 together.
+/// Packages with many small files: more than 50,000 in all.
 const NODE_PACKAGES: &[&str] = &[
     "@mui/icons-material@5",
     "@fluentui/svg-icons@1",
@@ -27,9 +27,9 @@ const NODE_PACKAGES: &[&str] = &[
     "lodash-es@4",
     "typescript@5",
 ];
-/// From PyPI, as wheels.
+/// Wheels from PyPI.
 pub(super) const PACKAGES: &[&str] = &["numpy", "pandas"];
-/// Libraries of tens of megabytes beside many small modules, as data services have them.
+/// Libraries of tens of megabytes and many small modules, as in data services.
 pub(super) const MORE_PACKAGES: &[&str] = &[
     "numpy",
     "pandas",
@@ -41,8 +41,8 @@ pub(super) const MORE_PACKAGES: &[&str] = &[
 ];
 const SITE: &str = "usr/local/lib/python3.11/dist-packages";
 
-/// Layers: Debian; Python, unpacked as packages are; `wheels`, numpy and pandas among them; a slimming step that deletes, replaces
-/// and links; the application, over an opaque directory.
+/// Builds the layers: Debian; Python, unpacked like packages; `wheels`, including numpy and pandas; a slimming step
+/// that deletes, replaces and links; the application, over an opaque directory.
 pub(super) fn python(wheels: &[&str], work: &Path, layout: &Path) -> Result<(), KitError> {
     let umoci = Umoci::unpack(work, &World::Base.layout()?)?;
     let root = umoci.root();
@@ -51,7 +51,7 @@ pub(super) fn python(wheels: &[&str], work: &Path, layout: &Path) -> Result<(), 
     let apt = PrivateApt::update(&work.join("apt"), debian::SUITE)?
         .with_status(&root.join("var/lib/dpkg/status"));
     apt.unpack(&["python3", "libopenblas0-pthread"], &packages)?;
-    // dpkg-deb alone would replace the root's symlink `lib` by the packages' directory.
+    // dpkg-deb alone would replace the symlink `lib` of the root by the directory in the packages.
     let mut copy = Command::new("sh");
     copy.args([
         "-c",
@@ -104,7 +104,7 @@ pub(super) fn python(wheels: &[&str], work: &Path, layout: &Path) -> Result<(), 
     Ok(())
 }
 
-/// What a slimming step of a build does to lower layers.
+/// Changes files of lower layers, like a slimming step of a build.
 fn slim(root: &Path) -> Result<(), KitError> {
     let at = |path: &str| root.join(path);
     let site = at(SITE);
@@ -129,7 +129,7 @@ fn slim(root: &Path) -> Result<(), KitError> {
     fs::write(at("usr/share/doc"), "gone").map_err(KitError::io("write", at("usr/share/doc")))
 }
 
-/// Layers: Debian; node's own packages; the application.
+/// Builds the layers: Debian; packages of node; the application.
 pub(super) fn node(work: &Path, layout: &Path) -> Result<(), KitError> {
     let modules = work.join("modules");
     let application = modules.join("srv/app");
@@ -161,7 +161,7 @@ pub(super) fn node(work: &Path, layout: &Path) -> Result<(), KitError> {
     Ok(())
 }
 
-/// A bundle of umoci's on a copy of a layout: each change to its root becomes a layer.
+/// A bundle of umoci on a copy of a layout. Each change to its root becomes a layer.
 struct Umoci {
     layout: PathBuf,
     bundle: PathBuf,

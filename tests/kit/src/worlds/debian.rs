@@ -1,4 +1,4 @@
-//! Debian's minimal system.
+//! A minimal Debian system.
 
 use std::{
     fs,
@@ -16,12 +16,12 @@ use crate::{
     oracle::{Tool, apt, require},
 };
 
-/// The suite of the root file systems. Every debootstrap since 2021 knows it.
+/// The suite of the root file systems. Every debootstrap since 2021 supports it.
 pub(super) const SUITE: &str = "bookworm";
 
 pub(super) fn base(work: &Path, layout: &Path) -> Result<(), KitError> {
     let root = work.join("root");
-    // In a mount namespace of its own, so that what debootstrap mounts is gone with it, however it ends.
+    // In its own mount namespace, so that mounts of debootstrap disappear with it, however it ends.
     let mut debootstrap = Command::new("unshare");
     debootstrap
         .args(["--mount", "--propagation", "private"])
@@ -54,7 +54,7 @@ pub(super) fn base(work: &Path, layout: &Path) -> Result<(), KitError> {
     fs::remove_dir_all(&root).map_err(KitError::io("remove", &root))
 }
 
-/// A gzip layer of all that is below `root`, by GNU tar.
+/// Builds a gzip layer of everything below `root`, with GNU tar.
 pub(super) fn layer(work: &Path, name: &str, root: &Path) -> Result<Layer, KitError> {
     Layer::stream(
         &work.join(format!("{name}.tar.gz")),

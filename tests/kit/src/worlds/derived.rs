@@ -1,4 +1,4 @@
-//! Images made from others, or from recipes alone.
+//! Images built from other images, or from recipes alone.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,10 +12,10 @@ use crate::{
     tar,
 };
 
-/// How many layers [`World::ManyLayers`] has.
+/// The number of layers of [`World::ManyLayers`].
 const MANY_LAYERS: u64 = 120;
 
-/// Debian, and 119 layers above it of which each adds, replaces, links or deletes what one below it made.
+/// Builds Debian and 119 layers above it, each of which adds, replaces, links or deletes files of the layers below.
 pub(super) fn many_layers(layout: &Path) -> Result<(), KitError> {
     let mut image = reopen(&World::Base.layout()?, TAG)?;
     for index in 1..MANY_LAYERS {
@@ -65,7 +65,7 @@ pub(super) fn index(layout: &Path) -> Result<(), KitError> {
         .map(drop)
 }
 
-/// Through skopeo, which compresses only what it finds uncompressed.
+/// Recompresses a world with skopeo, which compresses only uncompressed layers.
 pub(super) fn zstd(world: World, work: &Path, layout: &Path) -> Result<(), KitError> {
     let skopeo = |arguments: &[&str]| {
         let mut copy = Command::new(require(Tool::Skopeo));
@@ -97,7 +97,7 @@ pub(super) fn schema2(layout: &Path) -> Result<(), KitError> {
         .map(drop)
 }
 
-/// One layer of two files past 1 GiB, half of the first and all of the second compressible, and what surrounds them.
+/// Builds one layer with small files and two files above 1 GiB, one of them half and the other one fully compressible.
 pub(super) fn large(work: &Path, layout: &Path) -> Result<(), KitError> {
     let recipe = tar::Recipe::new(
         "dir data mode=0700\n\
@@ -113,6 +113,6 @@ pub(super) fn large(work: &Path, layout: &Path) -> Result<(), KitError> {
         .layer(layer)
         .config(json!({ "Cmd": ["true"] }))
         .write_layout(layout, TAG)?;
-    // What is published holds the blob under its own name only.
+    // The published layout has the blob under its digest only.
     fs::remove_file(&blob).map_err(KitError::io("remove", &blob))
 }

@@ -1,12 +1,12 @@
-//! Big real images, built once from the package registries of Debian, PyPI and npm, and kept in the oracle folder.
+//! Large real images, built once from the package registries of Debian, PyPI and npm, and kept in the oracle directory.
 //!
 //! ```text
 //! <oracle folder>/worlds/<name>-v<version>/    an OCI layout with the tag `world`
 //! <oracle folder>/worlds/<name>.lock           held while one process builds it
 //! ```
 //!
-//! Versions of packages are whatever the registries have on the day of the build: tests compare oracles with each other, never
-//! with digests that were written down. Building needs root (a Debian root file system has devices and owners).
+//! The versions of packages depend on the day of the build: tests compare oracles with each other, never with recorded
+//! digests. Building needs root, because a Debian root file system has devices and owners.
 
 mod applications;
 mod debian;
@@ -26,12 +26,12 @@ use crate::{
     registry::DockerRegistry,
 };
 
-/// Changes whenever a recipe of a world does, so that all are built again.
+/// Changes with the recipes of the worlds, so that all are rebuilt.
 const VERSION: &str = "1";
-/// The tag in every world's layout.
+/// The tag in the layout of every world.
 pub const TAG: &str = "world";
 
-/// An image worth testing with.
+/// An image for tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum World {
@@ -39,26 +39,26 @@ pub enum World {
     Base,
     /// numpy and pandas on Debian, five layers that delete, replace and hard-link lower files, one directory opaque.
     Python,
-    /// As [`World::Python`], with more of PyPI's packages: about 750 MB of plain bytes. For measuring.
+    /// As [`World::Python`], with more packages of PyPI: about 750 MB uncompressed. For benchmarks.
     PythonLarge,
     /// JavaScript packages on Debian: more than 50,000 small files.
     Node,
-    /// 120 layers, each changing what the ones below it have.
+    /// 120 layers, each changing files of the layers below.
     ManyLayers,
-    /// linux/amd64, linux/arm64 and linux/arm/v7 under one index, with an attestation's child.
+    /// linux/amd64, linux/arm64 and linux/arm/v7 under one index, with an attestation.
     Index,
-    /// The Python image, its layers compressed with Zstandard.
+    /// The Python image with Zstandard layers.
     Zstd,
-    /// The large Python image, its layers compressed with Zstandard. For measuring.
+    /// The large Python image with Zstandard layers. For benchmarks.
     PythonLargeZstd,
-    /// The Python image under Docker's schema 2.
+    /// The Python image with Docker's schema 2.
     Schema2,
     /// A layer of more than 2.5 GiB.
     Large,
 }
 
 impl World {
-    /// The world's name, also a good name for its repository.
+    /// Returns the name of the world, which also serves as the name of its repository.
     pub const fn name(self) -> &'static str {
         match self {
             World::Base => "base",
@@ -74,9 +74,10 @@ impl World {
         }
     }
 
-    /// The folder of the world's OCI layout, which is built when it is not there. Its tag is [`TAG`].
+    /// Returns the directory of the world's OCI layout, which is built if missing. Its tag is [`TAG`].
     ///
     /// # Errors
+    ///
     /// When a tool is missing or a package registry fails.
     pub fn layout(self) -> Result<PathBuf, KitError> {
         let worlds = oracle::folder().join("worlds");
@@ -99,12 +100,13 @@ impl World {
         Ok(done)
     }
 
-    /// Pushes the world as `<name>:world` without changing a byte; the digest that the registry has.
+    /// Pushes the world as `<name>:world` without changing a byte. Returns the digest in the registry.
     ///
-    /// Skopeo reads no Docker manifest from an OCI layout, and would read gigabytes twice: these two go over plain HTTP without
-    /// a password only.
+    /// Skopeo reads no Docker manifest from an OCI layout, and would read gigabytes twice: these two worlds are pushed
+    /// over plain HTTP without a password.
     ///
     /// # Errors
+    ///
     /// As [`World::layout`], or when the registry refuses the image.
     pub fn push(self, registry: &DockerRegistry, name: &str) -> Result<String, KitError> {
         let layout = self.layout()?;
@@ -131,7 +133,8 @@ impl World {
     }
 }
 
-/// The image of a layout as a builder: its layers' blobs as they are, and its config's `config` object.
+/// Returns a builder for the image of a layout, with the unchanged blobs of its layers and the `config` object of its
+/// config.
 fn reopen(layout: &Path, tag: &str) -> Result<ImageBuilder, KitError> {
     let (_, manifest) = image::read_manifest(layout, tag)?;
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();

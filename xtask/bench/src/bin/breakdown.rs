@@ -1,4 +1,4 @@
-//! A pull whose parts are timed; see [`msb_bench::breakdown`]. Prints one JSON object.
+//! Times the parts of a pull; see [`msb_bench::breakdown`]. Prints one JSON object.
 
 use std::{error::Error, io::Write, path::PathBuf, time::Duration};
 
@@ -10,7 +10,7 @@ use nix::sys::{
 };
 use serde_json::json;
 
-/// Pulls an image and tells what each part of it took.
+/// Pulls an image and reports the time of each part.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The image, on a registry on loopback

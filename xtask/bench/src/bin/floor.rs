@@ -10,16 +10,16 @@ use nix::sys::{
 };
 use serde_json::json;
 
-/// Fetches, hashes, inflates, hashes, writes and syncs an image's layers, and does nothing else.
+/// Fetches, hashes, inflates, hashes, writes and syncs the layers of an image, and does nothing else.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What inflates gzip: isal or zlib-rs
+    /// The gzip decoder: isal or zlib-rs
     #[arg(long, default_value = "isal", value_parser = codec)]
     inflate: Codec,
-    /// Where to stop: fetch, hash-blob, inflate, hash-plain, write or sync
+    /// The last step: fetch, hash-blob, inflate, hash-plain, write or sync
     #[arg(long, default_value = "sync", value_parser = upto)]
     until: Upto,
-    /// Layers that are worked on at the same time
+    /// The number of layers processed concurrently
     #[arg(long, default_value_t = 4)]
     concurrent: usize,
     /// Address and port of a registry that speaks plain HTTP
@@ -28,7 +28,7 @@ struct Arguments {
     name: String,
     /// The tag
     tag: String,
-    /// A folder to write to
+    /// The directory for the output
     folder: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! Runs one workload: `workloads NAME FOLDER`; see [`msb_bench::workloads`]. Without arguments it names them all.
+//! Runs one workload: `workloads NAME FOLDER`; see [`msb_bench::workloads`]. Without arguments it lists them.
 
 use std::{error::Error, io::Write, path::Path};
 

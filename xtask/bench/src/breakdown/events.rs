@@ -2,19 +2,19 @@ use std::{collections::BTreeMap, time::Instant};
 
 use microsandbox_image::PullProgress;
 
-/// When a pull told what.
+/// The times of a pull's progress events.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     pub(super) resolving: Option<Instant>,
     pub(super) resolved: Option<Instant>,
     pub(super) published: Option<Instant>,
     pub(super) complete: Option<Instant>,
-    /// By the layer's place.
+    /// By the index of the layer.
     started: BTreeMap<usize, Instant>,
     pub(super) layers: Vec<LayerTimes>,
 }
 
-/// When a layer was begun and done.
+/// The times at which a layer was begun and completed.
 #[derive(Debug)]
 pub(super) struct LayerTimes {
     pub(super) diff_id: String,

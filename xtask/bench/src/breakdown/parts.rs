@@ -10,7 +10,7 @@ use crate::BenchError;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Part {
-    /// What is done.
+    /// The activity.
     pub name: &'static str,
     /// Its share of the wall time.
     pub time: Duration,
@@ -24,38 +24,38 @@ const OUTPUT: &str = "waiting for hashes, part file, tar and write";
 const TAIL: &str = "hashes, part file, tar, write, metadata after inflating";
 const SYNC: &str = "syncing and publishing layers, and waiting for a turn";
 
-/// A stretch of one layer's time, and what it was spent on in which proportion.
+/// A span of one layer's time, and the shares of the activities in it.
 struct Span {
     from: Instant,
     to: Instant,
     shares: Vec<(&'static str, Duration)>,
 }
 
-/// Divides the time from `start` to `end`.
+/// Divides the time from `start` to `end` into parts.
 pub(super) fn parts(
     start: Instant,
     end: Instant,
     events: &Events,
     marks: &[Mark],
 ) -> Result<Vec<Part>, BenchError> {
-    let told = |what, at: Option<Instant>| at.ok_or(BenchError::Untold { what });
+    let required = |what, at: Option<Instant>| at.ok_or(BenchError::MissingEvent { what });
     let disk = |message| {
         let mark = marks
             .iter()
             .find(|mark| mark.target == DISK && mark.text("message") == message);
-        told("the building of the disk", mark.map(|mark| mark.at))
+        required("the building of the disk", mark.map(|mark| mark.at))
     };
-    let resolving = told("the start", events.resolving)?;
-    let resolved = told("the manifest", events.resolved)?;
+    let resolving = required("the start", events.resolving)?;
+    let resolved = required("the manifest", events.resolved)?;
     let layers = events.layers.iter().map(|layer| layer.materialized);
     let merging = layers.fold(resolved, Instant::max);
-    // Most of it happens beside the layers; what counts is what is left when they are done.
+    // Most of it runs concurrently with the layers; only the remaining time after them counts.
     let merged = disk("merged")?.max(merging);
     let written = disk("written")?.max(merged);
     let proved = disk("proved")?.max(written);
     let synced = disk("synced")?.max(proved);
-    let published = told("the disk", events.published)?;
-    let complete = told("the end", events.complete)?;
+    let published = required("the disk", events.published)?;
+    let complete = required("the end", events.complete)?;
 
     let mut parts = vec![
         Part {
@@ -99,7 +99,7 @@ fn layer_spans(layer: &LayerTimes, marks: &[Mark]) -> Result<[Span; 4], BenchErr
             .filter(|mark| mark.target == STAGE && mark.text("layer") == layer.diff_id);
         of_layer
             .find(|mark| mark.text("stage") == name)
-            .ok_or(BenchError::Untold {
+            .ok_or(BenchError::MissingEvent {
                 what: "a layer's stages",
             })
     };
@@ -135,7 +135,7 @@ fn layer_spans(layer: &LayerTimes, marks: &[Mark]) -> Result<[Span; 4], BenchErr
     ])
 }
 
-/// Divides a stretch of time among the spans: each moment in equal shares among those that it lies in.
+/// Divides a span of time among the spans: each moment in equal shares among those that contain it.
 fn divide(from: Instant, to: Instant, spans: &[Span]) -> Vec<Part> {
     let mut times: Vec<Instant> = spans.iter().flat_map(|span| [span.from, span.to]).collect();
     times.extend([from, to]);
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_of_layers_that_overlap_add_up_to_the_whole() {
+    fn the_times_of_overlapping_layers_add_up_to_the_whole() {
         let zero = Instant::now();
         let at = |millis| zero + Duration::from_millis(millis);
         let span = |from, to, shares: &[(&'static str, u64)]| Span {

@@ -5,43 +5,43 @@ use super::watch::{Mark, STAGE};
 /// The threads of one stage, over all layers.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct StageSum {
+pub struct StageTotals {
     /// `inflate`, `hash` or `write`.
     pub stage: &'static str,
-    /// Threads.
+    /// The number of threads.
     pub threads: usize,
-    /// From their first line to their last.
+    /// The total time of the threads from their first line to their last.
     pub wall: Duration,
-    /// Of it, waiting for the stage before.
+    /// The part of it spent waiting for the stage before.
     pub input: Duration,
-    /// Of it, waiting for the stages behind.
+    /// The part of it spent waiting for the stages after.
     pub output: Duration,
-    /// Of it, writing the part file.
+    /// The part of it spent writing the partial blob.
     pub part: Duration,
-    /// Of it, after the last byte of input.
+    /// The part of it after the last byte of input.
     pub tail: Duration,
-    /// What they had of the processor.
+    /// The CPU time of the threads.
     pub cpu: Duration,
 }
 
-/// Sums the stages of all layers.
-pub(super) fn sums(marks: &[Mark]) -> Vec<StageSum> {
+/// Adds up the stages of all layers.
+pub(super) fn totals(marks: &[Mark]) -> Vec<StageTotals> {
     let of = |stage| {
-        let mut sum = StageSum {
+        let mut totals = StageTotals {
             stage,
-            ..StageSum::default()
+            ..StageTotals::default()
         };
         let is_of = |mark: &&Mark| mark.target == STAGE && mark.text("stage") == stage;
         for mark in marks.iter().filter(is_of) {
-            sum.threads += 1;
-            sum.wall += mark.time("wall");
-            sum.input += mark.time("input");
-            sum.output += mark.time("output");
-            sum.part += mark.time("part");
-            sum.tail += mark.time("tail");
-            sum.cpu += mark.thread_cpu;
+            totals.threads += 1;
+            totals.wall += mark.time("wall");
+            totals.input += mark.time("input");
+            totals.output += mark.time("output");
+            totals.part += mark.time("part");
+            totals.tail += mark.time("tail");
+            totals.cpu += mark.thread_cpu;
         }
-        sum
+        totals
     };
     ["inflate", "hash", "write"].map(of).into()
 }

@@ -14,18 +14,18 @@ use tracing::{
 
 use crate::BenchError;
 
-/// What a layer's stages tell at their end.
+/// The target of the events that the stages of a layer emit at their end.
 pub(super) const STAGE: &str = "msb_layer::stage";
-/// What the building of the disk tells.
+/// The target of the events of the disk.
 pub(super) const DISK: &str = "microsandbox_image::disk";
 
-/// Keeps the events of the pull in this process.
+/// Collects the events of the pull in this process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watch {
     marks: Arc<Mutex<Vec<Mark>>>,
 }
 
-/// An event: when, what, and what its thread had of the processor until then.
+/// An event: its time, its fields, and the CPU time of its thread so far.
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
     pub(super) at: Instant,
@@ -46,11 +46,13 @@ impl Mark {
 }
 
 impl Watch {
-    /// Takes over the process's tracing.
+    /// Installs the tracing subscriber of the process.
     pub(super) fn start() -> Result<Watch, BenchError> {
         let watch = Watch::default();
-        tracing::subscriber::set_global_default(watch.clone()).map_err(|_| BenchError::Untold {
-            what: "anything, because the process's tracing is taken",
+        tracing::subscriber::set_global_default(watch.clone()).map_err(|_| {
+            BenchError::MissingEvent {
+                what: "anything, because the process's tracing is taken",
+            }
         })?;
         Ok(watch)
     }
@@ -110,7 +112,7 @@ impl Visit for Mark {
     }
 }
 
-/// Events are told on the thread that they are about.
+/// Returns the CPU time of the current thread. Events are emitted on the thread they describe.
 #[cfg(target_os = "linux")]
 fn thread_cpu() -> Duration {
     use nix::sys::resource::{UsageWho, getrusage};
@@ -121,7 +123,7 @@ fn thread_cpu() -> Duration {
     })
 }
 
-/// Only Linux tells a thread's share.
+/// Returns zero: only Linux reports the CPU time of a thread.
 #[cfg(not(target_os = "linux"))]
 fn thread_cpu() -> Duration {
     Duration::ZERO

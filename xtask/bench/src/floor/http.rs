@@ -5,14 +5,14 @@ use std::{
 
 use crate::BenchError;
 
-/// Bytes asked of the socket at a time.
+/// The size of a read from the socket, in bytes.
 const SOCKET_BYTES: usize = 256 << 10;
-/// The longest line of a response's head.
+/// The longest line in the head of a response, in bytes.
 const LINE_BYTES: u64 = 16 << 10;
 
-/// One HTTP/1.1 connection to a registry on loopback, kept for one request after the other.
+/// An HTTP/1.1 connection to a registry on loopback, kept alive between requests.
 ///
-/// It reads answers of status 200 with a Content-Length, which is what docker-registry gives, and nothing else.
+/// Accepts only responses with status 200 and a `Content-Length`, as sent by docker-registry.
 #[derive(Debug)]
 pub struct Client {
     host: String,
@@ -23,6 +23,7 @@ impl Client {
     /// Connects to `host`, an address and a port.
     ///
     /// # Errors
+    ///
     /// [`BenchError::Http`].
     pub fn connect(host: &str) -> Result<Client, BenchError> {
         let stream = TcpStream::connect(host).and_then(|stream| {
@@ -36,9 +37,10 @@ impl Client {
         })
     }
 
-    /// A small body as a whole.
+    /// Fetches a small body.
     ///
     /// # Errors
+    ///
     /// [`BenchError::Http`].
     pub fn get(&mut self, path: &str, accept: &str) -> Result<Vec<u8>, BenchError> {
         let mut body = Vec::new();
@@ -49,9 +51,10 @@ impl Client {
         Ok(body)
     }
 
-    /// Hands each piece of the body to `take` as it comes; gives its length in bytes.
+    /// Passes each piece of the body to `take` as it arrives. Returns the length of the body in bytes.
     ///
     /// # Errors
+    ///
     /// [`BenchError::Http`], and those of `take`.
     pub fn stream(
         &mut self,

@@ -6,10 +6,10 @@ use crate::BenchError;
 
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// What an image's manifest and config say that a pull needs.
+/// The parts of an image's manifest and config that a pull needs.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    /// Bottom to top.
+    /// The layers, bottom to top.
     pub layers: Vec<Layer>,
     /// The config's bytes.
     pub config: Vec<u8>,
@@ -20,11 +20,11 @@ pub struct Manifest {
 /// One layer.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// `sha256:` and hexadecimal digits, of the blob.
+    /// The digest of the blob: `sha256:` and hexadecimal digits.
     pub digest: String,
-    /// Length of the blob in bytes.
+    /// The length of the blob in bytes.
     pub blob_bytes: u64,
-    /// The same of the plain archive.
+    /// The digest of the uncompressed archive.
     pub diff_id: String,
 }
 
@@ -32,6 +32,7 @@ impl Manifest {
     /// Fetches manifest and config of `name:tag`: an image of one platform, not an index.
     ///
     /// # Errors
+    ///
     /// [`BenchError::Http`], [`BenchError::Document`], [`BenchError::Digest`].
     pub fn fetch(client: &mut Client, name: &str, tag: &str) -> Result<Manifest, BenchError> {
         let path = format!("/v2/{name}/manifests/{tag}");

@@ -6,20 +6,20 @@ use zstd::stream::raw::{Decoder as ZstdDecoder, InBuffer, Operation, OutBuffer};
 use super::Isal;
 use crate::BenchError;
 
-/// Plain bytes handed on at a time.
+/// The size of the buffers for uncompressed bytes.
 const PLAIN_BYTES: usize = 256 << 10;
 
 /// The library that inflates gzip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// ISA-L, the fastest there is.
+    /// ISA-L, the fastest decoder.
     Isal,
-    /// zlib-rs, the one that our tool uses.
+    /// zlib-rs, the decoder of our tool.
     ZlibRs,
 }
 
 impl Codec {
-    /// The name on a command line and in tables.
+    /// Returns the name on a command line and in tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -29,16 +29,16 @@ impl Codec {
     }
 }
 
-/// A full buffer and how many of its bytes count.
+/// A buffer and the number of its valid bytes.
 #[derive(Debug)]
 pub struct Plain {
-    /// As long as every other buffer.
+    /// The buffer; all have the same length.
     pub buffer: Vec<u8>,
-    /// How many bytes count.
+    /// The number of valid bytes.
     pub len: usize,
 }
 
-/// A blob on its way to plain bytes: gzip of any number of members, zstd of any number of frames, or nothing.
+/// A decoder of a blob: gzip with any number of members, zstd with any number of frames, or uncompressed.
 pub struct Unpack {
     format: Format,
     codec: Codec,
@@ -58,7 +58,8 @@ enum Format {
 pub(super) struct Step {
     pub(super) consumed: usize,
     pub(super) produced: usize,
-    /// Bytes behind the end of the stream that are among `consumed`, or were among those of earlier steps; at most 8.
+    /// The number of bytes after the end of the stream that are part of `consumed`, or were in earlier steps; at most
+    /// 8.
     pub(super) ahead: usize,
     pub(super) done: bool,
 }
@@ -70,7 +71,7 @@ pub(super) trait RawInflate {
 }
 
 impl Unpack {
-    /// Before the first byte.
+    /// Creates a decoder before the first byte.
     #[must_use]
     pub fn new(codec: Codec) -> Unpack {
         Unpack {
@@ -81,9 +82,10 @@ impl Unpack {
         }
     }
 
-    /// Takes the next compressed bytes and hands out each full buffer; `out` gives another for it.
+    /// Decodes the next compressed bytes. Passes each full buffer to `out`, which returns another one.
     ///
     /// # Errors
+    ///
     /// [`BenchError::Inflate`], [`BenchError::Isal`], and those of `out`.
     pub fn push(
         &mut self,
@@ -130,10 +132,11 @@ impl Unpack {
         }
     }
 
-    /// Hands out what is left.
+    /// Passes on the remaining bytes.
     ///
     /// # Errors
-    /// [`BenchError::Inflate`] where the stream ends within a member, and those of `out`.
+    ///
+    /// [`BenchError::Inflate`] if the stream ends within a member, and those of `out`.
     pub fn finish(
         mut self,
         out: &mut dyn FnMut(Plain) -> Result<Vec<u8>, BenchError>,
@@ -168,11 +171,11 @@ impl fmt::Debug for Unpack {
     }
 }
 
-/// Members of a gzip stream, RFC 1952. Their CRC-32 is not checked: the plain bytes have a digest, so the least that must be
-/// done does without.
+/// The members of a gzip stream (RFC 1952). Their CRC-32 is not verified: the uncompressed bytes have a digest, so the
+/// floor omits it.
 struct Gzip {
     inflate: Box<dyn RawInflate>,
-    /// A member's head or trailer so far.
+    /// The header or trailer of a member so far.
     frame: Vec<u8>,
     part: Part,
 }
@@ -204,7 +207,7 @@ impl Gzip {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize), BenchError> {
         match self.part {
             Part::Head => {
-                // Heads are rare and short: byte by byte will do.
+                // Headers are rare and short, so byte by byte is fast enough.
                 for (at, byte) in input.iter().enumerate() {
                     self.frame.push(*byte);
                     if is_whole_head(&self.frame)? {
@@ -219,7 +222,7 @@ impl Gzip {
                 let step = self.inflate.step(input, output)?;
                 if step.done {
                     self.part = Part::Trailer;
-                    // The trailer has 8 bytes, and nobody looks at them.
+                    // The trailer has 8 bytes, which are ignored.
                     self.frame.resize(step.ahead.min(8), 0);
                     self.end_of_trailer();
                 }
@@ -234,7 +237,7 @@ impl Gzip {
         }
     }
 
-    /// Goes on to the next member where the trailer is whole.
+    /// Continues with the next member if the trailer is complete.
     fn end_of_trailer(&mut self) {
         if self.frame.len() == 8 {
             self.frame.clear();
@@ -244,7 +247,7 @@ impl Gzip {
     }
 }
 
-/// Whether these bytes are a whole head of a member.
+/// Returns whether these bytes are a complete header of a member.
 fn is_whole_head(head: &[u8]) -> Result<bool, BenchError> {
     if head.len() < 10 {
         return Ok(false);
@@ -318,8 +321,8 @@ mod tests {
     }
 
     #[test]
-    fn every_codec_gives_back_members_frames_and_plain_bytes_however_they_are_cut() {
-        // What compresses and what does not.
+    fn every_codec_decodes_members_frames_and_uncompressed_bytes_in_any_pieces() {
+        // Compressible and incompressible data.
         let tar =
             msb_testkit::tar::recipe("file a size=700000 fill=mixed\nfile b size=70000 fill=text");
         let layer = |tar: &[u8]| msb_testkit::image::Layer::tar(tar);

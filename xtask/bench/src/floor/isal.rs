@@ -1,4 +1,4 @@
-//! ISA-L's inflate, from the shared library where one is installed: the workspace builds without it.
+//! Inflate of ISA-L, from the shared library if one is installed: the workspace builds without it.
 #![expect(
     unsafe_code,
     reason = "a C library's streaming interface; nothing else in the workspace calls C"
@@ -11,15 +11,15 @@ use libloading::{Library, Symbol};
 use super::inflate::{RawInflate, Step};
 use crate::BenchError;
 
-/// The library whose `struct inflate_state` is laid out as the offsets below say (version 2 of its binary interface).
+/// The library whose `struct inflate_state` has the offsets below (version 2 of its binary interface).
 const LIBRARY: &str = "libisal.so.2";
-/// Room for `struct inflate_state`, 87,368 bytes, with a reserve.
+/// The space for `struct inflate_state`, 87,368 bytes, with a reserve.
 const STATE_WORDS: usize = 16 << 10;
 const NEXT_OUT: usize = 0;
 const AVAIL_OUT: usize = 8;
 const NEXT_IN: usize = 16;
 const AVAIL_IN: usize = 32;
-/// Bits that were read from the input and not used yet.
+/// The number of bits that were read from the input and not yet used.
 const READ_IN_LENGTH: usize = 36;
 const BLOCK_STATE: usize = 21_160;
 /// `ISAL_BLOCK_FINISH`.
@@ -34,17 +34,18 @@ pub struct Isal {
     state: Box<[u64]>,
     init: Init,
     inflate: Inflate,
-    /// Keeps the two functions where they are.
+    /// Keeps the two functions loaded.
     _library: Library,
 }
 
 impl Isal {
-    /// Loads the library, and proves on a known stream that it is laid out as this file believes.
+    /// Loads the library, and verifies the layout of its state on a known stream.
     ///
     /// # Errors
+    ///
     /// [`BenchError::Isal`].
     pub fn load() -> Result<Isal, BenchError> {
-        // SAFETY: ISA-L's initializers only choose code for this processor.
+        // SAFETY: ISA-L's initializers only select code for this processor.
         let library = unsafe { Library::new(LIBRARY) }.map_err(|source| BenchError::Isal {
             reason: source.to_string(),
         })?;
@@ -109,8 +110,8 @@ impl RawInflate for Isal {
         self.put(AVAIL_IN, len_in);
         self.put(NEXT_OUT, output.as_mut_ptr());
         self.put(AVAIL_OUT, len_out);
-        // SAFETY: the state was initialized; the library reads `len_in` bytes of `input` and writes `len_out` of `output` at
-        // most, and keeps what it still needs of either in the state.
+        // SAFETY: the state was initialized; the library reads at most `len_in` bytes of `input` and writes at most
+        // `len_out` of `output`, and copies what it still needs of either into the state.
         let code = unsafe { (self.inflate)(self.state.as_mut_ptr()) };
         if code < 0 {
             return Err(BenchError::Inflate);

@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::{Client, Options, Plain, Unpack, Upto, image::Layer, small_file};
 use crate::BenchError;
 
-/// Buffers between the two threads of a layer.
+/// The number of buffers between the two threads of a layer.
 const QUEUED: usize = 8;
 
-/// Fetches one layer as far as `upto` says; gives the number of plain bytes.
+/// Fetches one layer up to the step `upto`. Returns the number of uncompressed bytes.
 pub(super) fn fetch(
     client: &mut Client,
     name: &str,
@@ -27,7 +27,7 @@ pub(super) fn fetch(
         let writer =
             scope.spawn(move || hash_and_write(&queue, &give_back, layer, folder, options.upto));
         let inflated = inflate(client, name, layer, options, |chunk| {
-            // A writer that failed says why itself.
+            // A failed writer reports the error itself.
             plain.send(chunk).map_err(|_| BenchError::Stopped)?;
             Ok(empty.try_recv().unwrap_or_default())
         });
@@ -108,7 +108,7 @@ fn hash_and_write(
             file.write_all(bytes)
                 .map_err(BenchError::io("write", &path))?;
         }
-        // Nobody takes it back at the end.
+        // There is no receiver at the end.
         let _ = give_back.send(chunk.buffer);
     }
     if upto >= Upto::HashPlain {
@@ -121,7 +121,7 @@ fn hash_and_write(
     Ok(plain_bytes)
 }
 
-/// Holds what was hashed against what was promised.
+/// Compares a digest with the expected one.
 pub(super) fn check(expected: &str, hasher: Sha256) -> Result<(), BenchError> {
     let hex: String = hasher
         .finalize()

@@ -1,6 +1,6 @@
 const BLOCK: usize = 512;
 
-/// A ustar archive of `files` files with a little data each.
+/// Builds a ustar archive of `files` files with a little data each.
 pub(super) fn of_files(files: u32) -> Vec<u8> {
     let mut archive = Vec::new();
     for number in 0..files {
@@ -14,7 +14,7 @@ pub(super) fn of_files(files: u32) -> Vec<u8> {
     archive
 }
 
-/// Appends a header block, as POSIX has it.
+/// Appends a POSIX header block.
 fn header(archive: &mut Vec<u8>, path: &str, size: u32) {
     let mut block = [0; BLOCK];
     let mut put =

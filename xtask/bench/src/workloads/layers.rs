@@ -5,10 +5,10 @@ use fs_tree::{
 };
 use msb_sidecar::{ImageSummary, Sidecar, SidecarWriter};
 
-/// Files in a directory.
+/// The number of files in a directory.
 const DIRECTORY_FILES: u32 = 100;
 
-/// A tree of `files` files in directories three levels down, and some symbolic links.
+/// Builds a tree of `files` files in directories three levels down, and some symbolic links.
 pub(super) fn tree(files: u32) -> Result<Tree, ApplyError> {
     let mut tree = Tree::new();
     let mut layer = LayerApplier::new(&mut tree);
@@ -16,8 +16,8 @@ pub(super) fn tree(files: u32) -> Result<Tree, ApplyError> {
     Ok(tree)
 }
 
-/// Layers of `files` files each. Half of a layer's files are those of the one below, and each layer above the first deletes
-/// a directory.
+/// Builds layers of `files` files each. Half of a layer's files are those of the layer below, and each layer above the
+/// first deletes a directory.
 pub(super) fn sidecars(folder: &Path, layers: u16, files: u32) -> io::Result<Vec<Sidecar<File>>> {
     (0..layers)
         .map(|layer| {

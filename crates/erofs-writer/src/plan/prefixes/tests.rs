@@ -1,4 +1,4 @@
-//! What is chosen, against the same choice made plainly and against every choice there is.
+//! Compares the choice of prefixes with a naive version of the same algorithm and with every possible choice.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn stored<'a>(names: &[(&'a str, usize, u64)]) -> StoredNames<'a> {
 }
 
 #[test]
-fn what_is_saved_is_what_alignment_leaves() {
+fn a_saving_depends_on_the_alignment() {
     for bytes in 8..16_usize {
         let stored = stored(&[("user.abcd", bytes, 1)]);
         let name = stored.names.values().next().unwrap();
@@ -23,7 +23,7 @@ fn what_is_saved_is_what_alignment_leaves() {
 }
 
 #[test]
-fn less_than_a_block_is_not_worth_a_table() {
+fn a_saving_of_less_than_a_block_is_no_table() {
     let name = "user.very.long.common.name";
     // 21 bytes of name are 20 or 24 bytes of entry; the table takes 24.
     let few = stored(&[(name, 40, 205)]);
@@ -33,7 +33,7 @@ fn less_than_a_block_is_not_worth_a_table() {
 }
 
 #[test]
-fn whole_names_that_repeat_and_beginnings_that_many_share() {
+fn repeated_names_and_common_prefixes() {
     let mut names: Vec<(String, usize, u64)> = (0..1000)
         .map(|n| (format!("user.org.example.attribute.{n:04}"), 40, 1))
         .collect();
@@ -61,8 +61,8 @@ fn whole_names_that_repeat_and_beginnings_that_many_share() {
     );
 }
 
-/// Bytes saved when each name begins with the longest of these that it can, less their table; negative where the table
-/// is longer.
+/// Returns the bytes saved if each name uses the longest of these prefixes, minus their table; negative if the table is
+/// longer.
 fn balance(names: &[Name<'_>], chosen: &[Candidate]) -> i64 {
     let longest = |at: usize| {
         let fitting = chosen.iter().filter(|chosen| chosen.names.contains(&at));
@@ -75,7 +75,7 @@ fn balance(names: &[Name<'_>], chosen: &[Candidate]) -> i64 {
     saved.cast_signed() - table.cast_signed()
 }
 
-/// The same choice with all figures worked out anew for every step.
+/// Makes the same choice, recomputing all savings in every step.
 fn greedy(names: &[Name<'_>], candidates: &[Candidate]) -> Vec<Candidate> {
     let mut picked: Vec<Candidate> = Vec::new();
     loop {
@@ -91,7 +91,7 @@ fn greedy(names: &[Name<'_>], candidates: &[Candidate]) -> Vec<Candidate> {
     }
 }
 
-/// The most that any choice saves.
+/// Returns the largest saving of any choice.
 fn best(names: &[Name<'_>], candidates: &[Candidate]) -> i64 {
     let subsets = (0..1_u32 << candidates.len()).map(|subset| {
         let of_subset = |&(at, _): &(usize, &Candidate)| subset >> at & 1 == 1;
@@ -107,9 +107,9 @@ fn best(names: &[Name<'_>], candidates: &[Candidate]) -> i64 {
 }
 
 #[test]
-fn of_few_names_the_best_choice_is_found() {
+fn the_best_choice_is_found_for_few_names() {
     for names in [
-        // Nothing in common; one prefix for all; one in the other; a whole name beside one that is shared.
+        // Nothing in common; one prefix for all; one within another; a whole name next to a shared one.
         &[("user.ab", 12, 1), ("user.cd", 12, 1)][..],
         &[
             ("user.org.example.a", 40, 3),
@@ -127,7 +127,7 @@ fn of_few_names_the_best_choice_is_found() {
             ("user.overlay.opaque", 32, 1),
             ("user.overlay.origin", 32, 2),
         ],
-        // Less is saved than the table takes.
+        // The table takes more than the prefix saves.
         &[("user.abcdefgh", 16, 1), ("user.abcdefgi", 16, 1)],
     ] {
         let stored = stored(names);
@@ -140,7 +140,7 @@ fn of_few_names_the_best_choice_is_found() {
 }
 
 #[test]
-fn every_prefix_that_is_picked_saves_most_at_its_turn_and_never_nothing() {
+fn every_picked_prefix_has_the_largest_saving_of_its_step() {
     let mut state = 1_u64;
     let mut below = |limit: u64| {
         state = state
@@ -174,7 +174,7 @@ fn every_prefix_that_is_picked_saves_most_at_its_turn_and_never_nothing() {
 }
 
 #[test]
-fn more_prefixes_than_have_numbers_are_not_picked() {
+fn at_most_128_prefixes_are_picked() {
     let names: Vec<String> = (0..200)
         .map(|n| format!("user.{n:03}.a.name.of.its.own"))
         .collect();
@@ -189,7 +189,7 @@ fn more_prefixes_than_have_numbers_are_not_picked() {
 }
 
 #[test]
-fn the_work_that_is_allowed_is_done_and_no_more() {
+fn the_limit_on_work_is_exact() {
     let stored = stored(&[
         ("user.first.long.name", 40, 100),
         ("user.second.long.name", 40, 90),
@@ -197,7 +197,7 @@ fn the_work_that_is_allowed_is_done_and_no_more() {
     let names: Vec<Name<'_>> = stored.names.values().copied().collect();
     let candidates = candidates(&names);
     let picked = |max_work| pick(&names, &candidates, max_work).0.len();
-    // Each is looked at once to begin with, and once when it is picked.
+    // Each name is examined once at the start and once when it is picked.
     let counts: Vec<_> = (0..=5).map(picked).collect();
     assert_eq!((candidates.len(), counts), (2, vec![0, 0, 0, 1, 2, 2]));
 }
@@ -207,7 +207,7 @@ fn to_usize(number: u64) -> usize {
 }
 
 #[test]
-fn names_that_nest_as_deep_as_they_can_are_no_work_without_bound() {
+fn deeply_nested_prefixes_take_bounded_work() {
     let names: Vec<String> = (0..10_000)
         .map(|n| format!("user.{}{n:05}", "a".repeat(n % 200)))
         .collect();

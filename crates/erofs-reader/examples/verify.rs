@@ -1,7 +1,7 @@
-//! Proves that an EROFS image holds together: `cargo run -p erofs-reader --example prove -- IMAGE [LAYER]...`.
+//! Verifies the structure of an EROFS image: `cargo run -p erofs-reader --example verify -- IMAGE [LAYER]...`.
 //!
-//! Further files are the image's devices, in the order of its device table; the sizes of all but the last must be what the
-//! table says, because they are read as the guest reads them: end to end, as one disk.
+//! Further files are the devices of the image, in the order of its device table. They are read as one disk, one after the
+//! other, so each but the last must have exactly the length in the table.
 #![allow(clippy::print_stdout, reason = "an example that prints")]
 
 use std::error::Error;
