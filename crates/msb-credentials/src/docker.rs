@@ -39,7 +39,8 @@ impl DockerCredentials {
     }
 
     /// Finds the files and helpers through these variables instead of the environment: `REGISTRY_AUTH_FILE`, `XDG_RUNTIME_DIR`,
-    /// `XDG_CONFIG_HOME`, `DOCKER_CONFIG`, `HOME` and `PATH`. Helpers still inherit the environment.
+    /// `XDG_CONFIG_HOME`, `DOCKER_CONFIG`, `HOME` and `PATH`. Helpers still inherit the environment, and are searched in the process's
+    /// `PATH` where there is none here.
     #[must_use]
     pub fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {

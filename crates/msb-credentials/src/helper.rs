@@ -24,7 +24,7 @@ use crate::error::HelperFault;
 use crate::{Credential, Error};
 use process::Ended;
 
-/// What a helper prints when it has no credentials for a server.
+/// The message of a helper that has no credentials for a server.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 /// Largest answer. Service-account keys have a few kilobytes.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -139,7 +139,7 @@ fn is_executable(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Checks how a program ended. `secret` is what it was given and must not repeat.
+/// Checks how a program ended. `secret` is part of its input and must not appear in the error.
 fn succeeded(ended: &Ended, secret: &str) -> Result<(), HelperFault> {
     if ended.status.success() {
         return Ok(());

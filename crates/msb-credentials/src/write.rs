@@ -21,7 +21,7 @@ const MAX_LINKS: usize = 40;
 /// How long to wait for another process that changes the same file; a change takes milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Replaces the content of a file by what `edit` makes of it; an absent file is empty text. Returns whether it was changed.
+/// Replaces the content of a file by the result of `edit`; an absent file is empty text. Returns whether it was changed.
 ///
 /// `edit` returns `None` to leave the file alone.
 pub(crate) fn update(

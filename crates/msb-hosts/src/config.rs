@@ -95,8 +95,10 @@ impl HostConfig {
     /// Returns the value of the `ns` query parameter for requests on behalf of `registry`; `None` if this host is the registry.
     #[must_use]
     pub fn namespace<'a>(&self, registry: &'a str) -> Option<&'a str> {
-        let host = self.url.authority();
-        let is_registry = host == registry || HostUrl::host_of(registry) == host;
+        // A port may be written in one and left out of the other.
+        let is_registry = self.role == HostRole::Registry
+            || HostUrl::of_registry(registry)
+                .is_ok_and(|own| own.authority() == self.url.authority());
         (!is_registry).then_some(registry)
     }
 }

@@ -26,7 +26,7 @@ pub struct HostUrl {
 }
 
 impl HostUrl {
-    /// Parses what a file has. Returns also whether user, query or fragment were left out.
+    /// Parses the URL or host of a file. Also returns whether user, query or fragment were left out.
     pub(crate) fn parse(text: &str, override_path: bool) -> Result<(Self, bool), ValueFault> {
         // A parser of URLs drops line breaks and takes backslashes for slashes.
         let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
@@ -75,16 +75,11 @@ impl HostUrl {
 
     /// Returns the URL of the registry itself.
     pub(crate) fn of_registry(registry: &str) -> Result<Self, ValueFault> {
-        Self::parse(Self::host_of(registry), false).map(|(url, _)| url)
-    }
-
-    /// Returns the host that serves a registry.
-    pub(crate) fn host_of(registry: &str) -> &str {
-        if registry == DOCKER_HUB {
-            DOCKER_HUB_HOST
-        } else {
-            registry
-        }
+        let host = match registry {
+            DOCKER_HUB => DOCKER_HUB_HOST,
+            registry => registry,
+        };
+        Self::parse(host, false).map(|(url, _)| url)
     }
 
     /// Returns the whole URL, such as `https://mirror.example.com:5000/v2`.

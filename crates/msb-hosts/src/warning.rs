@@ -1,4 +1,4 @@
-//! What was passed over in a file.
+//! Parts of a file that have no effect.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ fn without_settings_the_registry_is_the_only_host() {
     let cases = [
         ("r.example", "https://r.example/v2"),
         ("r.example:5000", "https://r.example:5000/v2"),
+        ("r.example:443", "https://r.example/v2"),
         ("[::1]:5000", "https://[::1]:5000/v2"),
         ("localhost:5000", "https://localhost:5000/v2"),
         ("docker.io", "https://registry-1.docker.io/v2"),

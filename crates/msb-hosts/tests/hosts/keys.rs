@@ -222,7 +222,7 @@ fn a_dial_timeout_is_a_duration() {
 }
 
 #[test]
-fn a_mirror_is_told_which_registry_is_meant() {
+fn a_mirror_gets_the_registry_as_its_namespace() {
     let hosts = parse("server = \"https://r.example\"\n[host.\"https://m.example\"]\n[host.\"http://r.example/mirror\"]").unwrap();
     let namespaces = hosts.hosts.iter().map(|host| host.namespace("r.example"));
     assert_eq!(
@@ -230,6 +230,14 @@ fn a_mirror_is_told_which_registry_is_meant() {
         [Some("r.example"), None, None]
     );
     let dir = Dir::new();
+    dir.write(
+        "p.example_443_/hosts.toml",
+        "server = \"https://p.example\"",
+    );
+    assert_eq!(
+        dir.hosts("p.example:443").unwrap().hosts[0].namespace("p.example:443"),
+        None
+    );
     dir.write(
         "docker.io/hosts.toml",
         "server = \"https://registry-1.docker.io\"\n[host.\"https://docker.io.example\"]",
