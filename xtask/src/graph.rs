@@ -35,6 +35,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("msb-oci", &[]),
     ("msb-sidecar", &[]),
     ("msb-platform", &["msb-oci"]),
+    ("msb-credentials", &["msb-oci"]),
+    ("msb-hosts", &["msb-oci"]),
     ("msb-registry", &["msb-oci"]),
     ("msb-store", &["msb-oci"]),
     ("msb-layer", &["msb-oci", "msb-sidecar"]),
