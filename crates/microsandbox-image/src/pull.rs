@@ -10,6 +10,7 @@ mod resolve;
 mod state;
 
 use futures_util::future::try_join;
+use msb_budget::ImageBudget;
 use msb_layer::LayerError;
 use msb_oci::Reference;
 use msb_store::LayerKey;
@@ -58,6 +59,8 @@ struct Pull<'a> {
     /// The image's disk; the lengths of its layers are not known yet.
     plan: &'a DiskPlan,
     progress: &'a Progress,
+    /// Shared by the layers and their merge.
+    budget: &'a ImageBudget,
 }
 
 async fn run(
@@ -87,17 +90,21 @@ async fn run(
         blocking(move || Ok(store.lease(plan.key(), &layers)?)).await?
     };
 
+    let budget = ImageBudget::new(registry.image_limits);
+    // Work on other threads ends soon after the pull is dropped.
+    let _cancel = budget.cancel_on_drop();
     let pull = Pull {
         registry,
         reference,
         resolved: &resolved,
         plan: &plan,
         progress,
+        budget: &budget,
     };
     let mut anew = Anew::new(options.force);
     for _ in 0..=REPAIRS {
         let states = LayerStates::new(plan.slots().len());
-        let merge = MergeAhead::start(store, &plan, &states, options.force).await?;
+        let merge = MergeAhead::start(store, &plan, &states, &budget, options.force).await?;
         let layers = fetch_layers(pull, &states, &anew);
         // Beside the layers, because it waits for the disk. What is kept already costs a look at it.
         let (layers, ()) = try_join(layers, keep(registry, &resolved)).await?;

@@ -72,6 +72,12 @@ impl<W: Write> SidecarWriter<W> {
         Ok(inline.map(|inline| self.output.position - inline.len() as u64))
     }
 
+    /// Returns the length of the file so far, in bytes, whiteouts included, which are written in the end.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.output.position + self.whiteouts.len() as u64
+    }
+
     /// Ends the changes: from here on they can be played back, though the layer image that the rest of the file tells of is
     /// not there yet.
     ///
