@@ -76,6 +76,7 @@ mod error;
 mod image_name;
 mod images;
 mod inspect;
+mod limits;
 mod options;
 mod progress;
 mod prune;
@@ -94,6 +95,8 @@ pub use fs_tree::show_path;
 pub use image_name::ImageName;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
+pub use limits::{NamedLimit, UnknownLimit};
+pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
     Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,

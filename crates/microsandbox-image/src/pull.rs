@@ -11,6 +11,7 @@ mod state;
 mod sweep;
 
 use futures_util::future::try_join;
+use msb_budget::ImageBudget;
 use msb_layer::LayerError;
 use msb_oci::Reference;
 use msb_store::LayerKey;
@@ -60,6 +61,8 @@ struct Pull<'a> {
     /// The image's disk; the lengths of its layers are not known yet.
     plan: &'a DiskPlan,
     progress: &'a Progress,
+    /// Shared by the layers and their merge.
+    budget: &'a ImageBudget,
 }
 
 async fn run(
@@ -93,17 +96,21 @@ async fn run(
         blocking(move || Ok(store.lease(plan.key(), &layers, &blobs)?)).await?
     };
 
+    let budget = ImageBudget::new(registry.image_limits);
+    // Work on other threads ends soon after the pull is dropped.
+    let _cancel = budget.cancel_on_drop();
     let pull = Pull {
         registry,
         reference,
         resolved: &resolved,
         plan: &plan,
         progress,
+        budget: &budget,
     };
     let mut anew = Anew::new(options.force);
     for _ in 0..=REPAIRS {
         let states = LayerStates::new(plan.slots().len());
-        let merge = MergeAhead::start(store, &plan, &states, options.force).await?;
+        let merge = MergeAhead::start(store, &plan, &states, &budget, options.force).await?;
         let layers = fetch_layers(pull, &states, &anew);
         let beside = async {
             keep(registry, &resolved).await?;

@@ -10,13 +10,14 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
+use msb_budget::{Account, ImageBudget};
 use msb_oci::Digest;
 use msb_sidecar::{ImageSummary, Note};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decode::{Chunk, Compression, WindowBudget};
 use crate::format::check_media_type;
-use crate::ingest::{Ingested, ReadLayer, Targets, ingest};
+use crate::ingest::{Ingested, ReadLayer, Targets, Work, ingest};
 use crate::stage_time::StageTime;
 use crate::{LayerError, LayerLimits};
 use hash::{Hash, Hashes};
@@ -59,6 +60,8 @@ pub struct LayerJob {
     pub part: Option<BlobPart>,
     /// What the layer may claim.
     pub limits: LayerLimits,
+    /// The budget that the layer shares with the other layers of its image, and with their merge.
+    pub budget: ImageBudget,
     /// What all layers of a pull may take for the windows of zstd frames.
     pub windows: WindowBudget,
 }
@@ -149,6 +152,7 @@ impl LayerJob {
             sidecar,
             part,
             limits,
+            budget,
             windows,
         } = self;
         if let Err(format) = check_media_type(&media_type) {
@@ -175,6 +179,8 @@ impl LayerJob {
                 taken: 0,
                 processed: Arc::clone(&processed),
                 output: Output {
+                    account: budget.account(),
+                    cancelled: Arc::clone(&cancelled),
                     time: StageTime::start("inflate", &diff_id),
                     plain_limit: limits.plain_bytes,
                     plain_bytes: 0,
@@ -192,6 +198,11 @@ impl LayerJob {
         let algorithms = [blob.algorithm(), diff_id.algorithm()];
         let hash = spawn("layer-hash", move || hash.run(algorithms))?;
         // Nobody waits for this one: it waits for the others, and says how all of them ended.
+        let work = Work {
+            limits,
+            account: budget.account(),
+            cancelled: Arc::clone(&cancelled),
+        };
         spawn("layer-write", move || {
             let mut time = StageTime::start("write", &diff_id);
             let next = || match time.input(|| write_queue.recv()) {
@@ -205,7 +216,7 @@ impl LayerJob {
             // Nobody has to be interested.
             let tell = |read| drop(read_sender.send(read));
             let targets = Targets { image, sidecar };
-            let ingested = ingest(next, &media_type, targets, &limits, diff_id.uuid(), tell);
+            let ingested = ingest(next, &media_type, targets, work, diff_id.uuid(), tell);
             time.tell();
             drop(write_queue);
             let expected = Hashes {
@@ -293,7 +304,7 @@ enum Plain {
 
 /// Puts together how the stages ended.
 fn verified(
-    inflated: Result<Compression, LayerError>,
+    inflated: Result<(Compression, Account), LayerError>,
     ingested: Result<Ingested, LayerError>,
     hashed: Result<Hashes, LayerError>,
     expected: Hashes,
@@ -312,12 +323,17 @@ fn verified(
             expected: expected.plain,
             actual: actual.plain,
         }),
-        (Ok(compression), Ok(ingested), Ok(_)) => Ok(IngestedLayer {
-            image: ingested.image,
-            entries: ingested.entries,
-            compression,
-            notes: ingested.notes,
-        }),
+        (Ok((compression, uncompressed)), Ok(ingested), Ok(_)) => {
+            // What a layer that failed has used is returned.
+            uncompressed.keep();
+            ingested.account.keep();
+            Ok(IngestedLayer {
+                image: ingested.image,
+                entries: ingested.entries,
+                compression,
+                notes: ingested.notes,
+            })
+        }
         (inflate, write, hash) => Err(cause([inflate.err(), write.err(), hash.err()])),
     }
 }

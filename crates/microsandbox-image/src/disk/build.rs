@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::io::Write;
 
+use msb_budget::ImageBudget;
 use msb_sidecar::{Changes, Sidecar};
 use msb_stitch::{Merge, Proof, ProofError, StitchError, prove_layers, prove_unpublished};
 use msb_store::{LayerKey, Store, Synced, publish_all};
@@ -22,8 +23,12 @@ pub(crate) enum BuildError {
 }
 
 /// Builds a disk whose layers are all in the cache. Blocks, and needs a tokio runtime.
-pub(crate) fn build(plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
-    let mut merge = DiskMerge::default();
+pub(crate) fn build(
+    plan: &DiskPlan,
+    store: &Store,
+    budget: &ImageBudget,
+) -> Result<WrittenDisk, BuildError> {
+    let mut merge = DiskMerge::new(budget);
     for device in plan.devices() {
         merge.add_cached(plan, *device, store)?;
     }
@@ -31,12 +36,18 @@ pub(crate) fn build(plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, Build
 }
 
 /// The layers of a disk on their way into one tree.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DiskMerge {
     merge: Merge,
 }
 
 impl DiskMerge {
+    pub(crate) fn new(budget: &ImageBudget) -> Self {
+        Self {
+            merge: Merge::with_budget(budget),
+        }
+    }
+
     /// Puts a layer of the cache on top.
     pub(crate) fn add_cached(
         &mut self,

@@ -31,6 +31,7 @@ pub(super) async fn finish(
         resolved,
         plan,
         progress,
+        budget,
     } = pull;
     let store = registry.cache.store();
     let mut image_bytes = vec![0; plan.slots().len()];
@@ -71,8 +72,8 @@ pub(super) async fn finish(
             let written = match written {
                 Some(written) => Ok(written),
                 None => {
-                    let (store, plan) = (store.clone(), plan.clone());
-                    blocking(move || Ok(build(&plan, &store))).await?
+                    let (store, plan, budget) = (store.clone(), plan.clone(), budget.clone());
+                    blocking(move || Ok(build(&plan, &store, &budget))).await?
                 }
             };
             let built = match written {

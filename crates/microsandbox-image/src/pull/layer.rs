@@ -1,3 +1,4 @@
+use msb_budget::ImageBudget;
 use msb_layer::{IngestedLayer, LayerError, LayerJob};
 use msb_oci::{Digest, Reference};
 use msb_registry::{BlobEvent, BlobRequest, BlobStream};
@@ -52,6 +53,7 @@ pub(super) async fn fetch_layer(
         registry,
         reference,
         progress,
+        budget,
         ..
     } = pull;
     let store = registry.cache.store();
@@ -79,6 +81,7 @@ pub(super) async fn fetch_layer(
         key,
         state,
         progress,
+        budget,
         permit: Some(permit),
         restarted: None,
     };
@@ -138,6 +141,7 @@ struct Fetch<'a> {
     key: LayerKey,
     state: &'a LayerReporter,
     progress: &'a Progress,
+    budget: &'a ImageBudget,
     /// To run a pipeline.
     permit: Option<SemaphorePermit<'a>>,
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would have us
@@ -200,6 +204,7 @@ impl Fetch<'_> {
             sidecar: files.sidecar.try_clone_file()?,
             part,
             limits: self.registry.layer_limits,
+            budget: self.budget.clone(),
             windows: self.registry.windows.clone(),
         };
         let (feed, mut task) = job.start().map_err(|error| self.error(error))?;
