@@ -4,8 +4,8 @@ use bytes::Bytes;
 use msb_oci::{Digest, Excerpt, media_type};
 use serde_json::Value;
 
+use crate::context::RequestContext;
 use crate::error::{Error, ManifestProblem};
-use crate::shown::At;
 
 /// A document as the registry served it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,21 +48,25 @@ impl Document {
 pub(crate) fn manifest_type(
     bytes: &[u8],
     content_type: Option<&str>,
-    at: &At,
+    context: &RequestContext,
 ) -> Result<&'static str, Error> {
     let value: Value = match serde_json::from_slice(bytes) {
         Ok(value) => value,
-        Err(_) if looks_like_html(bytes) => return Err(Error::Html { at: at.clone() }),
+        Err(_) if looks_like_html(bytes) => {
+            return Err(Error::Html {
+                context: context.clone(),
+            });
+        }
         Err(error) => {
             return Err(Error::NotJson {
-                at: at.clone(),
+                context: context.clone(),
                 line: error.line(),
                 column: error.column(),
             });
         }
     };
     classify(&value, content_type).map_err(|problem| Error::Manifest {
-        at: at.clone(),
+        context: context.clone(),
         problem,
     })
 }
@@ -140,16 +144,15 @@ fn looks_like_html(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shown::{ShownUrl, Step};
+    use crate::context::Step;
+    use crate::redact::RedactedUrl;
+    use crate::secrets::Secrets;
 
     fn decide(text: &str, content_type: Option<&str>) -> Result<&'static str, Error> {
         let url = "https://registry.example/".parse().unwrap();
-        let at = At {
-            step: Step::Manifest,
-            reference: Box::new("x".parse().unwrap()),
-            url: ShownUrl::new(&url),
-        };
-        manifest_type(text.as_bytes(), content_type, &at)
+        let url = RedactedUrl::new(&url, &Secrets::default());
+        let context = RequestContext::new(Step::Manifest, &"x".parse().unwrap(), url);
+        manifest_type(text.as_bytes(), content_type, &context)
     }
 
     #[test]

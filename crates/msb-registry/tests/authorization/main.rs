@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use msb_oci::Digest;
 use msb_registry::{
-    BlobRequest, Client, CredentialsSeen, Error, RedirectProblem, RegistryAuth, TokenProblem,
+    BlobRequest, Client, CredentialUse, Error, RedirectProblem, RegistryAuth, TokenProblem,
 };
 use support::{INDEX, Reply, Request, Server, assert_presentable, drain, hasty};
 

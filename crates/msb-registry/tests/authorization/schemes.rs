@@ -30,7 +30,7 @@ async fn basic_credentials_answer_a_basic_challenge_only() {
         matches!(
             error,
             Error::Unauthorized {
-                credentials: CredentialsSeen::Sent,
+                credentials: CredentialUse::Sent,
                 ..
             }
         ),
@@ -60,7 +60,7 @@ async fn credentials_are_withheld_from_plain_http_that_nobody_asked_for() {
             matches!(
                 error,
                 Error::Unauthorized {
-                    credentials: CredentialsSeen::Withheld,
+                    credentials: CredentialUse::WithheldFromPlainHttp { .. },
                     ..
                 }
             ),

@@ -89,7 +89,7 @@ async fn a_401_renews_the_token_once() {
         matches!(
             error,
             Error::Unauthorized {
-                credentials: CredentialsSeen::None,
+                credentials: CredentialUse::NoneGiven,
                 ..
             }
         ),
@@ -130,7 +130,7 @@ async fn a_token_answer_has_a_cap_and_a_shape() {
         matches!(
             error,
             Error::TokenService {
-                problem: TokenProblem::Answer,
+                problem: TokenProblem::Response,
                 ..
             }
         ),
