@@ -17,6 +17,8 @@ pub(crate) struct Blob {
     pub(crate) digest: Digest,
     pub(crate) bytes: u64,
     pub(crate) media_type: String,
+    /// Where else it may be had; for layers that a registry may not distribute.
+    pub(crate) urls: Vec<String>,
 }
 
 /// Reads an OCI manifest or a docker schema 2 manifest, which are one in all that matters here.
@@ -45,5 +47,6 @@ fn blob(manifest: &Digest, descriptor: &Descriptor) -> Result<Blob, PullError> {
         digest,
         bytes: descriptor.size(),
         media_type: descriptor.media_type().to_string(),
+        urls: descriptor.urls().clone().unwrap_or_default(),
     })
 }

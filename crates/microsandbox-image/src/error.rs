@@ -212,9 +212,6 @@ impl PullError {
                 hint.push('`');
                 Some(hint)
             }
-            Self::Registry(error) if error.is_unauthorized() => {
-                Some("give credentials with --username and --password-stdin".into())
-            }
             Self::Store(error) if error.is_full() => {
                 Some("free some space, or run `msb-image prune`".into())
             }

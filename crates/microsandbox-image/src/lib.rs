@@ -94,7 +94,10 @@ pub use inspect::ImageTree;
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{Digest, Error as NameError, Reference};
 pub use msb_platform::Platform;
-pub use msb_registry::{Limits as RegistryLimits, RegistryAuth, Timeouts};
+pub use msb_registry::{
+    CredentialFuture, CredentialProvider, CredentialUse, Error as RegistryError,
+    Limits as RegistryLimits, RedirectProblem, RegistryAuth, RegistryHost, Timeouts, TokenProblem,
+};
 pub use msb_sidecar::Note;
 pub use msb_stitch::{Proof, ProofError};
 pub use msb_store::{Lease, PruneOptions};

@@ -1,19 +1,22 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use msb_oci::Digest;
+use msb_registry::Notice;
 use tokio::sync::Notify;
 
-/// What happens in a pull. More may be added.
+/// An event of a pull. More may be added.
 ///
-/// Stage events come all, and in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress) tells how far a layer is
-/// when it is received; what a slow receiver missed in between is gone. The last event is `Complete` or `Failed`.
+/// Every stage event is delivered, and in order. Of [`LayerDownloadProgress`](Self::LayerDownloadProgress) and of the events about
+/// delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`) a slow receiver gets only the newest of each layer. The last
+/// event is `Complete` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PullProgress {
     /// The reference is being resolved.
     Resolving {
-        /// In full.
+        /// The whole reference.
         reference: String,
     },
     /// The manifest and config are known.
@@ -21,9 +24,9 @@ pub enum PullProgress {
     Resolved {
         /// The manifest.
         manifest_digest: Digest,
-        /// Layers, one that comes twice counted twice.
+        /// The number of layers; one that comes twice counts twice.
         layer_count: usize,
-        /// Bytes of all layers' blobs.
+        /// The bytes of all layers' blobs.
         total_bytes: u64,
     },
     /// Another pull, perhaps of another process, is making the layer.
@@ -39,7 +42,7 @@ pub enum PullProgress {
         layer: usize,
         /// Its diff_id.
         diff_id: Digest,
-        /// The blob's bytes, none of which has to come.
+        /// The blob's bytes, none of which is downloaded.
         total_bytes: u64,
     },
     /// The layer's download begins.
@@ -51,20 +54,62 @@ pub enum PullProgress {
         digest: Digest,
         /// The blob's bytes.
         total_bytes: u64,
-        /// How many of them are here from an earlier pull.
+        /// The number of them that are kept from an earlier pull.
         resumed_bytes: u64,
     },
-    /// How far the layer's download is.
+    /// The state of the layer's download.
     #[non_exhaustive]
     LayerDownloadProgress {
         /// Which layer, from 0 at the bottom.
         layer: usize,
-        /// Bytes that have come.
+        /// The bytes that have arrived.
         downloaded_bytes: u64,
         /// The blob's bytes.
         total_bytes: u64,
     },
-    /// The layer's blob is here; what is left of it is being unpacked and written.
+    /// A request for a manifest or config failed, and is repeated after a pause.
+    #[non_exhaustive]
+    Retrying {
+        /// The number of the retry, from 1.
+        attempt: u32,
+        /// The largest number of retries in a row.
+        limit: u32,
+        /// The pause before the retry.
+        pause: Duration,
+        /// Why the request failed, in one line.
+        error: String,
+    },
+    /// The layer's download failed, and is continued after a pause.
+    #[non_exhaustive]
+    LayerRetrying {
+        /// Which layer, from 0 at the bottom.
+        layer: usize,
+        /// The number of the retry, from 1.
+        attempt: u32,
+        /// The largest number of retries in a row.
+        limit: u32,
+        /// The pause before the retry.
+        pause: Duration,
+        /// Why the download failed, in one line.
+        error: String,
+    },
+    /// The registry has sent nothing of the layer for some time. Repeated while that lasts.
+    #[non_exhaustive]
+    LayerStalled {
+        /// Which layer, from 0 at the bottom.
+        layer: usize,
+        /// How long nothing has arrived.
+        silent_for: Duration,
+    },
+    /// The layer's download continues after a fault.
+    #[non_exhaustive]
+    LayerResumed {
+        /// Which layer, from 0 at the bottom.
+        layer: usize,
+        /// The bytes that are kept.
+        from_bytes: u64,
+    },
+    /// The layer's blob has arrived; the remaining work is to unpack and write it.
     #[non_exhaustive]
     LayerDownloaded {
         /// Which layer, from 0 at the bottom.
@@ -80,7 +125,7 @@ pub enum PullProgress {
         /// The layer image's bytes.
         image_bytes: u64,
     },
-    /// All layers are there, and what is left of joining them is being done.
+    /// All layers are there, and are being joined into a disk.
     Merging,
     /// The merged metadata is published.
     #[non_exhaustive]
@@ -98,10 +143,10 @@ pub enum PullProgress {
         /// Whether everything came from the cache.
         cached: bool,
     },
-    /// The pull failed, or was given up. Nothing follows.
+    /// The pull failed, or was cancelled. Nothing follows.
     #[non_exhaustive]
     Failed {
-        /// Why, in one line. The pull's own result has the error.
+        /// The error, in one line. The pull's own result has it in full.
         error: String,
     },
 }
@@ -113,10 +158,10 @@ pub struct ProgressReceiver {
 }
 
 impl ProgressReceiver {
-    /// The next event; `None` after `Complete` or `Failed`.
+    /// Returns the next event; `None` after `Complete` or `Failed`.
     pub async fn recv(&mut self) -> Option<PullProgress> {
         loop {
-            // Made before looking, so that an event that comes in between wakes it.
+            // Created before the state is read, so that an event in between wakes it.
             let woken = self.shared.woken.notified();
             {
                 let mut state = self.shared.lock();
@@ -149,7 +194,7 @@ impl Progress {
         )
     }
 
-    /// For a pull that nobody watches.
+    /// Returns a sender without a receiver.
     pub(crate) fn nobody() -> Self {
         Self { shared: None }
     }
@@ -163,6 +208,7 @@ impl Progress {
                         return;
                     }
                     state.cells.clear();
+                    state.delays.clear();
                     state.is_ended = true;
                 }
                 _ => {}
@@ -171,13 +217,30 @@ impl Progress {
         });
     }
 
-    /// Says how far a layer is, over what was said before.
+    /// Returns an observer for the requests of `layer`, or for those before any layer.
+    pub(crate) fn observer(
+        &self,
+        layer: Option<usize>,
+    ) -> impl Fn(&Notice<'_>) + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move |notice| {
+            let Some(shared) = &shared else { return };
+            let Some(event) = delay(layer, notice) else {
+                return;
+            };
+            shared.lock().delayed(layer, event);
+            shared.woken.notify_one();
+        }
+    }
+
+    /// Sets how far a layer is, over its earlier value.
     pub(crate) fn downloaded(&self, layer: usize, downloaded_bytes: u64, total_bytes: u64) {
         self.update(|state| {
             if state.cells.len() <= layer {
                 state.cells.resize(layer + 1, None);
             }
             state.cells[layer] = Some((downloaded_bytes, total_bytes));
+            state.no_longer_stalled(layer);
         });
     }
 
@@ -191,11 +254,53 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        // Has no effect where the pull said itself how it ended.
+        // Has no effect if the pull has sent its last event.
         self.send(PullProgress::Failed {
             error: "the pull was cancelled".into(),
         });
     }
+}
+
+/// Returns the event for a notice of the registry client.
+fn delay(layer: Option<usize>, notice: &Notice<'_>) -> Option<PullProgress> {
+    Some(match (notice, layer) {
+        (
+            Notice::Retrying {
+                error,
+                attempt,
+                limit,
+                pause,
+                ..
+            },
+            layer,
+        ) => {
+            let (attempt, limit, pause, error) = (*attempt, *limit, *pause, error.to_string());
+            match layer {
+                Some(layer) => PullProgress::LayerRetrying {
+                    layer,
+                    attempt,
+                    limit,
+                    pause,
+                    error,
+                },
+                None => PullProgress::Retrying {
+                    attempt,
+                    limit,
+                    pause,
+                    error,
+                },
+            }
+        }
+        (Notice::Stalled { silent_for, .. }, Some(layer)) => PullProgress::LayerStalled {
+            layer,
+            silent_for: *silent_for,
+        },
+        (Notice::Resumed { from_bytes, .. }, Some(layer)) => PullProgress::LayerResumed {
+            layer,
+            from_bytes: *from_bytes,
+        },
+        _ => return None,
+    })
 }
 
 #[derive(Debug, Default)]
@@ -204,12 +309,14 @@ struct Shared {
     woken: Notify,
 }
 
-/// Events that were not received yet; bounded by layers times stages, for byte counts overwrite each other.
+/// Events that were not received yet; bounded by layers times stages, because byte counts and delays overwrite each other.
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<PullProgress>,
-    /// By layer: how far it is, if that was not received yet.
+    /// By layer: the state of its download, if that was not received yet.
     cells: Vec<Option<(u64, u64)>>,
+    /// By layer, those before any layer first: the newest delay, if that was not received yet.
+    delays: Vec<Option<PullProgress>>,
     is_ended: bool,
 }
 
@@ -221,24 +328,50 @@ impl Shared {
 
 impl State {
     fn next(&mut self) -> Option<PullProgress> {
-        self.events.pop_front().or_else(|| {
-            let (layer, cell) = self
-                .cells
-                .iter_mut()
-                .enumerate()
-                .find(|(_, cell)| cell.is_some())?;
-            let (downloaded_bytes, total_bytes) = cell.take()?;
-            Some(PullProgress::LayerDownloadProgress {
-                layer,
-                downloaded_bytes,
-                total_bytes,
-            })
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        if let Some(delay) = self.delays.iter_mut().find_map(Option::take) {
+            return Some(delay);
+        }
+        let (layer, cell) = self
+            .cells
+            .iter_mut()
+            .enumerate()
+            .find(|(_, cell)| cell.is_some())?;
+        let (downloaded_bytes, total_bytes) = cell.take()?;
+        Some(PullProgress::LayerDownloadProgress {
+            layer,
+            downloaded_bytes,
+            total_bytes,
         })
+    }
+
+    fn delayed(&mut self, layer: Option<usize>, event: PullProgress) {
+        if self.is_ended {
+            return;
+        }
+        let index = layer.map_or(0, |layer| layer + 1);
+        if self.delays.len() <= index {
+            self.delays.resize(index + 1, None);
+        }
+        self.delays[index] = Some(event);
+    }
+
+    fn no_longer_stalled(&mut self, layer: usize) {
+        if let Some(delay) = self.delays.get_mut(layer + 1)
+            && matches!(delay, Some(PullProgress::LayerStalled { .. }))
+        {
+            *delay = None;
+        }
     }
 
     fn forget(&mut self, layer: usize) {
         if let Some(cell) = self.cells.get_mut(layer) {
             *cell = None;
+        }
+        if let Some(delay) = self.delays.get_mut(layer + 1) {
+            *delay = None;
         }
     }
 }

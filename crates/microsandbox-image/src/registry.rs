@@ -4,7 +4,7 @@ use msb_layer::LayerLimits;
 use msb_layer::decode::WindowBudget;
 use msb_oci::Reference;
 use msb_platform::Platform;
-use msb_registry::{Client, ClientBuilder, Limits, RegistryAuth, Timeouts};
+use msb_registry::{Client, ClientBuilder, CredentialProvider, Limits, RegistryAuth, Timeouts};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -112,35 +112,84 @@ impl Registry {
 }
 
 impl RegistryBuilder {
-    /// Who we are to the registry.
+    /// Sets the credentials for the first registry that is asked for. Default: none.
+    ///
+    /// They are bound to the registry that the reference of the first pull names (of the first that makes a request), and are
+    /// sent to no other. To pull from several registries, name the host of each with [`auth_for`](Self::auth_for), or use a
+    /// provider.
     #[must_use]
     pub fn auth(mut self, auth: RegistryAuth) -> Self {
         self.client = self.client.auth(auth);
         self
     }
 
-    /// Speaks plain HTTP with this `host` or `host:port`, and sends credentials over it.
+    /// Sets the credentials for the registry `host`, given as `HOST` or `HOST:PORT`. May be called repeatedly; the last call for a
+    /// host counts, and comes before [`auth`](Self::auth) and the provider.
+    #[must_use]
+    pub fn auth_for(mut self, host: impl Into<String>, auth: RegistryAuth) -> Self {
+        self.client = self.client.auth_for(host, auth);
+        self
+    }
+
+    /// Sets the provider that is asked for the credentials of every host that has none yet.
+    #[must_use]
+    pub fn credentials(mut self, provider: impl CredentialProvider + 'static) -> Self {
+        self.client = self.client.credentials(provider);
+        self
+    }
+
+    /// Uses plain HTTP for this `host` or `host:port`, and sends credentials over it. May be called repeatedly.
     #[must_use]
     pub fn plain_http(mut self, host: impl Into<String>) -> Self {
         self.client = self.client.plain_http(host);
         self
     }
 
-    /// Trusts these certificates, in PEM, beside the system's. Loopback registries are then spoken to over TLS only.
+    /// Lets registries lead to this `host` or `host:port` although it is a loopback, link-local or private address. May be called
+    /// repeatedly.
+    #[must_use]
+    pub fn private_host(mut self, host: impl Into<String>) -> Self {
+        self.client = self.client.private_host(host);
+        self
+    }
+
+    /// Trusts the certificates in `pem` beside the system's. Loopback registries are then spoken to over TLS only. May be called
+    /// repeatedly.
+    ///
+    /// A certificate that cannot be used is skipped, with a warning in the log that names it.
     #[must_use]
     pub fn ca_cert(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.client = self.client.ca_cert(pem);
         self
     }
 
-    /// How much an answer of a registry may hold.
+    /// As [`ca_cert`](Self::ca_cert), with a name for warnings and errors, such as the file's.
+    #[must_use]
+    pub fn named_ca_cert(mut self, name: impl Into<String>, pem: impl Into<Vec<u8>>) -> Self {
+        self.client = self.client.named_ca_cert(name, pem);
+        self
+    }
+
+    /// Sets the limits on what a registry may send.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.client = self.client.limits(limits);
         self
     }
 
-    /// How long a registry may take.
+    /// Sets the limits on waiting for a registry: how long faults are retried, how long a response may stall, how slow a
+    /// blob may be.
+    ///
+    /// ```
+    /// # use microsandbox_image::{GlobalCache, Platform, Registry, Timeouts};
+    /// use std::time::Duration;
+    ///
+    /// # fn example(platform: Platform, cache: GlobalCache) -> Result<(), Box<dyn std::error::Error>> {
+    /// let timeouts = Timeouts::default().with_patience(Duration::from_secs(10));
+    /// let registry = Registry::builder(platform, cache).timeouts(timeouts).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.client = self.client.timeouts(timeouts);

@@ -3,7 +3,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use microsandbox_image::{Platform, PullError, Reference};
+use microsandbox_image::{
+    CredentialUse, Platform, PullError, RedirectProblem, Reference, RegistryError, TokenProblem,
+};
 
 use crate::output::one_line;
 
@@ -33,12 +35,10 @@ pub(crate) enum Failure {
     TwoRegistries { first: String, second: String },
     #[error("standard input: reading the password")]
     Password(#[source] io::Error),
-    #[error("standard input: it holds no password of one line, up to {limit} bytes")]
+    #[error("standard input: no password, or one of more than {limit} bytes")]
     NoPassword { limit: u64 },
     #[error("{}: reading the certificates", path.display())]
     Certificates { path: PathBuf, source: io::Error },
-    #[error("{}: it is not a list of certificates in PEM", path.display())]
-    NoCertificates { path: PathBuf },
     #[error("{}: more than {limit} bytes of certificates", path.display())]
     CertificatesTooLong { path: PathBuf, limit: u64 },
     #[error("standard output: writing to it")]
@@ -111,6 +111,7 @@ impl Failure {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Image(PullError::Registry(error)) => registry_hint(error),
             Self::Image(error) => error.hint(),
             Self::OtherPlatform { cached, .. } => {
                 let given: Vec<_> = cached
@@ -125,4 +126,54 @@ impl Failure {
             _ => None,
         }
     }
+}
+
+/// Returns the command or option that may help against a registry's error.
+fn registry_hint(error: &RegistryError) -> Option<String> {
+    if error.is_unknown_authority() {
+        return Some(
+            "if you trust the registry, pass its certificate authority with --ca-cert FILE".into(),
+        );
+    }
+    if let RegistryError::Redirect {
+        problem: RedirectProblem::PrivateAddress { .. },
+        ..
+    }
+    | RegistryError::TokenService {
+        problem: TokenProblem::PrivateAddress,
+        ..
+    } = error
+    {
+        return Some("if you expect that address, pass its host with --private-host HOST".into());
+    }
+    let reference = match error {
+        RegistryError::NotFound { context, .. }
+        | RegistryError::Unauthorized { context, .. }
+        | RegistryError::Denied { context, .. } => &context.reference,
+        _ => return None,
+    };
+    let registry = reference.registry();
+    let sign_in = format!(
+        "printf %s \"$TOKEN\" | msb-image pull {reference} --username NAME --password-stdin"
+    );
+    Some(match error.credential_use()? {
+        CredentialUse::NoneGiven if error.is_not_found() => {
+            format!("if the repository is private, sign in: {sign_in}")
+        }
+        CredentialUse::NoneGiven | CredentialUse::BoundToOtherHost { .. } => {
+            format!("sign in: {sign_in}")
+        }
+        CredentialUse::WithheldFromPlainHttp { host } => {
+            format!("to send credentials over plain HTTP, pass --plain-http {host}")
+        }
+        CredentialUse::Sent if error.is_not_found() => return None,
+        CredentialUse::Sent => format!(
+            "{registry} refused these credentials for {}: check the user name, the token and its access",
+            reference.repository()
+        ),
+        CredentialUse::NotRequested => {
+            format!("{registry} did not ask for a user name and a password; check the reference")
+        }
+        _ => return None,
+    })
 }

@@ -280,10 +280,15 @@ fn credentials_come_from_standard_input_over_tls() {
         run_with_input(cache.path(), &args, password.unwrap_or(""))
     };
     ok(&pull(Some("hunter2\n")));
-    for refused in [pull(None), pull(Some("hunter3"))] {
+    let hints = [
+        (None, "hint: sign in: printf"),
+        (Some("hunter3"), "refused these credentials"),
+    ];
+    for (given, hint) in hints {
+        let refused = pull(given);
         assert_eq!(refused.status.code(), Some(1));
         let text = stderr(&refused);
-        assert!(text.contains("hint: give credentials with --username"));
+        assert!(text.contains(hint), "{text}");
         assert!(!text.contains("hunter"), "{text}");
     }
 }

@@ -33,6 +33,14 @@ pub enum Notice<'a> {
         /// How long nothing has arrived.
         silent_for: Duration,
     },
+    /// A download continues after a fault.
+    #[non_exhaustive]
+    Resumed {
+        /// The request.
+        context: &'a RequestContext,
+        /// The number of bytes that are kept.
+        from_bytes: u64,
+    },
 }
 
 /// Receives notices, if there is a receiver.

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use erofs_format::MAX_EXTRA_DEVICES;
 use msb_oci::{Digest, Reference};
 use msb_platform::Index;
-use msb_registry::Document;
+use msb_registry::{Client, Document};
 
 use super::blocking::blocking;
 use super::layer::LayerSource;
@@ -32,15 +32,16 @@ pub(super) struct Resolved {
 /// named by a digest comes from the cache where it has it.
 pub(super) async fn resolve(
     registry: &Inner,
+    client: &Client,
     reference: &Reference,
 ) -> Result<Resolved, PullError> {
     let root = match reference.digest() {
-        Some(digest) => by_digest(registry, reference, digest).await?,
-        None => registry.client.manifest(reference).await?,
+        Some(digest) => by_digest(registry, client, reference, digest).await?,
+        None => client.manifest(reference).await?,
     };
-    let manifest = choose(registry, reference, root).await?;
+    let manifest = choose(registry, client, reference, root).await?;
     let parsed = document::parse(&manifest.digest, &manifest.bytes)?;
-    let config = fetch_config(registry, reference, &parsed.config).await?;
+    let config = fetch_config(registry, client, reference, &parsed.config).await?;
     let parsed_config = config::parse(&config).map_err(|source| PullError::Config {
         digest: parsed.config.digest.clone(),
         source,
@@ -83,6 +84,7 @@ pub(super) async fn resolve(
 /// The manifest for the platform: the document itself, or what its index leads to.
 async fn choose(
     registry: &Inner,
+    client: &Client,
     reference: &Reference,
     root: Document,
 ) -> Result<Document, PullError> {
@@ -103,7 +105,7 @@ async fn choose(
         let Some(best) = candidates.first() else {
             return Err(PullError::Worker);
         };
-        document = by_digest(registry, reference, best.digest()).await?;
+        document = by_digest(registry, client, reference, best.digest()).await?;
     }
     if document.is_index() {
         return Err(PullError::IndexDepth {
@@ -117,6 +119,7 @@ async fn choose(
 /// A manifest or index from the cache, else from the registry.
 async fn by_digest(
     registry: &Inner,
+    client: &Client,
     reference: &Reference,
     digest: &Digest,
 ) -> Result<Document, PullError> {
@@ -125,23 +128,21 @@ async fn by_digest(
     {
         return Ok(document);
     }
-    Ok(registry
-        .client
+    Ok(client
         .manifest(&reference.with_digest(digest.clone()))
         .await?)
 }
 
 async fn fetch_config(
     registry: &Inner,
+    client: &Client,
     reference: &Reference,
     config: &Blob,
 ) -> Result<Bytes, PullError> {
     if let Some(bytes) = cached(registry, &config.digest).await? {
         return Ok(bytes.into());
     }
-    let fetched = registry
-        .client
-        .config(reference, &config.digest, config.bytes);
+    let fetched = client.config(reference, &config.digest, config.bytes);
     Ok(fetched.await?.bytes)
 }
 

@@ -15,6 +15,7 @@ use crate::context::{RequestContext, Step};
 use crate::document::{Document, shown_type};
 use crate::error::{Error, Wait};
 use crate::exchange::request::Response;
+use crate::notice::Notice;
 use crate::transport::fault::TransportFault;
 
 /// Which blob is fetched, and from where on.
@@ -210,6 +211,12 @@ impl BlobStream {
                     self.count_restart(&body.context)?;
                 }
                 self.ranges.avoid = false;
+                if body.start > 0 {
+                    self.sender.observer.notify(&Notice::Resumed {
+                        context: &body.context,
+                        from_bytes: body.start,
+                    });
+                }
                 self.body = Some(body);
                 return Ok(starts_over);
             }

@@ -23,7 +23,10 @@ impl Request {
 
     /// The first and last byte that `Range` asks for, if it asks for a closed range.
     pub(crate) fn range(&self) -> Option<(usize, usize)> {
-        let (first, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        let (first, last) = self
+            .header("range")?
+            .strip_prefix("bytes=")?
+            .split_once('-')?;
         Some((first.parse().ok()?, last.parse().ok()?))
     }
 
@@ -69,7 +72,11 @@ impl Request {
         let length = request.header("content-length");
         let length = length.map_or(0, |length| length.parse().unwrap());
         while buffer.len() < length {
-            stream.read_buf(buffer).await.ok().filter(|count| *count > 0)?;
+            stream
+                .read_buf(buffer)
+                .await
+                .ok()
+                .filter(|count| *count > 0)?;
         }
         request.body = String::from_utf8(buffer.drain(..length).collect()).unwrap();
         Some(request)
