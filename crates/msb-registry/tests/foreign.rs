@@ -89,7 +89,10 @@ async fn the_registry_comes_first_and_urls_are_no_escape_from_the_rules() {
     ] {
         let blob = named.blob(&registry.reference("a"), request(&bytes, &[url.clone()]));
         let error = drain(blob).await.unwrap_err();
-        assert!(matches!(error, Error::ForeignUrls { tried: 1, .. }), "{url}: {error}");
+        assert!(
+            matches!(error, Error::ForeignUrls { tried: 1, .. }),
+            "{url}: {error}"
+        );
         assert!(error.is_not_found() && !error.is_temporary());
         assert_presentable(&error);
     }

@@ -27,11 +27,13 @@ async fn server(
     ranged: impl Fn(&[u8], &Request) -> Reply + Send + Sync + 'static,
 ) -> Server {
     let bytes: Arc<[u8]> = bytes.into();
-    Server::start(move |request, before| match (before, request.header("range")) {
-        (0, _) => Reply::ok(&*bytes).cut_after(CUT),
-        (_, None) => Reply::ok(&*bytes),
-        (_, Some(_)) => ranged(&bytes, request),
-    })
+    Server::start(
+        move |request, before| match (before, request.header("range")) {
+            (0, _) => Reply::ok(&*bytes).cut_after(CUT),
+            (_, None) => Reply::ok(&*bytes),
+            (_, Some(_)) => ranged(&bytes, request),
+        },
+    )
     .await
 }
 
@@ -63,7 +65,11 @@ async fn every_refusal_of_a_range_leads_to_one_request_without() {
         let blob = server.blob(request(&bytes));
         let (found, restarts) = drain(blob).await.unwrap();
         assert!(found == bytes && restarts == 1, "{status}");
-        let plain = server.requests().iter().filter(|request| request.header("range").is_none()).count();
+        let plain = server
+            .requests()
+            .iter()
+            .filter(|request| request.header("range").is_none())
+            .count();
         assert_eq!(plain, 2, "{status}");
     }
 }
@@ -88,7 +94,10 @@ async fn a_server_fault_is_tried_once_more_with_the_range_before_bytes_are_disca
         }
     })
     .await;
-    assert_eq!(drain(server.blob(request(&bytes))).await.unwrap(), (bytes, 0));
+    assert_eq!(
+        drain(server.blob(request(&bytes))).await.unwrap(),
+        (bytes, 0)
+    );
 }
 
 #[tokio::test]
@@ -96,16 +105,22 @@ async fn a_contradiction_under_200_or_206_never_puts_bytes_in_the_wrong_place() 
     let bytes = content(SIZE);
     type Answer = fn(&[u8], usize) -> Reply;
     let answers: &[(&str, Answer)] = &[
-        ("200 with the rest alone", |bytes, from| Reply::ok(&bytes[from..])),
+        ("200 with the rest alone", |bytes, from| {
+            Reply::ok(&bytes[from..])
+        }),
         ("200 with the rest and its range", |bytes, from| {
             let range = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());
             Reply::ok(&bytes[from..]).header("Content-Range", &range)
         }),
-        ("200 with the rest, chunked", |bytes, from| Reply::ok(&bytes[from..]).chunked()),
+        ("200 with the rest, chunked", |bytes, from| {
+            Reply::ok(&bytes[from..]).chunked()
+        }),
         ("200 with the whole and a part's range", |bytes, _| {
             Reply::ok(bytes).header("Content-Range", "bytes 20000-49999/50000")
         }),
-        ("206 without a range", |bytes, from| Reply::new(206, &bytes[from..])),
+        ("206 without a range", |bytes, from| {
+            Reply::new(206, &bytes[from..])
+        }),
         ("206 of the wrong start", |bytes, from| {
             Reply::new(206, &bytes[from + 1..]).header("Content-Range", "bytes 20001-49999/50000")
         }),
@@ -115,14 +130,22 @@ async fn a_contradiction_under_200_or_206_never_puts_bytes_in_the_wrong_place() 
         ("206 of another size", |bytes, from| {
             Reply::new(206, &bytes[from..]).header("Content-Range", "bytes 20000-49999/60000")
         }),
-        ("206 with a length that is not its range's", |bytes, from| {
-            Reply::new(206, &bytes[from..from + 10]).header("Content-Range", "bytes 20000-49999/50000")
-        }),
+        (
+            "206 with a length that is not its range's",
+            |bytes, from| {
+                Reply::new(206, &bytes[from..from + 10])
+                    .header("Content-Range", "bytes 20000-49999/50000")
+            },
+        ),
         ("206 with more bytes than its range", |bytes, from| {
-            Reply::new(206, &bytes[from..]).chunked().header("Content-Range", "bytes 20000-20001/50000")
+            Reply::new(206, &bytes[from..])
+                .chunked()
+                .header("Content-Range", "bytes 20000-20001/50000")
         }),
         ("206 with no bytes", |_, _| {
-            Reply::new(206, "").chunked().header("Content-Range", "bytes 20000-49999/50000")
+            Reply::new(206, "")
+                .chunked()
+                .header("Content-Range", "bytes 20000-49999/50000")
         }),
         ("204", |_, _| Reply::new(204, "")),
         ("a redirect to nowhere", |_, _| Reply::new(307, "")),
@@ -130,7 +153,10 @@ async fn a_contradiction_under_200_or_206_never_puts_bytes_in_the_wrong_place() 
     for (name, answer) in answers {
         let server = server(&bytes, move |bytes, request| answer(bytes, request.from())).await;
         let (found, restarts) = drain(server.blob(request(&bytes))).await.unwrap();
-        assert!(found == bytes && restarts == 1, "{name}: {restarts} restarts");
+        assert!(
+            found == bytes && restarts == 1,
+            "{name}: {restarts} restarts"
+        );
     }
 }
 
@@ -144,14 +170,23 @@ async fn a_part_that_is_shorter_than_asked_for_is_continued() {
         Reply::new(206, &bytes[from..to]).header("Content-Range", &range)
     })
     .await;
-    assert_eq!(drain(server.blob(request(&bytes))).await.unwrap(), (bytes, 0));
+    assert_eq!(
+        drain(server.blob(request(&bytes))).await.unwrap(),
+        (bytes, 0)
+    );
 }
 
 #[tokio::test]
 async fn a_range_that_breaks_the_connection_leads_to_a_request_without() {
     let bytes = content(SIZE);
-    let server = server(&bytes, |bytes, request| Reply::partial(bytes, request.from()).cut_after(0)).await;
-    assert_eq!(drain(server.blob(request(&bytes))).await.unwrap(), (bytes, 1));
+    let server = server(&bytes, |bytes, request| {
+        Reply::partial(bytes, request.from()).cut_after(0)
+    })
+    .await;
+    assert_eq!(
+        drain(server.blob(request(&bytes))).await.unwrap(),
+        (bytes, 1)
+    );
 }
 
 #[tokio::test]
@@ -195,7 +230,11 @@ async fn a_dripping_server_is_left_and_the_blob_resumed_elsewhere() {
     let begun = Instant::now();
     let blob = client.blob(&server.reference("a"), request(&bytes));
     assert_eq!(drain(blob).await.unwrap(), (bytes.to_vec(), 0));
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -218,7 +257,12 @@ async fn a_server_that_only_drips_is_an_error_that_says_so() {
     let blob = client.blob(&server.reference("a"), request(&bytes));
     let error = drain(blob).await.unwrap_err();
     assert!(matches!(error, Error::TooSlow { .. }), "{error}");
-    assert!(error.to_string().contains("less than 1000 bytes per second"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("less than 1000 bytes per second"),
+        "{error}"
+    );
     assert!(begun.elapsed() < Duration::from_secs(6));
 }
 
@@ -239,7 +283,10 @@ async fn stalls_retries_and_resumes_are_announced() {
         log.lock().unwrap().push(match notice {
             Notice::Stalled { silent_for, .. } => format!("stalled {}", silent_for.as_millis()),
             Notice::Retrying { attempt, error, .. } => {
-                assert!(error.to_string().contains("the server stopped sending"), "{error}");
+                assert!(
+                    error.to_string().contains("the server stopped sending"),
+                    "{error}"
+                );
                 format!("retry {attempt}")
             }
             Notice::Resumed { from_bytes, .. } => format!("resumed {from_bytes}"),
@@ -249,7 +296,10 @@ async fn stalls_retries_and_resumes_are_announced() {
     let blob = client.blob(&server.reference("a"), request(&bytes));
     assert_eq!(drain(blob).await.unwrap(), (bytes, 0));
     let seen = seen.lock().unwrap();
-    assert_eq!(*seen, ["stalled 70", "stalled 140", "retry 1", "resumed 20000"]);
+    assert_eq!(
+        *seen,
+        ["stalled 70", "stalled 140", "retry 1", "resumed 20000"]
+    );
 }
 
 #[tokio::test]
@@ -263,6 +313,9 @@ async fn a_registry_that_is_away_for_some_seconds_fails_nothing() {
         }
     })
     .await;
-    let client = msb_registry::Client::builder().plain_http(&server.host).build().unwrap();
+    let client = msb_registry::Client::builder()
+        .plain_http(&server.host)
+        .build()
+        .unwrap();
     client.manifest(&server.reference("a")).await.unwrap();
 }
