@@ -375,3 +375,43 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stalled(layer: usize, seconds: u64) -> PullProgress {
+        PullProgress::LayerStalled {
+            layer,
+            silent_for: Duration::from_secs(seconds),
+        }
+    }
+
+    #[tokio::test]
+    async fn delays_overwrite_each_other_and_bytes_end_a_stall() {
+        let (progress, mut receiver) = Progress::channel();
+        let delay = |layer, event| {
+            let shared = progress.shared.as_ref().unwrap();
+            shared.lock().delayed(Some(layer), event);
+        };
+        for seconds in 1..1000 {
+            delay(0, stalled(0, seconds));
+            delay(1, stalled(1, seconds));
+        }
+        progress.downloaded(1, 5, 10);
+        assert_eq!(receiver.recv().await, Some(stalled(0, 999)));
+        let bytes = PullProgress::LayerDownloadProgress {
+            layer: 1,
+            downloaded_bytes: 5,
+            total_bytes: 10,
+        };
+        assert_eq!(receiver.recv().await, Some(bytes));
+        delay(0, stalled(0, 1));
+        drop(progress);
+        assert!(matches!(
+            receiver.recv().await,
+            Some(PullProgress::Failed { .. })
+        ));
+        assert_eq!(receiver.recv().await, None);
+    }
+}

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::progress::Progress;
 use crate::{GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, pull};
 
-/// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections and limits.
+/// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections, credentials and limits.
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) inner: Arc<Inner>,
@@ -27,11 +27,11 @@ pub(crate) struct Inner {
     pub(crate) windows: WindowBudget,
     /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
     pub(crate) pipelines: Semaphore,
-    /// How many layers may be brought to stable storage at once, over all pulls of this registry.
+    /// How many layers may be written to stable storage at once, over all pulls of this registry.
     pub(crate) publishers: Semaphore,
 }
 
-/// How a [`Registry`] talks to registries.
+/// Configures a [`Registry`].
 #[derive(Clone, Debug)]
 pub struct RegistryBuilder {
     platform: Platform,
@@ -56,7 +56,7 @@ impl Registry {
         Self::builder(platform, cache).build()
     }
 
-    /// As [`new`](Self::new), with more to say.
+    /// Returns a builder for credentials, TLS, limits and concurrency.
     #[must_use]
     pub fn builder(platform: Platform, cache: GlobalCache) -> RegistryBuilder {
         RegistryBuilder {
@@ -68,13 +68,13 @@ impl Registry {
         }
     }
 
-    /// The cache that it pulls into.
+    /// Returns the cache that this registry pulls into.
     #[must_use]
     pub fn cache(&self) -> &GlobalCache {
         &self.inner.cache
     }
 
-    /// The platform that it pulls for.
+    /// Returns the platform that this registry pulls for.
     #[must_use]
     pub fn platform(&self) -> &Platform {
         &self.inner.platform
@@ -94,7 +94,7 @@ impl Registry {
         pull::pull(&self.inner, reference, options, &Progress::nobody()).await
     }
 
-    /// Pulls an image on a task of its own, and tells how it goes. Must be called within a tokio runtime.
+    /// Pulls an image on a task of its own, and reports its progress. Must be called within a tokio runtime.
     ///
     /// Aborting the task stops the work and leaves the cache whole.
     pub fn pull_with_progress(
@@ -196,21 +196,21 @@ impl RegistryBuilder {
         self
     }
 
-    /// How much a layer may claim.
+    /// Sets the limits on what a layer may contain.
     #[must_use]
     pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
         self.layer_limits = limits;
         self
     }
 
-    /// How many layers may be downloaded and unpacked at once; at least 1. 4 by default.
+    /// Sets the number of layers that are downloaded and unpacked at once; at least 1. Default: 4.
     #[must_use]
     pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
         self.pipelines = layers.max(1);
         self
     }
 
-    /// Makes the registry. No connection is made and no TLS set up before something has to be fetched.
+    /// Builds the registry. No connection is made, and no TLS set up, before something has to be downloaded.
     ///
     /// # Errors
     /// [`PullError::Registry`] for certificates or credentials that cannot be used.

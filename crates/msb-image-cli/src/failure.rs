@@ -9,7 +9,7 @@ use microsandbox_image::{
 
 use crate::output::one_line;
 
-/// Why a command was not carried out.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -28,7 +28,7 @@ pub(crate) enum Failure {
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
-    #[error("--force fetches everything anew, and --policy never fetches nothing")]
+    #[error("--force downloads everything again, and --policy never downloads nothing")]
     ForceOffline,
     /// One password must not go to two registries.
     #[error("--username is for one registry, and the references name two: {first} and {second}")]
@@ -51,7 +51,7 @@ pub(crate) enum Failure {
     Interrupted,
 }
 
-/// How a command ended that could be carried out.
+/// The outcome of a command that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
@@ -69,7 +69,7 @@ impl From<Outcome> for ExitCode {
 }
 
 impl Failure {
-    /// Whether the reader of our output went away, which is no failure of ours.
+    /// Returns whether the reader of the output went away, which is not an error.
     pub(crate) fn is_unread_output(&self) -> bool {
         match self {
             Self::Output(error) | Self::Image(PullError::Copy { source: error, .. }) => {
@@ -79,7 +79,7 @@ impl Failure {
         }
     }
 
-    /// Says on stderr what failed, why, and what may help.
+    /// Writes the error, its causes and a hint to stderr.
     pub(crate) fn report(&self) -> ExitCode {
         if self.is_unread_output() {
             return ExitCode::SUCCESS;
@@ -93,7 +93,7 @@ impl Failure {
         if let Some(hint) = self.hint() {
             text.push_str(&format!("hint: {}\n", one_line(&hint)));
         }
-        // Where stderr is closed, nobody can be told.
+        // If stderr is closed, there is nowhere else to report it.
         let _ = io::stderr().lock().write_all(text.as_bytes());
         ExitCode::from(self.exit_code())
     }

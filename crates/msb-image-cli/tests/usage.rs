@@ -179,5 +179,12 @@ fn a_certificate_file_that_cannot_be_used_is_named() {
     std::fs::write(&pem, "no certificate").unwrap();
     let useless = pull();
     assert_eq!(useless.status.code(), Some(1));
-    assert!(stderr(&useless).contains("ca.pem: it is not a list"));
+    assert!(stderr(&useless).contains("ca.pem holds no PEM certificate that can be used"));
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&pem, damaged).unwrap();
+    let text = stderr(&pull());
+    assert!(
+        text.contains("ca.pem holds no PEM certificate that can be used: "),
+        "{text}"
+    );
 }

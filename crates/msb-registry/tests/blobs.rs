@@ -18,7 +18,7 @@ fn request(bytes: &[u8]) -> BlobRequest {
     BlobRequest::new(Digest::sha256_of(bytes), bytes.len() as u64)
 }
 
-/// Serves `bytes` with the first answer cut by `first`, and all others as `later` says.
+/// Serves `bytes`: `first` spoils the first response, and `later` makes all others.
 async fn faulty(
     bytes: &[u8],
     first: impl Fn(Reply) -> Reply + Send + Sync + 'static,

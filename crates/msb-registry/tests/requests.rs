@@ -224,7 +224,7 @@ async fn unknown_tags_and_denials_are_one_clear_line() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_temporary_fault_that_names_the_registry() {
+async fn a_refused_connection_is_a_temporary_fault_that_names_the_registry() {
     let server = Server::start(|_, _| Reply::ok("")).await;
     let (client, reference) = (server.client().build().unwrap(), server.reference("a"));
     drop(server);
@@ -238,7 +238,7 @@ async fn nobody_listening_is_a_temporary_fault_that_names_the_registry() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_times_out() {
+async fn a_silent_server_times_out() {
     let server = Server::start(|_, _| {
         std::thread::sleep(Duration::from_millis(300));
         Reply::ok(INDEX)

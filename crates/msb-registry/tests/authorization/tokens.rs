@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A registry that wants a token of its own service at `/token`, which answers as `token` says.
+/// A registry that requires a token of its own service at `/token`, whose responses `token` makes.
 async fn with_tokens(
     token: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     accept: impl Fn(&str) -> bool + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! A registry that misbehaves as told: HTTP/1.1 over a socket, answers written by the test.
+//! A registry with faults: HTTP/1.1 over a socket, with responses that the test writes.
 
 #![allow(
     clippy::unwrap_used,
