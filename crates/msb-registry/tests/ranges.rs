@@ -319,3 +319,26 @@ async fn a_registry_that_is_away_for_some_seconds_fails_nothing() {
         .unwrap();
     client.manifest(&server.reference("a")).await.unwrap();
 }
+
+#[tokio::test]
+async fn slow_windows_in_a_row_are_an_error_whatever_the_patience() {
+    let bytes: Arc<[u8]> = content(200_000).into();
+    let whole = Arc::clone(&bytes);
+    let server = Server::start(move |request, _| {
+        let reply = match request.from() {
+            0 => Reply::ok(&*whole),
+            from => Reply::partial(&whole, from),
+        };
+        reply.slowly(100, Duration::from_millis(10))
+    })
+    .await;
+    let timeouts = hasty()
+        .with_patience(Duration::from_secs(600))
+        .with_least_rate(100_000)
+        .with_least_rate_window(Duration::from_millis(200));
+    let client = server.client().timeouts(timeouts).build().unwrap();
+    let blob = client.blob(&server.reference("a"), request(&bytes));
+    let error = drain(blob).await.unwrap_err();
+    assert!(matches!(error, Error::TooSlow { .. }), "{error}");
+    assert_eq!(server.requests().len(), 3);
+}

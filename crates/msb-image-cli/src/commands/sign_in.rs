@@ -3,7 +3,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use microsandbox_image::{Reference, RegistryAuth, RegistryBuilder};
+use microsandbox_image::{Reference, RegistryAuth, RegistryBuilder, RegistryHost};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -60,7 +60,7 @@ impl RegistryArgs {
                 password: password(io::stdin().lock())?,
             };
             builder = match registry {
-                Some(host) => builder.auth_for(host, auth),
+                Some(host) => builder.auth_for(host.as_str(), auth),
                 None => builder.auth(auth),
             };
         }
@@ -69,15 +69,15 @@ impl RegistryArgs {
 }
 
 /// Returns the registry that all references name.
-fn one_registry(references: &[Reference]) -> Result<Option<&str>, Failure> {
-    let mut registries = references.iter().map(Reference::registry);
-    let Some(first) = registries.next() else {
+fn one_registry(references: &[Reference]) -> Result<Option<RegistryHost>, Failure> {
+    let mut hosts = references.iter().map(RegistryHost::of);
+    let Some(first) = hosts.next() else {
         return Ok(None);
     };
-    match registries.find(|registry| *registry != first) {
+    match hosts.find(|host| *host != first) {
         Some(second) => Err(Failure::TwoRegistries {
-            first: first.into(),
-            second: second.into(),
+            first: first.to_string(),
+            second: second.to_string(),
         }),
         None => Ok(Some(first)),
     }
@@ -153,6 +153,8 @@ mod tests {
         let parse = |text: &str| text.parse::<Reference>().expect("a valid reference");
         let (here, there) = (parse("a.example/x"), parse("b.example/x"));
         assert!(one_registry(&[here.clone(), here.clone()]).is_ok());
+        let hub = [parse("alpine"), parse("registry-1.docker.io/a/b")];
+        assert!(one_registry(&hub).is_ok());
         let error = one_registry(&[here, there]).expect_err("two registries");
         assert!(error.to_string().contains("b.example"));
     }

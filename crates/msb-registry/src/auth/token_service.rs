@@ -6,7 +6,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode, Url};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::challenge::Challenge;
 use super::provider::Held;
@@ -132,8 +132,8 @@ impl TokenSource {
             problem,
         })?;
         // Where no other handle of the body is left, it is wiped.
-        if let Ok(body) = body.try_into_mut() {
-            drop(Zeroizing::new(Vec::from(body)));
+        if let Ok(mut body) = body.try_into_mut() {
+            body.as_mut().zeroize();
         }
         Ok((token, credentials))
     }

@@ -1,13 +1,14 @@
 //! A blob's bytes, resumed after every fault.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use msb_oci::{Digest, Reference};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE};
 use tokio::time::Instant;
 
+use super::blob_request::{BlobEvent, BlobRequest};
 use super::content_range::ContentRange;
-use super::rate::Rate;
+use super::rate::{Rate, Window};
 use super::retry::Retry;
 use super::sender::Sender;
 use super::source::{BlobSource, Place};
@@ -18,54 +19,8 @@ use crate::exchange::request::Response;
 use crate::notice::Notice;
 use crate::transport::fault::TransportFault;
 
-/// Which blob is fetched, and from where on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BlobRequest {
-    /// The blob's digest. It is only asked for here; the caller verifies the bytes.
-    pub digest: Digest,
-    /// The size that the descriptor declares, in bytes.
-    pub size: u64,
-    /// The number of bytes from the start that the caller has already.
-    pub offset: u64,
-    /// Where else the blob may be had, as the descriptor's `urls` state.
-    pub urls: Vec<String>,
-}
-
-impl BlobRequest {
-    /// Returns a request for the whole blob.
-    #[must_use]
-    pub fn new(digest: Digest, size: u64) -> Self {
-        Self {
-            digest,
-            size,
-            offset: 0,
-            urls: Vec::new(),
-        }
-    }
-
-    /// Leaves out the first `offset` bytes.
-    #[must_use]
-    pub fn from_offset(self, offset: u64) -> Self {
-        Self { offset, ..self }
-    }
-
-    /// Sets the URLs that are tried, over HTTPS and without credentials, if the registry does not serve the blob.
-    #[must_use]
-    pub fn with_urls(self, urls: Vec<String>) -> Self {
-        Self { urls, ..self }
-    }
-}
-
-/// A piece of a blob, from a [`BlobStream`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BlobEvent {
-    /// The next bytes; never empty.
-    Data(Bytes),
-    /// The registry cannot continue in the middle. All bytes so far are void, also those before
-    /// [`BlobRequest::offset`]: the next ones start at byte 0.
-    Restarted,
-}
+/// The number of windows in a row in which a blob may be too slow, each on a new connection.
+const MAX_SLOW_WINDOWS: u32 = 2;
 
 /// A blob that is being downloaded.
 ///
@@ -77,7 +32,7 @@ pub enum BlobEvent {
 /// ```
 ///
 /// **The length is checked here, the digest is not**: the caller hashes the bytes, on a thread of its own. For
-/// small blobs [`Client::blob_bytes`] does all of it.
+/// small blobs [`Client::blob_bytes`](crate::Client::blob_bytes) does all of it.
 ///
 /// # Invariants
 ///
@@ -95,6 +50,8 @@ pub struct BlobStream {
     body: Option<Body>,
     retry: Retry,
     restarts: u32,
+    /// Windows in a row in which the blob was too slow.
+    slow_windows: u32,
     ranges: Ranges,
     content_type: Option<String>,
 }
@@ -150,6 +107,7 @@ impl BlobStream {
             position: request.offset,
             body: None,
             restarts: 0,
+            slow_windows: 0,
             ranges: Ranges::default(),
             content_type: None,
         }
@@ -188,6 +146,11 @@ impl BlobStream {
                 Ok(event) => return Ok(event),
                 Err(fault) => {
                     let start = self.body.take().map_or(0, |body| body.start);
+                    // The few bytes of slow windows are no progress that would renew the budget of retries.
+                    if self.slow_windows > MAX_SLOW_WINDOWS {
+                        self.slow_windows = 0;
+                        return Err(fault);
+                    }
                     if start == 0 {
                         self.retry.after(fault).await?;
                         continue;
@@ -343,16 +306,19 @@ impl BlobStream {
                             }
                         });
                     }
-                    if let Some(received) = body.rate.add(begun.elapsed(), length)
-                        && self.position + length < size
-                    {
-                        // These bytes are lost with the connection; they are few.
-                        return Err(Error::TooSlow {
-                            context,
-                            received,
-                            window: timeouts.least_rate_window,
-                            least_rate: timeouts.least_rate,
-                        });
+                    match body.rate.add(begun.elapsed(), length) {
+                        Window::Slow { received } if self.position + length < size => {
+                            self.slow_windows += 1;
+                            // These bytes are lost with the connection; they are few.
+                            return Err(Error::TooSlow {
+                                context,
+                                received,
+                                window: timeouts.least_rate_window,
+                                least_rate: timeouts.least_rate,
+                            });
+                        }
+                        Window::Passed => self.slow_windows = 0,
+                        Window::Open | Window::Slow { .. } => {}
                     }
                     self.position += length;
                     self.retry.progress(length);

@@ -2,7 +2,8 @@
 
 use msb_oci::{Digest, Reference};
 
-use super::blob::{BlobRequest, BlobStream};
+use super::blob::BlobStream;
+use super::blob_request::BlobRequest;
 use super::manifest::fetch_manifest;
 use super::sender::Sender;
 use crate::auth::Auth;

@@ -1,6 +1,7 @@
 //! What a registry can be asked for.
 
 mod blob;
+mod blob_request;
 mod builder;
 #[allow(
     clippy::module_inception,
@@ -15,6 +16,7 @@ mod retry;
 mod sender;
 mod source;
 
-pub use self::blob::{BlobEvent, BlobRequest, BlobStream};
+pub use self::blob::BlobStream;
+pub use self::blob_request::{BlobEvent, BlobRequest};
 pub use self::builder::ClientBuilder;
 pub use self::client::Client;

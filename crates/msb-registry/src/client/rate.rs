@@ -4,6 +4,20 @@ use std::time::Duration;
 
 use crate::limits::Timeouts;
 
+/// The state of a window of measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Window {
+    /// It is not over.
+    Open,
+    /// It is over, and had enough bytes.
+    Passed,
+    /// It is over, and had too few.
+    Slow {
+        /// How many.
+        received: u64,
+    },
+}
+
 /// Measures the rate of a body over windows of waiting for it.
 #[derive(Debug)]
 pub(super) struct Rate {
@@ -23,18 +37,21 @@ impl Rate {
         }
     }
 
-    /// Adds a piece of the body and the time that was spent waiting for it. Returns the bytes of a window that is over and had too
-    /// few.
-    pub(super) fn add(&mut self, waited: Duration, bytes: u64) -> Option<u64> {
+    /// Adds a piece of the body and the time that was spent waiting for it.
+    pub(super) fn add(&mut self, waited: Duration, bytes: u64) -> Window {
         self.waited += waited;
         self.received = self.received.saturating_add(bytes);
         if self.waited < self.window || self.window.is_zero() {
-            return None;
+            return Window::Open;
         }
         let wanted = u128::from(self.least) * self.waited.as_millis() / 1000;
         let received = std::mem::take(&mut self.received);
         self.waited = Duration::ZERO;
-        (u128::from(received) < wanted).then_some(received)
+        if u128::from(received) < wanted {
+            Window::Slow { received }
+        } else {
+            Window::Passed
+        }
     }
 }
 
@@ -44,7 +61,10 @@ mod tests {
 
     fn first_fault(bytes: u64, pause: Duration, pieces: usize) -> Option<u64> {
         let mut rate = Rate::new(&Timeouts::default());
-        (0..pieces).find_map(|_| rate.add(pause, bytes))
+        (0..pieces).find_map(|_| match rate.add(pause, bytes) {
+            Window::Slow { received } => Some(received),
+            Window::Open | Window::Passed => None,
+        })
     }
 
     #[test]
@@ -60,6 +80,6 @@ mod tests {
     fn only_waiting_counts_and_the_check_can_be_turned_off() {
         assert_eq!(first_fault(1, Duration::ZERO, 10_000), None);
         let mut off = Rate::new(&Timeouts::default().with_least_rate(0));
-        assert_eq!(off.add(Duration::from_secs(1000), 1), None);
+        assert_eq!(off.add(Duration::from_secs(1000), 1), Window::Passed);
     }
 }
