@@ -87,7 +87,10 @@ async fn the_registry_comes_first_and_urls_are_no_escape_from_the_rules() {
         "https://10.0.0.1/x".to_owned(),
         "nonsense".to_owned(),
     ] {
-        let blob = named.blob(&registry.reference("a"), request(&bytes, &[url.clone()]));
+        let blob = named.blob(
+            &registry.reference("a"),
+            request(&bytes, std::slice::from_ref(&url)),
+        );
         let error = drain(blob).await.unwrap_err();
         assert!(
             matches!(error, Error::ForeignUrls { tried: 1, .. }),

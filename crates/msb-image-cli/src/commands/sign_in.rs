@@ -1,9 +1,10 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
-use microsandbox_image::{Reference, RegistryAuth, RegistryBuilder, RegistryHost};
+use microsandbox_image::{Reference, RegistryAuth, RegistryBuilder, RegistryHost, Timeouts};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -28,6 +29,10 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
 
+    /// How long to retry when the registry is away or answers with a temporary error
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    retry_seconds: u64,
+
     /// User name for the registry
     #[arg(long, value_name = "NAME", requires = "password_stdin")]
     username: Option<String>,
@@ -44,6 +49,8 @@ impl RegistryArgs {
         references: &[Reference],
         mut builder: RegistryBuilder,
     ) -> Result<RegistryBuilder, Failure> {
+        let patience = Duration::from_secs(self.retry_seconds);
+        builder = builder.timeouts(Timeouts::default().with_patience(patience));
         for path in &self.ca_cert {
             builder = builder.named_ca_cert(path.display().to_string(), certificates(path)?);
         }
