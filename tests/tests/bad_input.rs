@@ -204,7 +204,7 @@ fn unknown_platform_repository_tag_and_host() {
     // Nothing listens on port 1.
     refuses(
         cache.path(),
-        &["pull", "127.0.0.1:1/x:t"],
+        &["pull", "--retry-seconds", "1", "127.0.0.1:1/x:t"],
         &["127.0.0.1:1/x:t"],
     );
     takes(cache.path(), &format!("{host}/good:t"));

@@ -7,6 +7,8 @@ pub(crate) struct Blob {
     /// The length in bytes; at most 2^63 - 1.
     pub(crate) bytes: u64,
     pub(crate) media_type: String,
+    /// Where else it may be had; for layers that a registry may not distribute.
+    pub(crate) urls: Vec<String>,
 }
 
 impl From<Descriptor> for Blob {
@@ -15,6 +17,7 @@ impl From<Descriptor> for Blob {
             digest: descriptor.digest,
             bytes: descriptor.size,
             media_type: descriptor.media_type,
+            urls: descriptor.urls,
         }
     }
 }

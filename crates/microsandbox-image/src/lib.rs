@@ -104,7 +104,8 @@ pub use msb_oci::{
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
-    CredentialsSeen, Error as RegistryError, Limits as RegistryLimits, RegistryAuth, Timeouts,
+    CredentialFuture, CredentialProvider, CredentialUse, Error as RegistryError,
+    Limits as RegistryLimits, RedirectProblem, RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{Proof, ProofError};

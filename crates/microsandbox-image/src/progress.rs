@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use msb_oci::Digest;
+use msb_registry::Notice;
 use tokio::sync::Notify;
 
 use stage_log::StageLog;
@@ -221,12 +222,29 @@ impl Progress {
                         return;
                     }
                     state.cells.clear();
+                    state.delays.clear();
                     state.is_ended = true;
                 }
                 _ => {}
             }
             state.events.push_back(event);
         });
+    }
+
+    /// Returns an observer for the requests of `layer`, or for those before any layer.
+    pub(crate) fn observer(
+        &self,
+        layer: Option<usize>,
+    ) -> impl Fn(&Notice<'_>) + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move |notice| {
+            let Some(shared) = &shared else { return };
+            let Some(event) = delay(layer, notice) else {
+                return;
+            };
+            shared.lock().delayed(layer, event);
+            shared.woken.notify_one();
+        }
     }
 
     /// Replaces the state of a layer's download.
@@ -236,6 +254,7 @@ impl Progress {
                 state.cells.resize(layer + 1, None);
             }
             state.cells[layer] = Some((downloaded_bytes, total_bytes));
+            state.no_longer_stalled(layer);
         });
     }
 
@@ -256,18 +275,62 @@ impl Drop for Progress {
     }
 }
 
+/// Returns the event for a notice of the registry client.
+fn delay(layer: Option<usize>, notice: &Notice<'_>) -> Option<PullProgress> {
+    Some(match (notice, layer) {
+        (
+            Notice::Retrying {
+                error,
+                attempt,
+                limit,
+                pause,
+                ..
+            },
+            layer,
+        ) => {
+            let (attempt, limit, pause, error) = (*attempt, *limit, *pause, error.to_string());
+            match layer {
+                Some(layer) => PullProgress::LayerRetrying {
+                    layer,
+                    attempt,
+                    limit,
+                    pause,
+                    error,
+                },
+                None => PullProgress::Retrying {
+                    attempt,
+                    limit,
+                    pause,
+                    error,
+                },
+            }
+        }
+        (Notice::Stalled { silent_for, .. }, Some(layer)) => PullProgress::LayerStalled {
+            layer,
+            silent_for: *silent_for,
+        },
+        (Notice::Resumed { from_bytes, .. }, Some(layer)) => PullProgress::LayerResumed {
+            layer,
+            from_bytes: *from_bytes,
+        },
+        _ => return None,
+    })
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
     woken: Notify,
 }
 
-/// Events that were not received yet. Bounded by layers times stages, because byte counts overwrite each other.
+/// Events that were not received yet. Bounded by layers times stages, because byte counts and delays overwrite each other.
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<PullProgress>,
     /// By layer: present and total bytes, if they were not received yet.
     cells: Vec<Option<(u64, u64)>>,
+    /// By layer, those before any layer first: the newest delay, if that was not received yet.
+    delays: Vec<Option<PullProgress>>,
     is_ended: bool,
 }
 
@@ -279,24 +342,90 @@ impl Shared {
 
 impl State {
     fn next(&mut self) -> Option<PullProgress> {
-        self.events.pop_front().or_else(|| {
-            let (layer, cell) = self
-                .cells
-                .iter_mut()
-                .enumerate()
-                .find(|(_, cell)| cell.is_some())?;
-            let (downloaded_bytes, total_bytes) = cell.take()?;
-            Some(PullProgress::LayerDownloadProgress {
-                layer,
-                downloaded_bytes,
-                total_bytes,
-            })
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        if let Some(delay) = self.delays.iter_mut().find_map(Option::take) {
+            return Some(delay);
+        }
+        let (layer, cell) = self
+            .cells
+            .iter_mut()
+            .enumerate()
+            .find(|(_, cell)| cell.is_some())?;
+        let (downloaded_bytes, total_bytes) = cell.take()?;
+        Some(PullProgress::LayerDownloadProgress {
+            layer,
+            downloaded_bytes,
+            total_bytes,
         })
+    }
+
+    fn delayed(&mut self, layer: Option<usize>, event: PullProgress) {
+        if self.is_ended {
+            return;
+        }
+        let index = layer.map_or(0, |layer| layer + 1);
+        if self.delays.len() <= index {
+            self.delays.resize(index + 1, None);
+        }
+        self.delays[index] = Some(event);
+    }
+
+    fn no_longer_stalled(&mut self, layer: usize) {
+        if let Some(delay) = self.delays.get_mut(layer + 1)
+            && matches!(delay, Some(PullProgress::LayerStalled { .. }))
+        {
+            *delay = None;
+        }
     }
 
     fn forget(&mut self, layer: usize) {
         if let Some(cell) = self.cells.get_mut(layer) {
             *cell = None;
         }
+        if let Some(delay) = self.delays.get_mut(layer + 1) {
+            *delay = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stalled(layer: usize, seconds: u64) -> PullProgress {
+        PullProgress::LayerStalled {
+            layer,
+            silent_for: Duration::from_secs(seconds),
+        }
+    }
+
+    #[tokio::test]
+    async fn delays_overwrite_each_other_and_bytes_end_a_stall() {
+        let (progress, mut receiver) = Progress::channel();
+        let delay = |layer, event| {
+            let shared = progress.shared.as_ref().unwrap();
+            shared.lock().delayed(Some(layer), event);
+        };
+        for seconds in 1..1000 {
+            delay(0, stalled(0, seconds));
+            delay(1, stalled(1, seconds));
+        }
+        progress.downloaded(1, 5, 10);
+        assert_eq!(receiver.recv().await, Some(stalled(0, 999)));
+        let bytes = PullProgress::LayerDownloadProgress {
+            layer: 1,
+            downloaded_bytes: 5,
+            total_bytes: 10,
+        };
+        assert_eq!(receiver.recv().await, Some(bytes));
+        delay(0, stalled(0, 1));
+        drop(progress);
+        assert!(matches!(
+            receiver.recv().await,
+            Some(PullProgress::Failed { .. })
+        ));
+        assert_eq!(receiver.recv().await, None);
     }
 }

@@ -77,7 +77,8 @@ async fn run(
     if let Some(result) = from_cache(registry, reference, options).await? {
         return strictly(result, options);
     }
-    let resolved = resolve(registry, reference).await?;
+    let client = registry.client.with_observer(progress.observer(None));
+    let resolved = resolve(registry, &client, reference).await?;
     progress.send(PullProgress::Resolved {
         manifest_digest: resolved.manifest_digest.clone(),
         layer_count: resolved.layers.len(),

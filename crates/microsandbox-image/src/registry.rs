@@ -5,7 +5,7 @@ use msb_layer::LayerLimits;
 use msb_layer::decode::WindowBudget;
 use msb_oci::Reference;
 use msb_platform::Platform;
-use msb_registry::{Client, ClientBuilder, Limits, RegistryAuth, Timeouts};
+use msb_registry::{Client, ClientBuilder, CredentialProvider, Limits, RegistryAuth, Timeouts};
 use tokio::sync::Semaphore;
 
 use crate::progress::Progress;
@@ -13,7 +13,7 @@ use crate::{
     GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull,
 };
 
-/// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections and limits.
+/// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections, credentials and limits.
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) inner: Arc<Inner>,
@@ -30,11 +30,11 @@ pub(crate) struct Inner {
     pub(crate) windows: WindowBudget,
     /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
     pub(crate) pipelines: Semaphore,
-    /// How many layers may be brought to stable storage at once, over all pulls of this registry.
+    /// How many layers may be written to stable storage at once, over all pulls of this registry.
     pub(crate) publishers: Semaphore,
 }
 
-/// How a [`Registry`] talks to registries.
+/// Configures a [`Registry`].
 #[derive(Clone, Debug)]
 pub struct RegistryBuilder {
     platform: Platform,
@@ -60,7 +60,7 @@ impl Registry {
         Self::builder(platform, cache).build()
     }
 
-    /// As [`new`](Self::new), with more to say.
+    /// Returns a builder for credentials, TLS, limits and concurrency.
     #[must_use]
     pub fn builder(platform: Platform, cache: GlobalCache) -> RegistryBuilder {
         RegistryBuilder {
@@ -73,13 +73,13 @@ impl Registry {
         }
     }
 
-    /// The cache that it pulls into.
+    /// Returns the cache that this registry pulls into.
     #[must_use]
     pub fn cache(&self) -> &GlobalCache {
         &self.inner.cache
     }
 
-    /// The platform that it pulls for.
+    /// Returns the platform that this registry pulls for.
     #[must_use]
     pub fn platform(&self) -> &Platform {
         &self.inner.platform
@@ -117,42 +117,91 @@ impl Registry {
 }
 
 impl RegistryBuilder {
-    /// Who we are to the registry.
+    /// Sets the credentials for the first registry that is asked for. Default: none.
+    ///
+    /// They are bound to the registry that the reference of the first pull names (of the first that makes a request), and are
+    /// sent to no other. To pull from several registries, name the host of each with [`auth_for`](Self::auth_for), or use a
+    /// provider.
     #[must_use]
     pub fn auth(mut self, auth: RegistryAuth) -> Self {
         self.client = self.client.auth(auth);
         self
     }
 
-    /// Speaks plain HTTP with this `host` or `host:port`, and sends credentials over it.
+    /// Sets the credentials for the registry `host`, given as `HOST` or `HOST:PORT`. May be called repeatedly; the last call for a
+    /// host counts, and comes before [`auth`](Self::auth) and the provider.
+    #[must_use]
+    pub fn auth_for(mut self, host: impl Into<String>, auth: RegistryAuth) -> Self {
+        self.client = self.client.auth_for(host, auth);
+        self
+    }
+
+    /// Sets the provider that is asked for the credentials of every host that has none yet.
+    #[must_use]
+    pub fn credentials(mut self, provider: impl CredentialProvider + 'static) -> Self {
+        self.client = self.client.credentials(provider);
+        self
+    }
+
+    /// Uses plain HTTP for this `host` or `host:port`, and sends credentials over it. May be called repeatedly.
     #[must_use]
     pub fn plain_http(mut self, host: impl Into<String>) -> Self {
         self.client = self.client.plain_http(host);
         self
     }
 
-    /// Trusts these certificates, in PEM, beside the system's. Loopback registries are then spoken to over TLS only.
+    /// Lets registries lead to this `host` or `host:port` although it is a loopback, link-local or private address. May be called
+    /// repeatedly.
+    #[must_use]
+    pub fn private_host(mut self, host: impl Into<String>) -> Self {
+        self.client = self.client.private_host(host);
+        self
+    }
+
+    /// Trusts the certificates in `pem` beside the system's. Loopback registries are then spoken to over TLS only. May be called
+    /// repeatedly.
+    ///
+    /// A certificate that cannot be used is skipped, with a warning in the log that names it.
     #[must_use]
     pub fn ca_cert(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.client = self.client.ca_cert(pem);
         self
     }
 
-    /// How much an answer of a registry may hold.
+    /// As [`ca_cert`](Self::ca_cert), with a name for warnings and errors, such as the file's.
+    #[must_use]
+    pub fn named_ca_cert(mut self, name: impl Into<String>, pem: impl Into<Vec<u8>>) -> Self {
+        self.client = self.client.named_ca_cert(name, pem);
+        self
+    }
+
+    /// Sets the limits on what a registry may send.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.client = self.client.limits(limits);
         self
     }
 
-    /// How long a registry may take.
+    /// Sets the limits on waiting for a registry: how long faults are retried, how long a response may stall, how slow a
+    /// blob may be.
+    ///
+    /// ```
+    /// # use microsandbox_image::{GlobalCache, Platform, Registry, Timeouts};
+    /// use std::time::Duration;
+    ///
+    /// # fn example(platform: Platform, cache: GlobalCache) -> Result<(), Box<dyn std::error::Error>> {
+    /// let timeouts = Timeouts::default().with_patience(Duration::from_secs(10));
+    /// let registry = Registry::builder(platform, cache).timeouts(timeouts).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.client = self.client.timeouts(timeouts);
         self
     }
 
-    /// Sets the limits on what one layer may claim.
+    /// Sets the limits on what a layer may contain.
     #[must_use]
     pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
         self.layer_limits = limits;
@@ -173,14 +222,14 @@ impl RegistryBuilder {
         self
     }
 
-    /// How many layers may be downloaded and unpacked at once; at least 1. 4 by default.
+    /// Sets the number of layers that are downloaded and unpacked at once; at least 1. Default: 4.
     #[must_use]
     pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
         self.pipelines = layers.max(1);
         self
     }
 
-    /// Makes the registry. No connection is made and no TLS set up before something has to be fetched.
+    /// Builds the registry. No connection is made, and no TLS set up, before something has to be downloaded.
     ///
     /// # Errors
     /// [`PullError::Registry`] for certificates or credentials that cannot be used.

@@ -41,12 +41,10 @@ pub(crate) enum Failure {
     TwoRegistries { first: String, second: String },
     #[error("standard input: reading the password")]
     Password(#[source] io::Error),
-    #[error("standard input: it holds no password of one line, up to {limit} bytes")]
+    #[error("standard input: no password, or one of more than {limit} bytes")]
     NoPassword { limit: u64 },
     #[error("{}: reading the certificates", path.display())]
     Certificates { path: PathBuf, source: io::Error },
-    #[error("{}: it is not a list of certificates in PEM", path.display())]
-    NoCertificates { path: PathBuf },
     #[error("{}: more than {limit} bytes of certificates", path.display())]
     CertificatesTooLong { path: PathBuf, limit: u64 },
     #[error("standard output: writing to it")]

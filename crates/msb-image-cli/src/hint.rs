@@ -1,6 +1,8 @@
 use std::error::Error;
 
-use microsandbox_image::{CredentialsSeen, Platform, PullError, Reference, RegistryError};
+use microsandbox_image::{
+    CredentialUse, Platform, PullError, RedirectProblem, Reference, RegistryError, TokenProblem,
+};
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
 pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<String> {
@@ -29,50 +31,72 @@ pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<S
     }
 }
 
-fn registry(error: &RegistryError, reference: Option<&Reference>) -> Option<String> {
-    let image = reference.map_or_else(|| "REF".to_owned(), Reference::to_string);
-    let host = reference.map_or("HOST[:PORT]", Reference::registry);
-    let sign_in = format!(
-        "`printf %s \"$PASSWORD\" | msb-image pull --username NAME --password-stdin {image}`"
-    );
-    match error {
-        RegistryError::Unauthorized { credentials, .. } => Some(match credentials {
-            CredentialsSeen::Sent => {
-                format!("the user name or the password is wrong; try {sign_in}")
-            }
-            CredentialsSeen::Withheld => format!(
-                "credentials are sent over TLS only; allow plain HTTP with `--plain-http {host}`"
-            ),
-            // No credentials were given.
-            _ => format!("sign in with {sign_in}"),
-        }),
-        RegistryError::Denied { .. } => Some(format!(
-            "the registry knows this user and refuses; sign in as another with {sign_in}"
-        )),
-        _ if is_unknown_authority(error) => Some(format!(
+/// Returns the command or option that may help against an error of a registry.
+fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String> {
+    if error.is_unknown_authority() {
+        let image = pulled.map_or_else(|| "REF".to_owned(), Reference::to_string);
+        return Some(format!(
             "trust the registry's certificate authority with `msb-image pull --ca-cert FILE {image}`"
-        )),
-        _ if is_not_tls(error) => Some(format!(
-            "if the registry speaks plain HTTP, use `msb-image pull --plain-http {host} {image}`"
-        )),
-        _ => None,
+        ));
     }
-}
-
-/// Returns whether a certificate was refused because its issuer is not trusted, in the words of rustls.
-fn is_unknown_authority(error: &RegistryError) -> bool {
-    has_cause(error, "UnknownIssuer")
+    if let RegistryError::Redirect {
+        problem: RedirectProblem::PrivateAddress { .. },
+        ..
+    }
+    | RegistryError::TokenService {
+        problem: TokenProblem::PrivateAddress,
+        ..
+    } = error
+    {
+        return Some("if you expect that address, allow it with `--private-host HOST`".into());
+    }
+    if is_not_tls(error) {
+        let host = pulled.map_or("HOST[:PORT]", Reference::registry);
+        return Some(format!(
+            "if the registry speaks plain HTTP, allow it with `--plain-http {host}`"
+        ));
+    }
+    let reference = match error {
+        RegistryError::NotFound { context, .. }
+        | RegistryError::Unauthorized { context, .. }
+        | RegistryError::Denied { context, .. } => &context.reference,
+        _ => return None,
+    };
+    let registry = reference.registry();
+    let sign_in = format!(
+        "`printf %s \"$PASSWORD\" | msb-image pull --username NAME --password-stdin {reference}`"
+    );
+    Some(match error.credential_use()? {
+        CredentialUse::NoneGiven if error.is_not_found() => {
+            format!("if the repository is private, sign in with {sign_in}")
+        }
+        CredentialUse::NoneGiven | CredentialUse::BoundToOtherHost { .. } => {
+            format!("sign in with {sign_in}")
+        }
+        CredentialUse::WithheldFromPlainHttp { host } => {
+            format!(
+                "credentials are sent over TLS only; allow plain HTTP with `--plain-http {host}`"
+            )
+        }
+        CredentialUse::Sent if error.is_not_found() => return None,
+        CredentialUse::Sent if error.is_unauthorized() => {
+            format!("the user name or the password is wrong; try {sign_in}")
+        }
+        CredentialUse::Sent => {
+            format!("{registry} knows this user and refuses; sign in as another with {sign_in}")
+        }
+        CredentialUse::NotRequested => {
+            format!("{registry} did not ask for a user name and a password; check the reference")
+        }
+        _ => return None,
+    })
 }
 
 /// Returns whether the other side did not answer with TLS, in the words of rustls.
 fn is_not_tls(error: &RegistryError) -> bool {
-    has_cause(error, "InvalidContentType")
-}
-
-fn has_cause(error: &RegistryError, words: &str) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
-        if error.to_string().contains(words) {
+        if error.to_string().contains("InvalidContentType") {
             return true;
         }
         cause = error.source();

@@ -1,4 +1,4 @@
-//! Fetches an image's manifest and every blob it names, checks all digests, and says how fast that went.
+//! Fetches an image's manifest and every blob it names, verifies all digests, and prints how long that took.
 //!
 //! `cargo run -p msb-registry --example fetch -- REFERENCE [PLAIN_HTTP_HOST]`; a user and a password are taken from
 //! `REGISTRY_USER` and `REGISTRY_PASSWORD`.

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
+use crate::context::RequestContext;
 use crate::error::{Error, ManifestProblem};
-use crate::shown::At;
 
 /// A document as the registry served it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,28 +51,32 @@ impl Document {
 pub(crate) fn manifest_type(
     bytes: &[u8],
     content_type: Option<&str>,
-    at: &At,
+    context: &RequestContext,
 ) -> Result<&'static str, Error> {
     let shape = match json::from_slice(bytes) {
         Ok(shape) => shape,
-        Err(_) if looks_like_html(bytes) => return Err(Error::Html { at: at.clone() }),
+        Err(_) if looks_like_html(bytes) => {
+            return Err(Error::Html {
+                context: context.clone(),
+            });
+        }
         Err(error) if error.classify() == Category::Data => {
             let reason = Excerpt::new(&error.to_string());
             return Err(Error::Manifest {
-                at: at.clone(),
+                context: context.clone(),
                 problem: ManifestProblem::Malformed { reason },
             });
         }
         Err(error) => {
             return Err(Error::NotJson {
-                at: at.clone(),
+                context: context.clone(),
                 line: error.line(),
                 column: error.column(),
             });
         }
     };
     classify(shape, content_type).map_err(|problem| Error::Manifest {
-        at: at.clone(),
+        context: context.clone(),
         problem,
     })
 }
@@ -173,16 +177,15 @@ fn looks_like_html(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shown::{ShownUrl, Step};
+    use crate::context::Step;
+    use crate::redact::RedactedUrl;
+    use crate::secrets::Secrets;
 
     fn decide(text: &str, content_type: Option<&str>) -> Result<&'static str, Error> {
         let url = "https://registry.example/".parse().unwrap();
-        let at = At {
-            step: Step::Manifest,
-            reference: Box::new("x".parse().unwrap()),
-            url: ShownUrl::new(&url),
-        };
-        manifest_type(text.as_bytes(), content_type, &at)
+        let url = RedactedUrl::new(&url, &Secrets::default());
+        let context = RequestContext::new(Step::Manifest, &"x".parse().unwrap(), url);
+        manifest_type(text.as_bytes(), content_type, &context)
     }
 
     #[test]

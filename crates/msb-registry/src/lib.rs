@@ -1,32 +1,36 @@
 //! A client for the OCI distribution specification.
 //!
 //! ```text
-//!                      ┌── Client::manifest ──▶ Document   bytes, digest (checked), media type (from the bytes)
-//!   Reference ─────────┼── Client::config ────▶ Document   size and digest checked
+//!                      ┌── Client::manifest ──▶ Document   bytes, digest (verified), media type (from the bytes)
+//!   Reference ─────────┼── Client::config ────▶ Document   size and digest verified
 //!                      └── Client::blob ──────▶ BlobStream Data, Data, [Restarted, Data, ...] up to the declared size
 //!
-//!   client     what is asked: URLs, verification, HTTPS or loopback HTTP
-//!   token      401 -> challenge -> token, one fetch for all who wait, kept until it expires
-//!   exchange   one request: redirects by our rules, caps and waits
-//!   transport  HTTP clients, made when first needed
+//!   client     URLs, verification, retries, ranges; HTTPS or loopback HTTP
+//!   auth       401 -> challenge -> credentials -> token; one fetch for all requests that wait, kept until it expires
+//!   exchange   one request of any method: redirects, limits, timeouts
+//!   transport  connections and TLS, set up when first needed
 //! ```
 //!
-//! What this crate is not: it pushes nothing, touches no cache directory, parses no manifest beyond telling what it is,
-//! and does not check the digest of a streamed blob, which its reader hashes anyway.
+//! Each layer calls only the one below.
+//!
+//! What this crate is not: it pushes nothing, touches no cache directory, parses no manifest beyond finding out what it is,
+//! and does not verify the digest of a streamed blob, which its reader hashes anyway.
 //!
 //! # Invariants
 //!
-//! - Credentials go to the registry that the reference names and to the token service that it points at, over TLS;
-//!   over plain HTTP only to hosts that [`ClientBuilder::plain_http`] names. No redirect takes them elsewhere.
+//! - Credentials belong to one host. They go to that host and to the token service that it points at, over TLS;
+//!   over plain HTTP only where [`ClientBuilder::plain_http`] names the host. No redirect takes them elsewhere.
 //! - HTTP is used where the host is named for it, or for a loopback registry that the reference itself names and that does not
 //!   speak TLS; never after a redirect from HTTPS.
-//! - Every answer has a cap and every wait a limit ([`Limits`], [`Timeouts`]).
-//! - A [`Client`] that is never asked anything sets up no TLS.
+//! - A server leads to a loopback, link-local or private address only where that is the registry's own host, or was named.
+//! - Every response has a size limit and every wait a timeout ([`Limits`], [`Timeouts`]).
+//! - A [`Client`] that makes no request sets up no TLS. The system's certificates are read on a blocking thread.
 //!
 //! # Untrusted inputs
 //!
-//! Everything a server sends: status, headers, redirects, challenges, tokens, bodies. None of it reaches an error or a
-//! log but through [`ShownUrl`], [`Said`] and [`msb_oci::Excerpt`].
+//! Everything that a server sends: status, headers, redirects, challenges, tokens, bodies. None of it reaches an error or a
+//! log but through [`RedactedUrl`], [`ServerMessage`] and [`msb_oci::Excerpt`], and none with a secret in it that the client holds:
+//! not as it is, in base64, percent-encoded, or in part.
 //!
 //! # Example
 //!
@@ -44,7 +48,7 @@
 //! while let Some(event) = blob.next_event().await? {
 //!     match event {
 //!         BlobEvent::Data(bytes) => println!("{} bytes up to {}", bytes.len(), blob.position()),
-//!         BlobEvent::Restarted => println!("forget all bytes so far"),
+//!         BlobEvent::Restarted => println!("discard all bytes so far"),
 //!     }
 //! }
 //! # Ok(())
@@ -57,27 +61,25 @@
 //! challenges).
 
 mod auth;
-mod blob;
-mod builder;
-mod challenge;
 mod client;
+mod context;
 mod document;
 mod error;
 mod exchange;
+mod host;
 mod limits;
-mod origin;
-mod pinned;
-mod retry;
-mod shown;
-mod token;
+mod notice;
+mod redact;
+mod secrets;
 mod transport;
 
-pub use auth::RegistryAuth;
-pub use blob::{BlobEvent, BlobRequest, BlobStream};
-pub use builder::ClientBuilder;
-pub use challenge::Challenge;
-pub use client::Client;
+pub use auth::{Challenge, CredentialFuture, CredentialProvider, RegistryAuth};
+pub use client::{BlobEvent, BlobRequest, BlobStream, Client, ClientBuilder};
+pub use context::{RequestContext, Step};
 pub use document::Document;
-pub use error::{CredentialsSeen, Error, ManifestProblem, RedirectProblem, TokenProblem, Wait};
+pub use error::{CredentialUse, Error, ManifestProblem, RedirectProblem, TokenProblem, Wait};
+pub use host::{InvalidHost, RegistryHost};
 pub use limits::{Limits, Timeouts};
-pub use shown::{At, Said, ShownUrl, Step};
+pub use notice::Notice;
+pub use redact::{RedactedUrl, ServerMessage};
+pub use transport::fault::TransportFault;

@@ -1,26 +1,37 @@
-//! How much an answer may hold, and how long a wait may take.
+//! Limits on the size of responses and on waiting.
 
 use std::time::Duration;
 
-/// Caps on what is taken from a registry. A blob's cap is the size that its descriptor declares.
+/// Limits on what a registry may send. A blob is limited by the size that its descriptor declares.
+///
+/// The struct is non-exhaustive. Start from the default and change single values:
+///
+/// ```
+/// use msb_registry::Limits;
+///
+/// let limits = Limits::default().with_retries(3).with_manifest_bytes(1 << 20);
+/// assert_eq!(limits.retries, 3);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The longest manifest of one image, in bytes. 4 MiB, the size that registries must take.
+    /// The longest image manifest, in bytes. Default: 4 MiB, the size that registries must accept.
     pub manifest_bytes: u64,
-    /// The longest index, in bytes. 4 MiB.
+    /// The longest index, in bytes. Default: 4 MiB.
     pub index_bytes: u64,
-    /// The longest image config, in bytes. 8 MiB.
+    /// The longest image config, in bytes. Default: 8 MiB.
     pub config_bytes: u64,
-    /// The longest answer of a token service, in bytes. 256 KiB.
+    /// The longest response of a token service, in bytes. Default: 256 KiB.
     pub token_bytes: u64,
-    /// How much of an error's body is looked at, in bytes. 16 KiB.
+    /// The number of bytes of an error's body that are read. Default: 16 KiB.
     pub error_bytes: u64,
-    /// How many redirects one request follows. 5.
+    /// The number of redirects that one request follows. Default: 5.
     pub redirects: u32,
-    /// How often one request is repeated after temporary faults, and how often a stream goes on in a row without
-    /// making progress. 4.
+    /// The number of retries after temporary faults in a row, for one request or one stream; [`Timeouts::patience`] may end
+    /// them earlier. A stream that makes progress starts counting again. Default: 12.
     pub retries: u32,
+    /// The number of times that one blob may start over from its first byte. Default: 4.
+    pub restarts: u32,
 }
 
 impl Default for Limits {
@@ -32,29 +43,51 @@ impl Default for Limits {
             token_bytes: 256 << 10,
             error_bytes: 16 << 10,
             redirects: 5,
-            retries: 4,
+            retries: 12,
+            restarts: 4,
         }
     }
 }
 
-/// Limits on waiting. There is none on a whole blob: a slow one is fine as long as bytes come.
+/// Limits on waiting. There is no limit on a whole blob, only on its least rate.
+///
+/// The struct is non-exhaustive. Start from the default and change single values:
+///
+/// ```
+/// use std::time::Duration;
+/// use msb_registry::Timeouts;
+///
+/// let timeouts = Timeouts::default().with_patience(Duration::from_secs(5));
+/// assert_eq!(timeouts.patience, Duration::from_secs(5));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// For a connection with its TLS handshake. 10 s.
+    /// For a connection with its TLS handshake. Default: 10 s.
     pub connect: Duration,
-    /// From a request, connection included, to the header of its answer. 30 s.
+    /// From a request, connection included, to the header of its response. Default: 30 s.
     pub first_byte: Duration,
-    /// Between two pieces of a body. 30 s.
+    /// Between two pieces of a body. Default: 30 s.
     pub stall: Duration,
-    /// For the whole body of a manifest, a token or an error. 120 s.
+    /// For the whole body of a manifest, a token or an error. Default: 120 s.
     pub document: Duration,
-    /// The longest `Retry-After` that is obeyed; a longer one fails the request at once. 60 s.
+    /// The longest `Retry-After` that is obeyed; a longer one fails the request at once. Default: 60 s.
     pub retry_after: Duration,
-    /// The first pause before a retry, doubled with each further one; half of it is random. 200 ms.
+    /// The first pause before a retry, doubled with each further one. A quarter of each pause is random. Default: 250 ms.
     pub backoff: Duration,
-    /// The longest pause of our own choice. 10 s.
+    /// The longest pause between two retries, unless the registry asks for more. Default: 10 s.
     pub backoff_max: Duration,
+    /// How long temporary faults in a row may last before the request fails. Default: 60 s.
+    pub patience: Duration,
+    /// How long a response may be silent before that is reported, and how often it is reported again. Default: 5 s.
+    pub stall_notice: Duration,
+    /// The least number of bytes per second of a blob, as the mean over [`least_rate_window`](Self::least_rate_window) of
+    /// waiting for the registry. A connection below it is closed, and the blob is resumed on a new one. 0 turns the
+    /// check off. Default: 4096.
+    pub least_rate: u64,
+    /// The time over which [`least_rate`](Self::least_rate) is measured. Time during which the caller does not wait for
+    /// the registry does not count. Default: 30 s.
+    pub least_rate_window: Duration,
 }
 
 impl Default for Timeouts {
@@ -65,8 +98,53 @@ impl Default for Timeouts {
             stall: Duration::from_secs(30),
             document: Duration::from_secs(120),
             retry_after: Duration::from_secs(60),
-            backoff: Duration::from_millis(200),
+            backoff: Duration::from_millis(250),
             backoff_max: Duration::from_secs(10),
+            patience: Duration::from_secs(60),
+            stall_notice: Duration::from_secs(5),
+            least_rate: 4096,
+            least_rate_window: Duration::from_secs(30),
         }
     }
 }
+
+/// Defines a `with_` method for each field, because a non-exhaustive struct cannot be written as a literal elsewhere.
+macro_rules! setters {
+    ($target:ident { $($setter:ident => $field:ident: $type:ty),* $(,)? }) => {
+        impl $target {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+                #[must_use]
+                pub fn $setter(mut self, $field: $type) -> Self {
+                    self.$field = $field;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters!(Limits {
+    with_manifest_bytes => manifest_bytes: u64,
+    with_index_bytes => index_bytes: u64,
+    with_config_bytes => config_bytes: u64,
+    with_token_bytes => token_bytes: u64,
+    with_error_bytes => error_bytes: u64,
+    with_redirects => redirects: u32,
+    with_retries => retries: u32,
+    with_restarts => restarts: u32,
+});
+
+setters!(Timeouts {
+    with_connect => connect: Duration,
+    with_first_byte => first_byte: Duration,
+    with_stall => stall: Duration,
+    with_document => document: Duration,
+    with_retry_after => retry_after: Duration,
+    with_backoff => backoff: Duration,
+    with_backoff_max => backoff_max: Duration,
+    with_patience => patience: Duration,
+    with_stall_notice => stall_notice: Duration,
+    with_least_rate => least_rate: u64,
+    with_least_rate_window => least_rate_window: Duration,
+});

@@ -18,7 +18,7 @@ fn request(bytes: &[u8]) -> BlobRequest {
     BlobRequest::new(Digest::sha256_of(bytes), bytes.len() as u64)
 }
 
-/// Serves `bytes` with the first answer cut by `first`, and all others as `later` says.
+/// Serves `bytes`: `first` spoils the first response, and `later` makes all others.
 async fn faulty(
     bytes: &[u8],
     first: impl Fn(Reply) -> Reply + Send + Sync + 'static,
@@ -170,8 +170,7 @@ async fn a_stalled_body_times_out_and_is_resumed() {
     assert_eq!(drain(blob).await.unwrap(), (bytes, 0));
 
     let server = Server::start(|_, _| Reply::ok(content(100)).stall_after(0)).await;
-    let mut limits = msb_registry::Limits::default();
-    limits.retries = 1;
+    let limits = msb_registry::Limits::default().with_retries(1);
     let client = server.client().limits(limits).build().unwrap();
     let error = drain(client.blob(&server.reference("a"), request(&content(100))))
         .await

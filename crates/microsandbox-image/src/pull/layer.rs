@@ -266,9 +266,12 @@ impl Fetch<'_> {
         let mut stream = match self.restarted.take() {
             Some(stream) if stream.position() == resumed_bytes => stream,
             _ => {
-                let request =
-                    BlobRequest::new(blob.digest.clone(), blob.bytes).from_offset(resumed_bytes);
-                self.registry.client.blob(self.reference, request)
+                let request = BlobRequest::new(blob.digest.clone(), blob.bytes)
+                    .from_offset(resumed_bytes)
+                    .with_urls(blob.urls.clone());
+                let observer = self.progress.observer(Some(self.index));
+                let client = self.registry.client.with_observer(observer);
+                client.blob(self.reference, request)
             }
         };
         while let Some(event) = stream.next_event().await? {

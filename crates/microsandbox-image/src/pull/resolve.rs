@@ -4,7 +4,7 @@ use bytes::Bytes;
 use erofs_format::MAX_EXTRA_DEVICES;
 use msb_oci::{Descriptor, Digest, Reference};
 use msb_platform::Platform;
-use msb_registry::Document;
+use msb_registry::{Client, Document};
 use msb_sidecar::Note;
 
 use super::blocking::blocking;
@@ -38,13 +38,14 @@ pub(super) struct Resolved {
 /// A document that is named by a digest comes from the cache if it is there.
 pub(super) async fn resolve(
     registry: &Inner,
+    client: &Client,
     reference: &Reference,
 ) -> Result<Resolved, PullError> {
     let root = match reference.digest() {
-        Some(digest) => by_digest(registry, reference, digest).await?,
-        None => registry.client.manifest(reference).await?,
+        Some(digest) => by_digest(registry, client, reference, digest).await?,
+        None => client.manifest(reference).await?,
     };
-    let image = search::find(registry, reference, root).await?;
+    let image = search::find(registry, client, reference, root).await?;
     let (layers, diff_ids) = (image.manifest.layers.len(), image.config.diff_ids.len());
     let problem = if layers != diff_ids {
         Some(ManifestProblem::LayerCount { layers, diff_ids })
@@ -90,6 +91,7 @@ pub(super) async fn resolve(
 /// Returns a manifest or an index from the cache, else from the registry.
 async fn by_digest(
     registry: &Inner,
+    client: &Client,
     reference: &Reference,
     digest: &Digest,
 ) -> Result<Document, PullError> {
@@ -98,8 +100,7 @@ async fn by_digest(
     {
         return Ok(document);
     }
-    Ok(registry
-        .client
+    Ok(client
         .manifest(&reference.with_digest(digest.clone()))
         .await?)
 }
@@ -107,6 +108,7 @@ async fn by_digest(
 /// Returns a config from the cache, else from the registry, with the size that its descriptor states.
 async fn fetch_config(
     registry: &Inner,
+    client: &Client,
     reference: &Reference,
     config: &Descriptor,
 ) -> Result<Bytes, PullError> {
@@ -123,9 +125,7 @@ async fn fetch_config(
         }
         return Ok(bytes.into());
     }
-    let fetched = registry
-        .client
-        .config(reference, &config.digest, config.size);
+    let fetched = client.config(reference, &config.digest, config.size);
     Ok(fetched.await?.bytes)
 }
 

@@ -1,33 +1,43 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
-use microsandbox_image::{Reference, RegistryAuth, RegistryBuilder};
+use microsandbox_image::{Reference, RegistryAuth, RegistryBuilder, RegistryHost, Timeouts};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// Longest password or token, in bytes.
+/// The longest password or token, in bytes.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
-/// Most certificates in one file, in bytes.
+/// The longest certificate file, in bytes.
 const MAX_CERTIFICATES_BYTES: u64 = 4 << 20;
 
-/// How the registry is spoken to.
+/// Options for talking to registries.
 #[derive(Debug, Args)]
 pub(crate) struct RegistryArgs {
-    /// Speaks plain HTTP with this registry, and sends credentials over it; repeatable
+    /// Use plain HTTP for this registry, and send credentials over it; repeatable
     #[arg(long, value_name = "HOST[:PORT]")]
     plain_http: Vec<String>,
 
-    /// Trusts these certificates, in PEM, beside the system's; repeatable
+    /// Follow registries to this host although its address is private; repeatable
+    #[arg(long, value_name = "HOST[:PORT]")]
+    private_host: Vec<String>,
+
+    /// Trust the certificates in this PEM file beside the system's; repeatable
     #[arg(long, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
 
-    /// Who signs in
+    /// How long to retry when the registry is away or answers with a temporary error
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    retry_seconds: u64,
+
+    /// User name for the registry
     #[arg(long, value_name = "NAME", requires = "password_stdin")]
     username: Option<String>,
 
-    /// Reads the password or token from standard input
+    /// Read the password or token from standard input
     #[arg(long, requires = "username")]
     password_stdin: bool,
 }
@@ -38,44 +48,50 @@ impl RegistryArgs {
         self.password_stdin
     }
 
-    /// Tells the registry's builder all of it. Reads the password.
+    /// Configures `builder`. Reads the password, which is for the one registry that `references` name.
     pub(crate) fn apply(
         &self,
         references: &[Reference],
         mut builder: RegistryBuilder,
     ) -> Result<RegistryBuilder, Failure> {
+        let patience = Duration::from_secs(self.retry_seconds);
+        builder = builder.timeouts(Timeouts::default().with_patience(patience));
         for path in &self.ca_cert {
-            builder = builder.ca_cert(certificates(path)?);
-            // Costs next to nothing, and tells which file it is.
-            if builder.clone().build().is_err() {
-                return Err(Failure::NoCertificates { path: path.into() });
-            }
+            builder = builder.named_ca_cert(path.display().to_string(), certificates(path)?);
         }
         for host in &self.plain_http {
             builder = builder.plain_http(host);
         }
+        for host in &self.private_host {
+            builder = builder.private_host(host);
+        }
         if let Some(username) = &self.username {
-            one_registry(references)?;
-            builder = builder.auth(RegistryAuth::Basic {
+            let registry = one_registry(references)?;
+            let auth = RegistryAuth::Basic {
                 username: username.clone(),
                 password: password(io::stdin().lock())?,
-            });
+            };
+            builder = match registry {
+                Some(host) => builder.auth_for(host.as_str(), auth),
+                None => builder.auth(auth),
+            };
         }
         Ok(builder)
     }
 }
 
-fn one_registry(references: &[Reference]) -> Result<(), Failure> {
-    let mut registries = references.iter().map(Reference::registry);
-    let Some(first) = registries.next() else {
-        return Ok(());
+/// Returns the registry that all references name.
+fn one_registry(references: &[Reference]) -> Result<Option<RegistryHost>, Failure> {
+    let mut hosts = references.iter().map(RegistryHost::of);
+    let Some(first) = hosts.next() else {
+        return Ok(None);
     };
-    match registries.find(|registry| *registry != first) {
+    match hosts.find(|host| *host != first) {
         Some(second) => Err(Failure::TwoRegistries {
-            first: first.into(),
-            second: second.into(),
+            first: first.to_string(),
+            second: second.to_string(),
         }),
-        None => Ok(()),
+        None => Ok(Some(first)),
     }
 }
 
@@ -98,22 +114,29 @@ fn certificates(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(pem)
 }
 
-/// One line; the line break that a shell puts behind it is none of the password's.
+/// Reads everything but one line end at the end, which a shell adds.
 fn password(input: impl Read) -> Result<String, Failure> {
-    let mut text = String::new();
+    // Of the full capacity from the start: a text that grows leaves copies of itself in memory.
+    let mut text = Zeroizing::new(String::with_capacity(
+        usize::try_from(MAX_PASSWORD_BYTES).unwrap_or_default() + 2,
+    ));
     input
         .take(MAX_PASSWORD_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(Failure::Password)?;
-    let is_short = text.len() as u64 <= MAX_PASSWORD_BYTES;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if !is_short || line.is_empty() || line.contains(['\n', '\r']) {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() || text.len() as u64 > MAX_PASSWORD_BYTES {
         return Err(Failure::NoPassword {
             limit: MAX_PASSWORD_BYTES,
         });
     }
-    Ok(line.to_owned())
+    // Moves the text; the credentials wipe it.
+    Ok(std::mem::take(&mut *text))
 }
 
 #[cfg(test)]
@@ -121,14 +144,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_one_line_without_its_end() {
+    fn a_password_is_everything_but_one_line_end() {
         let read = |text: &str| password(text.as_bytes()).ok();
         assert_eq!(read("secret\n").as_deref(), Some("secret"));
         assert_eq!(read("secret\r\n").as_deref(), Some("secret"));
         assert_eq!(read(" secret ").as_deref(), Some(" secret "));
         assert_eq!(read(""), None);
         assert_eq!(read("\n"), None);
-        assert_eq!(read("two\nlines\n"), None);
+        assert_eq!(
+            read("{\n  \"key\": 1\n}\n").as_deref(),
+            Some("{\n  \"key\": 1\n}")
+        );
+        assert_eq!(read("secret\n\n").as_deref(), Some("secret\n"));
+        assert_eq!(read("secret\r").as_deref(), Some("secret\r"));
         assert_eq!(read(&"x".repeat(70_000)), None);
     }
 
@@ -137,6 +165,8 @@ mod tests {
         let parse = |text: &str| text.parse::<Reference>().expect("a valid reference");
         let (here, there) = (parse("a.example/x"), parse("b.example/x"));
         assert!(one_registry(&[here.clone(), here.clone()]).is_ok());
+        let hub = [parse("alpine"), parse("registry-1.docker.io/a/b")];
+        assert!(one_registry(&hub).is_ok());
         let error = one_registry(&[here, there]).expect_err("two registries");
         assert!(error.to_string().contains("b.example"));
     }

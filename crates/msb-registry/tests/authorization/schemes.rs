@@ -30,7 +30,7 @@ async fn basic_credentials_answer_a_basic_challenge_only() {
         matches!(
             error,
             Error::Unauthorized {
-                credentials: CredentialsSeen::Sent,
+                credentials: CredentialUse::Sent,
                 ..
             }
         ),
@@ -40,7 +40,7 @@ async fn basic_credentials_answer_a_basic_challenge_only() {
 }
 
 #[tokio::test]
-async fn credentials_are_withheld_from_plain_http_that_nobody_asked_for() {
+async fn credentials_are_withheld_from_plain_http_unless_the_host_is_named() {
     let server =
         Server::start(|_, _| Reply::new(401, "").header("WWW-Authenticate", "Basic realm=\"x\""))
             .await;
@@ -60,7 +60,7 @@ async fn credentials_are_withheld_from_plain_http_that_nobody_asked_for() {
             matches!(
                 error,
                 Error::Unauthorized {
-                    credentials: CredentialsSeen::Withheld,
+                    credentials: CredentialUse::WithheldFromPlainHttp { .. },
                     ..
                 }
             ),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A registry that wants a token of its own service at `/token`, which answers as `token` says.
+/// A registry that requires a token of its own service at `/token`, whose responses `token` makes.
 async fn with_tokens(
     token: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     accept: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -89,7 +89,7 @@ async fn a_401_renews_the_token_once() {
         matches!(
             error,
             Error::Unauthorized {
-                credentials: CredentialsSeen::None,
+                credentials: CredentialUse::NoneGiven,
                 ..
             }
         ),
@@ -130,7 +130,7 @@ async fn a_token_answer_has_a_cap_and_a_shape() {
         matches!(
             error,
             Error::TokenService {
-                problem: TokenProblem::Answer,
+                problem: TokenProblem::Response,
                 ..
             }
         ),

@@ -1,4 +1,4 @@
-//! A registry that misbehaves as told: HTTP/1.1 over a socket, answers written by the test.
+//! A registry with faults: HTTP/1.1 over a socket, with responses that the test writes.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,13 +21,14 @@ pub(crate) use server::Server;
 /// A manifest that is enough for the client.
 pub(crate) const INDEX: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
 
-/// Short waits, so that faults show soon.
+/// Short timeouts, so that faults show soon.
 pub(crate) fn hasty() -> Timeouts {
-    let mut timeouts = Timeouts::default();
-    timeouts.first_byte = Duration::from_millis(2000);
-    timeouts.stall = Duration::from_millis(200);
-    timeouts.backoff = Duration::from_millis(2);
-    timeouts
+    Timeouts::default()
+        .with_first_byte(Duration::from_secs(2))
+        .with_stall(Duration::from_millis(200))
+        .with_backoff(Duration::from_millis(2))
+        .with_backoff_max(Duration::from_millis(20))
+        .with_patience(Duration::from_millis(1500))
 }
 
 /// All bytes of a stream and how often it restarted.

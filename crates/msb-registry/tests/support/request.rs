@@ -5,6 +5,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// A request as it came in.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) body: String,
     /// Path and query.
     pub(crate) path: String,
     headers: Vec<(String, String)>,
@@ -19,12 +21,21 @@ impl Request {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The first byte that `Range` asks for, else 0.
+    /// The first and last byte that `Range` asks for, if it asks for a closed range.
+    pub(crate) fn range(&self) -> Option<(usize, usize)> {
+        let (first, last) = self
+            .header("range")?
+            .strip_prefix("bytes=")?
+            .split_once('-')?;
+        Some((first.parse().ok()?, last.parse().ok()?))
+    }
+
+    /// The first byte that is asked for. Panics on an open range.
     pub(crate) fn from(&self) -> usize {
-        let range = self
-            .header("range")
-            .and_then(|range| range.strip_prefix("bytes="));
-        range.map_or(0, |range| range.trim_end_matches('-').parse().unwrap())
+        match self.header("range") {
+            None => 0,
+            Some(range) => self.range().expect(range).0,
+        }
     }
 }
 
@@ -45,11 +56,29 @@ impl Request {
         };
         let head = String::from_utf8(buffer.drain(..end + 4).collect()).unwrap();
         let mut lines = head.lines();
-        let path = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
+        let mut first = lines.next().unwrap().split(' ');
+        let method = first.next().unwrap().to_owned();
+        let path = first.next().unwrap().to_owned();
         let headers = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        Some(Self { path, headers })
+        let mut request = Self {
+            method,
+            body: String::new(),
+            path,
+            headers,
+        };
+        let length = request.header("content-length");
+        let length = length.map_or(0, |length| length.parse().unwrap());
+        while buffer.len() < length {
+            stream
+                .read_buf(buffer)
+                .await
+                .ok()
+                .filter(|count| *count > 0)?;
+        }
+        request.body = String::from_utf8(buffer.drain(..length).collect()).unwrap();
+        Some(request)
     }
 }

@@ -24,7 +24,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Answers each request as `handler` says, which is given the request and how many came before it.
+    /// Answers each request with `handler`, which takes the request and the number of those before it.
     pub(crate) async fn start(
         handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use msb_oci::{Config, Digest, Excerpt, Manifest, Reference, media_type};
 use msb_platform::{Available, Child, Index, Offer, Platform};
-use msb_registry::Document;
+use msb_registry::{Client, Document};
 use msb_sidecar::Note;
 
 use super::{by_digest, fetch_config};
@@ -40,11 +40,13 @@ pub(super) struct FoundImage {
 /// Finds the first image that fits the registry's platform, below `root` or `root` itself.
 pub(super) async fn find(
     registry: &Inner,
+    client: &Client,
     reference: &Reference,
     root: Document,
 ) -> Result<FoundImage, PullError> {
     let mut search = Search {
         registry,
+        client,
         reference,
         documents_left: MAX_DOCUMENTS,
         stack: Vec::new(),
@@ -66,6 +68,7 @@ pub(super) async fn find(
 
 struct Search<'a> {
     registry: &'a Inner,
+    client: &'a Client,
     reference: &'a Reference,
     documents_left: usize,
     /// The candidates that are not tried yet, the next one last.
@@ -155,7 +158,8 @@ impl Search<'_> {
             })?;
         check_announced(child, &document, manifest.media_type.as_deref())?;
         self.count_document()?;
-        let config_bytes = fetch_config(self.registry, self.reference, &manifest.config).await?;
+        let config_bytes =
+            fetch_config(self.registry, self.client, self.reference, &manifest.config).await?;
         let config = Config::parse(&config_bytes).map_err(|source| PullError::Config {
             digest: manifest.config.digest.clone(),
             source,
@@ -193,7 +197,7 @@ impl Search<'_> {
             }
             self.count_document()?;
             let digest = candidate.child.digest();
-            let document = by_digest(self.registry, self.reference, digest).await?;
+            let document = by_digest(self.registry, self.client, self.reference, digest).await?;
             return Ok(Some((document, Some(candidate))));
         }
         Ok(None)

@@ -8,10 +8,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Asks another verifier, and forgives one thing: a server whose own certificate is, byte for byte, one of those given.
+/// Delegates to another verifier, and accepts one more case: a server whose own certificate is, byte for byte, a given one.
 ///
 /// `openssl req -x509` marks what it makes as a CA, and path building refuses CAs as a server's certificate; yet such
-/// registries are common, and whoever hands us that very file trusts it. The name is still checked, and the handshake proves the key.
+/// registries are common, and a user who passes that very file trusts it. The name is still checked, and the handshake verifies
+/// that the server has the key.
 #[derive(Debug)]
 pub(crate) struct PinnedOr {
     inner: Arc<dyn ServerCertVerifier>,
@@ -44,7 +45,7 @@ impl ServerCertVerifier for PinnedOr {
             now,
         );
         match verified {
-            // `Other` is all that rustls says of a CA in a server's place.
+            // rustls reports a CA certificate in a server's place as `Other`.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.pinned.contains(end_entity) =>
             {

@@ -1,0 +1,135 @@
+//! Where a blob is fetched from: the registry, or the URLs that its descriptor names.
+
+use msb_oci::{Digest, Reference};
+use reqwest::Url;
+
+use super::sender::Sender;
+use crate::context::Step;
+use crate::error::{Error, RedirectProblem};
+use crate::exchange::request::{Request, Response};
+use crate::redact::RedactedUrl;
+
+const ACCEPT: &str = "application/octet-stream, */*";
+/// The largest number of URLs of one descriptor that are tried.
+const MAX_URLS: usize = 8;
+
+/// A blob, and the place that served it last.
+#[derive(Debug)]
+pub(super) struct BlobSource {
+    pub(super) reference: Reference,
+    pub(super) step: Step,
+    pub(super) digest: Digest,
+    pub(super) urls: Vec<String>,
+    pub(super) place: Place,
+}
+
+/// The place that served the blob last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Registry,
+    /// The index of the URL.
+    Url(usize),
+}
+
+impl BlobSource {
+    /// Asks the registry, and where it does not serve the blob, the other URLs in turn. Every status but a success is an error.
+    pub(super) async fn send(
+        &mut self,
+        sender: &Sender,
+        range: Option<(u64, u64)>,
+    ) -> Result<Response, Error> {
+        let first = match self.place {
+            Place::Url(index) => index,
+            Place::Registry => {
+                let path = format!("blobs/{}", self.digest);
+                let sent = sender
+                    .send(self.step, &self.reference, &path, ACCEPT, range)
+                    .await;
+                match sent {
+                    Err(error)
+                        if !self.urls.is_empty()
+                            && (error.is_not_found() || error.is_unauthorized()) =>
+                    {
+                        tracing::debug!(%error, "trying the other URLs of the blob");
+                    }
+                    sent => return sent,
+                }
+                0
+            }
+        };
+        let count = self.urls.len().min(MAX_URLS);
+        let mut last = None;
+        for index in (first..count).chain(0..first) {
+            match self.send_to_url(sender, &self.urls[index], range).await {
+                Ok(response) => {
+                    self.place = Place::Url(index);
+                    return Ok(response);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a URL of the blob does not work");
+                    last = Some(error);
+                }
+            }
+        }
+        self.place = Place::Registry;
+        let digest = &self.digest;
+        let context = sender.blob_context(self.step, &self.reference, digest)?;
+        Err(match last {
+            Some(source) => Error::ForeignUrls {
+                context,
+                tried: count,
+                source: Box::new(source),
+            },
+            // OK because there is at least one URL here.
+            None => Error::ForeignUrl {
+                context,
+                problem: RedirectProblem::NoLocation,
+            },
+        })
+    }
+
+    /// Sends a request without credentials, over HTTPS alone.
+    async fn send_to_url(
+        &self,
+        sender: &Sender,
+        url: &str,
+        range: Option<(u64, u64)>,
+    ) -> Result<Response, Error> {
+        let exchange = sender.exchange();
+        let own = sender.endpoint(&self.reference)?.root;
+        let digest = &self.digest;
+        let context = || sender.blob_context(self.step, &self.reference, digest);
+        let Ok(mut url) = Url::parse(url) else {
+            return Err(Error::ForeignUrl {
+                context: context()?,
+                problem: RedirectProblem::NoLocation,
+            });
+        };
+        // As in a redirect, a user in a URL would become a header. Fails only where there can be none.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let to = RedactedUrl::new(&url, &exchange.secrets);
+        let problem = if url.scheme() == "http" {
+            Some(RedirectProblem::PlainHttp { to })
+        } else if url.scheme() != "https" {
+            Some(RedirectProblem::Scheme { to })
+        } else if !exchange.rules.allow_address(&url, &own) {
+            Some(RedirectProblem::PrivateAddress { to })
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(Error::ForeignUrl {
+                context: context()?,
+                problem,
+            });
+        }
+        let request = Request {
+            range,
+            own,
+            https_only: true,
+            ..Request::get(self.step, &self.reference, url, ACCEPT)
+        };
+        sender.send_without_credentials(&request).await
+    }
+}

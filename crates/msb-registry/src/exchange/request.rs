@@ -1,0 +1,72 @@
+//! A request, and the header of its response.
+
+use bytes::Bytes;
+use msb_oci::Reference;
+use reqwest::header::HeaderValue;
+use reqwest::{Method, Url};
+
+use crate::context::{RequestContext, Step};
+use crate::secrets::Secret;
+
+/// A request of any method.
+#[derive(Debug, Clone)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) step: Step,
+    /// The image that the request is for.
+    pub(crate) reference: &'a Reference,
+    pub(crate) accept: &'static str,
+    /// First and last byte of a range.
+    pub(crate) range: Option<(u64, u64)>,
+    /// The body and its type.
+    pub(crate) body: Option<(&'static str, Bytes)>,
+    /// A URL that counts as the registry's own: private addresses are allowed where it has the same host.
+    pub(crate) own: Url,
+    /// Whether only HTTPS is allowed, whatever hosts are named for plain HTTP.
+    pub(crate) https_only: bool,
+}
+
+impl<'a> Request<'a> {
+    /// Returns a GET request of the registry at `url`.
+    pub(crate) fn get(
+        step: Step,
+        reference: &'a Reference,
+        url: Url,
+        accept: &'static str,
+    ) -> Self {
+        Self {
+            method: Method::GET,
+            own: url.clone(),
+            url,
+            step,
+            reference,
+            accept,
+            range: None,
+            body: None,
+            https_only: false,
+        }
+    }
+}
+
+/// A value of `Authorization`, and the origin that it is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Authorization {
+    /// A URL of the origin.
+    pub(crate) origin: Url,
+    /// Marked as sensitive, so that `Debug` does not show it.
+    pub(crate) header: HeaderValue,
+    /// Keeps the secret in the header known for redaction.
+    pub(crate) _secret: std::sync::Arc<Secret>,
+}
+
+/// The header of a response, with the body still to come.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) inner: reqwest::Response,
+    pub(crate) context: RequestContext,
+    /// The last URL of the redirects.
+    pub(crate) url: Url,
+    /// Whether a redirect led to another origin than the first, even if another one led back.
+    pub(crate) left: bool,
+}
