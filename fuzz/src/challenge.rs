@@ -17,14 +17,13 @@ const PARAMETERS: [&str; 4] = ["realm", "service", "scope", "error"];
 /// When something that is asserted does not hold.
 pub fn run(bytes: &[u8]) {
     heap::bounded(64 * bytes.len() + (64 << 10), || {
-        let line = String::from_utf8_lossy(bytes);
-        let challenges = Challenge::parse_all(&line);
+        let challenges = Challenge::parse_all(bytes);
         for challenge in &challenges {
             let is_token = |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase();
             assert!(challenge.scheme().bytes().all(is_token) && !challenge.scheme().is_empty());
         }
-        let written: Vec<String> = challenges.iter().map(canonical).collect();
-        let again = Challenge::parse_all(&written.join(", "));
+        let written: Vec<Vec<u8>> = challenges.iter().map(canonical).collect();
+        let again = Challenge::parse_all(&written.join(&b", "[..]));
         assert_eq!(again.len(), challenges.len());
         for (again, challenge) in again.iter().zip(&challenges) {
             assert_eq!(again.scheme(), challenge.scheme());
@@ -35,12 +34,28 @@ pub fn run(bytes: &[u8]) {
     });
 }
 
-fn canonical(challenge: &Challenge) -> String {
-    let parameters = PARAMETERS.iter().filter_map(|name| {
-        let value = challenge.param(name)?;
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
-        Some(format!("{name}=\"{value}\""))
-    });
-    let parameters: Vec<String> = parameters.collect();
-    format!("{} {}", challenge.scheme(), parameters.join(", "))
+fn canonical(challenge: &Challenge) -> Vec<u8> {
+    let mut written = challenge.scheme().as_bytes().to_vec();
+    let mut separator = b' ';
+    for name in PARAMETERS {
+        let Some(value) = challenge.param(name) else {
+            continue;
+        };
+        written.push(separator);
+        written.extend_from_slice(name.as_bytes());
+        written.extend_from_slice(b"=\"");
+        for byte in value {
+            if matches!(byte, b'\\' | b'"') {
+                written.push(b'\\');
+            }
+            written.push(*byte);
+        }
+        written.push(b'"');
+        separator = b',';
+    }
+    // A scheme alone is one only with a blank or the end behind it.
+    if separator == b' ' {
+        written.push(b' ');
+    }
+    written
 }
