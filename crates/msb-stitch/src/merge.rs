@@ -2,17 +2,12 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 
 use erofs_format::{BLOCK_SIZE, MAX_EXTRA_DEVICES};
-use erofs_writer::{Device, ImageWriter, InlineData, Options};
+use erofs_writer::{Device, ImageWriter, Options};
 use fs_tree::{ApplyError, Change, ChangeKind, NewContent, NewNode, Tree, merge_layer};
-use msb_sidecar::{Changes, InlineReader};
+use msb_sidecar::Changes;
 
 use crate::StitchError;
-
-/// Bits of an inline key that are the place in the sidecar; those above are the device.
-const KEY_BITS: u32 = 48;
-
-/// Inline data that is read from a sidecar at a time: little, because there may be hundreds of layers.
-const READ_AHEAD_BYTES: usize = 32 << 10;
+use crate::inline::{Inline, KEY_BITS};
 
 /// Entries that a sidecar's word is enough to make room for; more of them have to come first.
 const MAX_RESERVED: usize = 100_000;
@@ -21,8 +16,7 @@ const MAX_RESERVED: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct Merge {
     tree: Tree,
-    /// The sidecars of devices 1, 2, ...: inline data is read back from them.
-    sidecars: Vec<Option<InlineReader>>,
+    inline: Inline,
 }
 
 /// A layer image behind fsmeta.
@@ -48,6 +42,17 @@ impl Merge {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Creates a merge that keeps no sidecar open: it calls `open` with a device to read that layer's inline data.
+    ///
+    /// `open` must return a file with the bytes of the sidecar that was added for that device.
+    #[must_use]
+    pub fn reopening(open: impl FnMut(u16) -> io::Result<File> + Send + 'static) -> Self {
+        Self {
+            tree: Tree::default(),
+            inline: Inline::reopening(Box::new(open)),
+        }
     }
 
     /// The tree of the layers so far.
@@ -85,14 +90,9 @@ impl Merge {
             Failure::Apply(source) => StitchError::Merge { device, source },
         })?;
         if has_inline {
-            let file = changes.source().try_clone();
-            let file = file
+            self.inline
+                .add(device, changes.source())
                 .map_err(|source| sidecar_error(msb_sidecar::Error::Read { offset: 0, source }))?;
-            let at = usize::from(device) - 1;
-            if self.sidecars.len() <= at {
-                self.sidecars.resize_with(at + 1, || None);
-            }
-            self.sidecars[at] = Some(InlineReader::new(file, READ_AHEAD_BYTES));
         }
         Ok(())
     }
@@ -135,9 +135,7 @@ impl Merge {
         };
         let write_error = |source| StitchError::Write { source };
         let image = ImageWriter::new(output, options).map_err(write_error)?;
-        let mut inline = SidecarInline {
-            sidecars: self.sidecars,
-        };
+        let mut inline = self.inline;
         let (written, output) = image.finish(&self.tree, &mut inline).map_err(write_error)?;
         let fsmeta = Fsmeta {
             bytes: written.bytes(),
@@ -181,22 +179,6 @@ fn with_device<'a>(change: &Change<'a>, device: u16) -> Option<Change<'a>> {
             node,
         },
     })
-}
-
-struct SidecarInline {
-    sidecars: Vec<Option<InlineReader>>,
-}
-
-impl InlineData for SidecarInline {
-    fn read(&mut self, key: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let device = usize::try_from(key >> KEY_BITS)
-            .ok()
-            .and_then(|device| device.checked_sub(1));
-        let sidecar = device
-            .and_then(|at| self.sidecars.get_mut(at)?.as_mut())
-            .ok_or(io::ErrorKind::NotFound)?;
-        sidecar.read(key & ((1 << KEY_BITS) - 1), buffer)
-    }
 }
 
 /// What stops the play-back of a sidecar.
