@@ -33,4 +33,6 @@ mod writeback;
 pub use error::{LayerError, LayerLimit, PartStep};
 pub use ingest::ReadLayer;
 pub use limits::LayerLimits;
-pub use pipeline::{BlobPart, IngestedLayer, LayerFeed, LayerJob, LayerTask};
+pub use pipeline::{
+    BlobPart, IngestedLayer, LayerFeed, LayerJob, LayerTask, VerifyJob, VerifyTask,
+};

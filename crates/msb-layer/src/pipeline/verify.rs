@@ -1,0 +1,94 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use msb_oci::Digest;
+use tokio::sync::oneshot;
+
+use super::hash::Hashes;
+use super::{LayerFeed, Plain, Stages, join, spawn, verified};
+use crate::decode::{Compression, WindowBudget};
+use crate::{LayerError, LayerLimits};
+
+/// A blob to be verified against a layer that exists already: it is decompressed and hashed, and nothing is written.
+#[derive(Debug)]
+pub struct VerifyJob {
+    /// The blob's digest, from the manifest.
+    pub blob: Digest,
+    /// The blob's length in bytes, from the manifest.
+    pub blob_bytes: u64,
+    /// The unpacked archive's digest, from the config.
+    pub diff_id: Digest,
+    /// Limits of the layer.
+    pub limits: LayerLimits,
+    /// The memory that all layers of a pull may use for the windows of zstd frames.
+    pub windows: WindowBudget,
+}
+
+/// A [`VerifyJob`] whose threads are running.
+#[derive(Debug)]
+pub struct VerifyTask {
+    result: oneshot::Receiver<Result<Compression, LayerError>>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl VerifyJob {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`LayerError::Spawn`].
+    pub fn start(self) -> Result<(LayerFeed, VerifyTask), LayerError> {
+        let Self {
+            blob,
+            blob_bytes,
+            diff_id,
+            limits,
+            windows,
+        } = self;
+        let expected = Hashes {
+            blob,
+            plain: diff_id,
+        };
+        let Stages {
+            feed,
+            write_queue,
+            inflate,
+            hash,
+            mut failing,
+            ..
+        } = Stages::start(&expected, blob_bytes, None, &limits, windows)?;
+        let given_up = Arc::clone(&feed.given_up);
+        let (result_sender, result) = oneshot::channel();
+        spawn("layer-verify", move || {
+            let drained = loop {
+                match write_queue.recv() {
+                    Ok(Plain::Chunk(_)) => {}
+                    Ok(Plain::End) => break Ok(()),
+                    Err(_) => break Err(LayerError::Cancelled),
+                }
+            };
+            let drained = failing.watch(drained);
+            let result = verified(join(inflate), drained, join(hash), expected);
+            // The receiver is gone if the pull was cancelled.
+            let _ = result_sender.send(result.map(|(compression, ())| compression));
+        })?;
+        Ok((feed, VerifyTask { result, given_up }))
+    }
+}
+
+impl VerifyTask {
+    /// Waits for the end of all threads. Both digests have been verified when this is `Ok`.
+    ///
+    /// # Errors
+    /// See [`LayerError`].
+    pub async fn wait(mut self) -> Result<Compression, LayerError> {
+        (&mut self.result)
+            .await
+            .unwrap_or(Err(LayerError::Panicked))
+    }
+}
+
+impl Drop for VerifyTask {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
