@@ -15,8 +15,8 @@ pub struct Pruned {
     pub disks: Vec<Digest>,
     /// Manifests and configs.
     pub blobs: Vec<Digest>,
-    /// Beginnings of downloads that nobody went on with.
-    pub parts: u64,
+    /// Number of partial blobs of interrupted downloads.
+    pub partial_blobs: u64,
     /// Image records that could not be decoded; see [`PruneOptions::remove_corrupt_records`].
     pub corrupt_records: u64,
     /// Leavings of pulls that died.
@@ -39,7 +39,7 @@ impl GlobalCache {
             layers: pruned.layers.into_iter().map(|key| key.diff_id).collect(),
             disks: pruned.disks.into_iter().map(|key| key.chain).collect(),
             blobs: pruned.blobs,
-            parts: pruned.parts,
+            partial_blobs: pruned.partial_blobs,
             corrupt_records: pruned.corrupt_records,
             temporaries: pruned.temporaries,
             bytes: pruned.bytes,

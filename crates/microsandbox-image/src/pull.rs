@@ -84,7 +84,11 @@ async fn run(
     let _lease = {
         let (store, plan) = (store.clone(), plan.clone());
         let layers: Vec<LayerKey> = plan.slots().iter().map(|slot| slot.layer.clone()).collect();
-        blocking(move || Ok(store.lease(plan.key(), &layers)?)).await?
+        let blobs = [
+            resolved.manifest_digest.clone(),
+            resolved.config_digest.clone(),
+        ];
+        blocking(move || Ok(store.lease(plan.key(), &layers, &blobs)?)).await?
     };
 
     let pull = Pull {

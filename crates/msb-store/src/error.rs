@@ -170,7 +170,7 @@ pub enum Error {
         "part {} would grow to {actual_bytes} bytes, and its blob has {expected_bytes}",
         Shown(path)
     )]
-    PartOverflow {
+    PartialBlobOverflow {
         /// The part.
         path: PathBuf,
         /// The blob's declared size.
@@ -248,7 +248,7 @@ impl Error {
             | Self::BadLease { path }
             | Self::Vanished { path }
             | Self::DigestMismatch { path, .. }
-            | Self::PartOverflow { path, .. }
+            | Self::PartialBlobOverflow { path, .. }
             | Self::Busy { path, .. } => path,
         }
     }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use msb_oci::Digest;
 
 use crate::error::{At as _, Result};
-use crate::key::{BLOBS, DISKS, IMAGE, LAYERS, PARTS, SIDECAR};
+use crate::key::{BLOBS, DISKS, IMAGE, LAYERS, PARTS, SIDECAR, VERIFIED};
 use crate::step::Step;
 use crate::{DiskKey, FormatVersion, LayerKey, Store, dirs};
 
@@ -31,13 +31,17 @@ impl Store {
             let (rest, kind) = name.rsplit_once('.')?;
             let (hex, version) = rest.rsplit_once('.')?;
             let key = LayerKey::new(digest(hex)?, FormatVersion::from_name(version)?);
-            [IMAGE, SIDECAR].contains(&kind).then_some(key)
+            [IMAGE, SIDECAR, VERIFIED].contains(&kind).then_some(key)
         })?;
         let mut found: BTreeMap<LayerKey, Vec<PathBuf>> = BTreeMap::new();
         for (key, path) in files {
             found.entry(key).or_default().push(path);
         }
-        collect(found, 2)
+        let mut layers = collect(found, 0)?;
+        for layer in &mut layers {
+            layer.complete = self.layer_lengths(&layer.key)?.is_some();
+        }
+        Ok(layers)
     }
 
     /// Every disk, complete or not, sorted by key.
@@ -76,7 +80,7 @@ impl Store {
     }
 
     /// Every part, sorted by digest; `bytes` is how much of the blob is there.
-    pub fn parts(&self) -> Result<Vec<Stored<Digest>>> {
+    pub fn partial_blobs(&self) -> Result<Vec<Stored<Digest>>> {
         let files = self.scan(PARTS, |digest, name| digest(name.strip_suffix(".part")?))?;
         collect(
             files

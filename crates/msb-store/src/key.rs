@@ -186,6 +186,7 @@ pub(crate) const LOCKS: &str = "locks";
 pub(crate) const LEASES: &str = "leases";
 pub(crate) const IMAGE: &str = "erofs";
 pub(crate) const SIDECAR: &str = "layer";
+pub(crate) const VERIFIED: &str = "blobs";
 pub(crate) const FSMETA: &str = "fsmeta.erofs";
 pub(crate) const VMDK: &str = "rootfs.vmdk";
 
@@ -204,6 +205,11 @@ impl crate::Store {
     /// Where the sidecar of `key` lies, or would lie.
     pub fn layer_sidecar_path(&self, key: &LayerKey) -> PathBuf {
         self.dir(LAYERS, &key.diff_id).join(key.sidecar_name())
+    }
+
+    pub(crate) fn verified_blobs_path(&self, key: &LayerKey) -> PathBuf {
+        let name = format!("{}.{}.{VERIFIED}", key.diff_id.hex(), key.version);
+        self.dir(LAYERS, &key.diff_id).join(name)
     }
 
     /// The directory of the disk `key`.
@@ -227,7 +233,7 @@ impl crate::Store {
     }
 
     /// Where the part of the compressed blob lies, or would lie.
-    pub fn part_path(&self, digest: &Digest) -> PathBuf {
+    pub fn partial_blob_path(&self, digest: &Digest) -> PathBuf {
         self.dir(PARTS, digest)
             .join(format!("{}.part", digest.hex()))
     }

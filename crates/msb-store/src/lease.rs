@@ -1,83 +1,113 @@
 //! Leases: who uses a disk keeps it, and its layers, from being pruned.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fs4::{FileExt, TryLockError};
+use msb_oci::Digest;
 
 use crate::error::{Error, Result};
 use crate::key::LEASES;
 use crate::step::Step;
-use crate::{DiskKey, FormatVersion, LayerKey, Store, dirs, lock, platform};
+use crate::{DiskKey, FormatVersion, LayerKey, References, Store, dirs, lock, platform};
 
-/// A shared lock on a disk and its layers; any number may exist, in any number of processes.
+/// A shared lock on a disk, its layers and its documents; any number may exist, in any number of processes.
 ///
-/// It ends when the last handle on its file is closed: on drop, or with the process, so a dead VM's lease is gone by
-/// itself. A child process that inherits the descriptor (see [`AsFd`]) keeps the lease alive on its own.
-#[derive(Debug)]
-#[must_use = "the lease ends when this is dropped"]
+/// It ends when the last handle on its file is closed: when the last clone is dropped, or with the process, so the lease
+/// of a VM that died ends by itself. A child process that inherits the descriptor of [`Lease::inheritable_fd`] holds the lease on
+/// its own.
+#[derive(Debug, Clone)]
+#[must_use = "the lease ends when the last clone of this is dropped"]
 pub struct Lease {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     file: File,
     key: DiskKey,
 }
 
 impl Lease {
-    /// The disk that is leased.
+    /// Returns the disk that is leased.
     pub fn key(&self) -> &DiskKey {
-        &self.key
+        &self.inner.key
+    }
+
+    /// Returns a new descriptor of the lease that child processes inherit, since it is not closed on `exec`.
+    ///
+    /// Every child that this process starts while it is open inherits it; close it once the VM process has been started.
+    pub fn inheritable_fd(&self) -> io::Result<OwnedFd> {
+        Ok(rustix::io::dup(self.as_fd())?)
     }
 }
 
+/// The descriptor is closed on `exec`; see [`Lease::inheritable_fd`].
 impl AsFd for Lease {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.inner.file.as_fd()
     }
 }
 
 impl Store {
-    /// Leases a disk and the layers that it is made of, which need not be in the store yet.
+    /// Leases a disk, the layers that it consists of and its documents, which need not be in the store yet.
     ///
-    /// A pull takes it before it looks what is there, and nothing that it finds or makes is pruned under its hands; a
-    /// VM takes it before it looks whether the disk is there. The layers are noted beside the lease, since
-    /// the image record that named them may be removed while the disk is in use. Blocks while a prune runs.
-    pub fn lease(&self, key: &DiskKey, layers: &[LayerKey]) -> Result<Lease> {
+    /// A pull takes the lease before it looks for artifacts, so that no prune removes what it finds or publishes; a VM takes it
+    /// before it looks for the disk. Layers and blobs are noted beside the lease, since the image record that names them may be
+    /// removed while the disk is in use. Blocks while a prune runs.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] after a timeout.
+    pub fn lease(&self, key: &DiskKey, layers: &[LayerKey], blobs: &[Digest]) -> Result<Lease> {
         let _gate = self.hold_off_prune()?;
-        self.note_layers(key, layers)?;
+        self.note_leased(key, layers, blobs)?;
         let path = self.lease_path(key);
+        let begun = Instant::now();
         loop {
-            // Only a prune locks exclusively, and it is behind the gate; a stray one is soon gone.
+            // Only a prune locks exclusively, and the gate excludes it; anything else is over in a moment.
             if let Some(file) = lock::try_with(&path, &mut None, FileExt::try_lock_shared)? {
+                let key = key.clone();
                 return Ok(Lease {
-                    file,
-                    key: key.clone(),
+                    inner: Arc::new(Inner { file, key }),
+                });
+            }
+            if begun.elapsed() >= LEASE_TIMEOUT {
+                return Err(Error::Busy {
+                    path,
+                    waited_seconds: begun.elapsed().as_secs(),
                 });
             }
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Adds the layers to what the lease's note names; mostly it names them already, since the chain decides them.
-    fn note_layers(&self, key: &DiskKey, layers: &[LayerKey]) -> Result<()> {
+    /// Adds layers and blobs to what the lease's note names; mostly it names them already.
+    fn note_leased(&self, key: &DiskKey, layers: &[LayerKey], blobs: &[Digest]) -> Result<()> {
         let path = self.lease_layers_path(key);
         let noted = match dirs::read_capped(&path, NOTE_LIMIT_BYTES) {
             Ok(bytes) => bytes.and_then(|bytes| parse_note(&bytes)),
             Err(error) if error.is_corrupt() => None,
             Err(error) => return Err(error),
         };
-        let mut all: BTreeSet<&LayerKey> = layers.iter().collect();
-        if let Some(noted) = &noted {
-            if all.iter().all(|layer| noted.contains(layer)) {
+        let mut all = References {
+            layers: layers.iter().cloned().collect(),
+            blobs: blobs.iter().cloned().collect(),
+            ..References::default()
+        };
+        if let Some(noted) = noted {
+            if all.layers.is_subset(&noted.layers) && all.blobs.is_subset(&noted.blobs) {
                 return Ok(());
             }
             all.extend(noted);
         }
-        let text: String = all
-            .iter()
+        let layers = all.layers.iter();
+        let mut text: String = layers
             .map(|layer| format!("{} {}\n", layer.diff_id, layer.version))
             .collect();
+        text.extend(all.blobs.iter().map(|blob| format!("{blob}\n")));
         self.publish_bytes(&path, text.as_bytes())
     }
 
@@ -96,10 +126,10 @@ impl Store {
         }
     }
 
-    /// Every leased disk with its layers; to be called behind the gate alone.
+    /// Returns what each leased disk keeps; called behind the gate alone.
     ///
-    /// Lease files that nobody holds, of disks that are gone, are removed on the way.
-    pub(crate) fn leased(&self) -> Result<Vec<(DiskKey, BTreeSet<LayerKey>)>> {
+    /// Lease files that no process holds, of disks that are gone, are removed.
+    pub(crate) fn leased(&self) -> Result<Vec<References>> {
         let mut found = Vec::new();
         for (key, path) in self.scan(LEASES, |digest, name| {
             let (hex, version) = name.strip_suffix(".lease")?.rsplit_once('.')?;
@@ -116,10 +146,11 @@ impl Store {
                 continue;
             }
             let noted = self.lease_layers_path(&key);
-            let layers = dirs::read_capped(&noted, NOTE_LIMIT_BYTES)?
+            let mut leased = dirs::read_capped(&noted, NOTE_LIMIT_BYTES)?
                 .and_then(|bytes| parse_note(&bytes))
                 .ok_or(Error::BadLease { path: noted })?;
-            found.push((key, layers));
+            leased.disks.insert(key);
+            found.push(leased);
         }
         Ok(found)
     }
@@ -127,18 +158,23 @@ impl Store {
 
 /// Tens of thousands of layers.
 const NOTE_LIMIT_BYTES: u64 = 4 << 20;
+const LEASE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One `<digest> v<version>` a line.
-fn parse_note(bytes: &[u8]) -> Option<BTreeSet<LayerKey>> {
-    std::str::from_utf8(bytes)
-        .ok()?
-        .lines()
-        .map(|line| {
-            let (diff_id, version) = line.split_once(' ')?;
-            Some(LayerKey::new(
-                diff_id.parse().ok()?,
-                FormatVersion::from_name(version)?,
-            ))
-        })
-        .collect()
+/// One layer (`<digest> v<version>`) or blob (`<digest>`) a line.
+fn parse_note(bytes: &[u8]) -> Option<References> {
+    let mut noted = References::default();
+    for line in std::str::from_utf8(bytes).ok()?.lines() {
+        match line.split_once(' ') {
+            Some((diff_id, version)) => {
+                let version = FormatVersion::from_name(version)?;
+                noted
+                    .layers
+                    .insert(LayerKey::new(diff_id.parse().ok()?, version));
+            }
+            None => {
+                noted.blobs.insert(line.parse().ok()?);
+            }
+        }
+    }
+    Some(noted)
 }

@@ -31,7 +31,7 @@
 //!      │
 //!      ▼
 //!  lease(disk, layers)          from here on nothing of it is pruned
-//!  per layer:  lock_layer ─▶ has_layer? ─▶ open_part, stage image, stage sidecar ─▶ sync both ─▶ publish_all ─▶ discard part
+//!  per layer:  lock_layer ─▶ has_layer? ─▶ open_partial_blob, stage image, stage sidecar ─▶ sync both ─▶ publish_all ─▶ discard part
 //!  beside:     lock_disk  ─▶ has_disk?  ─▶ stage fsmeta, stage VMDK ─▶ sync both ─▶ publish_all, after the layers
 //!  then:       write_blob ─▶ write_image
 //! ```
@@ -89,9 +89,10 @@ mod inventory;
 mod key;
 mod lease;
 mod lock;
+mod open;
 #[cfg(test)]
 mod order;
-mod part;
+mod partial;
 mod platform;
 mod presence;
 mod prune;
@@ -101,13 +102,14 @@ mod staged;
 mod step;
 mod store;
 mod sweep;
+mod verified;
 
 pub use error::{DecodeError, Error, Result};
 pub use inventory::Stored;
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;
 pub use lock::{Lock, LockOn};
-pub use part::{Part, PartReader};
+pub use partial::{PartialBlob, PartialBlobReader};
 pub use presence::{DiskLengths, LayerLengths};
 pub use prune::{PruneOptions, Pruned, Removal};
 pub use record::{ListedImage, RECORD_LIMIT_BYTES, References};

@@ -51,7 +51,7 @@ pub struct Pruned {
     /// The blobs removed.
     pub blobs: Vec<Digest>,
     /// How many parts were removed.
-    pub parts: u64,
+    pub partial_blobs: u64,
     /// How many image records were removed since they could not be decoded.
     pub corrupt_records: u64,
     /// How many leavings of dead writers were removed.
@@ -100,9 +100,8 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        for (disk, layers) in self.leased()? {
-            keep.disks.insert(disk);
-            keep.layers.extend(layers);
+        for leased in self.leased()? {
+            keep.extend(leased);
         }
         for path in corrupt {
             pruned.bytes = pruned
@@ -152,13 +151,13 @@ impl Store {
                 pruned.blobs.push(blob.key);
             }
         }
-        for part in self.parts()? {
+        for part in self.partial_blobs()? {
             // Only its lock tells whether a pull has it open; opening it takes the lock.
             if grace.is_over(part.modified)
-                && let Some(open) = self.open_part(&part.key, u64::MAX)?
+                && let Some(open) = self.open_partial_blob(&part.key, u64::MAX)?
             {
                 open.discard()?;
-                pruned.parts += 1;
+                pruned.partial_blobs += 1;
                 pruned.bytes = pruned.bytes.saturating_add(part.bytes);
             }
         }
@@ -173,7 +172,7 @@ impl Store {
         if self
             .leased()?
             .iter()
-            .any(|(_, layers)| layers.contains(key))
+            .any(|leased| leased.layers.contains(key))
         {
             return Ok(Removal::InUse);
         }
@@ -195,7 +194,11 @@ impl Store {
         };
         // The sidecar speaks for the layer, so it goes first.
         remove_if_old(
-            &[self.layer_sidecar_path(key), self.layer_image_path(key)],
+            &[
+                self.layer_sidecar_path(key),
+                self.layer_image_path(key),
+                self.verified_blobs_path(key),
+            ],
             grace,
         )
     }

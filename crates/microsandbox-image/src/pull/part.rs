@@ -3,13 +3,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use msb_layer::BlobPart;
 use msb_oci::Digest;
-use msb_store::{Part, Store};
+use msb_store::{PartialBlob, Store};
 
 use crate::PullError;
 
 /// What was kept of a blob: the pipeline adds to it, and the pull throws it away in the end.
 #[derive(Clone, Debug)]
-pub(super) struct SharedPart(Arc<Mutex<Option<Part>>>);
+pub(super) struct SharedPart(Arc<Mutex<Option<PartialBlob>>>);
 
 impl SharedPart {
     /// `None` while another pull has it.
@@ -18,12 +18,12 @@ impl SharedPart {
         digest: &Digest,
         blob_bytes: u64,
     ) -> Result<Option<Self>, PullError> {
-        let part = store.open_part(digest, blob_bytes)?;
+        let part = store.open_partial_blob(digest, blob_bytes)?;
         Ok(part.map(|part| Self(Arc::new(Mutex::new(Some(part))))))
     }
 
     pub(super) fn len_bytes(&self) -> u64 {
-        self.lock().as_ref().map_or(0, Part::len_bytes)
+        self.lock().as_ref().map_or(0, PartialBlob::len_bytes)
     }
 
     /// The part as the pipeline takes it.
@@ -44,7 +44,7 @@ impl SharedPart {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Part>> {
+    fn lock(&self) -> MutexGuard<'_, Option<PartialBlob>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

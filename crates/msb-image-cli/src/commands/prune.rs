@@ -39,7 +39,7 @@ fn text(pruned: &Pruned) -> String {
         (pruned.layers.len() as u64, "layer"),
         (pruned.disks.len() as u64, "disk"),
         (pruned.blobs.len() as u64, "manifest or config"),
-        (pruned.parts, "partial download"),
+        (pruned.partial_blobs, "partial download"),
         (pruned.corrupt_records, "damaged record"),
         (pruned.temporaries, "temporary file"),
     ];

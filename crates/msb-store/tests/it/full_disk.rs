@@ -61,7 +61,7 @@ fn inside() {
     drop(staged);
 
     let digest = Digest::sha256_of(b"blob");
-    let mut part = store.open_part(&digest, 4 << 20).unwrap().unwrap();
+    let mut part = store.open_partial_blob(&digest, 4 << 20).unwrap().unwrap();
     let error = loop {
         if let Err(error) = part.append(&[2; 10_000]) {
             break error;

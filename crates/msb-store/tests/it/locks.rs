@@ -30,7 +30,7 @@ fn child() {
             ready_and_wait(if lock.is_some() { "locked" } else { "busy" });
         }
         "lease" => {
-            let _lease = job.store.lease(&disk("a"), &[layer("a")]).unwrap();
+            let _lease = job.store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
             ready_and_wait("leased");
         }
         other => panic!("no such job: {other}"),
@@ -151,7 +151,7 @@ fn a_dead_vms_lease_is_gone_by_itself() {
     let store = Store::open(temp.path()).unwrap();
     assert!(!store.is_leased(&disk("a")).unwrap());
     let (vm, _) = spawn("locks::child", "lease", temp.path());
-    let ours = store.lease(&disk("a"), &[layer("a")]).unwrap();
+    let ours = store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
     assert!(store.is_leased(&disk("a")).unwrap(), "leases share");
     drop(ours);
     assert!(store.is_leased(&disk("a")).unwrap());

@@ -42,7 +42,7 @@ fn prune_removes_what_no_record_needs_and_keeps_the_rest() {
         .write_blob(&Digest::sha256_of(b"stray"), b"stray")
         .unwrap();
     store
-        .open_part(&Digest::sha256_of(b"blob"), 10)
+        .open_partial_blob(&Digest::sha256_of(b"blob"), 10)
         .unwrap()
         .unwrap()
         .append(b"01234")
@@ -56,7 +56,11 @@ fn prune_removes_what_no_record_needs_and_keeps_the_rest() {
     assert_eq!(pruned.disks, [disk("gone")]);
     assert_eq!(pruned.blobs, [Digest::sha256_of(b"stray")]);
     assert_eq!(
-        (pruned.parts, pruned.temporaries, pruned.corrupt_records),
+        (
+            pruned.partial_blobs,
+            pruned.temporaries,
+            pruned.corrupt_records
+        ),
         (1, 0, 0)
     );
     assert_eq!(pruned.bytes, 4096 + 4 + 4096 + 22 + 5 + 5);
@@ -105,7 +109,7 @@ fn writing_a_blob_again_makes_it_new() {
 fn a_leased_disk_keeps_its_layers_after_its_record_is_gone() {
     let (temp, store) = store();
     put_image(&store, "vm");
-    let lease = store.lease(&disk("vm"), &[layer("vm")]).unwrap();
+    let lease = store.lease(&disk("vm"), &[layer("vm")], &[]).unwrap();
     store.remove_image(&image("vm")).unwrap();
     age(temp.path());
     let pruned = prune(&store);
@@ -131,8 +135,8 @@ fn a_leased_disk_keeps_its_layers_after_its_record_is_gone() {
 #[test]
 fn a_pulls_lease_keeps_layers_that_have_no_disk_yet() {
     let (temp, store) = store();
-    let _lease = store.lease(&disk("pull"), &[layer("pull")]).unwrap();
-    let _more = store.lease(&disk("pull"), &[layer("second")]).unwrap();
+    let _lease = store.lease(&disk("pull"), &[layer("pull")], &[]).unwrap();
+    let _more = store.lease(&disk("pull"), &[layer("second")], &[]).unwrap();
     put_layer(&store, &layer("pull"));
     put_layer(&store, &layer("second"));
     age(temp.path());
@@ -157,7 +161,7 @@ fn a_locked_layer_is_not_removed_under_its_maker() {
 fn an_open_part_and_a_live_temporary_are_not_pruned() {
     let (temp, store) = store();
     let _part = store
-        .open_part(&Digest::sha256_of(b"blob"), 10)
+        .open_partial_blob(&Digest::sha256_of(b"blob"), 10)
         .unwrap()
         .unwrap();
     let _staged = staged(&store, &store.fsmeta_path(&disk("a")), b"half");
@@ -168,7 +172,7 @@ fn an_open_part_and_a_live_temporary_are_not_pruned() {
             |_, _| unreachable!(),
         )
         .unwrap();
-    assert_eq!((pruned.parts, pruned.temporaries), (0, 0));
+    assert_eq!((pruned.partial_blobs, pruned.temporaries), (0, 0));
 }
 
 #[test]

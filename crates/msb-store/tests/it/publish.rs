@@ -29,7 +29,7 @@ fn child() {
     let key = layer("a");
     let image_file = staged(store, &store.layer_image_path(&key), &[7; 4096]);
     let sidecar = staged(store, &store.layer_sidecar_path(&key), b"tree");
-    let mut part = store.open_part(&key.diff_id, 10).unwrap().unwrap();
+    let mut part = store.open_partial_blob(&key.diff_id, 10).unwrap().unwrap();
     part.append(b"0123").unwrap();
     stop_at("staged");
     let (image_file, sidecar) = (image_file.sync().unwrap(), sidecar.sync().unwrap());
@@ -90,7 +90,7 @@ fn a_pull_killed_at_any_step_leaves_whole_artifacts_or_none() {
             "{step}"
         );
         let part = store
-            .open_part(&layer("a").diff_id, 10)
+            .open_partial_blob(&layer("a").diff_id, 10)
             .unwrap()
             .expect("the dead pull's lock is gone");
         assert_eq!(part.len_bytes(), 4, "{step}: what was received is kept");

@@ -225,15 +225,15 @@ fn a_blob_is_hashed_whenever_it_is_read() {
 fn a_part_is_taken_up_where_it_stopped() {
     let (_temp, store) = store();
     let digest = Digest::sha256_of(b"blob");
-    let mut part = store.open_part(&digest, 10).unwrap().unwrap();
+    let mut part = store.open_partial_blob(&digest, 10).unwrap().unwrap();
     assert!(
-        store.open_part(&digest, 10).unwrap().is_none(),
+        store.open_partial_blob(&digest, 10).unwrap().is_none(),
         "one pull at a time"
     );
     part.append(b"01234").unwrap();
     drop(part);
 
-    let mut part = store.open_part(&digest, 10).unwrap().unwrap();
+    let mut part = store.open_partial_blob(&digest, 10).unwrap().unwrap();
     assert_eq!(part.len_bytes(), 5);
     let mut before = String::new();
     let mut reader = part.reader().unwrap();
@@ -247,7 +247,7 @@ fn a_part_is_taken_up_where_it_stopped() {
     assert!(
         matches!(
             error,
-            Error::PartOverflow {
+            Error::PartialBlobOverflow {
                 expected_bytes: 10,
                 actual_bytes: 11,
                 ..
@@ -270,12 +270,12 @@ fn leftover_bytes_of_one_blob_do_not_poison_another() {
     let (_temp, store) = store();
     let digest = Digest::sha256_of(b"blob");
     store
-        .open_part(&digest, 10)
+        .open_partial_blob(&digest, 10)
         .unwrap()
         .unwrap()
         .append(b"0123456789")
         .unwrap();
-    let part = store.open_part(&digest, 9).unwrap().unwrap();
+    let part = store.open_partial_blob(&digest, 9).unwrap().unwrap();
     assert_eq!(part.len_bytes(), 0, "longer than the blob: dropped");
     assert_eq!(std::fs::metadata(part.path()).unwrap().len(), 0);
 }

@@ -16,7 +16,7 @@ use crate::{Store, dirs, lock, platform};
 /// A part is a hint and nothing more. It is never synced, so after a crash its bytes may be wrong: whoever goes on
 /// from it hashes all of it again, and discards it when the digest does not come out.
 #[derive(Debug)]
-pub struct Part {
+pub struct PartialBlob {
     file: File,
     path: PathBuf,
     /// `len_bytes <= expected_bytes`, always.
@@ -28,13 +28,17 @@ impl Store {
     /// Opens the part of a blob, empty if there was none; `None` while another pull has it open.
     ///
     /// A part longer than the blob's declared size, `expected_bytes`, is of another blob or damaged, and is emptied.
-    pub fn open_part(&self, digest: &Digest, expected_bytes: u64) -> Result<Option<Part>> {
-        let path = self.part_path(digest);
+    pub fn open_partial_blob(
+        &self,
+        digest: &Digest,
+        expected_bytes: u64,
+    ) -> Result<Option<PartialBlob>> {
+        let path = self.partial_blob_path(digest);
         let Some(file) = lock::try_with(&path, &mut None, FileExt::try_lock)? else {
             return Ok(None);
         };
         let len_bytes = file.metadata().at(Step::Stat, &path)?.len();
-        let mut part = Part {
+        let mut part = PartialBlob {
             file,
             path,
             len_bytes,
@@ -47,16 +51,16 @@ impl Store {
     }
 }
 
-impl Part {
+impl PartialBlob {
     /// How many bytes there are; at most the blob's declared size.
     pub fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
 
     /// Reads the bytes that are there now, from the first on, on its own handle and at its own position.
-    pub fn reader(&self) -> Result<PartReader> {
+    pub fn reader(&self) -> Result<PartialBlobReader> {
         let file = self.file.try_clone().at(Step::Open, &self.path)?;
-        Ok(PartReader {
+        Ok(PartialBlobReader {
             file,
             at_bytes: 0,
             end_bytes: self.len_bytes,
@@ -66,14 +70,14 @@ impl Part {
     /// Adds the next bytes of the blob.
     ///
     /// # Errors
-    /// [`Error::PartOverflow`] when the blob would become longer than it was declared, and nothing is written. After
+    /// [`Error::PartialBlobOverflow`] when the blob would become longer than it was declared, and nothing is written. After
     /// [`Error::Full`] the part still ends where it did, and can be discarded to make room.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         let actual_bytes = self
             .len_bytes
             .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if actual_bytes > self.expected_bytes {
-            return Err(Error::PartOverflow {
+            return Err(Error::PartialBlobOverflow {
                 path: self.path.clone(),
                 expected_bytes: self.expected_bytes,
                 actual_bytes,
@@ -111,7 +115,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for PartialBlob {
     fn drop(&mut self) {
         if let Err(error) = FileExt::unlock(&self.file) {
             tracing::debug!(%error, "unlocking failed; closing releases the lock");
@@ -119,16 +123,16 @@ impl Drop for Part {
     }
 }
 
-/// Reads the bytes that a [`Part`] had when this was made.
+/// Reads the bytes that a [`PartialBlob`] had when this was made.
 #[derive(Debug)]
-pub struct PartReader {
+pub struct PartialBlobReader {
     file: File,
     /// `at_bytes <= end_bytes`.
     at_bytes: u64,
     end_bytes: u64,
 }
 
-impl Read for PartReader {
+impl Read for PartialBlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end_bytes - self.at_bytes).unwrap_or(usize::MAX);
         let wanted = left.min(buffer.len());
