@@ -5,8 +5,8 @@ use msb_store::{LayerLengths, Store};
 use crate::record::{ImageRecord, image_key, layer_key};
 use crate::{PullError, PullResult};
 
-/// The image as the cache has it; `None` if it lacks anything: the record, a layer, the merged metadata, or a descriptor
-/// that says what it should. Reads the record and asks for lengths, nothing more.
+/// Finds the image in the cache and leases it; `None` if the cache lacks anything of it: the record, a layer, the merged metadata, or
+/// a descriptor with the right text. Reads the record and compares lengths, nothing more.
 pub(crate) fn find(
     store: &Store,
     reference: &Reference,
@@ -16,12 +16,18 @@ pub(crate) fn find(
         Ok(Some(record)) => record,
         Ok(None) => return Ok(None),
         Err(error) if error.is_corrupt() => {
-            tracing::warn!(%reference, %error, "the image record is damaged; it is made anew");
+            tracing::warn!(%reference, %error, "the image record is damaged; it is written again");
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true)))
+    // A disk that is gone needs no lease, and reading the cache writes nothing to it.
+    if store.disk_lengths(record.disk_plan().key())?.is_none() {
+        return Ok(None);
+    }
+    // Before the files are compared, so that no prune removes them afterwards.
+    let lease = record.lease(store)?;
+    Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true, lease)))
 }
 
 /// Whether everything that the record stands for is there, with the right lengths.

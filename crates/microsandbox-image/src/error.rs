@@ -98,6 +98,22 @@ pub enum PullError {
         /// Why.
         source: msb_sidecar::Error,
     },
+    /// The merged metadata of a cached disk.
+    #[error("{}: reading it", path.display())]
+    Fsmeta {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A layer's files in the cache are damaged each time that it is rebuilt.
+    #[error("layer {diff_id}: its cached files are damaged again after {rebuilds} rebuilds")]
+    DamagedAgain {
+        /// The layer's diff_id.
+        diff_id: Digest,
+        /// How often it was rebuilt.
+        rebuilds: usize,
+    },
     /// A cached layer image cannot be read.
     #[error("{}: reading it", path.display())]
     LayerImage {
@@ -160,8 +176,8 @@ pub enum PullError {
         /// Why.
         source: std::io::Error,
     },
-    /// A worker thread ended without an answer.
-    #[error("a worker of the pull ended without an answer")]
+    /// A background task panicked or was aborted.
+    #[error("a background task panicked or was aborted")]
     Worker,
     /// The pull was given up.
     #[error("the pull was cancelled")]
@@ -258,7 +274,7 @@ impl PullError {
             Self::Layer { source, .. } => source.is_mismatch(),
             Self::Sidecar { source, .. } => source.is_corrupt(),
             Self::Disk { source, .. } => source.is_corrupt(),
-            Self::Proof { .. } | Self::DamagedLayer { .. } => true,
+            Self::Proof { .. } | Self::DamagedLayer { .. } | Self::DamagedAgain { .. } => true,
             _ => false,
         }
     }

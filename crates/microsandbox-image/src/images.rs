@@ -39,18 +39,15 @@ impl GlobalCache {
                     continue;
                 }
             };
-            let layers: u64 = record
-                .disk_plan()
-                .slots()
-                .iter()
-                .map(|slot| slot.image_bytes)
-                .sum();
+            let plan = record.disk_plan();
+            let layers = plan.slots().iter().map(|slot| slot.image_bytes);
+            let layers = layers.fold(0, u64::saturating_add);
             images.push(CachedImage {
                 reference: key.reference().to_owned(),
                 platform: record.platform.clone(),
                 manifest_digest: record.manifest_digest.clone(),
                 layer_count: record.layers.len(),
-                disk_bytes: record.fsmeta_bytes + layers,
+                disk_bytes: record.fsmeta_bytes.saturating_add(layers),
                 complete: cached::is_whole(self.store(), &record)?,
             });
         }

@@ -76,6 +76,7 @@ mod document;
 mod error;
 mod images;
 mod inspect;
+mod open_files;
 mod options;
 mod progress;
 mod prune;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::progress::Progress;
-use crate::{GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, pull};
+use crate::{GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, open_files, pull};
 
 /// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections and limits.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub(crate) struct Inner {
     pub(crate) windows: WindowBudget,
     /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
     pub(crate) pipelines: Semaphore,
-    /// How many layers may be brought to stable storage at once, over all pulls of this registry.
-    pub(crate) publishers: Semaphore,
+    /// How many layers may have files open at once, over all pulls of this registry.
+    pub(crate) open_layers: Semaphore,
 }
 
 /// How a [`Registry`] talks to registries.
@@ -44,7 +44,8 @@ pub struct RegistryBuilder {
 /// Enough to keep a slow registry's connections busy, few enough to bound memory.
 const PIPELINES: usize = 4;
 
-/// Enough for a file system to bring several small files out with one write of its journal.
+/// Layers that may be synced beside those that are downloaded: enough for a file system to persist several small files with one
+/// write of its journal.
 const PUBLISHERS: usize = 16;
 
 impl Registry {
@@ -166,6 +167,7 @@ impl RegistryBuilder {
     /// # Errors
     /// [`PullError::Registry`] for certificates or credentials that cannot be used.
     pub fn build(self) -> Result<Registry, PullError> {
+        let open_layers = open_files::layers_at_once(self.pipelines.saturating_add(PUBLISHERS));
         Ok(Registry {
             inner: Arc::new(Inner {
                 platform: self.platform,
@@ -174,7 +176,7 @@ impl RegistryBuilder {
                 windows: WindowBudget::new(self.layer_limits.decode.zstd_window_bytes),
                 layer_limits: self.layer_limits,
                 pipelines: Semaphore::new(self.pipelines),
-                publishers: Semaphore::new(PUBLISHERS),
+                open_layers: Semaphore::new(open_layers),
             }),
         })
     }

@@ -17,7 +17,7 @@ use msb_sidecar::{ImageSummary, Note};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decode::{Chunk, Compression, WindowBudget};
-use crate::ingest::{Ingested, ReadLayer, Targets, ingest};
+use crate::ingest::{ReadLayer, Targets, ingest};
 use crate::stage_time::StageTime;
 use crate::{LayerError, LayerLimits};
 use failure::{Failure, FailureSignal};

@@ -83,6 +83,13 @@ pub enum Note {
         /// What it is.
         compression: String,
     },
+    /// A hypervisor keeps every file of the disk open, and they are more than a common limit on open files allows.
+    OpenFiles {
+        /// How many there are, the descriptor with them.
+        files: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// More notes than are kept.
     Truncated {
         /// How many were not kept.
@@ -100,6 +107,7 @@ impl Note {
                 | Self::LinksBelow { .. }
                 | Self::OpaqueRoot
                 | Self::MediaType { .. }
+                | Self::OpenFiles { .. }
         )
     }
 }
@@ -171,6 +179,10 @@ impl fmt::Display for Note {
                     "the layer's media type is {media_type}, its bytes are {compression}"
                 )
             }
+            Self::OpenFiles { files, limit } => write!(
+                f,
+                "the disk consists of {files} files; a hypervisor with a limit of {limit} open files cannot open it"
+            ),
             Self::Truncated { omitted } => write!(f, "{omitted} more notes"),
         }
     }

@@ -98,6 +98,7 @@ mod presence;
 mod prune;
 mod random;
 mod record;
+mod report;
 mod staged;
 mod step;
 mod store;

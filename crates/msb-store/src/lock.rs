@@ -30,6 +30,10 @@ impl Lock {
         self.waited
     }
 
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The lock file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -58,7 +62,7 @@ pub enum LockOn<'a> {
 }
 
 impl LockOn<'_> {
-    fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         match self {
             Self::Layer(diff_id) => format!("layer-{}-{}.lock", diff_id.algorithm(), diff_id.hex()),
             Self::Disk(key) => format!("disk-{}-{}.lock", key.chain.algorithm(), key.dir_name()),

@@ -28,16 +28,14 @@ pub(super) struct Resolved {
     documents: Vec<(Digest, Bytes)>,
 }
 
-/// Asks the registry what the reference is, follows indexes to the platform's manifest, and reads its config. What is
-/// named by a digest comes from the cache where it has it.
+/// Asks the registry what the reference is, follows indexes to the platform's manifest, and reads its config. What an answer of the
+/// registry names by a digest comes from the cache where it has it; the reference itself never does, even with a digest, since the
+/// registry decides who may have it.
 pub(super) async fn resolve(
     registry: &Inner,
     reference: &Reference,
 ) -> Result<Resolved, PullError> {
-    let root = match reference.digest() {
-        Some(digest) => by_digest(registry, reference, digest).await?,
-        None => registry.client.manifest(reference).await?,
-    };
+    let root = registry.client.manifest(reference).await?;
     let manifest = choose(registry, reference, root).await?;
     let parsed = document::parse(&manifest.digest, &manifest.bytes)?;
     let config = fetch_config(registry, reference, &parsed.config).await?;

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use msb_oci::Digest;
 use tokio::sync::oneshot;
@@ -28,6 +28,7 @@ pub struct VerifyJob {
 #[derive(Debug)]
 pub struct VerifyTask {
     result: oneshot::Receiver<Result<Compression, LayerError>>,
+    processed: Arc<AtomicU64>,
     given_up: Arc<AtomicBool>,
 }
 
@@ -53,8 +54,8 @@ impl VerifyJob {
             write_queue,
             inflate,
             hash,
+            processed,
             mut failing,
-            ..
         } = Stages::start(&expected, blob_bytes, None, &limits, windows)?;
         let given_up = Arc::clone(&feed.given_up);
         let (result_sender, result) = oneshot::channel();
@@ -71,11 +72,22 @@ impl VerifyJob {
             // The receiver is gone if the pull was cancelled.
             let _ = result_sender.send(result.map(|(compression, ())| compression));
         })?;
-        Ok((feed, VerifyTask { result, given_up }))
+        let task = VerifyTask {
+            result,
+            processed,
+            given_up,
+        };
+        Ok((feed, task))
     }
 }
 
 impl VerifyTask {
+    /// Returns the counter of the blob's bytes that were decompressed so far.
+    #[must_use]
+    pub fn processed(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.processed)
+    }
+
     /// Waits for the end of all threads. Both digests have been verified when this is `Ok`.
     ///
     /// # Errors
