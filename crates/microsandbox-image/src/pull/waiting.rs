@@ -191,7 +191,7 @@ mod tests {
     fn a_holder_that_has_all_bytes_gets_a_minute_to_write_them() {
         assert_eq!(seconds(|_| Some(Report::only_local_work())), Some(60));
         let downloaded = |second: u64| {
-            let bytes = second.min(3) * (50 << 20);
+            let bytes = second.min(2) * (50 << 20);
             Some(report(bytes, "other"))
         };
         assert_eq!(seconds(downloaded), Some(62));
