@@ -1,27 +1,37 @@
 use std::path::Path;
 
-use msb_store::{FormatVersion, Store};
+use msb_store::{FormatVersion, Store, StoreOptions};
 
 use crate::PullError;
 
-/// The local cache: one directory, shared by all processes that name it. Cheap to clone.
+/// The local cache: one directory, used by any number of processes at once. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GlobalCache {
     store: Store,
 }
 
 impl GlobalCache {
-    /// Opens the cache at `root`, which is made when there is something to put into it.
+    /// Returns the cache at `root`, without touching the disk: a pull creates it, and what reads or removes needs an existing one.
     ///
     /// # Errors
-    /// [`PullError::Store`] when it cannot be opened, or a later version made it.
+    /// [`PullError::Store`] if `root` is relative and the current directory is gone.
     pub fn new(root: impl AsRef<Path>) -> Result<Self, PullError> {
         Ok(Self {
             store: Store::open(root)?,
         })
     }
 
-    /// The directory, absolute.
+    /// Returns the cache at `root`, whose files are created as `options` says.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(root: impl AsRef<Path>, options: CacheOptions) -> Result<Self, PullError> {
+        Ok(Self {
+            store: Store::with_options(root, options)?,
+        })
+    }
+
+    /// Returns the directory, absolute.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.store.root()
@@ -30,7 +40,16 @@ impl GlobalCache {
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
+
+    /// Returns the store of a cache that exists, for reading and removing.
+    pub(crate) fn existing(&self) -> Result<&Store, PullError> {
+        self.store.require()?;
+        Ok(&self.store)
+    }
 }
 
-/// What the artifacts' names carry, so that two versions of the writers never meet in one file.
+/// How a cache creates its files.
+pub type CacheOptions = StoreOptions;
+
+/// The version in the names of all artifacts, so that no file is written by two versions of the writers.
 pub(crate) const FORMAT: FormatVersion = FormatVersion(msb_sidecar::VERSION);

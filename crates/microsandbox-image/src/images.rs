@@ -25,13 +25,14 @@ pub struct CachedImage {
 }
 
 impl GlobalCache {
-    /// All images, by reference. Damaged records are passed over with a warning in the log.
+    /// Returns all images, sorted by reference. A damaged record is left out with a warning in the log.
     ///
     /// # Errors
     /// [`PullError::Store`].
     pub fn images(&self) -> Result<Vec<CachedImage>, PullError> {
         let mut images = Vec::new();
-        for listed in self.store().list_images::<ImageRecord>()? {
+        let store = self.existing()?;
+        for listed in store.list_images::<ImageRecord>()? {
             let (key, record) = match listed.record {
                 Ok(listed) => listed,
                 Err(error) => {
@@ -48,14 +49,14 @@ impl GlobalCache {
                 manifest_digest: record.manifest_digest.clone(),
                 layer_count: record.layers.len(),
                 disk_bytes: record.fsmeta_bytes.saturating_add(layers),
-                complete: cached::is_whole(self.store(), &record)?,
+                complete: cached::is_whole(store, &record)?,
             });
         }
         images.sort_by(|a, b| (&a.reference, &a.platform).cmp(&(&b.reference, &b.platform)));
         Ok(images)
     }
 
-    /// An image of the cache, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) gives it. Blocks on file I/O.
+    /// Returns an image of the cache, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does. Blocks on file I/O.
     ///
     /// # Errors
     /// [`PullError::NotCached`], [`PullError::Store`].
@@ -64,26 +65,28 @@ impl GlobalCache {
         reference: &Reference,
         platform: &Platform,
     ) -> Result<PullResult, PullError> {
-        cached::find(self.store(), reference, platform)?.ok_or_else(|| PullError::NotCached {
+        cached::find(self.existing()?, reference, platform)?.ok_or_else(|| PullError::NotCached {
             reference: Box::new(reference.clone()),
             platform: Box::new(platform.clone()),
         })
     }
 
-    /// Forgets an image; its files stay until a prune finds that no other image needs them. Says whether it was there.
+    /// Removes an image's record; `false` if there was none. Its files stay until a prune finds that no other image needs them.
     ///
     /// # Errors
     /// [`PullError::Store`].
     pub fn remove(&self, reference: &Reference, platform: &Platform) -> Result<bool, PullError> {
-        Ok(self.store().remove_image(&image_key(reference, platform))?)
+        Ok(self
+            .existing()?
+            .remove_image(&image_key(reference, platform))?)
     }
 
-    /// The exact bytes of an image's manifest and config, if the cache has them.
+    /// Returns the exact bytes of an image's manifest or config; `None` if the cache lacks them.
     ///
     /// # Errors
     /// [`PullError::Store`].
     pub fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
         const MAX_BLOB_BYTES: u64 = 16 << 20;
-        Ok(self.store().read_blob(digest, MAX_BLOB_BYTES)?)
+        Ok(self.existing()?.read_blob(digest, MAX_BLOB_BYTES)?)
     }
 }

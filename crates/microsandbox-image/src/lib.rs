@@ -85,7 +85,7 @@ mod record;
 mod registry;
 mod result;
 
-pub use cache::GlobalCache;
+pub use cache::{CacheOptions, GlobalCache};
 pub use config::ImageConfig;
 pub use erofs_reader::Inode;
 pub use error::{ManifestProblem, PullError};

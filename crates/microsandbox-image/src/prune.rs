@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::record::ImageRecord;
 use crate::{GlobalCache, PullError};
 
-/// What a prune removed.
+/// The artifacts that a prune removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pruned {
@@ -17,17 +17,19 @@ pub struct Pruned {
     pub blobs: Vec<Digest>,
     /// Number of partial blobs of interrupted downloads.
     pub partial_blobs: u64,
-    /// Image records that could not be decoded; see [`PruneOptions::remove_corrupt_records`].
+    /// Number of image records that could not be decoded; see [`PruneOptions::remove_corrupt_records`].
     pub corrupt_records: u64,
-    /// Leavings of pulls that died.
+    /// Number of temporary files of pulls that died.
     pub temporaries: u64,
-    /// Bytes of all of these.
+    /// Number of lock files that no process held.
+    pub locks: u64,
+    /// Sum of the lengths of all of these.
     pub bytes: u64,
 }
 
 impl GlobalCache {
-    /// Removes what no image of the cache needs, nobody holds a lease on, and nobody has made within the grace age. Blocks on
-    /// file I/O; pulls that want to publish wait for it.
+    /// Removes what no image of the cache needs, no lease keeps, and no pull has written within the grace age. Blocks on
+    /// file I/O; pulls wait for it before they publish.
     ///
     /// # Errors
     /// [`PullError::Store`]; a damaged image record is one, because it may need anything, and then nothing is removed.
@@ -42,6 +44,7 @@ impl GlobalCache {
             partial_blobs: pruned.partial_blobs,
             corrupt_records: pruned.corrupt_records,
             temporaries: pruned.temporaries,
+            locks: pruned.locks,
             bytes: pruned.bytes,
         })
     }

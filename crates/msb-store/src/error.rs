@@ -57,10 +57,27 @@ pub enum Error {
         supported: u32,
     },
 
-    /// The directory's marker file says something that no version wrote.
-    #[error("{} is not the marker of a cache directory", Shown(path))]
-    BadMarker {
-        /// The marker file.
+    /// The cache directory does not exist.
+    #[error("there is no cache at {}", Shown(path))]
+    NoCache {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// The directory holds other files, and is not a cache.
+    #[error("{} is not a cache directory", Shown(path))]
+    NotACache {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// Something that should be a directory of the cache is a symbolic link or a file.
+    #[error(
+        "{} is not a directory; only the root of a cache may be a symbolic link",
+        Shown(path)
+    )]
+    NotADirectory {
+        /// The path.
         path: PathBuf,
     },
 
@@ -202,8 +219,7 @@ impl Error {
     pub fn is_corrupt(&self) -> bool {
         matches!(
             self,
-            Self::BadMarker { .. }
-                | Self::TooLarge { .. }
+            Self::TooLarge { .. }
                 | Self::NotAFile { .. }
                 | Self::RecordDecode { .. }
                 | Self::RecordMismatch { .. }
@@ -211,6 +227,11 @@ impl Error {
                 | Self::BadLease { .. }
                 | Self::DigestMismatch { .. }
         )
+    }
+
+    /// Returns whether there is no cache: the directory is missing, or has another purpose.
+    pub fn is_no_cache(&self) -> bool {
+        matches!(self, Self::NoCache { .. } | Self::NotACache { .. })
     }
 
     /// An artifact went away between being seen and being recorded: do that part of the work again.
@@ -237,7 +258,9 @@ impl Error {
             Self::Io { path, .. }
             | Self::Full { path, .. }
             | Self::NewerLayout { path, .. }
-            | Self::BadMarker { path }
+            | Self::NoCache { path }
+            | Self::NotACache { path }
+            | Self::NotADirectory { path }
             | Self::TooLarge { path, .. }
             | Self::NotAFile { path }
             | Self::RecordDecode { path, .. }
@@ -320,7 +343,7 @@ impl<T> At<T> for io::Result<T> {
 }
 
 /// A path on one line: control characters are escaped, whatever the directory is called.
-struct Shown<'a>(&'a Path);
+pub(crate) struct Shown<'a>(pub(crate) &'a Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,13 @@
 //! The names of artifacts, and where each lies below the root.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use msb_oci::{Digest, Reference};
+
+use crate::artifact::{
+    BLOB, DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place,
+};
 
 /// The version of a writer's format; a part of every artifact's name, so that two versions never meet in one file.
 ///
@@ -45,25 +49,11 @@ impl LayerKey {
         Self { diff_id, version }
     }
 
-    /// The layer image's file name in `layers/<algorithm>/`: `<hex>.v1.erofs`.
-    pub(crate) fn image_name(&self) -> String {
-        format!("{}.{}.{IMAGE}", self.diff_id.hex(), self.version)
-    }
-
-    /// The sidecar's file name in `layers/<algorithm>/`: `<hex>.v1.layer`.
-    pub(crate) fn sidecar_name(&self) -> String {
-        format!("{}.{}.{SIDECAR}", self.diff_id.hex(), self.version)
-    }
-
     /// The path of the layer image, seen from any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
     ///
     /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works.
     pub fn image_path_from_disk(&self) -> String {
-        format!(
-            "../../../{LAYERS}/{}/{}",
-            self.diff_id.algorithm(),
-            self.image_name()
-        )
+        format!("../../../{}", LAYER.place(self, LAYER_IMAGE).below_root())
     }
 }
 
@@ -88,11 +78,6 @@ impl DiskKey {
     /// The disk of this chain, as this version writes it.
     pub fn new(chain: Digest, version: FormatVersion) -> Self {
         Self { chain, version }
-    }
-
-    /// The directory's name in `disks/<algorithm>/`: `<hex>.v1`.
-    pub(crate) fn dir_name(&self) -> String {
-        format!("{}.{}", self.chain.hex(), self.version)
     }
 }
 
@@ -160,6 +145,11 @@ impl ImageKey {
         let short: String = hash.hex().chars().take(32).collect();
         format!("{readable}-{short}")
     }
+
+    /// Returns the name of the record's file in `images/`.
+    pub(crate) fn file_name(&self) -> String {
+        format!("{}.json", self.stem())
+    }
 }
 
 impl fmt::Display for ImageKey {
@@ -177,91 +167,39 @@ impl fmt::Display for ImageKey {
 /// Longest readable half of an image record's name.
 const READABLE_CHARS: usize = 100;
 
-pub(crate) const LAYERS: &str = "layers";
-pub(crate) const DISKS: &str = "disks";
-pub(crate) const BLOBS: &str = "blobs";
 pub(crate) const IMAGES: &str = "images";
-pub(crate) const PARTS: &str = "parts";
 pub(crate) const LOCKS: &str = "locks";
-pub(crate) const LEASES: &str = "leases";
-pub(crate) const IMAGE: &str = "erofs";
-pub(crate) const SIDECAR: &str = "layer";
-pub(crate) const VERIFIED: &str = "blobs";
-pub(crate) const FSMETA: &str = "fsmeta.erofs";
-pub(crate) const VMDK: &str = "rootfs.vmdk";
 
-/// Every path of the layout is made here, and nowhere else.
+/// The paths that callers show or hand to a hypervisor. The store itself opens nothing by them.
 impl crate::Store {
-    /// The absolute root.
-    pub fn root(&self) -> &Path {
-        &self.inner.root
-    }
-
-    /// Where the layer image of `key` lies, or would lie.
+    /// Returns where the layer image of `key` lies, or would lie.
     pub fn layer_image_path(&self, key: &LayerKey) -> PathBuf {
-        self.dir(LAYERS, &key.diff_id).join(key.image_name())
+        self.path_of(&LAYER.place(key, LAYER_IMAGE))
     }
 
-    /// Where the sidecar of `key` lies, or would lie.
+    /// Returns where the sidecar of `key` lies, or would lie.
     pub fn layer_sidecar_path(&self, key: &LayerKey) -> PathBuf {
-        self.dir(LAYERS, &key.diff_id).join(key.sidecar_name())
+        self.path_of(&LAYER.place(key, LAYER_SIDECAR))
     }
 
-    pub(crate) fn verified_blobs_path(&self, key: &LayerKey) -> PathBuf {
-        let name = format!("{}.{}.{VERIFIED}", key.diff_id.hex(), key.version);
-        self.dir(LAYERS, &key.diff_id).join(name)
-    }
-
-    /// The directory of the disk `key`.
-    pub fn disk_dir(&self, key: &DiskKey) -> PathBuf {
-        self.dir(DISKS, &key.chain).join(key.dir_name())
-    }
-
-    /// Where the metadata image of the disk `key` lies, or would lie.
+    /// Returns where the metadata image of the disk `key` lies, or would lie.
     pub fn fsmeta_path(&self, key: &DiskKey) -> PathBuf {
-        self.disk_dir(key).join(FSMETA)
+        self.path_of(&DISK.place(key, DISK_FSMETA))
     }
 
-    /// Where the VMDK descriptor of the disk `key` lies, or would lie.
+    /// Returns where the VMDK descriptor of the disk `key` lies, or would lie.
     pub fn vmdk_path(&self, key: &DiskKey) -> PathBuf {
-        self.disk_dir(key).join(VMDK)
+        self.path_of(&DISK.place(key, DISK_VMDK))
     }
 
-    /// Where the blob (a raw manifest or config) lies, or would lie.
+    /// Returns where the blob (a raw manifest or config) lies, or would lie.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.dir(BLOBS, digest).join(digest.hex())
+        self.path_of(&BLOB.place(digest, 0))
     }
 
-    /// Where the part of the compressed blob lies, or would lie.
-    pub fn partial_blob_path(&self, digest: &Digest) -> PathBuf {
-        self.dir(PARTS, digest)
-            .join(format!("{}.part", digest.hex()))
-    }
-
-    /// Where the record of the image lies, or would lie.
+    /// Returns where the record of the image lies, or would lie.
     pub fn image_record_path(&self, key: &ImageKey) -> PathBuf {
-        self.root()
-            .join(IMAGES)
-            .join(format!("{}.json", key.stem()))
-    }
-
-    pub(crate) fn lock_path(&self, name: &str) -> PathBuf {
-        self.root().join(LOCKS).join(name)
-    }
-
-    pub(crate) fn lease_path(&self, key: &DiskKey) -> PathBuf {
-        self.dir(LEASES, &key.chain)
-            .join(format!("{}.lease", key.dir_name()))
-    }
-
-    pub(crate) fn lease_layers_path(&self, key: &DiskKey) -> PathBuf {
-        self.dir(LEASES, &key.chain)
-            .join(format!("{}.layers", key.dir_name()))
-    }
-
-    /// `<root>/<kind>/<algorithm>`; a digest is parsed, so neither half can hold a separator.
-    fn dir(&self, kind: &str, digest: &Digest) -> PathBuf {
-        self.root().join(kind).join(digest.algorithm().to_string())
+        self.path_of(&Place::new(IMAGES, key.file_name()))
     }
 }
 

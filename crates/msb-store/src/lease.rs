@@ -1,18 +1,19 @@
-//! Leases: who uses a disk keeps it, and its layers, from being pruned.
+//! Leases: a disk in use is not pruned, nor its layers and documents.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 use msb_oci::Digest;
 
+use crate::artifact::{LEASE, LEASE_LOCK, LEASE_NOTE};
 use crate::error::{Error, Result};
-use crate::key::LEASES;
+use crate::lock::Request;
 use crate::step::Step;
-use crate::{DiskKey, FormatVersion, LayerKey, References, Store, dirs, lock, platform};
+use crate::{DiskKey, FormatVersion, LayerKey, References, Store};
 
 /// A shared lock on a disk, its layers and its documents; any number may exist, in any number of processes.
 ///
@@ -64,30 +65,19 @@ impl Store {
     pub fn lease(&self, key: &DiskKey, layers: &[LayerKey], blobs: &[Digest]) -> Result<Lease> {
         let _gate = self.hold_off_prune()?;
         self.note_leased(key, layers, blobs)?;
-        let path = self.lease_path(key);
-        let begun = Instant::now();
-        loop {
-            // Only a prune locks exclusively, and the gate excludes it; anything else is over in a moment.
-            if let Some(file) = lock::try_with(&path, &mut None, FileExt::try_lock_shared)? {
-                let key = key.clone();
-                return Ok(Lease {
-                    inner: Arc::new(Inner { file, key }),
-                });
-            }
-            if begun.elapsed() >= LEASE_TIMEOUT {
-                return Err(Error::Busy {
-                    path,
-                    waited_seconds: begun.elapsed().as_secs(),
-                });
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        // Only a prune locks exclusively, and the gate excludes it; anything else is over in a moment.
+        let mut request = Request::new(self, LEASE.place(key, LEASE_LOCK));
+        let file = request.wait_with(FileExt::try_lock_shared, TIMEOUT)?;
+        let key = key.clone();
+        Ok(Lease {
+            inner: Arc::new(Inner { file, key }),
+        })
     }
 
     /// Adds layers and blobs to what the lease's note names; mostly it names them already.
     fn note_leased(&self, key: &DiskKey, layers: &[LayerKey], blobs: &[Digest]) -> Result<()> {
-        let path = self.lease_layers_path(key);
-        let noted = match dirs::read_capped(&path, NOTE_LIMIT_BYTES) {
+        let place = LEASE.place(key, LEASE_NOTE);
+        let noted = match self.read_place(&place, NOTE_LIMIT_BYTES) {
             Ok(bytes) => bytes.and_then(|bytes| parse_note(&bytes)),
             Err(error) if error.is_corrupt() => None,
             Err(error) => return Err(error),
@@ -108,49 +98,49 @@ impl Store {
             .map(|layer| format!("{} {}\n", layer.diff_id, layer.version))
             .collect();
         text.extend(all.blobs.iter().map(|blob| format!("{blob}\n")));
-        self.publish_bytes(&path, text.as_bytes())
+        // A lease does not outlive a crash of the system, and neither need its note.
+        self.publish_hint(place, text.as_bytes())
     }
 
-    /// Whether anybody holds a lease on the disk at this moment.
+    /// Returns whether any process holds a lease on the disk at this moment.
     pub fn is_leased(&self, key: &DiskKey) -> Result<bool> {
-        let path = self.lease_path(key);
-        let file = match platform::open_rw_no_follow(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(Error::from_io(Step::Open, &path, e)),
+        let place = LEASE.place(key, LEASE_LOCK);
+        let Some(dir) = self.dir(&place.dir)? else {
+            return Ok(false);
+        };
+        let Some(file) = dir.open_existing(&place.name)? else {
+            return Ok(false);
         };
         match FileExt::try_lock(&file) {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(e)) => Err(Error::from_io(Step::Lock, &path, e)),
+            Err(TryLockError::Error(e)) => Err(dir.error(Step::Lock, &place.name, e)),
         }
     }
 
     /// Returns what each leased disk keeps; called behind the gate alone.
     ///
-    /// Lease files that no process holds, of disks that are gone, are removed.
+    /// Lease files that no process holds are removed; the next lease creates them again.
     pub(crate) fn leased(&self) -> Result<Vec<References>> {
         let mut found = Vec::new();
-        for (key, path) in self.scan(LEASES, |digest, name| {
-            let (hex, version) = name.strip_suffix(".lease")?.rsplit_once('.')?;
-            Some(DiskKey::new(
-                digest(hex)?,
-                FormatVersion::from_name(version)?,
-            ))
-        })? {
-            if !self.is_leased(&key)? {
-                if dirs::stat(&self.disk_dir(&key))?.is_none() {
-                    dirs::remove_file(&path)?;
-                    dirs::remove_file(&self.lease_layers_path(&key))?;
-                }
+        for key in self.keys::<DiskKey>(&LEASE)? {
+            let Some(dir) = self.dir(&LEASE.dir(&key))? else {
                 continue;
+            };
+            let note = LEASE.file_name(&key, LEASE_NOTE);
+            if self.is_leased(&key)? {
+                let mut leased = dir
+                    .read_capped(&note, NOTE_LIMIT_BYTES)?
+                    .and_then(|bytes| parse_note(&bytes))
+                    .ok_or_else(|| Error::BadLease {
+                        path: dir.path_of(&note),
+                    })?;
+                leased.disks.insert(key);
+                found.push(leased);
+            } else {
+                dir.remove_file(&LEASE.file_name(&key, LEASE_LOCK))?;
+                dir.remove_file(&note)?;
             }
-            let noted = self.lease_layers_path(&key);
-            let mut leased = dirs::read_capped(&noted, NOTE_LIMIT_BYTES)?
-                .and_then(|bytes| parse_note(&bytes))
-                .ok_or(Error::BadLease { path: noted })?;
-            leased.disks.insert(key);
-            found.push(leased);
         }
         Ok(found)
     }
@@ -158,7 +148,7 @@ impl Store {
 
 /// Tens of thousands of layers.
 const NOTE_LIMIT_BYTES: u64 = 4 << 20;
-const LEASE_TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One layer (`<digest> v<version>`) or blob (`<digest>`) a line.
 fn parse_note(bytes: &[u8]) -> Option<References> {

@@ -67,12 +67,12 @@
 //! let store = Store::open(&root)?;
 //! let layer = LayerKey::new(Digest::sha256_of(b"a tar"), FormatVersion(1));
 //!
-//! let image = store.stage(&store.layer_image_path(&layer))?;
-//! let sidecar = store.stage(&store.layer_sidecar_path(&layer))?;
+//! let image = store.stage_layer_image(&layer)?;
+//! let sidecar = store.stage_layer_sidecar(&layer)?;
 //! image.file().write_all(&[0; 4096]).map_err(|e| image.write_error(e, Some(4096)))?;
 //! sidecar.file().write_all(b"tree").map_err(|e| sidecar.write_error(e, Some(4)))?;
 //! publish_all([image.sync()?, sidecar.sync()?])?; // the sidecar last: its presence is the layer's
-//! assert!(store.has_layer(&layer, 4096)?);
+//! assert!(store.layer_lengths(&layer)?.is_some_and(|lengths| lengths.image_bytes == 4096));
 //!
 //! let key = ImageKey::new(&"alpine".parse()?, "linux/amd64");
 //! let mut references = References::default();
@@ -82,18 +82,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod artifact;
 mod blob;
-mod dirs;
+mod dir;
 mod error;
+mod gate;
+mod immutable;
 mod inventory;
 mod key;
 mod lease;
 mod lock;
-mod open;
+mod marker;
 #[cfg(test)]
 mod order;
 mod partial;
-mod platform;
+mod permissions;
 mod presence;
 mod prune;
 mod random;
@@ -103,18 +106,18 @@ mod staged;
 mod step;
 mod store;
 mod sweep;
+mod sys;
 mod verified;
 
 pub use error::{DecodeError, Error, Result};
-pub use inventory::Stored;
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;
 pub use lock::{Lock, LockOn};
 pub use partial::{PartialBlob, PartialBlobReader};
 pub use presence::{DiskLengths, LayerLengths};
-pub use prune::{PruneOptions, Pruned, Removal};
+pub use prune::{PruneOptions, Pruned};
 pub use record::{ListedImage, RECORD_LIMIT_BYTES, References};
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;
-pub use store::{LAYOUT_VERSION, Store};
+pub use store::{LAYOUT_VERSION, Store, StoreOptions};
 pub use sweep::Swept;

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use fs4::{FileExt, TryLockError};
 use msb_oci::Digest;
 
-use crate::dirs::with_parents;
-use crate::error::{At as _, Error, Result};
+use crate::artifact::{DISK, Place};
+use crate::error::{Error, Result, Shown};
+use crate::key::LOCKS;
 use crate::step::Step;
-use crate::{DiskKey, ImageKey, Store, platform, random};
+use crate::{DiskKey, Store, random};
 
-/// An exclusive lock, held until it is dropped or the process dies, whichever way.
+/// An exclusive lock, held until it is dropped or the process ends in any way.
 ///
-/// It excludes other tasks of this process as well as other processes. Lock files are never deleted, so a holder and a
-/// waiter always mean the same file; should someone delete one by hand, both notice and meet again on the new one.
+/// It excludes other tasks of this process as well as other processes. A lock file is removed only by a prune that holds its
+/// lock; every other process notices that the file lost its name, and locks the new one.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct Lock {
@@ -25,7 +26,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Somebody else held it first: what they did meanwhile is worth a look before doing it again.
+    /// Returns whether another task or process held it first; what that one did may make the work unnecessary.
     pub fn waited(&self) -> bool {
         self.waited
     }
@@ -34,7 +35,7 @@ impl Lock {
         &self.file
     }
 
-    /// The lock file.
+    /// Returns the path of the lock file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -42,62 +43,83 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing the handle would do, if no child process had inherited it between fork and exec.
-        if let Err(error) = FileExt::unlock(&self.file) {
-            tracing::debug!(%error, path = %self.path.display(), "unlocking failed; closing releases the lock");
-        }
+        unlock(&self.file);
     }
 }
 
-/// What a lock is on. Nobody may wait for one while holding another of the same kind.
+/// What a lock is on. A task never waits for one while it holds another of the same kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LockOn<'a> {
-    /// Making or removing a layer, in any format version.
+    /// Building, publishing or removing a layer, in any format version.
     Layer(&'a Digest),
-    /// Making or removing a disk.
+    /// Building, publishing or removing a disk.
     Disk(&'a DiskKey),
-    /// Resolving and recording an image.
-    Image(&'a ImageKey),
 }
 
 impl LockOn<'_> {
-    pub(crate) fn file_name(&self) -> String {
-        match self {
+    pub(crate) fn place(&self) -> Place {
+        let name = match self {
             Self::Layer(diff_id) => format!("layer-{}-{}.lock", diff_id.algorithm(), diff_id.hex()),
-            Self::Disk(key) => format!("disk-{}-{}.lock", key.chain.algorithm(), key.dir_name()),
-            Self::Image(key) => format!("image-{}.lock", key.stem()),
-        }
+            Self::Disk(key) => {
+                format!("disk-{}-{}.lock", key.chain.algorithm(), DISK.stem(*key))
+            }
+        };
+        Place::new(LOCKS, name)
     }
 }
 
+/// Longer than building the largest disk takes.
+const DISK_TIMEOUT: Duration = Duration::from_secs(600);
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How often a wait is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
+
 impl Store {
-    /// Locks the layer of this `diff_id`; see [`Self::lock`].
-    pub async fn lock_layer(&self, diff_id: &Digest) -> Result<Lock> {
-        self.lock(LockOn::Layer(diff_id), || {}).await
-    }
-
-    /// Locks the disk; see [`Self::lock`].
-    pub async fn lock_disk(&self, key: &DiskKey) -> Result<Lock> {
-        self.lock(LockOn::Disk(key), || {}).await
-    }
-
-    /// Locks the image; see [`Self::lock`].
-    pub async fn lock_image(&self, key: &ImageKey) -> Result<Lock> {
-        self.lock(LockOn::Image(key), || {}).await
-    }
-
-    /// Waits for the lock; calls `on_wait` once, if somebody else holds it.
+    /// Locks the disk.
     ///
-    /// Waiting is trying again after a sleep with jitter, so dropping the future ends it at once and no thread is
-    /// held. It needs a tokio runtime with its timer on, if there is anything to wait for.
+    /// # Errors
+    /// [`Error::Busy`] after ten minutes; otherwise as [`Self::lock`].
+    pub async fn lock_disk(&self, key: &DiskKey) -> Result<Lock> {
+        self.lock_within(LockOn::Disk(key), DISK_TIMEOUT, || {})
+            .await
+    }
+
+    /// Waits for the lock; calls `on_wait` once if another task or process holds it, so that the wait can be announced.
+    ///
+    /// Waiting is trying again after a sleep with jitter, so dropping the future ends it at once. Every try runs on a blocking thread of
+    /// the tokio runtime, whose timer must be enabled. A wait of 30 seconds is logged with the path of the lock file, and every further 30
+    /// seconds.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the lock file cannot be opened.
     pub async fn lock(&self, on: LockOn<'_>, on_wait: impl FnOnce() + Send) -> Result<Lock> {
-        let path = self.lock_path(&on.file_name());
-        let mut candidate = None;
+        self.lock_within(on, Duration::MAX, on_wait).await
+    }
+
+    /// Waits for the lock for at most `timeout`; see [`Self::lock`].
+    ///
+    /// # Errors
+    /// [`Error::Busy`] after the timeout; otherwise as [`Self::lock`].
+    pub async fn lock_within(
+        &self,
+        on: LockOn<'_>,
+        timeout: Duration,
+        on_wait: impl FnOnce() + Send,
+    ) -> Result<Lock> {
+        let mut request = Request::new(self, on.place());
         let mut on_wait = Some(on_wait);
-        let mut pause = FIRST_PAUSE;
+        let mut wait = Wait::new(timeout);
         loop {
-            if let Some(file) = try_exclusive(&path, &mut candidate)? {
+            let path = request.path.clone();
+            let tried;
+            (request, tried) = off_the_executor(&path, move || {
+                let tried = request.try_with(FileExt::try_lock);
+                (request, tried)
+            })
+            .await?;
+            if let Some(file) = tried? {
                 return Ok(Lock {
                     file,
                     path,
@@ -107,103 +129,144 @@ impl Store {
             if let Some(on_wait) = on_wait.take() {
                 on_wait();
             }
-            tokio::time::sleep(random::jittered(pause)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(wait.next_pause(&path)?).await;
         }
     }
 
-    /// The lock, if nobody holds it.
+    /// Takes the lock if no other task or process holds it. Blocks on file I/O.
     pub fn try_lock(&self, on: LockOn<'_>) -> Result<Option<Lock>> {
-        let path = self.lock_path(&on.file_name());
-        Ok(try_exclusive(&path, &mut None)?.map(|file| Lock {
+        let mut request = Request::new(self, on.place());
+        Ok(request.try_with(FileExt::try_lock)?.map(|file| Lock {
             file,
-            path,
+            path: request.path,
             waited: false,
         }))
     }
-
-    /// Keeps pruning out for a moment, together with everybody else who does so.
-    pub(crate) fn hold_off_prune(&self) -> Result<Gate> {
-        Gate::wait(self.lock_path(GATE), FileExt::try_lock_shared)
-    }
-
-    /// Keeps recording and leasing out, for as long as a prune takes.
-    pub(crate) fn begin_prune(&self) -> Result<Gate> {
-        Gate::wait(self.lock_path(GATE), FileExt::try_lock)
-    }
 }
 
-/// The lock file between recording and leasing (shared) and pruning (exclusive).
-const GATE: &str = "prune.lock";
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// Well past the longest prune: who holds the gate for longer has been stopped, not delayed.
-const GATE_PATIENCE: Duration = Duration::from_secs(120);
-
-/// Held around a change that a prune must see whole. Its holders never wait for anything else.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    file: File,
-}
-
-impl Gate {
-    fn wait(path: PathBuf, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Self> {
-        let begun = Instant::now();
-        let mut candidate = None;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            if let Some(file) = try_with(&path, &mut candidate, lock)? {
-                return Ok(Self { file });
-            }
-            if begun.elapsed() >= GATE_PATIENCE {
-                return Err(Error::Busy {
-                    path,
-                    waited_seconds: begun.elapsed().as_secs(),
-                });
-            }
-            std::thread::sleep(random::jittered(pause));
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        if let Err(error) = FileExt::unlock(&self.file) {
-            tracing::debug!(%error, "unlocking failed; closing releases the lock");
-        }
-    }
-}
-
-/// The locked file, or `None` when somebody else holds it; `candidate` keeps the open file from one try to the next.
-fn try_exclusive(path: &Path, candidate: &mut Option<File>) -> Result<Option<File>> {
-    try_with(path, candidate, FileExt::try_lock)
-}
-
-pub(crate) fn try_with(
+async fn off_the_executor<T: Send + 'static>(
     path: &Path,
-    candidate: &mut Option<File>,
-    lock: fn(&File) -> Result<(), TryLockError>,
-) -> Result<Option<File>> {
-    loop {
-        let file = match candidate.take() {
-            Some(file) => file,
-            None => with_parents(path, || platform::open_or_create_no_follow(path))
-                .at(Step::Open, path)?,
-        };
-        match lock(&file) {
-            // A lock on a file that has lost its name excludes nobody.
-            Ok(()) if platform::names_same_file(path, &file).at(Step::Stat, path)? => {
-                return Ok(Some(file));
-            }
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                if platform::names_same_file(path, &file).at(Step::Stat, path)? {
-                    *candidate = Some(file);
-                }
-                return Ok(None);
-            }
-            Err(TryLockError::Error(e)) => return Err(Error::from_io(Step::Lock, path, e)),
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime shuts down.
+            Err(error) => Err(Error::from_io(
+                Step::Lock,
+                path,
+                std::io::Error::other(error),
+            )),
+        },
+    }
+}
+
+/// A lock that is being asked for. It keeps the open file from one try to the next.
+#[derive(Debug)]
+pub(crate) struct Request {
+    store: Store,
+    place: Place,
+    pub(crate) path: PathBuf,
+    candidate: Option<File>,
+}
+
+impl Request {
+    pub(crate) fn new(store: &Store, place: Place) -> Self {
+        Self {
+            store: store.clone(),
+            path: store.path_of(&place),
+            place,
+            candidate: None,
         }
+    }
+
+    /// Locks the file with `lock`; `None` if another process holds it.
+    pub(crate) fn try_with(
+        &mut self,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<File>> {
+        loop {
+            let (dir, modes) = self.store.make_dir(&self.place.dir)?;
+            let name = &self.place.name;
+            let file = match self.candidate.take() {
+                Some(file) => file,
+                None => dir.open_or_create(name, &modes)?,
+            };
+            match lock(&file) {
+                // A lock on a file that has lost its name excludes nothing.
+                Ok(()) if dir.names_same_file(name, &file)? => return Ok(Some(file)),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    if dir.names_same_file(name, &file)? {
+                        self.candidate = Some(file);
+                    }
+                    return Ok(None);
+                }
+                Err(TryLockError::Error(e)) => return Err(dir.error(Step::Lock, name, e)),
+            }
+        }
+    }
+
+    /// Locks the file with `lock`, sleeping between tries on this thread.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] after `timeout`.
+    pub(crate) fn wait_with(
+        &mut self,
+        lock: fn(&File) -> Result<(), TryLockError>,
+        timeout: Duration,
+    ) -> Result<File> {
+        let mut wait = Wait::new(timeout);
+        loop {
+            if let Some(file) = self.try_with(lock)? {
+                return Ok(file);
+            }
+            std::thread::sleep(wait.next_pause(&self.path)?);
+        }
+    }
+}
+
+/// The pauses of a wait: longer and longer, logged now and then, bounded in all.
+struct Wait {
+    begun: Instant,
+    timeout: Duration,
+    pause: Duration,
+    next_log: Duration,
+}
+
+impl Wait {
+    fn new(timeout: Duration) -> Self {
+        Self {
+            begun: Instant::now(),
+            timeout,
+            pause: FIRST_PAUSE,
+            next_log: LOG_INTERVAL,
+        }
+    }
+
+    fn next_pause(&mut self, path: &Path) -> Result<Duration> {
+        let waited = self.begun.elapsed();
+        if waited >= self.timeout {
+            return Err(Error::Busy {
+                path: path.to_owned(),
+                waited_seconds: waited.as_secs(),
+            });
+        }
+        if waited >= self.next_log {
+            self.next_log += LOG_INTERVAL;
+            let seconds = waited.as_secs();
+            tracing::warn!(path = %Shown(path), seconds, "waiting for a lock that another process holds");
+        }
+        let pause = random::jittered(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(pause)
+    }
+}
+
+/// Unlocks a file, of which a child process may have inherited another handle.
+pub(crate) fn unlock(file: &File) {
+    if let Err(error) = FileExt::unlock(file) {
+        tracing::debug!(%error, "unlocking failed; closing releases the lock");
     }
 }

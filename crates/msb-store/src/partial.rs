@@ -1,23 +1,28 @@
-//! The compressed blob so far, for going on with a pull that was cut off.
+//! The bytes of a compressed blob that have arrived so far, for resuming an interrupted download.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use fs4::FileExt;
 use msb_oci::Digest;
 
+use crate::Store;
+use crate::artifact::{PARTIAL_BLOB, Place};
 use crate::error::{At as _, Error, Result};
+use crate::lock::{Request, unlock};
 use crate::step::Step;
-use crate::{Store, dirs, lock, platform};
 
 /// The first bytes of a compressed blob, as an earlier pull received them; locked while it is open.
 ///
-/// A part is a hint and nothing more. It is never synced, so after a crash its bytes may be wrong: whoever goes on
-/// from it hashes all of it again, and discards it when the digest does not come out.
+/// A partial blob is only a hint. It is never synced, so after a crash its bytes may be wrong: a download that resumes from it
+/// hashes all of it again, and discards it when the digest does not match.
 #[derive(Debug)]
 pub struct PartialBlob {
+    store: Store,
     file: File,
+    place: Place,
     path: PathBuf,
     /// `len_bytes <= expected_bytes`, always.
     len_bytes: u64,
@@ -25,39 +30,43 @@ pub struct PartialBlob {
 }
 
 impl Store {
-    /// Opens the part of a blob, empty if there was none; `None` while another pull has it open.
+    /// Opens the partial blob of a blob, empty if there was none; `None` while another pull has it open.
     ///
-    /// A part longer than the blob's declared size, `expected_bytes`, is of another blob or damaged, and is emptied.
+    /// A partial blob longer than `expected_bytes`, the blob's declared size, is of another blob or damaged, and is emptied. What is
+    /// no file of this cache (a link, a hard link to another file, a fifo) is replaced.
     pub fn open_partial_blob(
         &self,
         digest: &Digest,
         expected_bytes: u64,
     ) -> Result<Option<PartialBlob>> {
-        let path = self.partial_blob_path(digest);
-        let Some(file) = lock::try_with(&path, &mut None, FileExt::try_lock)? else {
+        let place = PARTIAL_BLOB.place(digest, 0);
+        let mut request = Request::new(self, place.clone());
+        let Some(file) = request.try_with(FileExt::try_lock)? else {
             return Ok(None);
         };
-        let len_bytes = file.metadata().at(Step::Stat, &path)?.len();
-        let mut part = PartialBlob {
+        let len_bytes = file.metadata().at(Step::Stat, &request.path)?.len();
+        let mut partial = PartialBlob {
+            store: self.clone(),
             file,
-            path,
+            place,
+            path: request.path,
             len_bytes,
             expected_bytes,
         };
-        if part.len_bytes > expected_bytes {
-            part.truncate(0)?;
+        if partial.len_bytes > expected_bytes {
+            partial.truncate(0)?;
         }
-        Ok(Some(part))
+        Ok(Some(partial))
     }
 }
 
 impl PartialBlob {
-    /// How many bytes there are; at most the blob's declared size.
+    /// Returns how many bytes there are; at most the blob's declared size.
     pub fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
 
-    /// Reads the bytes that are there now, from the first on, on its own handle and at its own position.
+    /// Returns a reader of the bytes that are there now, from the first on, with its own handle and position.
     pub fn reader(&self) -> Result<PartialBlobReader> {
         let file = self.file.try_clone().at(Step::Open, &self.path)?;
         Ok(PartialBlobReader {
@@ -71,7 +80,7 @@ impl PartialBlob {
     ///
     /// # Errors
     /// [`Error::PartialBlobOverflow`] when the blob would become longer than it was declared, and nothing is written. After
-    /// [`Error::Full`] the part still ends where it did, and can be discarded to make room.
+    /// [`Error::Full`] the partial blob still ends where it did, and can be discarded to make room.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         let actual_bytes = self
             .len_bytes
@@ -83,8 +92,8 @@ impl PartialBlob {
                 actual_bytes,
             });
         }
-        // Positioned writes: what a failed one left beyond the end is written over or cut off, never counted.
-        if let Err(source) = platform::write_all_at(&self.file, bytes, self.len_bytes) {
+        // Positioned writes: what a failed one left beyond the end is overwritten or cut off, never counted.
+        if let Err(source) = self.file.write_all_at(bytes, self.len_bytes) {
             let error = Error::from_io(Step::Write, &self.path, source)
                 .with_needed_bytes(self.expected_bytes);
             self.truncate(self.len_bytes)?;
@@ -94,7 +103,7 @@ impl PartialBlob {
         Ok(())
     }
 
-    /// Keeps the first `len_bytes` only; to start over, 0. A longer part than there is cannot be asked for.
+    /// Keeps the first `len_bytes` only; 0 to start over. It never becomes longer.
     pub fn truncate(&mut self, len_bytes: u64) -> Result<()> {
         let len_bytes = len_bytes.min(self.len_bytes);
         self.file
@@ -104,12 +113,15 @@ impl PartialBlob {
         Ok(())
     }
 
-    /// Removes the part: the layer is published, or the bytes were wrong.
+    /// Removes the partial blob: the layer is published, or the bytes were wrong.
     pub fn discard(self) -> Result<()> {
-        dirs::remove_file(&self.path).map(drop)
+        if let Some(dir) = self.store.dir(&self.place.dir)? {
+            dir.remove_file(&self.place.name)?;
+        }
+        Ok(())
     }
 
-    /// The part's path.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -117,9 +129,7 @@ impl PartialBlob {
 
 impl Drop for PartialBlob {
     fn drop(&mut self) {
-        if let Err(error) = FileExt::unlock(&self.file) {
-            tracing::debug!(%error, "unlocking failed; closing releases the lock");
-        }
+        unlock(&self.file);
     }
 }
 
@@ -136,9 +146,9 @@ impl Read for PartialBlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end_bytes - self.at_bytes).unwrap_or(usize::MAX);
         let wanted = left.min(buffer.len());
-        let read = platform::read_at(&self.file, &mut buffer[..wanted], self.at_bytes)?;
+        let read = self.file.read_at(&mut buffer[..wanted], self.at_bytes)?;
         if read == 0 && wanted > 0 {
-            // Someone cut the part while it was read; going on from its former end would leave a hole.
+            // Truncated while it was read; resuming from its former end would leave a hole.
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.at_bytes +=

@@ -1,7 +1,13 @@
-//! Whether an artifact is there whole, told by names and lengths alone.
+//! Whether an artifact is there whole, by names and lengths alone.
 
-use crate::error::Result;
-use crate::{DiskKey, LayerKey, Store, dirs};
+use std::fs::File;
+
+use crate::artifact::{
+    ArtifactKey, ArtifactKind, DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR,
+    Place,
+};
+use crate::error::{Error, Result};
+use crate::{DiskKey, LayerKey, Store};
 
 /// The lengths of a layer's two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,48 +28,80 @@ pub struct DiskLengths {
 }
 
 impl Store {
-    /// The lengths of a layer's files; `None` unless both are there. Two `stat` calls.
+    /// Returns the lengths of a layer's files; `None` unless both are there.
     pub fn layer_lengths(&self, key: &LayerKey) -> Result<Option<LayerLengths>> {
-        let Some(sidecar_bytes) = dirs::file_len(&self.layer_sidecar_path(key))? else {
-            return Ok(None);
-        };
-        let Some(image_bytes) = dirs::file_len(&self.layer_image_path(key))? else {
-            return Ok(None);
-        };
-        Ok(Some(LayerLengths {
-            image_bytes,
-            sidecar_bytes,
+        Ok(self.lengths(&LAYER, key)?.map(|bytes| LayerLengths {
+            image_bytes: bytes[LAYER_IMAGE],
+            sidecar_bytes: bytes[LAYER_SIDECAR],
         }))
     }
 
-    /// The layer's sidecar is there, and its image has exactly `image_bytes`.
-    pub fn has_layer(&self, key: &LayerKey, image_bytes: u64) -> Result<bool> {
-        Ok(self
-            .layer_lengths(key)?
-            .is_some_and(|lengths| lengths.image_bytes == image_bytes))
-    }
-
-    /// The bytes of a layer's sidecar, of at most `limit_bytes`; `None` when it is not there.
-    pub fn read_layer_sidecar(&self, key: &LayerKey, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
-        dirs::read_capped(&self.layer_sidecar_path(key), limit_bytes)
-    }
-
-    /// The lengths of a disk's files; `None` unless both are there. Two `stat` calls.
+    /// Returns the lengths of a disk's files; `None` unless both are there.
     pub fn disk_lengths(&self, key: &DiskKey) -> Result<Option<DiskLengths>> {
-        let Some(vmdk_bytes) = dirs::file_len(&self.vmdk_path(key))? else {
-            return Ok(None);
-        };
-        let Some(fsmeta_bytes) = dirs::file_len(&self.fsmeta_path(key))? else {
-            return Ok(None);
-        };
-        Ok(Some(DiskLengths {
-            fsmeta_bytes,
-            vmdk_bytes,
+        Ok(self.lengths(&DISK, key)?.map(|bytes| DiskLengths {
+            fsmeta_bytes: bytes[DISK_FSMETA],
+            vmdk_bytes: bytes[DISK_VMDK],
         }))
     }
 
-    /// The disk's two files are there with exactly these lengths.
-    pub fn has_disk(&self, key: &DiskKey, lengths: DiskLengths) -> Result<bool> {
-        Ok(self.disk_lengths(key)? == Some(lengths))
+    /// Opens a layer image for reading; `None` for anything but a regular file, and for nothing.
+    pub fn open_layer_image(&self, key: &LayerKey) -> Result<Option<File>> {
+        self.open_place(&LAYER.place(key, LAYER_IMAGE))
+    }
+
+    /// Opens a layer's sidecar for reading; `None` for anything but a regular file, and for nothing.
+    pub fn open_layer_sidecar(&self, key: &LayerKey) -> Result<Option<File>> {
+        self.open_place(&LAYER.place(key, LAYER_SIDECAR))
+    }
+
+    /// Opens a disk's metadata image for reading; `None` for anything but a regular file, and for nothing.
+    pub fn open_fsmeta(&self, key: &DiskKey) -> Result<Option<File>> {
+        self.open_place(&DISK.place(key, DISK_FSMETA))
+    }
+
+    /// Reads a disk's VMDK descriptor; `None` for anything but a regular file, and for nothing.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a file longer than `limit_bytes`.
+    pub fn read_vmdk(&self, key: &DiskKey, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
+        self.read_place(&DISK.place(key, DISK_VMDK), limit_bytes)
+    }
+
+    /// Returns the lengths of an artifact's files, by their place in the table, 0 for optional ones; `None` if it is incomplete. One
+    /// `stat` call for each file.
+    fn lengths(&self, kind: &ArtifactKind, key: &impl ArtifactKey) -> Result<Option<Vec<u64>>> {
+        let Some(dir) = self.dir(&kind.dir(key))? else {
+            return Ok(None);
+        };
+        let mut lengths = vec![0; kind.files.len()];
+        // The one that marks it complete first.
+        for (at, file) in kind.files.iter().enumerate().rev() {
+            if !file.is_required {
+                continue;
+            }
+            match dir.file_bytes(&kind.file_name(key, at))? {
+                Some(bytes) => lengths[at] = bytes,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(lengths))
+    }
+
+    pub(crate) fn open_place(&self, place: &Place) -> Result<Option<File>> {
+        match self.dir(&place.dir)? {
+            Some(dir) => dir.open_file(&place.name),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a small file; `None` for anything but a regular file, and for nothing.
+    pub(crate) fn read_place(&self, place: &Place, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
+        let Some(dir) = self.dir(&place.dir)? else {
+            return Ok(None);
+        };
+        match dir.read_capped(&place.name, limit_bytes) {
+            Err(Error::NotAFile { .. }) => Ok(None),
+            read => read,
+        }
     }
 }

@@ -1,15 +1,14 @@
-//! Removing what no image needs, nobody uses, and nobody has just made.
+//! Removing what no image needs, no lease keeps, and no pull has just written.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 
-use crate::error::{At as _, Error, Result};
-use crate::lock::LockOn;
-use crate::step::Step;
-use crate::{DiskKey, ImageKey, LayerKey, References, Store, Swept, dirs};
+use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, PARTIAL_BLOB};
+use crate::error::Result;
+use crate::lock::{Lock, LockOn};
+use crate::{DiskKey, ImageKey, LayerKey, PartialBlob, References, Store, Swept};
 
 /// What a prune may remove.
 #[derive(Debug, Clone)]
@@ -50,36 +49,27 @@ pub struct Pruned {
     pub disks: Vec<DiskKey>,
     /// The blobs removed.
     pub blobs: Vec<Digest>,
-    /// How many parts were removed.
+    /// How many partial blobs were removed.
     pub partial_blobs: u64,
-    /// How many image records were removed since they could not be decoded.
+    /// How many image records were removed because they could not be decoded.
     pub corrupt_records: u64,
-    /// How many leavings of dead writers were removed.
+    /// How many temporary files of dead writers were removed.
     pub temporaries: u64,
-    /// The lengths of all of these, summed.
+    /// How many lock files that no process held were removed.
+    pub locks: u64,
+    /// Sum of the lengths of all of these.
     pub bytes: u64,
 }
 
-/// What became of an artifact that was to be removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Removal {
-    /// It was there, and is no longer.
-    Removed,
-    /// There was nothing.
-    Absent,
-    /// Somebody holds its lock or a lease on it, or has just published it anew.
-    InUse,
-}
-
 impl Store {
-    /// Removes every layer, disk and blob that no image record refers to, as `references` tells for each record.
+    /// Removes every layer, disk and blob that no image record refers to, as `references` says for each record.
     ///
-    /// Stale parts and the temporary files of dead writers go as well. Left alone are: what is leased and the layers
-    /// of it, what somebody holds the lock of, and what is younger than the grace age. No record is published and no lease
+    /// Stale partial blobs, the temporary files of dead writers and unused lock files go as well. What stays: what is leased and the
+    /// layers and blobs of it, what is locked, and what is younger than the grace age. No record is published and no lease
     /// taken while this runs; they wait, so `references` must do neither.
     ///
     /// # Errors
+    /// [`Error::NoCache`](crate::Error::NoCache) if there is no cache; nothing is created.
     /// A record that cannot be read might refer to anything, so it is an error, and nothing is removed; see
     /// [`PruneOptions::remove_corrupt_records`]. A later version's record is always an error.
     pub fn prune<T: DeserializeOwned>(
@@ -87,15 +77,19 @@ impl Store {
         options: &PruneOptions,
         mut references: impl FnMut(&ImageKey, T) -> References,
     ) -> Result<Pruned> {
-        let _gate = self.begin_prune()?;
+        self.require()?;
         let mut pruned = Pruned::default();
+        if !self.has_content()? {
+            return Ok(pruned);
+        }
+        let _gate = self.begin_prune()?;
         let mut keep = References::default();
         let mut corrupt = Vec::new();
         for listed in self.list_images()? {
             match listed.record {
                 Ok((key, image)) => keep.extend(references(&key, image)),
                 Err(error) if error.is_corrupt() && options.remove_corrupt_records => {
-                    corrupt.push(listed.path)
+                    corrupt.push(listed.name);
                 }
                 Err(error) => return Err(error),
             }
@@ -103,16 +97,20 @@ impl Store {
         for leased in self.leased()? {
             keep.extend(leased);
         }
-        for path in corrupt {
-            pruned.bytes = pruned
-                .bytes
-                .saturating_add(dirs::file_len(&path)?.unwrap_or(0));
-            pruned.corrupt_records += u64::from(self.remove_record(&path)?);
+        for name in corrupt {
+            if let Some(bytes) = self.remove_record(&name)? {
+                pruned.bytes = pruned.bytes.saturating_add(bytes);
+                pruned.corrupt_records += 1;
+            }
         }
-        self.prune_unreferenced(options, &keep, &mut pruned)?;
+        // Before the disks, whose directories may hold nothing else.
         let Swept { files, bytes } = self.sweep_stale_temporaries()?;
         pruned.temporaries = files;
         pruned.bytes = pruned.bytes.saturating_add(bytes);
+        pruned.locks = self.sweep_unused_locks()?;
+        self.prune_unreferenced(options, &keep, &mut pruned)?;
+        // The locks of what was removed.
+        self.sweep_unused_locks()?;
         Ok(pruned)
     }
 
@@ -122,151 +120,119 @@ impl Store {
         keep: &References,
         pruned: &mut Pruned,
     ) -> Result<()> {
-        let grace = Grace(Some((SystemTime::now(), options.grace)));
+        let grace = Grace {
+            now: SystemTime::now(),
+            age: options.grace,
+        };
         // Disks before their layers: a descriptor never points at a file that is gone.
-        for disk in self.disks()? {
-            if !keep.disks.contains(&disk.key)
-                && grace.is_over(disk.modified)
-                && self.remove_disk_files(&disk.key, &grace)? == Removal::Removed
-            {
-                pruned.bytes = pruned.bytes.saturating_add(disk.bytes);
-                pruned.disks.push(disk.key);
+        pruned.disks = self.prune_kind(&DISK, &grace, &mut pruned.bytes, |key: &DiskKey| {
+            if keep.disks.contains(key) {
+                return Ok(None);
             }
-        }
-        for layer in self.layers()? {
-            if !keep.layers.contains(&layer.key)
-                && grace.is_over(layer.modified)
-                && self.remove_layer_files(&layer.key, &grace)? == Removal::Removed
-            {
-                pruned.bytes = pruned.bytes.saturating_add(layer.bytes);
-                pruned.layers.push(layer.key);
+            Ok(self.try_lock(LockOn::Disk(key))?.map(Guard::Lock))
+        })?;
+        pruned.layers = self.prune_kind(&LAYER, &grace, &mut pruned.bytes, |key: &LayerKey| {
+            if keep.layers.contains(key) {
+                return Ok(None);
             }
-        }
-        for blob in self.blobs()? {
-            if !keep.blobs.contains(&blob.key)
-                && grace.is_over(blob.modified)
-                && self.remove_blob(&blob.key)?
-            {
-                pruned.bytes = pruned.bytes.saturating_add(blob.bytes);
-                pruned.blobs.push(blob.key);
-            }
-        }
-        for part in self.partial_blobs()? {
-            // Only its lock tells whether a pull has it open; opening it takes the lock.
-            if grace.is_over(part.modified)
-                && let Some(open) = self.open_partial_blob(&part.key, u64::MAX)?
-            {
-                open.discard()?;
-                pruned.partial_blobs += 1;
-                pruned.bytes = pruned.bytes.saturating_add(part.bytes);
-            }
-        }
+            Ok(self.try_lock(LockOn::Layer(&key.diff_id))?.map(Guard::Lock))
+        })?;
+        pruned.blobs = self.prune_kind(&BLOB, &grace, &mut pruned.bytes, |digest: &Digest| {
+            let is_kept = keep.blobs.contains(digest);
+            Ok((!is_kept).then_some(Guard::None))
+        })?;
+        let partial = self.prune_kind(&PARTIAL_BLOB, &grace, &mut pruned.bytes, |digest| {
+            // Only its lock shows whether a pull has it open; opening it takes the lock.
+            let open = self.open_partial_blob(digest, u64::MAX)?;
+            Ok(open.map(Guard::Partial))
+        })?;
+        pruned.partial_blobs = u64::try_from(partial.len()).unwrap_or(u64::MAX);
         Ok(())
     }
 
-    /// Removes a layer, unless somebody holds its lock or a lease that keeps it.
+    /// Removes the artifacts of a kind that are old and that `guard` gives up; returns their keys.
     ///
-    /// Whether an image record or a disk needs it is the caller's to know; [`Self::prune`] does.
-    pub fn remove_layer(&self, key: &LayerKey) -> Result<Removal> {
-        let _gate = self.begin_prune()?;
-        if self
-            .leased()?
-            .iter()
-            .any(|leased| leased.layers.contains(key))
-        {
-            return Ok(Removal::InUse);
+    /// `guard` returns what excludes other users of the artifact while it is removed; `None` to keep it.
+    fn prune_kind<K: ArtifactKey>(
+        &self,
+        kind: &ArtifactKind,
+        grace: &Grace,
+        bytes: &mut u64,
+        guard: impl Fn(&K) -> Result<Option<Guard>>,
+    ) -> Result<Vec<K>> {
+        let mut removed = Vec::new();
+        for (key, stored) in self.artifacts::<K>(kind)? {
+            if !grace.is_over(stored.modified) {
+                continue;
+            }
+            let Some(_guard) = guard(&key)? else {
+                continue;
+            };
+            if self.remove_if_old(kind, &key, grace)? {
+                *bytes = bytes.saturating_add(stored.bytes);
+                removed.push(key);
+            }
         }
-        self.remove_layer_files(key, &Grace::NONE)
+        Ok(removed)
     }
 
-    /// Removes a disk, unless somebody holds its lock or a lease on it.
-    pub fn remove_disk(&self, key: &DiskKey) -> Result<Removal> {
-        let _gate = self.begin_prune()?;
-        if self.is_leased(key)? {
-            return Ok(Removal::InUse);
-        }
-        self.remove_disk_files(key, &Grace::NONE)
-    }
-
-    fn remove_layer_files(&self, key: &LayerKey, grace: &Grace) -> Result<Removal> {
-        let Some(_lock) = self.try_lock(LockOn::Layer(&key.diff_id))? else {
-            return Ok(Removal::InUse);
+    /// Removes an artifact's files, the one that marks it complete first, if none of them is younger than the grace age.
+    ///
+    /// Called while other users are excluded: it may have been published again since it was listed.
+    fn remove_if_old(
+        &self,
+        kind: &ArtifactKind,
+        key: &impl ArtifactKey,
+        grace: &Grace,
+    ) -> Result<bool> {
+        let Some(dir) = self.dir(&kind.dir(key))? else {
+            return Ok(false);
         };
-        // The sidecar speaks for the layer, so it goes first.
-        remove_if_old(
-            &[
-                self.layer_sidecar_path(key),
-                self.layer_image_path(key),
-                self.verified_blobs_path(key),
-            ],
-            grace,
-        )
-    }
-
-    fn remove_disk_files(&self, key: &DiskKey, grace: &Grace) -> Result<Removal> {
-        let Some(_lock) = self.try_lock(LockOn::Disk(key))? else {
-            return Ok(Removal::InUse);
-        };
-        let removal = remove_if_old(&[self.vmdk_path(key), self.fsmeta_path(key)], grace)?;
-        if removal != Removal::InUse && remove_empty_dir(&self.disk_dir(key))? {
-            return Ok(Removal::Removed);
+        let names: Vec<String> = (0..kind.files.len())
+            .rev()
+            .map(|file| kind.file_name(key, file))
+            .collect();
+        for name in &names {
+            if let Some(entry) = dir.stat(name)?
+                && (!grace.is_over(entry.modified) || entry.is_dir())
+            {
+                return Ok(false);
+            }
         }
-        Ok(removal)
-    }
-
-    /// Removes a blob; `false` when there was none. Whoever needs it writes it again.
-    pub fn remove_blob(&self, digest: &Digest) -> Result<bool> {
-        dirs::remove_file(&self.blob_path(digest))
-    }
-}
-
-/// Removes the files in this order, if none of them is younger than the grace age.
-///
-/// Called under the artifact's lock: it may have been published anew since it was listed.
-fn remove_if_old(paths: &[PathBuf], grace: &Grace) -> Result<Removal> {
-    for path in paths {
-        if let Some(metadata) = dirs::stat(path)?
-            && !grace.is_over(metadata.modified().at(Step::Stat, path)?)
+        let mut is_removed = false;
+        for name in &names {
+            is_removed |= dir.remove_file(name)?;
+        }
+        if kind.has_own_dir
+            && let Some(parent) = self.dir(&kind.algorithm_dir(key.digest().algorithm()))?
         {
-            return Ok(Removal::InUse);
+            // A live writer's temporary file keeps it.
+            is_removed |= parent.remove_empty_dir(&kind.stem(key))?;
         }
-    }
-    let mut removal = Removal::Absent;
-    for path in paths {
-        if dirs::remove_file(path)? {
-            removal = Removal::Removed;
-        }
-    }
-    Ok(removal)
-}
-
-/// `false` when there is none, or a live writer's temporary file keeps it.
-fn remove_empty_dir(dir: &Path) -> Result<bool> {
-    match std::fs::remove_dir(dir) {
-        Ok(()) => Ok(true),
-        Err(e)
-            if matches!(
-                e.kind(),
-                std::io::ErrorKind::NotFound
-                    | std::io::ErrorKind::DirectoryNotEmpty
-                    | std::io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(false)
-        }
-        Err(e) => Err(Error::from_io(Step::Remove, dir, e)),
+        Ok(is_removed)
     }
 }
 
-/// The time of a prune and the age below which nothing is removed; `None` when age does not matter.
-struct Grace(Option<(SystemTime, Duration)>);
+/// What excludes other users of an artifact while it is removed; released on drop.
+#[expect(dead_code, reason = "held, not read")]
+enum Guard {
+    /// A blob needs none: a pull that needs it writes it again.
+    None,
+    Lock(Lock),
+    Partial(PartialBlob),
+}
+
+/// The time of a prune, and the age below which nothing is removed.
+struct Grace {
+    now: SystemTime,
+    age: Duration,
+}
 
 impl Grace {
-    const NONE: Self = Self(None);
-
     /// A time in the future, after the clock was set back, is young.
     fn is_over(&self, modified: SystemTime) -> bool {
-        self.0
-            .is_none_or(|(now, grace)| now.duration_since(modified).is_ok_and(|age| age >= grace))
+        self.now
+            .duration_since(modified)
+            .is_ok_and(|age| age >= self.age)
     }
 }

@@ -1,16 +1,17 @@
-//! Image records: what an image is made of, in the caller's words.
+//! Image records: what an image consists of, as the caller's own type.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{At as _, DecodeError, Error, Result};
+use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, Place};
+use crate::dir::Dir;
+use crate::error::{DecodeError, Error, Result};
 use crate::key::IMAGES;
-use crate::step::Step;
-use crate::{DiskKey, ImageKey, LayerKey, Store, dirs};
+use crate::{DiskKey, ImageKey, LayerKey, Store, staged};
 
 /// The artifacts that an image record names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct References {
 }
 
 impl References {
-    /// Adds all that `other` names.
+    /// Adds everything that `other` names.
     pub fn extend(&mut self, other: Self) {
         self.layers.extend(other.layers);
         self.disks.extend(other.disks);
@@ -32,16 +33,18 @@ impl References {
     }
 }
 
-/// What a listing found under one record's name.
+/// One record of a listing.
 #[derive(Debug)]
 pub struct ListedImage<T> {
     /// The record's path.
     pub path: PathBuf,
-    /// Which image, and the caller's value; or why it cannot be read.
+    /// Its file name.
+    pub(crate) name: String,
+    /// The image and the caller's value, or why the record cannot be read.
     pub record: Result<(ImageKey, T)>,
 }
 
-/// A record's file: the key is in it, since a file name can lie.
+/// A record's file. The key is in it, since a file name may be wrong.
 #[derive(Serialize, Deserialize)]
 struct Envelope<S, T> {
     format: u32,
@@ -62,19 +65,22 @@ const FORMAT: u32 = 1;
 pub const RECORD_LIMIT_BYTES: u64 = 16 << 20;
 
 impl Store {
-    /// The record of an image; `None` when there is none.
+    /// Returns the record of an image; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::is_corrupt`] for a record that is too large, cannot be decoded, or is another image's;
     /// [`Error::NewerRecord`] for a later version's.
     pub fn read_image<T: DeserializeOwned>(&self, key: &ImageKey) -> Result<Option<T>> {
-        let path = self.image_record_path(key);
-        let Some((actual, image)) = read(&path)? else {
+        let Some(dir) = self.dir(IMAGES)? else {
+            return Ok(None);
+        };
+        let name = key.file_name();
+        let Some((actual, image)) = read(&dir, &name)? else {
             return Ok(None);
         };
         if actual != *key {
             return Err(Error::RecordMismatch {
-                path,
+                path: dir.path_of(&name),
                 expected: Box::new(key.clone()),
                 actual: Box::new(actual),
             });
@@ -84,7 +90,7 @@ impl Store {
 
     /// Publishes the record of an image: the last step of a pull.
     ///
-    /// Every artifact of `references` must be in the store. Their directories are synced first, whoever published
+    /// Every artifact of `references` must be in the store. Their directories are synced first, whichever process published
     /// there, so a record that survives a crash never names what did not; its own directory is synced last. No prune runs in
     /// between.
     ///
@@ -96,7 +102,8 @@ impl Store {
         image: &T,
         references: &References,
     ) -> Result<()> {
-        let path = self.image_record_path(key);
+        let place = Place::new(IMAGES, key.file_name());
+        let path = self.path_of(&place);
         let bytes = serde_json::to_vec(&Envelope {
             format: FORMAT,
             reference: key.reference(),
@@ -114,86 +121,113 @@ impl Store {
             });
         }
         let _gate = self.hold_off_prune()?;
-        let named = self.paths_of(references);
-        for artifact in &named {
-            if dirs::file_len(artifact)?.is_none() {
-                return Err(Error::Vanished {
-                    path: artifact.clone(),
-                });
+        let mut dirs = BTreeSet::new();
+        self.check_kind(&LAYER, &references.layers, &mut dirs)?;
+        self.check_kind(&DISK, &references.disks, &mut dirs)?;
+        self.check_kind(&BLOB, &references.blobs, &mut dirs)?;
+        // Before the root is synced, so that the directory's own name is durable too.
+        let (images, _) = self.make_dir(IMAGES)?;
+        // Deepest first: a name is durable before the name of its directory is.
+        for below in dirs.iter().rev() {
+            if let Some(dir) = self.dir(below)? {
+                dir.sync()?;
             }
         }
-        // Before the root is synced, so that the directory's own name is durable too.
-        let dir = self.root().join(IMAGES);
-        std::fs::create_dir_all(&dir).at(Step::Create, &dir)?;
-        self.sync_ancestors(named.iter().map(PathBuf::as_path))?;
-        self.publish_bytes(&path, &bytes)?;
-        dirs::sync(&dir)
+        self.make_dir("")?.0.sync()?;
+        self.publish_bytes(place, &bytes)?;
+        images.sync()
     }
 
-    /// Removes the record of an image; `false` when there was none. What it named stays until it is pruned.
-    pub fn remove_image(&self, key: &ImageKey) -> Result<bool> {
-        self.remove_record(&self.image_record_path(key))
-    }
-
-    /// Removes a record by the path that a listing gave; for those that cannot be read.
-    pub fn remove_record(&self, path: &Path) -> Result<bool> {
-        let removed = dirs::remove_file(path)?;
-        if removed && let Some(dir) = path.parent() {
-            dirs::sync(dir)?;
+    /// Checks that the files of these artifacts are there, and adds their directories and those above them to `dirs`.
+    ///
+    /// A process that created a directory may have died before syncing it, so a record that depends on it syncs it again.
+    fn check_kind<K: ArtifactKey>(
+        &self,
+        kind: &ArtifactKind,
+        keys: &BTreeSet<K>,
+        dirs: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        let mut open: Option<(String, Option<Dir>)> = None;
+        for key in keys {
+            let below = kind.dir(key);
+            if open.as_ref().is_none_or(|(name, _)| *name != below) {
+                let mut levels = below.as_str();
+                dirs.insert(levels.to_owned());
+                while let Some((above, _)) = levels.rsplit_once('/') {
+                    dirs.insert(above.to_owned());
+                    levels = above;
+                }
+                let dir = self.dir(&below)?;
+                open = Some((below, dir));
+            }
+            let dir = open.as_ref().and_then(|(_, dir)| dir.as_ref());
+            for (at, _) in kind.files.iter().enumerate().filter(|(_, f)| f.is_required) {
+                let name = kind.file_name(key, at);
+                let is_there = match dir {
+                    Some(dir) => dir.file_bytes(&name)?.is_some(),
+                    None => false,
+                };
+                if !is_there {
+                    return Err(Error::Vanished {
+                        path: self.path_of(&kind.place(key, at)),
+                    });
+                }
+            }
         }
-        Ok(removed)
+        Ok(())
     }
 
-    /// Every record, sorted by file name; those that cannot be read come with the reason.
+    /// Removes the record of an image; `false` if there was none. What it named stays until it is pruned.
+    pub fn remove_image(&self, key: &ImageKey) -> Result<bool> {
+        Ok(self.remove_record(&key.file_name())?.is_some())
+    }
+
+    /// Removes a record by its file name; returns its length.
+    pub(crate) fn remove_record(&self, name: &str) -> Result<Option<u64>> {
+        let Some(dir) = self.dir(IMAGES)? else {
+            return Ok(None);
+        };
+        let bytes = dir.file_bytes(name)?.unwrap_or(0);
+        if !dir.remove_file(name)? {
+            return Ok(None);
+        }
+        dir.sync()?;
+        Ok(Some(bytes))
+    }
+
+    /// Returns every record, sorted by file name; those that cannot be read come with the reason.
     pub fn list_images<T: DeserializeOwned>(&self) -> Result<Vec<ListedImage<T>>> {
         let mut found = Vec::new();
-        for path in dirs::list(&self.root().join(IMAGES))? {
-            if path.extension().is_none_or(|extension| extension != "json")
-                || crate::staged::is_temporary(&path)
-            {
+        let Some(dir) = self.dir(IMAGES)? else {
+            return Ok(found);
+        };
+        for name in dir.list()? {
+            if !name.ends_with(".json") || staged::is_temporary(&name) {
                 continue;
             }
-            let record = match read::<T>(&path) {
+            let path = dir.path_of(&name);
+            let record = match read::<T>(&dir, &name) {
                 // Removed since the directory was listed.
                 Ok(None) => continue,
-                Ok(Some((key, _))) if self.image_record_path(&key) != path => {
-                    Err(Error::RecordMisplaced {
-                        path: path.clone(),
-                        actual: Box::new(key),
-                    })
-                }
+                Ok(Some((key, _))) if key.file_name() != name => Err(Error::RecordMisplaced {
+                    path: path.clone(),
+                    actual: Box::new(key),
+                }),
                 Ok(Some(record)) => Ok(record),
                 Err(error) => Err(error),
             };
-            found.push(ListedImage { path, record });
+            found.push(ListedImage { path, name, record });
         }
         Ok(found)
     }
-
-    /// The files whose presence means that all of `references` is there.
-    fn paths_of(&self, references: &References) -> Vec<PathBuf> {
-        let mut paths = Vec::new();
-        for layer in &references.layers {
-            paths.push(self.layer_image_path(layer));
-            paths.push(self.layer_sidecar_path(layer));
-        }
-        for disk in &references.disks {
-            paths.push(self.fsmeta_path(disk));
-            paths.push(self.vmdk_path(disk));
-        }
-        for blob in &references.blobs {
-            paths.push(self.blob_path(blob));
-        }
-        paths
-    }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<(ImageKey, T)>> {
-    let Some(bytes) = dirs::read_capped(path, RECORD_LIMIT_BYTES)? else {
+fn read<T: DeserializeOwned>(dir: &Dir, name: &str) -> Result<Option<(ImageKey, T)>> {
+    let Some(bytes) = dir.read_capped(name, RECORD_LIMIT_BYTES)? else {
         return Ok(None);
     };
     let newer = |found| Error::NewerRecord {
-        path: path.to_owned(),
+        path: dir.path_of(name),
         found,
         supported: FORMAT,
     };
@@ -207,7 +241,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<(ImageKey, T)>> {
         Err(source) => Err(match serde_json::from_slice::<FormatOnly>(&bytes) {
             Ok(FormatOnly { format }) if format > FORMAT => newer(format),
             _ => Error::RecordDecode {
-                path: path.to_owned(),
+                path: dir.path_of(name),
                 source: DecodeError::from(source),
             },
         }),

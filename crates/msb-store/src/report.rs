@@ -1,8 +1,10 @@
 //! What the holder of a lock reports to those who wait for it.
 
+use std::os::unix::fs::FileExt as _;
+
 use crate::error::{At as _, Error, Result};
 use crate::step::Step;
-use crate::{Lock, LockOn, Store, dirs, platform};
+use crate::{Lock, LockOn, Store};
 
 /// The length of a report in its lock file, padded.
 const REPORT_BYTES: usize = 64;
@@ -17,7 +19,9 @@ impl Lock {
             *byte = from;
         }
         bytes[REPORT_BYTES - 1] = b'\n';
-        platform::write_all_at(self.file(), &bytes, 0).at(Step::Write, self.path())
+        self.file()
+            .write_all_at(&bytes, 0)
+            .at(Step::Write, self.path())
     }
 
     /// Removes the report of an earlier holder.
@@ -33,11 +37,10 @@ impl Lock {
 impl Store {
     /// Returns the report of the lock's holder, or of an earlier one; `None` if there is none.
     pub fn lock_report(&self, on: LockOn<'_>) -> Result<Option<String>> {
-        let path = self.lock_path(&on.file_name());
         let limit_bytes = u64::try_from(REPORT_BYTES).unwrap_or(u64::MAX);
-        let bytes = match dirs::read_capped(&path, limit_bytes) {
+        let bytes = match self.read_place(&on.place(), limit_bytes) {
             Ok(bytes) => bytes,
-            Err(Error::TooLarge { .. } | Error::NotAFile { .. }) => None,
+            Err(Error::TooLarge { .. }) => None,
             Err(error) => return Err(error),
         };
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());

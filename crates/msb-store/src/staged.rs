@@ -1,30 +1,31 @@
 //! A file that is written beside its target and becomes it whole, or not at all.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use fs4::{FileExt, TryLockError};
 
-use crate::dirs::{self, with_parents};
+use crate::artifact::{DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place};
 use crate::error::{At as _, Error, Result};
+use crate::permissions::Modes;
 use crate::step::Step;
-use crate::{Store, platform, random};
+use crate::{DiskKey, LayerKey, Store, immutable, random, sys};
 
 /// A file being written under a temporary name in its target's own directory.
 ///
 /// ```text
 ///   stage ──▶ Staged ──sync──▶ Synced ──publish──▶ the target, whole
 ///                │                │
-///                └── drop ────────┴── drop ──▶ nothing is left
+///                └── drop ────────┴── drop ──▶ nothing remains
 /// ```
 ///
-/// While it lives it holds an exclusive lock on the temporary file, which is how a sweep tells it from the leavings of
-/// a process that died. The handle is open for reading and writing.
+/// While it lives it holds an exclusive lock on the temporary file, by which a sweep tells it from the files of a process that
+/// died. The handle is open for reading and writing.
 #[derive(Debug)]
 pub struct Staged {
-    /// `None` only after `sync` has moved it on.
     temporary: Temporary,
+    modes: Modes,
 }
 
 /// A staged file whose bytes are on stable storage, and which only lacks its name.
@@ -37,59 +38,126 @@ pub struct Synced {
 /// Removes the file on drop unless it was renamed.
 #[derive(Debug)]
 struct Temporary {
+    store: Store,
     file: File,
+    /// In the target's directory.
+    name: String,
+    target: Place,
+    /// The absolute path, for callers and error messages.
     path: PathBuf,
-    target: PathBuf,
-    published: bool,
+    target_path: PathBuf,
+    is_published: bool,
 }
 
 impl Store {
-    /// Starts a file that is to become `target`, a path below this store's root; makes the directory if need be.
-    pub fn stage(&self, target: &Path) -> Result<Staged> {
-        debug_assert!(
-            target.starts_with(self.root()),
-            "a target is one of the store's own paths"
-        );
-        Ok(Staged {
-            temporary: Temporary::create(target)?,
-        })
+    /// Creates a temporary file that becomes the layer image of `key` when it is published.
+    pub fn stage_layer_image(&self, key: &LayerKey) -> Result<Staged> {
+        Staged::create(self, LAYER.place(key, LAYER_IMAGE))
     }
 
-    /// Stages a file with these bytes and publishes it.
-    pub(crate) fn publish_bytes(&self, target: &Path, bytes: &[u8]) -> Result<()> {
-        let staged = self.stage(target)?;
+    /// Creates a temporary file that becomes the sidecar of `key` when it is published.
+    pub fn stage_layer_sidecar(&self, key: &LayerKey) -> Result<Staged> {
+        Staged::create(self, LAYER.place(key, LAYER_SIDECAR))
+    }
+
+    /// Creates a temporary file that becomes the metadata image of the disk `key` when it is published.
+    pub fn stage_fsmeta(&self, key: &DiskKey) -> Result<Staged> {
+        Staged::create(self, DISK.place(key, DISK_FSMETA))
+    }
+
+    /// Creates a temporary file that becomes the VMDK descriptor of the disk `key` when it is published.
+    pub fn stage_vmdk(&self, key: &DiskKey) -> Result<Staged> {
+        Staged::create(self, DISK.place(key, DISK_VMDK))
+    }
+
+    /// Publishes a file with these bytes.
+    pub(crate) fn publish_bytes(&self, target: Place, bytes: &[u8]) -> Result<()> {
+        self.stage_bytes(target, bytes)?.publish()
+    }
+
+    /// Publishes a file with these bytes without syncing it: after a crash it may be empty or damaged.
+    pub(crate) fn publish_hint(&self, target: Place, bytes: &[u8]) -> Result<()> {
+        let staged = self.stage_bytes(target, bytes)?;
+        staged.set_mode()?;
+        Synced {
+            temporary: staged.temporary,
+        }
+        .publish()
+    }
+
+    fn stage_bytes(&self, target: Place, bytes: &[u8]) -> Result<Staged> {
+        let staged = Staged::create(self, target)?;
         staged
             .file()
             .write_all(bytes)
             .map_err(|source| staged.write_error(source, bytes.len().try_into().ok()))?;
-        staged.publish()
+        Ok(staged)
     }
 }
 
 impl Staged {
-    /// The file, open for reading and writing, at first empty.
+    pub(crate) fn create(store: &Store, target: Place) -> Result<Self> {
+        let (mut dir, modes) = store.make_dir(&target.dir)?;
+        let mut is_gone = false;
+        loop {
+            let name = temporary_name(&target.name);
+            let file = match dir.create_new(&name, modes.private_file, &modes) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                // A prune removed the directory while it was empty.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !is_gone => {
+                    is_gone = true;
+                    (dir, _) = store.make_dir(&target.dir)?;
+                    continue;
+                }
+                Err(e) => return Err(dir.error(Step::Create, &name, e)),
+                Ok(file) => file,
+            };
+            // From here on the file is removed if anything fails.
+            let temporary = Temporary {
+                store: store.clone(),
+                file,
+                path: dir.path_of(&name),
+                target_path: dir.path_of(&target.name),
+                name,
+                target: target.clone(),
+                is_published: false,
+            };
+            match FileExt::try_lock(&temporary.file) {
+                // A sweep can get in between creating and locking; then the name is gone, and another is tried.
+                Ok(()) if dir.names_same_file(&temporary.name, &temporary.file)? => {
+                    return Ok(Self { temporary, modes });
+                }
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(e)) => {
+                    return Err(Error::from_io(Step::Lock, &temporary.path, e));
+                }
+            }
+        }
+    }
+
+    /// Returns the file, open for reading and writing, at first empty.
     pub fn file(&self) -> &File {
         &self.temporary.file
     }
 
-    /// A second handle on the same open file, sharing its position; for a writer that wants to own one.
+    /// Returns a second handle on the same open file, sharing its position; for a writer that owns its output.
     ///
     /// The file counts as live for as long as either exists.
     pub fn try_clone_file(&self) -> Result<File> {
         self.file().try_clone().at(Step::Open, self.path())
     }
 
-    /// The temporary path.
+    /// Returns the temporary path.
     pub fn path(&self) -> &Path {
         &self.temporary.path
     }
 
-    /// The path that the file is to have.
+    /// Returns the path that the file gets.
     pub fn target(&self) -> &Path {
-        &self.temporary.target
+        &self.temporary.target_path
     }
 
-    /// Wraps what a write to [`Self::file`] answered, with the number of bytes that the whole file was to have.
+    /// Wraps the error of a write to [`Self::file`] with the number of bytes that the whole file needs.
     pub fn write_error(&self, source: io::Error, needed_bytes: Option<u64>) -> Error {
         let error = Error::from_io(Step::Write, self.path(), source);
         match needed_bytes {
@@ -98,10 +166,14 @@ impl Staged {
         }
     }
 
-    /// Brings the bytes to stable storage. This is the slow half of publishing, and needs no lock but the file's own.
+    /// Writes the bytes to stable storage and makes the file read-only. This is the slow half of publishing, and needs no lock but
+    /// the file's own.
     pub fn sync(self) -> Result<Synced> {
+        #[cfg(test)]
+        crate::order::note("sync", self.path());
+        self.set_mode()?;
         // Also where a full disk shows itself on file systems that allocate late.
-        platform::sync_file(self.file(), self.path()).at(Step::Sync, self.path())?;
+        sys::sync_file(self.file()).at(Step::Sync, self.path())?;
         Ok(Synced {
             temporary: self.temporary,
         })
@@ -111,12 +183,18 @@ impl Staged {
     pub fn publish(self) -> Result<()> {
         self.sync()?.publish()
     }
+
+    fn set_mode(&self) -> Result<()> {
+        rustix::fs::fchmod(self.file(), self.modes.artifact)
+            .map_err(io::Error::from)
+            .at(Step::SetPermissions, self.path())
+    }
 }
 
 impl Synced {
-    /// The path that the file is to have.
+    /// Returns the path that the file gets.
     pub fn target(&self) -> &Path {
-        &self.temporary.target
+        &self.temporary.target_path
     }
 
     /// Gives the file its name. The name is durable when an image record that depends on it is published.
@@ -127,80 +205,50 @@ impl Synced {
 
 /// Gives the files their names in this order.
 ///
-/// The file whose presence speaks for the others goes last (a layer's sidecar, a disk's descriptor). A crash halfway
-/// may leave any of the names, each with all of its bytes; a failure halfway leaves the first of them, in order.
+/// The file that marks an artifact complete goes last (a layer's sidecar, a disk's descriptor). A crash halfway may leave any
+/// of the names, each with all of its bytes; a failure halfway leaves the first of them, in order.
 ///
 /// The directories are not synced: [`Store::write_image`] does that, once for all that it names.
 pub fn publish_all(files: impl IntoIterator<Item = Synced>) -> Result<()> {
     for mut synced in files {
         let temporary = &mut synced.temporary;
-        platform::rename(&temporary.path, &temporary.target).at(Step::Rename, &temporary.target)?;
-        temporary.published = true;
+        let store = &temporary.store;
+        let dir = store.dir(&temporary.target.dir)?.ok_or_else(|| {
+            let source = io::ErrorKind::NotFound.into();
+            Error::from_io(Step::Rename, &temporary.target_path, source)
+        })?;
+        dir.rename(&temporary.name, &temporary.target.name)?;
+        temporary.is_published = true;
+        if temporary.target.is_disk_data && store.inner.options.immutable {
+            immutable::set(&temporary.file, &temporary.target_path);
+        }
     }
     Ok(())
 }
 
-impl Temporary {
-    fn create(target: &Path) -> Result<Self> {
-        loop {
-            let path = temporary_path(target);
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create_new(true);
-            let file = match with_parents(&path, || options.open(&path)) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                other => other.at(Step::Create, &path)?,
-            };
-            // From here on the file is removed if anything fails.
-            let this = Self {
-                file,
-                path,
-                target: target.to_owned(),
-                published: false,
-            };
-            match FileExt::try_lock(&this.file) {
-                // A sweep can get in between creating and locking; then the name is gone, and another is tried.
-                Ok(())
-                    if platform::names_same_file(&this.path, &this.file)
-                        .at(Step::Stat, &this.path)? =>
-                {
-                    return Ok(this);
-                }
-                Ok(()) | Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(e)) => {
-                    return Err(Error::from_io(Step::Lock, &this.path, e));
-                }
-            }
-        }
-    }
-}
-
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if self.published {
+        if self.is_published {
             return;
         }
         // The lock goes with the handle, after this, so no sweep meets the file in between.
-        if let Err(error) = dirs::remove_file(&self.path) {
-            tracing::warn!(%error, "a temporary file stays behind until the next sweep");
+        let removed = self.store.dir(&self.target.dir);
+        let removed = removed.and_then(|dir| dir.map_or(Ok(false), |d| d.remove_file(&self.name)));
+        if let Err(error) = removed {
+            tracing::warn!(%error, "a temporary file remains until the next sweep");
         }
     }
 }
 
 const PREFIX: &str = ".tmp-";
 
-/// `.tmp-<pid>-<random>.<name>`, in the target's directory: the pid is for people, the lock is what counts.
-fn temporary_path(target: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(format!(
-        "{PREFIX}{}-{:016x}.",
-        std::process::id(),
-        random::number()
-    ));
-    name.push(target.file_name().unwrap_or_default());
-    target.with_file_name(name)
+/// `.tmp-<pid>-<random>.<name>`: the pid is for people, the lock is what counts.
+fn temporary_name(target: &str) -> String {
+    let (pid, random) = (std::process::id(), random::number());
+    format!("{PREFIX}{pid}-{random:016x}.{target}")
 }
 
-/// Whether a file name is one that [`temporary_path`] makes.
-pub(crate) fn is_temporary(path: &Path) -> bool {
-    path.file_name()
-        .is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
+/// Returns whether a file name is one that [`temporary_name`] makes.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX)
 }

@@ -6,13 +6,13 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Step {
-    /// Making a directory.
+    /// Creating a directory.
     CreateDir,
-    /// Making a file.
+    /// Creating a file.
     Create,
     /// Opening a file.
     Open,
-    /// Asking for a file's kind, length or age.
+    /// Reading a file's type, length or age.
     Stat,
     /// Listing a directory.
     List,
@@ -24,9 +24,9 @@ pub enum Step {
     Truncate,
     /// Setting a file's modification time.
     Touch,
-    /// Bringing a file's bytes to stable storage.
+    /// Writing a file's bytes to stable storage.
     Sync,
-    /// Bringing a directory's names to stable storage.
+    /// Writing a directory's names to stable storage.
     SyncDir,
     /// Giving a file its final name.
     Rename,
@@ -34,6 +34,8 @@ pub enum Step {
     Remove,
     /// Taking a lock.
     Lock,
+    /// Setting permissions or the group.
+    SetPermissions,
     /// Finding out the absolute form of a path.
     Resolve,
 }
@@ -55,6 +57,7 @@ impl fmt::Display for Step {
             Self::Rename => "move into place",
             Self::Remove => "remove",
             Self::Lock => "lock",
+            Self::SetPermissions => "set the permissions of",
             Self::Resolve => "resolve",
         })
     }

@@ -1,16 +1,22 @@
-//! Opening a cache directory.
+//! A handle on a cache directory, and how its directories are opened.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::artifact::Place;
+use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
+use crate::marker::{Found, store_dirs};
+use crate::permissions::{Modes, warn_of_others};
 use crate::step::Step;
-use crate::{dirs, platform};
+use crate::sys;
 
 /// A handle on one cache directory; cheap to clone, free to share between threads, tasks and processes.
 ///
-/// All calls block for as long as the file system takes, except the `async` ones, which wait without a thread.
+/// All calls block for as long as the file system takes, except the `async` ones. No descriptor stays open between calls.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
@@ -20,53 +26,90 @@ pub struct Store {
 pub(crate) struct Inner {
     /// Absolute; not resolved through links, so that a cache behind a link shows the paths that the user gave.
     pub(crate) root: PathBuf,
+    pub(crate) options: StoreOptions,
+    /// How far this handle has checked the root: [`UNKNOWN`], [`READABLE`], [`WRITABLE`]. Only ever grows.
+    checked: AtomicU8,
+}
+
+/// How a store creates its files.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct StoreOptions {
+    /// Creates the cache shared with this group: directories have mode 2770, locks 0660, published files 0440. Has no effect on a cache
+    /// that exists; its root's mode decides.
+    pub shared_group: Option<u32>,
+    /// Sets the immutable flag of published layers and disks, where the file system has it and the process may
+    /// (`CAP_LINUX_IMMUTABLE`). Removing clears it first.
+    pub immutable: bool,
 }
 
 /// The layout that this version writes, and the newest that it reads.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
-const MARKER: &str = "layout";
-const MARKER_PREFIX: &str = "msb-store layout ";
-/// Far more than a marker has; a longer file is not one.
-const MARKER_LIMIT_BYTES: u64 = 256;
+const UNKNOWN: u8 = 0;
+const READABLE: u8 = 1;
+const WRITABLE: u8 = 2;
 
 impl Store {
-    /// Opens the cache directory at `root`, making it if it is not there.
+    /// Returns a handle on the cache at `root`, without touching the disk.
     ///
-    /// On a directory that is in use already this reads one small file and nothing else; every other directory is
-    /// made when something is first put into it.
+    /// What reads finds nothing in a directory that does not exist; what writes creates it. See [`Self::require`] for callers to whom a
+    /// missing cache is an error.
     ///
     /// # Errors
-    /// [`Error::NewerLayout`] when a later version laid it out, [`Error::BadMarker`] when the marker is unreadable,
-    /// [`Error::Io`] and [`Error::Full`] from the file system.
+    /// [`Error::Io`] if `root` is relative and the current directory is gone.
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
-        let root = root.as_ref();
-        let root = std::path::absolute(root).at(Step::Resolve, root)?;
-        let store = Self {
-            inner: Arc::new(Inner { root }),
-        };
-        let marker = store.root().join(MARKER);
-        match read_marker(&marker)? {
-            Some(LAYOUT_VERSION) => {}
-            Some(found) if found > LAYOUT_VERSION => {
-                return Err(Error::NewerLayout {
-                    path: marker,
-                    found,
-                    supported: LAYOUT_VERSION,
-                });
-            }
-            // Layout 0 never was.
-            Some(_) => return Err(Error::BadMarker { path: marker }),
-            None => store.write_marker(&marker)?,
-        }
-        Ok(store)
+        Self::with_options(root, StoreOptions::default())
     }
 
-    /// Refuses with [`Error::Full`] when the file system has fewer than `needed_bytes` left for this user.
+    /// Returns a handle that creates files as `options` says; see [`Self::open`].
     ///
-    /// Only a hint, since others write too: it tells early, and in numbers, what writing would tell late.
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn with_options(root: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
+        let root = root.as_ref();
+        let root = std::path::absolute(root).at(Step::Resolve, root)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                root,
+                options,
+                checked: AtomicU8::new(UNKNOWN),
+            }),
+        })
+    }
+
+    /// Returns the absolute root.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// Checks that the root is an existing cache, for commands that only read or remove. An empty directory is an empty cache.
+    ///
+    /// # Errors
+    /// [`Error::NoCache`] if it does not exist, [`Error::NotACache`] if it is a directory of another purpose,
+    /// [`Error::NewerLayout`] if a later version laid it out.
+    pub fn require(&self) -> Result<()> {
+        let path = self.root().to_owned();
+        let root = self.open_root()?;
+        let root = root.ok_or_else(|| Error::NoCache { path: path.clone() })?;
+        match Found::at(&root)? {
+            Found::Foreign => Err(Error::NotACache { path }),
+            Found::Current | Found::NeedsMarker => Ok(()),
+        }
+    }
+
+    /// Checks that the file system has `needed_bytes` left for this user.
+    ///
+    /// Others write too, so this is only a hint; it fails early, and with numbers, where writing would fail late.
+    ///
+    /// # Errors
+    /// [`Error::Full`].
     pub fn check_space(&self, needed_bytes: u64) -> Result<()> {
-        let available_bytes = fs4::available_space(self.root()).at(Step::Stat, self.root())?;
+        let (root, _) = self.root_for_writing()?;
+        let stat = rustix::fs::fstatvfs(&root)
+            .map_err(io::Error::from)
+            .at(Step::Stat, self.root())?;
+        let available_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
         if available_bytes >= needed_bytes {
             return Ok(());
         }
@@ -79,58 +122,125 @@ impl Store {
         })
     }
 
-    /// Several processes may do this at once: each publishes the same bytes.
-    fn write_marker(&self, marker: &Path) -> Result<()> {
-        let staged = self.stage(marker)?;
-        writeln!(staged.file(), "{MARKER_PREFIX}{LAYOUT_VERSION}")
-            .at(Step::Write, staged.path())?;
-        staged.publish()
+    /// Returns the absolute path of a file.
+    pub(crate) fn path_of(&self, place: &Place) -> PathBuf {
+        self.root().join(place.below_root())
     }
-}
 
-/// The layout that the marker names; `None` when there is no marker.
-fn read_marker(path: &Path) -> Result<Option<u32>> {
-    let file = match platform::open_no_follow(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::from_io(Step::Open, path, e)),
-    };
-    let mut bytes = Vec::new();
-    file.take(MARKER_LIMIT_BYTES)
-        .read_to_end(&mut bytes)
-        .at(Step::Read, path)?;
-    std::str::from_utf8(&bytes)
-        .ok()
-        .and_then(|text| text.strip_prefix(MARKER_PREFIX))
-        .and_then(|rest| rest.lines().next())
-        .and_then(|number| number.parse().ok())
-        .map(Some)
-        .ok_or_else(|| Error::BadMarker {
-            path: path.to_owned(),
-        })
-}
+    /// Opens a directory below the root for reading or removing; `None` if there is none.
+    pub(crate) fn dir(&self, below: &str) -> Result<Option<Dir>> {
+        match self.root_dir()? {
+            Some(root) if below.is_empty() => Ok(Some(root)),
+            Some(root) => root.open_dir(below),
+            None => Ok(None),
+        }
+    }
 
-impl Store {
-    /// Syncs the directories that hold `paths`, and those that hold them, up to and with the root.
-    ///
-    /// Whoever made them may have died before syncing them, so a record that depends on them does it again.
-    pub(crate) fn sync_ancestors<'a>(
-        &self,
-        paths: impl IntoIterator<Item = &'a Path>,
-    ) -> Result<()> {
-        let mut seen = std::collections::BTreeSet::new();
-        for path in paths {
-            for dir in path.ancestors().skip(1) {
-                if !seen.insert(dir.to_owned()) || dir == self.root() {
-                    break;
+    /// Opens a directory below the root, creating it and the cache if necessary.
+    pub(crate) fn make_dir(&self, below: &str) -> Result<(Dir, Modes)> {
+        let (root, modes) = self.root_for_writing()?;
+        if below.is_empty() {
+            return Ok((root, modes));
+        }
+        Ok((root.make_dir(below, &modes)?, modes))
+    }
+
+    /// Opens the root, which alone may be a link; `None` if there is no cache.
+    fn root_dir(&self) -> Result<Option<Dir>> {
+        let Some(root) = self.open_root()? else {
+            return Ok(None);
+        };
+        if self.inner.checked.load(Ordering::Acquire) == UNKNOWN {
+            if Found::at(&root)? == Found::Foreign {
+                return Ok(None);
+            }
+            self.mark_readable(&root)?;
+        }
+        Ok(Some(root))
+    }
+
+    fn root_for_writing(&self) -> Result<(Dir, Modes)> {
+        let root = match self.open_root()? {
+            Some(root) => root,
+            None => self.create_root()?,
+        };
+        let modes = Modes::of(&root.entry()?);
+        if self.inner.checked.load(Ordering::Acquire) != WRITABLE {
+            let found = Found::at(&root)?;
+            if self.inner.checked.load(Ordering::Acquire) == UNKNOWN {
+                self.mark_readable(&root)?;
+            }
+            // Before the marker is written, which comes through here again.
+            self.inner.checked.store(WRITABLE, Ordering::Release);
+            if found != Found::Current {
+                let written = tighten(&root, &modes).and_then(|()| self.write_marker());
+                if let Err(error) = written {
+                    self.inner.checked.store(READABLE, Ordering::Release);
+                    return Err(error);
                 }
             }
         }
-        seen.insert(self.root().to_owned());
-        // Deepest first: a name is durable before the name of its directory is.
-        for dir in seen.iter().rev() {
-            dirs::sync(dir)?;
-        }
+        Ok((root, modes))
+    }
+
+    fn mark_readable(&self, root: &Dir) -> Result<()> {
+        warn_of_others(self.root(), &root.entry()?);
+        self.inner.checked.store(READABLE, Ordering::Release);
         Ok(())
     }
+
+    fn open_root(&self) -> Result<Option<Dir>> {
+        let path = self.root();
+        match sys::open_root(path) {
+            Ok(fd) => Ok(Some(Dir::new(fd, path.to_owned()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) if sys::is_no_directory(&e) => Err(Error::NotADirectory {
+                path: path.to_owned(),
+            }),
+            Err(e) => Err(Error::from_io(Step::Open, path, e)),
+        }
+    }
+
+    /// Creates the root for its owner alone, or shared; the directories above it as the umask has it.
+    fn create_root(&self) -> Result<Dir> {
+        let path = self.root();
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).at(Step::CreateDir, parent)?;
+        }
+        let created = std::fs::DirBuilder::new().mode(0o700).create(path);
+        let is_new = match created {
+            Ok(()) => true,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(e) => return Err(Error::from_io(Step::CreateDir, path, e)),
+        };
+        let root = Dir::new(sys::open_root(path).at(Step::Open, path)?, path.to_owned());
+        // A handle that knew an earlier directory of this name knows nothing of this one.
+        self.inner.checked.store(UNKNOWN, Ordering::Release);
+        if is_new {
+            if let Some(group) = self.inner.options.shared_group {
+                let group = rustix::fs::Gid::from_raw(group);
+                rustix::fs::fchown(&root, None, Some(group))
+                    .map_err(io::Error::from)
+                    .at(Step::SetPermissions, path)?;
+                root.set_mode(Modes::SHARED.dir)?;
+            } else {
+                root.set_mode(Modes::PRIVATE.dir)?;
+            }
+        }
+        Ok(root)
+    }
+}
+
+/// Takes everybody else's permissions from the directories of an older layout.
+fn tighten(root: &Dir, modes: &Modes) -> Result<()> {
+    for name in store_dirs() {
+        if let Some(dir) = root.open_dir(name)?
+            && modes.dir != dir.entry()?.mode
+            && let Err(error) = dir.set_mode(modes.dir)
+        {
+            // Another user's: then the cache is theirs, and its owner decides.
+            tracing::warn!(%error, "permissions of an older cache stay as they are");
+        }
+    }
+    Ok(())
 }

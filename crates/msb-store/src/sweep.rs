@@ -1,13 +1,15 @@
-//! Removing what dead writers left behind.
-
-use std::path::{Path, PathBuf};
+//! Removing what dead writers left: their temporary files and the lock files that no process holds.
 
 use fs4::{FileExt, TryLockError};
 
-use crate::error::{At as _, Error, Result};
-use crate::key::{BLOBS, DISKS, IMAGES, LAYERS, LEASES};
+use crate::artifact::{ALGORITHMS, KINDS};
+use crate::dir::Dir;
+use crate::error::Result;
+use crate::gate::GATE;
+use crate::key::{IMAGES, LOCKS};
+use crate::marker::store_dirs;
 use crate::step::Step;
-use crate::{Store, dirs, platform, staged};
+use crate::{Store, staged};
 
 /// How many files were removed, and how many bytes they had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,59 +24,87 @@ pub struct Swept {
 impl Store {
     /// Removes the temporary files whose writers are dead, in any process.
     ///
-    /// Whether a writer lives is told by the lock that it holds on its file, never by age: a slow pull is not dead,
-    /// and a crash a second ago is.
+    /// A live writer holds a lock on its file. Age says nothing: a slow pull is not dead, and a crash a second ago is.
     pub fn sweep_stale_temporaries(&self) -> Result<Swept> {
         let mut swept = Swept::default();
-        for dir in self.dirs_with_temporaries()? {
-            for path in dirs::list(&dir)? {
-                if staged::is_temporary(&path)
-                    && let Some(bytes) = remove_if_dead(&path)?
+        for below in self.dirs_with_temporaries()? {
+            let Some(dir) = self.dir(&below)? else {
+                continue;
+            };
+            for name in dir.list()? {
+                if staged::is_temporary(&name)
+                    && let Some(bytes) = remove_if_unlocked(&dir, &name)?
                 {
-                    swept.add(bytes);
+                    swept.files += 1;
+                    swept.bytes = swept.bytes.saturating_add(bytes);
                 }
             }
         }
         Ok(swept)
     }
 
-    /// Every directory in which something is staged: the root, and the leaves of the layout.
-    fn dirs_with_temporaries(&self) -> Result<Vec<PathBuf>> {
-        let root = self.root();
-        let mut found = vec![root.to_owned(), root.join(IMAGES)];
-        for kind in [LAYERS, BLOBS, LEASES] {
-            found.extend(dirs::list(&root.join(kind))?);
+    /// Removes the lock files that no process holds; returns how many. A process that waits for one notices that it lost its
+    /// name, and creates another.
+    pub(crate) fn sweep_unused_locks(&self) -> Result<u64> {
+        let Some(dir) = self.dir(LOCKS)? else {
+            return Ok(0);
+        };
+        let mut removed = 0;
+        for name in dir.list()? {
+            // The gate is held by this very prune.
+            if name != GATE && name.ends_with(".lock") && remove_if_unlocked(&dir, &name)?.is_some()
+            {
+                removed += 1;
+            }
         }
-        for algorithm in dirs::list(&root.join(DISKS))? {
-            found.extend(dirs::list(&algorithm)?);
+        Ok(removed)
+    }
+
+    /// Returns whether any directory of the layout exists.
+    pub(crate) fn has_content(&self) -> Result<bool> {
+        for dir in store_dirs() {
+            if self.dir(dir)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns every directory in which files are staged: the root, and the leaves of the layout.
+    fn dirs_with_temporaries(&self) -> Result<Vec<String>> {
+        let mut found = vec![String::new(), IMAGES.to_owned()];
+        for kind in KINDS {
+            for algorithm in ALGORITHMS {
+                let below = kind.algorithm_dir(algorithm);
+                if !kind.has_own_dir {
+                    found.push(below);
+                } else if let Some(dir) = self.dir(&below)? {
+                    for name in dir.list()? {
+                        if dir.stat(&name)?.is_some_and(|entry| entry.is_dir()) {
+                            found.push(format!("{below}/{name}"));
+                        }
+                    }
+                }
+            }
         }
         Ok(found)
     }
 }
 
-impl Swept {
-    pub(crate) fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
-    }
-}
-
-/// The file's length, if it was locked by nobody and is now removed.
-fn remove_if_dead(path: &Path) -> Result<Option<u64>> {
-    let file = match platform::open_rw_no_follow(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::from_io(Step::Open, path, e)),
+/// Removes a file that no process holds a lock on; returns its length if it was removed.
+fn remove_if_unlocked(dir: &Dir, name: &str) -> Result<Option<u64>> {
+    let Some(file) = dir.open_existing(name)? else {
+        return Ok(None);
     };
     match FileExt::try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(e)) => return Err(Error::from_io(Step::Lock, path, e)),
+        Err(TryLockError::Error(e)) => return Err(dir.error(Step::Lock, name, e)),
     }
     // It may have been published or dropped between the listing and the lock; then the name is gone for good.
-    if !platform::names_same_file(path, &file).at(Step::Stat, path)? {
+    if !dir.names_same_file(name, &file)? {
         return Ok(None);
     }
-    let bytes = file.metadata().at(Step::Stat, path)?.len();
-    Ok(dirs::remove_file(path)?.then_some(bytes))
+    let bytes = dir.file_bytes(name)?.unwrap_or(0);
+    Ok(dir.remove_file(name)?.then_some(bytes))
 }

@@ -2,8 +2,9 @@
 
 use msb_oci::Digest;
 
+use crate::artifact::{LAYER, LAYER_BLOBS};
 use crate::error::Result;
-use crate::{LayerKey, Store, dirs};
+use crate::{LayerKey, Store};
 
 /// How many blob digests are remembered for each layer: the most recent ones.
 const MAX_BLOBS: usize = 16;
@@ -26,7 +27,7 @@ impl Store {
             .iter()
             .map(|blob| format!("{blob}\n"))
             .collect();
-        self.publish_bytes(&self.verified_blobs_path(key), text.as_bytes())
+        self.publish_hint(LAYER.place(key, LAYER_BLOBS), text.as_bytes())
     }
 
     /// Returns whether [`Self::record_verified_blob`] recorded this blob for this layer.
@@ -35,7 +36,7 @@ impl Store {
     }
 
     fn verified_blobs(&self, key: &LayerKey) -> Result<Vec<Digest>> {
-        let bytes = match dirs::read_capped(&self.verified_blobs_path(key), LIMIT_BYTES) {
+        let bytes = match self.read_place(&LAYER.place(key, LAYER_BLOBS), LIMIT_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.is_corrupt() => None,
             Err(error) => return Err(error),

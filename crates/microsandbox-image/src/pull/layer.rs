@@ -75,6 +75,7 @@ pub(super) async fn ensure_layer(
     let artifact = Artifact::Layer(layer.diff_id.clone());
     let mut waiting = Waiting::new(source_of(pull.reference));
     let mut waits_for_lock = true;
+    let mut is_announced = false;
     loop {
         let files = permit(&registry.open_layers).await?;
         if !anew && let CachedLayer::Verified(ready) = find().await? {
@@ -88,7 +89,10 @@ pub(super) async fn ensure_layer(
             };
             if lock.is_none() {
                 drop((pipeline, files));
-                progress.send(PullProgress::LayerWaiting { layer: index });
+                if !is_announced {
+                    progress.send(PullProgress::LayerWaiting { layer: index });
+                    is_announced = true;
+                }
                 let waited = waiting.wait(store, &artifact).await?;
                 waits_for_lock = matches!(waited, Waited::Free);
                 continue;

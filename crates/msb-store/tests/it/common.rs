@@ -25,21 +25,27 @@ pub(crate) fn image(reference: &str) -> ImageKey {
     ImageKey::new(&reference.parse().unwrap(), "linux/amd64")
 }
 
-pub(crate) fn staged(store: &Store, target: &Path, bytes: &[u8]) -> Staged {
-    let staged = store.stage(target).unwrap();
-    staged.file().write_all(bytes).unwrap();
-    staged
+/// Writes the bytes to a file that was just staged.
+pub(crate) fn staged(file: msb_store::Result<Staged>, bytes: &[u8]) -> Staged {
+    let file = file.unwrap();
+    file.file().write_all(bytes).unwrap();
+    file
+}
+
+pub(crate) fn has_layer(store: &Store, key: &LayerKey) -> bool {
+    let lengths = store.layer_lengths(key).unwrap();
+    lengths.is_some_and(|lengths| lengths.image_bytes == IMAGE_BYTES)
 }
 
 pub(crate) fn put_layer(store: &Store, key: &LayerKey) {
-    let image = staged(store, &store.layer_image_path(key), &[7; 4096]);
-    let sidecar = staged(store, &store.layer_sidecar_path(key), b"tree");
+    let image = staged(store.stage_layer_image(key), &[7; 4096]);
+    let sidecar = staged(store.stage_layer_sidecar(key), b"tree");
     publish_all([image.sync().unwrap(), sidecar.sync().unwrap()]).unwrap();
 }
 
 pub(crate) fn put_disk(store: &Store, key: &DiskKey) {
-    let fsmeta = staged(store, &store.fsmeta_path(key), &[0; 4096]);
-    let vmdk = staged(store, &store.vmdk_path(key), b"# Disk DescriptorFile\n");
+    let fsmeta = staged(store.stage_fsmeta(key), &[0; 4096]);
+    let vmdk = staged(store.stage_vmdk(key), b"# Disk DescriptorFile\n");
     publish_all([fsmeta.sync().unwrap(), vmdk.sync().unwrap()]).unwrap();
 }
 

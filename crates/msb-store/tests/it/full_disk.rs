@@ -21,7 +21,7 @@ fn inside() {
     assert!(error.is_full(), "{error}");
     assert!(store.check_space(4096).is_ok());
 
-    let staged = store.stage(&store.layer_image_path(&layer("big"))).unwrap();
+    let staged = store.stage_layer_image(&layer("big")).unwrap();
     let mut source = None;
     for _ in 0..512 {
         if let Err(e) = staged.file().write_all(&[1; 4096]) {

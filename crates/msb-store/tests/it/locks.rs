@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    IMAGE_BYTES, V1, disk, image, job, kill, layer, put_image, ready_and_wait, spawn,
+    V1, disk, has_layer, image, job, kill, layer, put_image, ready_and_wait, spawn,
 };
 use msb_store::{LockOn, Store};
 
@@ -51,7 +51,7 @@ async fn killing_the_holder_hands_the_lock_to_the_waiter() {
     assert!(store.try_lock(LockOn::Layer(&diff_id)).unwrap().is_none());
     let waiter = {
         let (store, diff_id) = (store.clone(), diff_id.clone());
-        tokio::spawn(async move { store.lock_layer(&diff_id).await.unwrap() })
+        tokio::spawn(async move { store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap() })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!waiter.is_finished());
@@ -61,7 +61,7 @@ async fn killing_the_holder_hands_the_lock_to_the_waiter() {
         .expect("the kernel released it")
         .unwrap();
     assert!(lock.waited());
-    assert!(lock.path().exists(), "lock files are never deleted");
+    assert!(lock.path().exists());
 }
 
 #[tokio::test]
@@ -88,11 +88,11 @@ async fn tasks_of_one_process_exclude_one_another() {
 async fn a_cancelled_waiter_leaves_the_lock_free_and_is_told_once_that_it_waits() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path()).unwrap();
-    let key = image("alpine");
-    let held = store.lock_image(&key).await.unwrap();
+    let key = disk("alpine");
+    let held = store.lock(LockOn::Disk(&key), || {}).await.unwrap();
     assert!(!held.waited());
     let told = AtomicUsize::new(0);
-    let waiting = store.lock(LockOn::Image(&key), || {
+    let waiting = store.lock(LockOn::Disk(&key), || {
         told.fetch_add(1, Ordering::SeqCst);
     });
     assert!(
@@ -102,7 +102,7 @@ async fn a_cancelled_waiter_leaves_the_lock_free_and_is_told_once_that_it_waits(
     );
     assert_eq!(told.load(Ordering::SeqCst), 1);
     drop(held);
-    assert!(store.try_lock(LockOn::Image(&key)).unwrap().is_some());
+    assert!(store.try_lock(LockOn::Disk(&key)).unwrap().is_some());
 }
 
 #[tokio::test]
@@ -110,10 +110,10 @@ async fn a_lock_file_deleted_by_hand_does_not_let_two_in() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path()).unwrap();
     let diff_id = layer("a").diff_id;
-    let old = store.lock_layer(&diff_id).await.unwrap();
+    let old = store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap();
     let waiter = {
         let (store, diff_id) = (store.clone(), diff_id.clone());
-        tokio::spawn(async move { store.lock_layer(&diff_id).await.unwrap() })
+        tokio::spawn(async move { store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap() })
     };
     tokio::time::sleep(Duration::from_millis(20)).await;
     std::fs::remove_file(old.path()).unwrap();
@@ -135,14 +135,9 @@ fn locks_of_different_things_are_different() {
     let store = Store::open(temp.path()).unwrap();
     let (a, b) = (layer("a").diff_id, layer("b").diff_id);
     let disk = msb_store::DiskKey::new(a.clone(), V1);
-    let held = [
-        LockOn::Layer(&a),
-        LockOn::Layer(&b),
-        LockOn::Disk(&disk),
-        LockOn::Image(&image("a")),
-    ]
-    .map(|on| store.try_lock(on).unwrap().expect("free"));
-    assert_eq!(held.len(), 4);
+    let held = [LockOn::Layer(&a), LockOn::Layer(&b), LockOn::Disk(&disk)]
+        .map(|on| store.try_lock(on).unwrap().expect("free"));
+    assert_eq!(held.len(), 3);
 }
 
 #[test]
@@ -174,7 +169,7 @@ fn opening_a_store_that_is_in_use_is_cheap() {
                 .as_deref(),
             Some("alpine")
         );
-        assert!(store.has_layer(&layer("alpine"), IMAGE_BYTES).unwrap());
+        assert!(has_layer(&store, &layer("alpine")));
         assert!(store.disk_lengths(&disk("alpine")).unwrap().is_some());
     }
     assert!(
@@ -203,4 +198,108 @@ fn a_holder_reports_to_those_who_wait_and_a_later_holder_clears_it() {
     let lock = store.try_lock(on).unwrap().unwrap();
     lock.clear_report().unwrap();
     assert_eq!(report(), None);
+}
+
+#[test]
+fn a_prune_removes_the_lock_files_that_no_process_holds() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let name = |n: u32| msb_oci::Digest::sha256_of(&n.to_le_bytes());
+    for n in 0..200 {
+        drop(store.try_lock(LockOn::Layer(&name(n))).unwrap());
+    }
+    let held = store.try_lock(LockOn::Layer(&name(7))).unwrap().unwrap();
+    let pruned = store
+        .prune::<String>(&msb_store::PruneOptions::default(), |_, _| unreachable!())
+        .unwrap();
+    assert_eq!(pruned.locks, 199);
+    assert!(held.path().exists());
+    assert!(store.try_lock(LockOn::Layer(&name(7))).unwrap().is_none());
+    let left = std::fs::read_dir(temp.path().join("locks"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 2, "the held one, and the gate's");
+}
+
+#[test]
+fn locks_exclude_while_prunes_remove_their_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let diff_id = layer("a").diff_id;
+    let inside = AtomicUsize::new(0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let options = msb_store::PruneOptions::default();
+                store
+                    .prune::<String>(&options, |_, _| unreachable!())
+                    .unwrap();
+            }
+        });
+        let lockers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let Some(_lock) = store.try_lock(LockOn::Layer(&diff_id)).unwrap() else {
+                            continue;
+                        };
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        for locker in lockers {
+            locker.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[tokio::test]
+async fn a_wait_for_a_lock_can_be_bounded_and_blocks_no_executor() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let diff_id = layer("a").diff_id;
+    let _held = store.try_lock(LockOn::Layer(&diff_id)).unwrap().unwrap();
+    let wait = store.lock_within(LockOn::Layer(&diff_id), Duration::from_millis(100), || {});
+    let ticks = async {
+        // On the one thread of this runtime.
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (waited, ()) = tokio::join!(wait, ticks);
+    let error = waited.unwrap_err();
+    assert!(matches!(error, msb_store::Error::Busy { .. }) && error.is_temporary());
+    assert!(
+        error
+            .path()
+            .ends_with(format!("layer-sha256-{}.lock", diff_id.hex()))
+    );
+}
+
+#[test]
+fn a_child_process_inherits_a_lease_and_a_clone_keeps_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let lease = store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
+    let clone = lease.clone();
+    drop(lease);
+    assert!(store.is_leased(&disk("a")).unwrap());
+    let inherited = clone.inheritable_fd().unwrap();
+    let mut vm = std::process::Command::new("sleep")
+        .arg("60")
+        .spawn()
+        .unwrap();
+    drop((inherited, clone));
+    assert!(
+        store.is_leased(&disk("a")).unwrap(),
+        "the VM process holds it"
+    );
+    vm.kill().unwrap();
+    vm.wait().unwrap();
+    assert!(!store.is_leased(&disk("a")).unwrap());
 }

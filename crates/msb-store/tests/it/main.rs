@@ -4,9 +4,11 @@
     reason = "in a test, and in what tests share, a panic is the report"
 )]
 
+mod access;
 mod common;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod hostile;
 mod locks;
 mod prune;
 mod publish;

@@ -1,0 +1,282 @@
+//! The table of artifact kinds: where the files of each lie, and what marks it complete.
+//!
+//! Staging, publishing, listing, measuring and removing are the same code for all kinds, and read this table. A new kind is a new
+//! row; a new file of a kind is a new entry in its row.
+
+use msb_oci::{Algorithm, Digest};
+
+use crate::{DiskKey, FormatVersion, LayerKey};
+
+/// One kind of artifact.
+#[derive(Debug)]
+pub(crate) struct ArtifactKind {
+    /// The directory below the root; below it lies one for each digest algorithm.
+    pub(crate) folder: &'static str,
+    /// Whether names carry the format version.
+    pub(crate) is_versioned: bool,
+    /// Whether each artifact has a directory of its own.
+    pub(crate) has_own_dir: bool,
+    /// In the order in which they are published; the last one marks the artifact complete, and is removed first.
+    pub(crate) files: &'static [ArtifactFile],
+}
+
+/// One file of a kind.
+#[derive(Debug)]
+pub(crate) struct ArtifactFile {
+    /// In a directory of its own the file's name, else what follows the key and a dot; empty for the bare key.
+    pub(crate) name: &'static str,
+    /// Whether the artifact is incomplete without it.
+    pub(crate) is_required: bool,
+    /// Whether it is what a guest reads, and gets the immutable flag where that is asked for.
+    pub(crate) is_disk_data: bool,
+}
+
+const fn required(name: &'static str) -> ArtifactFile {
+    ArtifactFile {
+        name,
+        is_required: true,
+        is_disk_data: false,
+    }
+}
+
+const fn disk_data(name: &'static str) -> ArtifactFile {
+    ArtifactFile {
+        is_disk_data: true,
+        ..required(name)
+    }
+}
+
+const fn optional(name: &'static str) -> ArtifactFile {
+    ArtifactFile {
+        is_required: false,
+        ..required(name)
+    }
+}
+
+/// A layer: its image, the blobs that were verified to be it, and its sidecar.
+pub(crate) static LAYER: ArtifactKind = ArtifactKind {
+    folder: "layers",
+    is_versioned: true,
+    has_own_dir: false,
+    files: &[disk_data("erofs"), optional("blobs"), disk_data("layer")],
+};
+pub(crate) const LAYER_IMAGE: usize = 0;
+pub(crate) const LAYER_BLOBS: usize = 1;
+pub(crate) const LAYER_SIDECAR: usize = 2;
+
+/// A disk: its merged metadata and its descriptor.
+pub(crate) static DISK: ArtifactKind = ArtifactKind {
+    folder: "disks",
+    is_versioned: true,
+    has_own_dir: true,
+    files: &[disk_data("fsmeta.erofs"), disk_data("rootfs.vmdk")],
+};
+pub(crate) const DISK_FSMETA: usize = 0;
+pub(crate) const DISK_VMDK: usize = 1;
+
+/// A raw manifest, index or config.
+pub(crate) static BLOB: ArtifactKind = ArtifactKind {
+    folder: "blobs",
+    is_versioned: false,
+    has_own_dir: false,
+    files: &[required("")],
+};
+
+/// The bytes of a compressed blob that have arrived so far.
+pub(crate) static PARTIAL_BLOB: ArtifactKind = ArtifactKind {
+    folder: "parts",
+    is_versioned: false,
+    has_own_dir: false,
+    files: &[required("part")],
+};
+
+/// The lease on a disk: what it keeps, and the file that its holders lock.
+pub(crate) static LEASE: ArtifactKind = ArtifactKind {
+    folder: "leases",
+    is_versioned: true,
+    has_own_dir: false,
+    files: &[required("layers"), required("lease")],
+};
+pub(crate) const LEASE_NOTE: usize = 0;
+pub(crate) const LEASE_LOCK: usize = 1;
+
+pub(crate) static KINDS: [&ArtifactKind; 5] = [&LAYER, &DISK, &BLOB, &PARTIAL_BLOB, &LEASE];
+
+pub(crate) const ALGORITHMS: [Algorithm; 3] =
+    [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
+
+/// What an artifact is named by.
+pub(crate) trait ArtifactKey: Clone + Ord {
+    fn digest(&self) -> &Digest;
+    fn version(&self) -> Option<FormatVersion>;
+    fn new(digest: Digest, version: Option<FormatVersion>) -> Option<Self>;
+}
+
+impl ArtifactKey for LayerKey {
+    fn digest(&self) -> &Digest {
+        &self.diff_id
+    }
+
+    fn version(&self) -> Option<FormatVersion> {
+        Some(self.version)
+    }
+
+    fn new(digest: Digest, version: Option<FormatVersion>) -> Option<Self> {
+        Some(Self::new(digest, version?))
+    }
+}
+
+impl ArtifactKey for DiskKey {
+    fn digest(&self) -> &Digest {
+        &self.chain
+    }
+
+    fn version(&self) -> Option<FormatVersion> {
+        Some(self.version)
+    }
+
+    fn new(digest: Digest, version: Option<FormatVersion>) -> Option<Self> {
+        Some(Self::new(digest, version?))
+    }
+}
+
+impl ArtifactKey for Digest {
+    fn digest(&self) -> &Digest {
+        self
+    }
+
+    fn version(&self) -> Option<FormatVersion> {
+        None
+    }
+
+    fn new(digest: Digest, version: Option<FormatVersion>) -> Option<Self> {
+        version.is_none().then_some(digest)
+    }
+}
+
+/// A file of the store: its directory below the root, empty for the root itself, and its name there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) dir: String,
+    pub(crate) name: String,
+    /// See [`ArtifactFile::is_disk_data`].
+    pub(crate) is_disk_data: bool,
+}
+
+impl Place {
+    pub(crate) fn new(dir: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            dir: dir.into(),
+            name: name.into(),
+            is_disk_data: false,
+        }
+    }
+
+    /// Returns the path below the root.
+    pub(crate) fn below_root(&self) -> String {
+        if self.dir.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.dir, self.name)
+        }
+    }
+}
+
+impl ArtifactKind {
+    /// Returns the directory of an algorithm: `layers/sha256`.
+    pub(crate) fn algorithm_dir(&self, algorithm: Algorithm) -> String {
+        format!("{}/{algorithm}", self.folder)
+    }
+
+    /// Returns what the names of an artifact begin with: `<hex>.v1`, or `<hex>`.
+    pub(crate) fn stem(&self, key: &impl ArtifactKey) -> String {
+        match key.version().filter(|_| self.is_versioned) {
+            Some(version) => format!("{}.{version}", key.digest().hex()),
+            None => key.digest().hex().to_owned(),
+        }
+    }
+
+    /// Returns the directory of an artifact's files. A digest is parsed, so it holds no separator.
+    pub(crate) fn dir(&self, key: &impl ArtifactKey) -> String {
+        let dir = self.algorithm_dir(key.digest().algorithm());
+        if self.has_own_dir {
+            format!("{dir}/{}", self.stem(key))
+        } else {
+            dir
+        }
+    }
+
+    /// Returns the name of one of an artifact's files within [`Self::dir`].
+    pub(crate) fn file_name(&self, key: &impl ArtifactKey, file: usize) -> String {
+        let name = self.files[file].name;
+        if self.has_own_dir {
+            name.to_owned()
+        } else if name.is_empty() {
+            self.stem(key)
+        } else {
+            format!("{}.{name}", self.stem(key))
+        }
+    }
+
+    /// Returns where one of an artifact's files lies, or would lie.
+    pub(crate) fn place(&self, key: &impl ArtifactKey, file: usize) -> Place {
+        Place {
+            dir: self.dir(key),
+            name: self.file_name(key, file),
+            is_disk_data: self.files[file].is_disk_data,
+        }
+    }
+
+    /// Returns the artifact that a name in the algorithm's directory belongs to; `None` for names that are not the store's.
+    pub(crate) fn key_of<K: ArtifactKey>(&self, algorithm: Algorithm, name: &str) -> Option<K> {
+        let stem = if self.has_own_dir {
+            name
+        } else {
+            self.files.iter().find_map(|file| match file.name {
+                "" => Some(name),
+                end => name.strip_suffix(end)?.strip_suffix('.'),
+            })?
+        };
+        let (hex, version) = if self.is_versioned {
+            let (hex, version) = stem.rsplit_once('.')?;
+            (hex, Some(FormatVersion::from_name(version)?))
+        } else {
+            (stem, None)
+        };
+        K::new(format!("{algorithm}:{hex}").parse().ok()?, version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_key() {
+        let digest = Digest::sha256_of(b"a");
+        let layer = LayerKey::new(digest.clone(), FormatVersion(7));
+        for file in 0..LAYER.files.len() {
+            let name = LAYER.file_name(&layer, file);
+            assert_eq!(LAYER.key_of(Algorithm::Sha256, &name), Some(layer.clone()));
+        }
+        let disk = DiskKey::new(digest.clone(), FormatVersion(7));
+        let name = DISK.stem(&disk);
+        assert_eq!(DISK.key_of(Algorithm::Sha256, &name), Some(disk));
+        for kind in [&BLOB, &PARTIAL_BLOB] {
+            let name = kind.file_name(&digest, 0);
+            assert_eq!(kind.key_of(Algorithm::Sha256, &name), Some(digest.clone()));
+        }
+        for strange in [
+            "",
+            "x",
+            "notes.txt",
+            ".erofs",
+            "ab.v1.erofs",
+            "..",
+            ".tmp-1-2.x",
+        ] {
+            assert_eq!(LAYER.key_of::<LayerKey>(Algorithm::Sha256, strange), None);
+            assert_eq!(BLOB.key_of::<Digest>(Algorithm::Sha256, strange), None);
+        }
+    }
+}

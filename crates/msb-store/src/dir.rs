@@ -1,0 +1,337 @@
+//! An open directory of the store. All work on its files is relative to the descriptor and never follows a link.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{At as _, Error, Result};
+use crate::permissions::{Modes, is_ours};
+use crate::step::Step;
+use crate::sys::{self, Entry};
+
+/// An open directory below the root, or the root.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    /// For error messages alone.
+    path: PathBuf,
+}
+
+const OPEN: OFlags = OFlags::NOFOLLOW
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOCTTY);
+
+impl Dir {
+    pub(crate) fn new(fd: OwnedFd, path: PathBuf) -> Self {
+        Self { fd, path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Opens a regular file for reading; `None` for anything else, and for nothing.
+    pub(crate) fn open_file(&self, name: &str) -> Result<Option<File>> {
+        let file = match self.open_at(name, OFlags::RDONLY, Mode::empty()) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound || sys::is_no_file(&e) => {
+                return Ok(None);
+            }
+            Err(e) => return Err(self.error(Step::Open, name, e)),
+        };
+        let entry = Entry::of(&file).map_err(|e| self.error(Step::Stat, name, e))?;
+        Ok(entry.is_file().then_some(file))
+    }
+
+    /// Opens an existing file for locking. Some network file systems lock only what is open for writing; a read-only artifact of
+    /// another user can only be opened for reading.
+    pub(crate) fn open_existing(&self, name: &str) -> Result<Option<File>> {
+        let file = match self.open_at(name, OFlags::RDWR, Mode::empty()) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound || sys::is_no_file(&e) => {
+                return Ok(None);
+            }
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                return self.open_file(name);
+            }
+            Err(e) => return Err(self.error(Step::Open, name, e)),
+        };
+        let entry = Entry::of(&file).map_err(|e| self.error(Step::Stat, name, e))?;
+        Ok(entry.is_file().then_some(file))
+    }
+
+    /// Opens a file for reading and writing, creating it if necessary.
+    ///
+    /// The file is regular, has one link and belongs to this user; anything else under the name is unlinked and replaced, so that nothing
+    /// outside the store is ever written through it.
+    pub(crate) fn open_or_create(&self, name: &str, modes: &Modes) -> Result<File> {
+        // More rounds than any race lasts that is not an attack.
+        for _ in 0..16 {
+            match self.open_at(name, OFlags::RDWR, Mode::empty()) {
+                Ok(file) => {
+                    let entry = Entry::of(&file).map_err(|e| self.error(Step::Stat, name, e))?;
+                    if entry.is_file() && entry.link_count == 1 && is_ours(&entry, modes) {
+                        return Ok(file);
+                    }
+                    // Unlinked since it was opened: another one has the name, or none.
+                    if entry.link_count == 0 {
+                        continue;
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    match self.create_new(name, modes.private_file, modes) {
+                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                        created => return created.map_err(|e| self.error(Step::Create, name, e)),
+                    }
+                }
+                Err(e) if sys::is_no_file(&e) => {}
+                Err(e) => return Err(self.error(Step::Open, name, e)),
+            }
+            let path = self.path_of(name);
+            tracing::warn!(path = %crate::error::Shown(&path), "not a file of this cache: replaced");
+            self.remove_file(name)?;
+        }
+        Err(Error::NotAFile {
+            path: self.path_of(name),
+        })
+    }
+
+    /// Creates a file, open for reading and writing, with exactly these permissions.
+    pub(crate) fn create_new(&self, name: &str, mode: Mode, modes: &Modes) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = self.open_at(name, flags, mode)?;
+        // The umask may have taken bits away.
+        if modes.is_shared || Entry::of(&file)?.mode != mode {
+            rustix::fs::fchmod(&file, mode)?;
+        }
+        Ok(file)
+    }
+
+    /// Reads a regular file of at most `limit_bytes`; `None` if there is nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotAFile`], [`Error::TooLarge`].
+    pub(crate) fn read_capped(&self, name: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_file(name)? else {
+            return match self.stat(name)? {
+                None => Ok(None),
+                // It came between the two calls, or is no file: the next read finds out.
+                Some(_) => Err(Error::NotAFile {
+                    path: self.path_of(name),
+                }),
+            };
+        };
+        let entry = Entry::of(&file).map_err(|e| self.error(Step::Stat, name, e))?;
+        let too_large = || Error::TooLarge {
+            path: self.path_of(name),
+            limit_bytes,
+        };
+        if entry.bytes > limit_bytes {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(entry.bytes).unwrap_or(0));
+        // One byte past the limit shows a file that grew meanwhile.
+        file.take(limit_bytes.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|e| self.error(Step::Read, name, e))?;
+        if u64::try_from(bytes.len()).is_ok_and(|len| len <= limit_bytes) {
+            Ok(Some(bytes))
+        } else {
+            Err(too_large())
+        }
+    }
+
+    /// Returns what lies at the name itself; `None` if nothing does.
+    pub(crate) fn stat(&self, name: &str) -> Result<Option<Entry>> {
+        match Entry::at(self.fd.as_fd(), name) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(self.error(Step::Stat, name, e)),
+        }
+    }
+
+    /// Returns the length of a regular file; `None` for anything else.
+    pub(crate) fn file_bytes(&self, name: &str) -> Result<Option<u64>> {
+        let entry = self.stat(name)?.filter(Entry::is_file);
+        Ok(entry.map(|entry| entry.bytes))
+    }
+
+    /// Returns whether the name still means the open file, so that a lock on the file is a lock on the name.
+    pub(crate) fn names_same_file(&self, name: &str, file: &File) -> Result<bool> {
+        let open = Entry::of(file).map_err(|e| self.error(Step::Stat, name, e))?;
+        Ok(self.stat(name)?.is_some_and(|named| named.is_same(&open)))
+    }
+
+    /// Removes a file, an immutable one too; `false` if there was none. A directory is left alone.
+    pub(crate) fn remove_file(&self, name: &str) -> Result<bool> {
+        let unlink = || rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
+        let mut removed = unlink();
+        if removed == Err(Errno::PERM) && self.is_made_mutable(name) {
+            removed = unlink();
+        }
+        match removed {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(self.error(Step::Remove, name, e.into())),
+        }
+    }
+
+    /// Removes a directory; `false` if there is none or it is not empty.
+    pub(crate) fn remove_empty_dir(&self, name: &str) -> Result<bool> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(false),
+            Err(e) => Err(self.error(Step::Remove, name, e.into())),
+        }
+    }
+
+    /// Gives a file another name in this directory, at once, replacing what has it.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        #[cfg(test)]
+        crate::order::note("name", &self.path_of(to));
+        let rename = || rustix::fs::renameat(&self.fd, from, &self.fd, to);
+        let mut renamed = rename();
+        if renamed == Err(Errno::PERM) && self.is_made_mutable(to) {
+            renamed = rename();
+        }
+        renamed.map_err(|e| self.error(Step::Rename, to, e.into()))
+    }
+
+    /// Sets a file's modification time to now; `false` if it is gone or belongs to another user.
+    pub(crate) fn touch(&self, name: &str) -> Result<bool> {
+        let now = rustix::fs::Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_NOW,
+        };
+        let times = rustix::fs::Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        match rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT | Errno::PERM | Errno::ACCESS) => Ok(false),
+            Err(e) => Err(self.error(Step::Touch, name, e.into())),
+        }
+    }
+
+    /// Returns the names in the directory, sorted; those that are not UTF-8 are not the store's, and are left out.
+    pub(crate) fn list(&self) -> Result<Vec<String>> {
+        self.list_up_to(usize::MAX)
+    }
+
+    /// Returns at most `max_names` of the names, sorted.
+    pub(crate) fn list_up_to(&self, max_names: usize) -> Result<Vec<String>> {
+        let failed = |e: Errno| Error::from_io(Step::List, &self.path, e.into());
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => names.push(name.to_owned()),
+            }
+            if names.len() >= max_names {
+                break;
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Opens a directory of this one; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::NotADirectory`] for a link or a file under its name or one above it.
+    pub(crate) fn open_dir(&self, below: &str) -> Result<Option<Self>> {
+        let path = self.path.join(below);
+        match sys::open_dir_beneath(self.fd.as_fd(), below) {
+            Ok(fd) => Ok(Some(Self { fd, path })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) if sys::is_no_directory(&e) => Err(Error::NotADirectory { path }),
+            Err(e) => Err(Error::from_io(Step::Open, &path, e)),
+        }
+    }
+
+    /// Opens a directory of this one, creating every level of it that is missing.
+    pub(crate) fn make_dir(&self, below: &str, modes: &Modes) -> Result<Self> {
+        if let Some(dir) = self.open_dir(below)? {
+            return Ok(dir);
+        }
+        let mut made: Option<Self> = None;
+        for name in below.split('/') {
+            let dir = made.as_ref().unwrap_or(self).make_level(name, modes)?;
+            made = Some(dir);
+        }
+        made.ok_or_else(|| Error::NotADirectory {
+            path: self.path.clone(),
+        })
+    }
+
+    fn make_level(&self, name: &str, modes: &Modes) -> Result<Self> {
+        let path = self.path_of(name);
+        let is_new = match rustix::fs::mkdirat(&self.fd, name, modes.dir) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(e) => return Err(Error::from_io(Step::CreateDir, &path, e.into())),
+        };
+        let fd = match sys::open_level(self.fd.as_fd(), name) {
+            Err(e) if sys::is_no_directory(&e) => return Err(Error::NotADirectory { path }),
+            opened => opened.at(Step::Open, &path)?,
+        };
+        if is_new {
+            // The umask may have taken bits away, and mkdir may not set the set-group-ID bit.
+            rustix::fs::fchmod(&fd, modes.dir)
+                .map_err(io::Error::from)
+                .at(Step::CreateDir, &path)?;
+        }
+        Ok(Self { fd, path })
+    }
+
+    /// Writes the directory's names to stable storage.
+    pub(crate) fn sync(&self) -> Result<()> {
+        #[cfg(test)]
+        crate::order::note("sync", &self.path);
+        sys::sync_dir(self.fd.as_fd()).at(Step::SyncDir, &self.path)
+    }
+
+    /// Returns what the directory itself is.
+    pub(crate) fn entry(&self) -> Result<Entry> {
+        Entry::of(&self.fd).at(Step::Stat, &self.path)
+    }
+
+    /// Sets the directory's own permissions.
+    pub(crate) fn set_mode(&self, mode: Mode) -> Result<()> {
+        rustix::fs::fchmod(&self.fd, mode)
+            .map_err(io::Error::from)
+            .at(Step::SetPermissions, &self.path)
+    }
+
+    /// Clears a file's immutable flag; `false` if it has none or it cannot be cleared.
+    fn is_made_mutable(&self, name: &str) -> bool {
+        let file = self.open_file(name).ok().flatten();
+        file.is_some_and(|file| crate::immutable::clear(&file))
+    }
+
+    pub(crate) fn error(&self, step: Step, name: &str, source: io::Error) -> Error {
+        Error::from_io(step, &self.path_of(name), source)
+    }
+
+    fn open_at(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<File> {
+        debug_assert!(!name.contains('/'), "a name is not a path");
+        Ok(rustix::fs::openat(&self.fd, name, flags | OPEN, mode)?.into())
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,164 @@
+//! The marker file: which layout a directory has, and whether it is a cache at all.
+//!
+//! ```text
+//! msb-store layout 2
+//! sha256:<digest of the first line, without its line end>
+//! ```
+//!
+//! The second line tells a damaged number from a later version's; layout 1 had only the first. Damage costs nothing: a directory that
+//! is recognizably a cache gets its marker again with the next write.
+
+use std::io::Write as _;
+
+use msb_oci::Digest;
+
+use crate::artifact::{KINDS, Place};
+use crate::dir::Dir;
+use crate::error::{Error, Result};
+use crate::key::{IMAGES, LOCKS};
+use crate::staged::{self, Staged};
+use crate::{LAYOUT_VERSION, Store};
+
+const MARKER: &str = "layout";
+const PREFIX: &str = "msb-store layout ";
+/// More than a marker has; a longer file is not one.
+const LIMIT_BYTES: u64 = 256;
+/// Names that are read of a directory without a marker; one that has more is somebody else's.
+const MAX_NAMES: usize = 4096;
+/// Of the store's directories, as many as a foreign directory is not expected to have.
+const ENOUGH_DIRS: usize = 3;
+
+/// What a directory is to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A cache of the current layout, with its marker.
+    Current,
+    /// A cache of an older layout, or one whose marker is missing or damaged.
+    NeedsMarker,
+    /// A directory with foreign files and nothing of a cache: a pull may make it one.
+    Foreign,
+}
+
+impl Found {
+    /// Finds out what `root` is.
+    ///
+    /// # Errors
+    /// [`Error::NewerLayout`]; [`Error::NotACache`] where files of a cache and foreign ones would get mixed up.
+    pub(crate) fn at(root: &Dir) -> Result<Self> {
+        let text = match root.read_capped(MARKER, LIMIT_BYTES) {
+            Ok(text) => text,
+            Err(error) if error.is_corrupt() => Some(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        match text.as_deref().map(number) {
+            Some(Some(number)) if number > LAYOUT_VERSION => Err(Error::NewerLayout {
+                path: root.path_of(MARKER),
+                found: number,
+                supported: LAYOUT_VERSION,
+            }),
+            Some(Some(LAYOUT_VERSION)) => Ok(Self::Current),
+            Some(Some(_)) => Ok(Self::NeedsMarker),
+            Some(None) | None => Self::without_marker(root, text.as_deref()),
+        }
+    }
+
+    /// Judges by the other names in the directory. `damaged` is the marker's text, if there is one.
+    fn without_marker(root: &Dir, damaged: Option<&[u8]>) -> Result<Self> {
+        let names = root.list_up_to(MAX_NAMES)?;
+        let is_foreign = |name: &String| {
+            let is_known = is_store_dir(name)
+                || [MARKER, "lost+found"].contains(&name.as_str())
+                || staged::is_temporary(name);
+            !is_known
+        };
+        let has_foreign = names.len() == MAX_NAMES || names.iter().any(is_foreign);
+        let mut dirs = 0;
+        for name in names.iter().filter(|name| is_store_dir(name)) {
+            dirs += usize::from(root.stat(name)?.is_some_and(|entry| entry.is_dir()));
+        }
+        let is_like_a_marker = damaged.is_none_or(|text| {
+            let start = PREFIX.as_bytes();
+            text.iter().zip(start).filter(|(a, b)| a != b).count() <= 2
+        });
+        match dirs {
+            _ if dirs >= ENOUGH_DIRS => Ok(Self::NeedsMarker),
+            1.. if !has_foreign => Ok(Self::NeedsMarker),
+            0 if !has_foreign && is_like_a_marker => Ok(Self::NeedsMarker),
+            0 if damaged.is_none() => Ok(Self::Foreign),
+            _ => Err(Error::NotACache {
+                path: root.path().to_owned(),
+            }),
+        }
+    }
+}
+
+/// The directories of the layout.
+pub(crate) fn store_dirs() -> impl Iterator<Item = &'static str> {
+    let kinds = KINDS.iter().map(|kind| kind.folder);
+    kinds.chain([IMAGES, LOCKS])
+}
+
+fn is_store_dir(name: &str) -> bool {
+    store_dirs().any(|dir| dir == name)
+}
+
+fn first_line(layout: u32) -> String {
+    format!("{PREFIX}{layout}")
+}
+
+/// Returns the layout that a marker names; `None` for a damaged one.
+fn number(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut lines = text.lines();
+    let first = lines.next()?;
+    let number = first.strip_prefix(PREFIX)?.parse().ok()?;
+    // `+2` and `02` are damage, too.
+    if number == 0 || first != first_line(number) {
+        return None;
+    }
+    match lines.next() {
+        Some(check) if check.starts_with("sha256:") => {
+            let expected = Digest::sha256_of(first.as_bytes());
+            (check == expected.as_str()).then_some(number)
+        }
+        // Layout 2 and later have a second line. A number above that may be a later version's that has another one.
+        _ if number == 2 => None,
+        _ => Some(number),
+    }
+}
+
+impl Store {
+    /// Writes the marker. Several processes may do this at once: each publishes the same bytes.
+    pub(crate) fn write_marker(&self) -> Result<()> {
+        let first = first_line(LAYOUT_VERSION);
+        let text = format!("{first}\n{}\n", Digest::sha256_of(first.as_bytes()));
+        let staged = Staged::create(self, Place::new("", MARKER))?;
+        let written = staged.file().write_all(text.as_bytes());
+        written.map_err(|source| staged.write_error(source, None))?;
+        staged.publish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flipped_bit_is_taken_for_another_layout() {
+        let first = first_line(2);
+        let text = format!("{first}\n{}\n", Digest::sha256_of(first.as_bytes()));
+        assert_eq!(number(text.as_bytes()), Some(2));
+        for at in 0..first.len() {
+            for bit in 0..8 {
+                let mut damaged = text.clone().into_bytes();
+                damaged[at] ^= 1 << bit;
+                assert_eq!(number(&damaged), None, "byte {at}, bit {bit}");
+            }
+        }
+        for end in 0..text.len() - 1 {
+            assert_eq!(number(&text.as_bytes()[..end]), None, "{end}");
+        }
+        assert_eq!(number(b"msb-store layout 1\n"), Some(1));
+        assert_eq!(number(b"msb-store layout 3\nand more"), Some(3));
+    }
+}
