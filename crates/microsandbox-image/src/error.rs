@@ -202,6 +202,14 @@ pub enum ManifestProblem {
         /// The config's.
         diff_ids: usize,
     },
+    /// The image's record would be longer than the cache allows, because of its config and the number of its layers.
+    #[error("the record of the image would have {bytes} bytes; the cache allows {limit}")]
+    RecordTooLarge {
+        /// The bytes of the record, at most.
+        bytes: u64,
+        /// How many there may be.
+        limit: u64,
+    },
     /// More layers than a disk can have.
     #[error("it has {layers} layers; a disk can have {limit}")]
     TooManyLayers {

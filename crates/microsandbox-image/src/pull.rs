@@ -28,7 +28,7 @@ use crate::{
 };
 use ahead::MergeAhead;
 use blocking::blocking;
-use finish::{Finished, finish};
+use finish::{Finished, check_record_bytes, finish};
 use layer::LayerSource;
 use layers::{Anew, fetch_layers};
 use resolve::{Resolved, keep, resolve};
@@ -90,13 +90,21 @@ async fn run(
     let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
     if let Err(limit) = plan.check_layer_count() {
         return Err(PullError::Manifest {
-            digest: resolved.manifest_digest,
+            digest: resolved.manifest_digest.clone(),
             problem: ManifestProblem::TooManyLayers {
                 layers: plan.slots().len(),
                 limit,
             },
         });
     }
+    let pull = Pull {
+        registry,
+        reference,
+        resolved: &resolved,
+        plan: &plan,
+        progress,
+    };
+    check_record_bytes(pull)?;
     let store = registry.cache.store();
     // Before anything is looked up, so that no prune removes what this pull finds.
     let lease = {
@@ -108,13 +116,6 @@ async fn run(
         blocking(move || Ok(plan.lease(&store, &blobs)?)).await?
     };
 
-    let pull = Pull {
-        registry,
-        reference,
-        resolved: &resolved,
-        plan: &plan,
-        progress,
-    };
     let mut anew = Anew::new(options.force);
     let mut damaged = None;
     for _ in 0..=REPAIRS {

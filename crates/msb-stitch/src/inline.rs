@@ -134,7 +134,7 @@ mod tests {
 
     fn sidecar(device: u16) -> File {
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&[device as u8; 100_000]).unwrap();
+        file.write_all(&[device.to_le_bytes()[0]; 100_000]).unwrap();
         file
     }
 
@@ -154,7 +154,7 @@ mod tests {
             for device in 1..=DEVICES {
                 let key = u64::from(device) << KEY_BITS | at;
                 inline.read(key, &mut buffer).unwrap();
-                assert_eq!(buffer, [device as u8; 700]);
+                assert_eq!(buffer, [device.to_le_bytes()[0]; 700]);
             }
         }
         let Files::Reopened { recent, .. } = &inline.files else {

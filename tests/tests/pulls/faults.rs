@@ -151,3 +151,39 @@ async fn more_layers_than_a_descriptor_holds_are_refused_before_a_download() {
     assert!(text.contains(&served.built.manifest_digest), "{text}");
     assert_eq!(served.registry.count(&served.built.layer_digests[0]), 0);
 }
+
+#[tokio::test]
+async fn a_record_that_would_outgrow_its_limit_is_refused_before_a_download() {
+    let layer = Layer::recipe("file a size=10").gzip();
+    let long = "x".repeat(1 << 20);
+    let labels = |count: usize| {
+        let labels: serde_json::Map<_, _> = (0..count)
+            .map(|n| (format!("{n}"), long.as_str().into()))
+            .collect();
+        ImageBuilder::new()
+            .layer(layer.clone())
+            .config(serde_json::json!({ "Labels": labels }))
+    };
+    let served = Served::new(&labels(17));
+    let limits = microsandbox_image::RegistryLimits {
+        config_bytes: 64 << 20,
+        ..Default::default()
+    };
+    let cache = tempfile::tempdir().unwrap();
+    let registry = microsandbox_image::Registry::builder(
+        Platform::new("linux", "amd64"),
+        GlobalCache::new(cache.path()).unwrap(),
+    )
+    .limits(limits)
+    .build()
+    .unwrap();
+    let error = registry
+        .pull(&served.reference, &PullOptions::default())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("the record"), "{error}");
+    assert_eq!(served.registry.count(&served.built.layer_digests[0]), 0);
+    let most = Served::new(&labels(7));
+    let result = registry.pull(&most.reference, &PullOptions::default());
+    result.await.unwrap();
+}

@@ -1,18 +1,19 @@
+use std::io;
 use std::sync::Arc;
 
 use msb_sidecar::Note;
-use msb_store::{LayerKey, Lock, Store};
+use msb_store::{LayerKey, Lock, RECORD_LIMIT_BYTES, Store};
 
-use super::Pull;
 use super::ahead::{AheadDisk, MergeAhead, only_local_work};
 use super::blocking::blocking;
 use super::holder::source_of;
 use super::layer::ReadyLayer;
 use super::layers::ReadyLayers;
 use super::waiting::{Artifact, Waited, Waiting};
+use super::{Pull, notes};
 use crate::disk::{BuildError, DiskPlan, build};
 use crate::record::{ImageRecord, LayerRecord, image_key};
-use crate::{PullError, PullProgress};
+use crate::{ManifestProblem, PullError, PullProgress};
 
 /// How [`finish`] ended.
 pub(super) enum Finished {
@@ -178,6 +179,46 @@ impl DiskFailure {
 impl From<PullError> for DiskFailure {
     fn from(error: PullError) -> Self {
         Self::Pull(Box::new(error))
+    }
+}
+
+/// Checks that the image's record cannot outgrow its limit, before anything is downloaded.
+pub(super) fn check_record_bytes(pull: Pull<'_>) -> Result<(), PullError> {
+    /// For the reference, the platform and the names of the record's fields.
+    const ENVELOPE_BYTES: u64 = 64 << 10;
+    let longest = ReadyLayer {
+        image_bytes: u64::MAX,
+        sidecar_bytes: u64::MAX,
+        notes: Vec::new(),
+        was_cached: false,
+    };
+    let layers = vec![longest; pull.resolved.layers.len()];
+    let record = record(pull, &layers, Vec::new(), u64::MAX);
+    let mut bytes = ByteCount(notes::MAX_BYTES as u64 + ENVELOPE_BYTES);
+    let counted = serde_json::to_writer(&mut bytes, &record);
+    if counted.is_ok() && bytes.0 <= RECORD_LIMIT_BYTES {
+        return Ok(());
+    }
+    Err(PullError::Manifest {
+        digest: pull.resolved.manifest_digest.clone(),
+        problem: ManifestProblem::RecordTooLarge {
+            bytes: bytes.0,
+            limit: RECORD_LIMIT_BYTES,
+        },
+    })
+}
+
+/// Counts the bytes that are written to it.
+struct ByteCount(u64);
+
+impl io::Write for ByteCount {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@ use msb_sidecar::Note;
 
 /// The bytes of notes that an image record may hold, encoded. A record is limited to 16 MiB, with the image's config and layers
 /// in it.
-const MAX_BYTES: usize = 1 << 20;
+pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// The notes of an image, bottom to top, bounded in bytes.
 ///
