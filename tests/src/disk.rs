@@ -44,6 +44,7 @@ impl Blob {
         LayerJob {
             blob: Digest::sha256_of(&self.bytes),
             blob_bytes: self.claimed_bytes,
+            media_type: String::new(),
             diff_id: Digest::sha256_of(&self.tar),
             image: new_file(&base.with_extension("erofs")),
             sidecar: new_file(&base.with_extension("sidecar")),

@@ -322,6 +322,35 @@ fn a_json_note_tells_of_a_media_type_that_is_not_so() {
     assert_eq!(line["notes"][0]["kind"], json!("media-type"), "{line}");
 }
 
+#[test]
+fn a_layer_in_another_format_is_refused_by_its_media_type() {
+    let registry = docker_registry();
+    let media_type = "application/vnd.oci.image.layer.v1.tar+xz";
+    let xz = Layer::tar(b"\xfd7zXZ\0 and so on".to_vec()).media_type(media_type);
+    pulls(
+        &registry,
+        "xz",
+        &ImageBuilder::new().layer(xz),
+        &["layer sha256:", media_type, "format xz"],
+    );
+    for (format, media_type) in [
+        (
+            "encrypted",
+            "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
+        ),
+        ("nydus", "application/vnd.oci.image.layer.nydus.blob.v1"),
+    ] {
+        let layer = good_layer().media_type(media_type);
+        let image = ImageBuilder::new().layer(layer);
+        pulls(
+            &registry,
+            format,
+            &image,
+            &["layer sha256:", media_type, format],
+        );
+    }
+}
+
 /// A file system of its own; gone when dropped.
 struct Mount<'a>(&'a Path);
 

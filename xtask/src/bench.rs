@@ -5,6 +5,7 @@
 //!                                                             each a process of its own into a new folder
 //! ```
 
+mod against;
 mod artifacts;
 mod breakdown;
 mod cores;
@@ -49,6 +50,9 @@ pub(crate) struct BenchOptions {
     /// Tell what each part of pulling this image costs, and nothing else
     #[arg(long, value_name = "IMAGE")]
     breakdown: Option<String>,
+    /// Compare cold pulls with those of another build's `msb-image`, and print nothing else
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
     /// Only these tables; all where no image is named, else pulls and warm
     #[arg(long, value_enum, value_delimiter = ',')]
     tables: Vec<Table>,
@@ -142,6 +146,10 @@ pub(crate) fn bench(options: &BenchOptions, out: &mut dyn Write) -> Outcome {
             .try_for_each(|image| breakdown::breakdown(&bench, image, out));
     }
     let is_whole = named.is_empty();
+    if let Some(other) = &options.against {
+        let images = if is_whole { images::main() } else { named };
+        return against::against(&bench, other, &images, out);
+    }
     let is_wanted = |table: Table, by_default: bool| {
         options.tables.contains(&table) || (options.tables.is_empty() && by_default)
     };

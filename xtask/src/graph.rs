@@ -1,4 +1,7 @@
-//! `cargo xtask graph`: who may know whom.
+//! `cargo xtask graph`: which crates depend on which, and which files of a crate import which.
+
+mod cycles;
+mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -60,16 +63,38 @@ pub(crate) fn graph(options: &GraphOptions, out: &mut dyn Write) -> Outcome {
     let path = cargo::workspace().join("ARCHITECTURE.md");
     let text = fs::read_to_string(path)
         .map_err(|error| format!("cannot read ARCHITECTURE.md: {error}"))?;
-    let problems = graph.problems(&text);
+    let mut problems = graph.problems(&text);
+    problems.extend(import_cycles()?);
     for problem in &problems {
         writeln!(out, "{problem}")?;
     }
     if problems.is_empty() {
-        writeln!(out, "{} crates, as drawn", graph.crates.len())?;
+        let crates = graph.crates.len();
+        writeln!(out, "{crates} crates, as drawn; no import cycle")?;
         return Ok(());
     }
-    write!(out, "the workspace as it is:\n{}", graph.drawing())?;
-    Err(format!("{} differences from ARCHITECTURE.md", problems.len()).into())
+    write!(out, "the crates as they are:\n{}", graph.drawing())?;
+    Err(format!("{} problems", problems.len()).into())
+}
+
+/// A line for each group of files of a published crate that import each other.
+fn import_cycles() -> Result<Vec<String>, Box<dyn Error>> {
+    let mut lines = Vec::new();
+    let mut crates = fs::read_dir(cargo::workspace().join("crates"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>, std::io::Error>>()?;
+    crates.sort();
+    for folder in crates {
+        let roots = ["src/lib.rs", "src/main.rs"].map(|root| folder.join(root));
+        for root in roots.iter().filter(|root| root.is_file()) {
+            for cycle in cycles::cycles(&modules::Modules::read(root)?) {
+                let files: Vec<String> = cycle.iter().map(|module| module.join("::")).collect();
+                let name = folder.file_name().unwrap_or_default().to_string_lossy();
+                lines.push(format!("{name}: import cycle of {}", files.join(", ")));
+            }
+        }
+    }
+    Ok(lines)
 }
 
 impl Graph {
@@ -184,7 +209,7 @@ impl Graph {
                 }
             }
             problems.extend(self.strangers(name));
-            let is_library = *layer < 4;
+            let is_library = *layer < 5;
             if is_library && !text.contains(&format!("| {name} |")) {
                 problems.push(format!("{name} has no row in the table"));
             }

@@ -112,7 +112,7 @@ fn compare(before: u64, now: u64) -> (String, Verdict) {
 }
 
 fn committed() -> PathBuf {
-    cargo::workspace().join("crates/msb-bench/instructions.txt")
+    cargo::workspace().join("xtask/bench/instructions.txt")
 }
 
 fn parse(text: &str) -> BTreeMap<String, u64> {

@@ -1,12 +1,12 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use erofs_format::{Feature, FileType, KernelVersion, SuperBlock};
+use erofs_format::{Feature, KernelVersion, SuperBlock};
 
 use crate::cache::Cache;
-use crate::devices::{self, Device, Mode};
-use crate::xattr::Prefixes;
-use crate::{Error, Inode, ReadAt, SuperProblem, superblock};
+use crate::devices::{Device, Mode};
+use crate::prefixes::Prefixes;
+use crate::{Error, ReadAt, superblock};
 
 /// Reads of the primary up to this length go through the cache.
 const CACHED: usize = 4096;
@@ -29,42 +29,15 @@ pub struct Image<D> {
 }
 
 impl<D: ReadAt> Image<D> {
-    /// Opens an image whose extra devices, if it has any, lie behind it on the same disk, each at its `uniaddr`: what
-    /// the guest's kernel sees when it is told of no device (flat mode).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Super`] for what is not a readable image, or a disk that is shorter than its devices; [`Error::Inode`]
-    /// for a bad root; [`Error::Io`].
-    pub fn open(disk: D) -> Result<Self, Error> {
-        Self::open_in(disk, Vec::new(), Mode::Flat)
-    }
-
-    /// Opens an image with its extra devices given one by one, in the order of the device table (`device=`).
-    ///
-    /// # Errors
-    ///
-    /// As [`Image::open`]; also when the number of devices is another than that of slots, or a device is too short.
-    pub fn open_with_devices(primary: D, devices: Vec<D>) -> Result<Self, Error> {
-        Self::open_in(primary, devices, Mode::Separate)
-    }
-
-    /// Opens an image without its extra devices: all metadata can be read, and data that lie on the primary. Other data
-    /// give [`Error::DeviceAbsent`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Image::open`].
-    pub fn open_metadata(primary: D) -> Result<Self, Error> {
-        Self::open_in(primary, Vec::new(), Mode::Absent)
-    }
-
-    fn open_in(primary: D, separate: Vec<D>, mode: Mode) -> Result<Self, Error> {
-        let len = device_len(&primary, 0)?;
-        let sb = superblock::read(&primary, len)?;
-        let mut devices = devices::read(&primary, &sb, mode)?;
-        check_lengths(len, &mut devices, &separate, mode)?;
-        let mut image = Self {
+    /// Assembles an image without long xattr prefixes.
+    pub(crate) fn from_parts(
+        primary: D,
+        separate: Vec<D>,
+        mode: Mode,
+        sb: SuperBlock,
+        devices: Vec<Device>,
+    ) -> Self {
+        Self {
             primary,
             separate,
             mode,
@@ -73,10 +46,7 @@ impl<D: ReadAt> Image<D> {
             devices,
             prefixes: Prefixes::default(),
             cache: Mutex::new(Cache::new()),
-        };
-        image.prefixes = Prefixes::read(&image)?;
-        image.root()?;
-        Ok(image)
+        }
     }
 
     /// The superblock, as it is on disk.
@@ -97,17 +67,6 @@ impl<D: ReadAt> Image<D> {
     #[must_use]
     pub fn devices(&self) -> &[Device] {
         &self.devices
-    }
-
-    /// The root directory.
-    ///
-    /// # Errors
-    ///
-    /// As [`Image::inode`], or if it is no directory.
-    pub fn root(&self) -> Result<Inode, Error> {
-        let root = self.inode(self.sb.root_nid.get().into())?;
-        root.expect_type(FileType::Directory)?;
-        Ok(root)
     }
 
     /// Bytes of all devices that data can be read from: what the image's length means where devices were given.
@@ -190,43 +149,4 @@ impl<D> fmt::Debug for Image<D> {
             .field("devices", &self.devices)
             .finish_non_exhaustive()
     }
-}
-
-fn device_len(device: &impl ReadAt, device_id: u16) -> Result<u64, Error> {
-    device
-        .size()
-        .map_err(|source| Error::Length { device_id, source })
-}
-
-/// Proves that every device has the bytes that its slot says.
-fn check_lengths<D: ReadAt>(
-    disk_len: u64,
-    devices: &mut [Device],
-    separate: &[D],
-    mode: Mode,
-) -> Result<(), Error> {
-    if mode == Mode::Separate && separate.len() != devices.len() {
-        return Err(Error::Super {
-            problem: SuperProblem::DeviceCount {
-                expected: devices.len(),
-                actual: separate.len(),
-            },
-        });
-    }
-    for (index, (device_id, device)) in (1u16..).zip(devices).enumerate() {
-        let actual = match mode {
-            Mode::Flat => disk_len.saturating_sub(device.flat_offset()),
-            Mode::Separate => device_len(&separate[index], device_id)?,
-            // Nothing is known of it, and nothing will be read from it. No device is as long as this.
-            Mode::Absent => 1 << 62,
-        };
-        device.measure(actual).map_err(|actual| Error::Super {
-            problem: SuperProblem::DeviceTruncated {
-                device_id,
-                expected: device.bytes(),
-                actual,
-            },
-        })?;
-    }
-    Ok(())
 }

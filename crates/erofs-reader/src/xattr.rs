@@ -3,10 +3,8 @@ use erofs_format::{
 };
 use zerocopy::FromBytes;
 
-use crate::{DataLayout, Error, Image, Inode, ReadAt, SuperProblem, XattrProblem, superblock};
-
-/// The longest full name: the kernel's `XATTR_NAME_MAX`.
-const NAME_MAX: usize = 255;
+use crate::prefixes::{NAME_MAX, Prefixes};
+use crate::{Error, Image, Inode, ReadAt, XattrProblem};
 
 /// One extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,68 +14,6 @@ pub struct Xattr {
     pub name: Vec<u8>,
     /// The value, up to 65535 bytes.
     pub value: Vec<u8>,
-}
-
-/// The long name prefixes of an image, whole: what `e_name_index` with its top bit set stands for.
-#[derive(Debug)]
-pub(crate) enum Prefixes {
-    Known(Vec<Vec<u8>>),
-    /// They lie in a packed inode whose data are compressed.
-    Compressed,
-}
-
-impl Default for Prefixes {
-    fn default() -> Self {
-        Self::Known(Vec::new())
-    }
-}
-
-impl Prefixes {
-    /// Reads the prefixes: each a 16-bit length, the number of a namespace, and what follows the namespace's own prefix
-    /// (kernel: `erofs_xattr_prefixes_init`, `struct erofs_xattr_long_prefix`).
-    pub(crate) fn read<D: ReadAt>(image: &Image<D>) -> Result<Self, Error> {
-        let sb = image.superblock();
-        if !superblock::has_xattr_prefixes(sb) {
-            return Ok(Self::default());
-        }
-        let packed = match superblock::packed_prefixes(sb) {
-            Some(nid) => Some(image.inode(nid)?),
-            None => None,
-        };
-        if packed.is_some_and(|inode| inode.layout == DataLayout::Compressed) {
-            return Ok(Self::Compressed);
-        }
-        let mut offset = u64::from(sb.xattr_prefix_start.get()) * 4;
-        let mut prefixes = Vec::new();
-        for index in 0..sb.xattr_prefix_count {
-            let malformed = || Error::Super {
-                problem: SuperProblem::XattrPrefix { index },
-            };
-            let read = |buf: &mut [u8], offset| match &packed {
-                Some(inode) => Ok(image.read_at(inode, offset, buf)? == buf.len()),
-                None => image
-                    .read_meta(buf, offset)
-                    .map_or(Ok(false), |done| done.map(|()| true)),
-            };
-            let mut len = [0; 2];
-            if !read(&mut len, offset)? {
-                return Err(malformed());
-            }
-            let len = usize::from(u16::from_le_bytes(len));
-            // A longer one could begin no name.
-            if !(1..=NAME_MAX).contains(&len) {
-                return Err(malformed());
-            }
-            let mut bytes = vec![0; len];
-            if !read(&mut bytes, offset + 2)? {
-                return Err(malformed());
-            }
-            let namespace = XattrNamespace::from_index(bytes[0]).ok_or_else(malformed)?;
-            prefixes.push([namespace.prefix(), &bytes[1..]].concat());
-            offset = (offset + 2 + len as u64).next_multiple_of(4);
-        }
-        Ok(Self::Known(prefixes))
-    }
 }
 
 impl<D: ReadAt> Image<D> {

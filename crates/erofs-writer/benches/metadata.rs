@@ -34,9 +34,9 @@ fn one_directory(bencher: Bencher<'_, '_>, files: usize) {
 
 fn write(tree: &Tree) -> Written {
     let mut image = ImageWriter::new(Cursor::new(Vec::new()), Options::default()).unwrap();
-    image.begin().unwrap();
-    image.write(&[1; 4096]).unwrap();
-    image.end().unwrap();
+    let mut extent = image.begin().unwrap();
+    extent.write(&[1; 4096]).unwrap();
+    extent.end().unwrap();
     image.finish(tree, &mut NoInline).unwrap().0
 }
 

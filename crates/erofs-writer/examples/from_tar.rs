@@ -1,7 +1,7 @@
 //! Builds an image from a tar file, or from one on standard input: `from_tar ARCHIVE|- IMAGE`.
 //!
-//! Each entry becomes one of the image, its bytes going by once. What the `tar` crate does not understand, and what only a
-//! container's layer means (whiteouts), is not treated here.
+//! Each entry becomes one of the image, and its bytes pass through once. This example does not handle the whiteouts of container
+//! layers, nor archives that the `tar` crate does not understand.
 
 use std::error::Error;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use erofs_writer::{Attributes, Builder, NewNode};
-use tar::{Archive, Entry, EntryType};
+use tar::{Archive, Entry, EntryType, Header};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -38,15 +38,18 @@ fn add(image: &mut Builder<File>, mut entry: Entry<'_, impl Read>) -> Outcome {
     let attributes = attributes(&mut entry)?;
     let path = entry.path_bytes().into_owned();
     let target = entry.link_name_bytes().map(|name| name.into_owned());
-    let header = entry.header();
-    let (major, minor) = (header.device_major(), header.device_minor());
-    let (major, minor) = (major?.unwrap_or_default(), minor?.unwrap_or_default());
-    match header.entry_type() {
+    match entry.header().entry_type() {
         EntryType::Directory => image.directory(path, attributes)?,
         EntryType::Symlink => image.symlink(path, attributes, target.ok_or("link to nothing")?)?,
         EntryType::Link => image.hard_link(path, target.ok_or("link to nothing")?)?,
-        EntryType::Char => image.node(path, attributes, NewNode::CharDevice { major, minor })?,
-        EntryType::Block => image.node(path, attributes, NewNode::BlockDevice { major, minor })?,
+        EntryType::Char => {
+            let (major, minor) = device(entry.header())?;
+            image.node(path, attributes, NewNode::CharDevice { major, minor })?;
+        }
+        EntryType::Block => {
+            let (major, minor) = device(entry.header())?;
+            image.node(path, attributes, NewNode::BlockDevice { major, minor })?;
+        }
         EntryType::Fifo => image.node(path, attributes, NewNode::Fifo)?,
         EntryType::XGlobalHeader => {}
         _ => image.file(path, attributes, entry)?,
@@ -54,13 +57,20 @@ fn add(image: &mut Builder<File>, mut entry: Entry<'_, impl Read>) -> Outcome {
     Ok(())
 }
 
-/// What the header says, and what PAX records say better.
+/// Reads the numbers of a device. In the headers of other entries GNU tar leaves these fields blank.
+fn device(header: &Header) -> io::Result<(u32, u32)> {
+    let (major, minor) = (header.device_major()?, header.device_minor()?);
+    Ok((major.unwrap_or_default(), minor.unwrap_or_default()))
+}
+
+/// Reads the attributes of an entry from its header and its PAX records, which take precedence.
 fn attributes(entry: &mut Entry<'_, impl Read>) -> Result<Attributes, Box<dyn Error>> {
     let header = entry.header();
     let (uid, gid) = (header.uid()?, header.gid()?);
     let mut attributes = Attributes::new(u16::try_from(header.mode()? & 0o7777)?)
         .owner(u32::try_from(uid)?, u32::try_from(gid)?)
-        .mtime(i64::try_from(header.mtime()?)?, 0);
+        // A time before 1970 is in two's complement, which the crate returns as it is.
+        .mtime(header.mtime()?.cast_signed(), 0);
     for record in entry.pax_extensions()?.into_iter().flatten() {
         let record = record?;
         let key = record.key()?;

@@ -30,14 +30,8 @@ pub(crate) fn build(lower: &Path, upper: &Path, to: &Path) -> Outcome {
     let devices = images
         .iter()
         .zip(["lower", "upper"])
-        .map(|(image, tag)| Device {
-            tag: tag.into(),
-            blocks: image.superblock().blocks.get(),
-        });
-    let options = Options {
-        devices: devices.collect(),
-        ..Options::default()
-    };
+        .map(|(image, tag)| Device::new(tag, image.superblock().blocks.get()));
+    let options = Options::default().with_devices(devices);
     let mut merged = Builder::with_options(File::create(to)?, options)?;
     for (image, device) in images.iter().zip(1..) {
         add(&mut merged, image, device)?;

@@ -82,12 +82,12 @@ impl<W: Write + Seek> Builder<W> {
                 (read as u64, NewContent::Inline { key })
             }
             _ => {
-                self.image.begin()?;
+                let mut extent = self.image.begin()?;
                 while read > 0 {
-                    self.image.write(&self.buffer[..read])?;
+                    extent.write(&self.buffer[..read])?;
                     read = fill(&mut data, &mut self.buffer).map_err(failed)?;
                 }
-                let stored = self.image.end()?;
+                let stored = extent.end()?;
                 let content = NewContent::Contiguous {
                     device: 0,
                     offset: stored.offset,

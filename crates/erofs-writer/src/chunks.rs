@@ -208,10 +208,7 @@ mod tests {
     #[test]
     fn one_chunk_for_a_contiguous_file() {
         let tree = Tree::new();
-        let devices = [Device {
-            tag: b"a".to_vec(),
-            blocks: 1 << 20,
-        }];
+        let devices = [Device::new("a", 1 << 20)];
         let bounds = Bounds {
             data_end: 10,
             devices: &devices,

@@ -4,7 +4,7 @@ mod directory;
 mod head;
 mod inode;
 
-pub(crate) use head::{head, incompat};
+pub(crate) use head::{head, head_bytes, incompat};
 
 use std::io::{Seek, Write};
 

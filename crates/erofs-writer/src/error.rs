@@ -1,4 +1,6 @@
+use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use erofs_format::{Feature, KernelVersion};
 use fs_tree::{ApplyError, InodeId, Tree, Walk, show_path};
@@ -30,6 +32,12 @@ pub enum Error {
         key: u64,
         /// Why.
         source: io::Error,
+    },
+    /// An extent that is to be continued has ended, or another one was begun after it.
+    #[error("the extent at byte {offset} of the EROFS image is not open")]
+    ExtentNotOpen {
+        /// Where the extent begins, in bytes from the start of the image.
+        offset: u64,
     },
     /// The image has more blocks than 32 bits can address.
     #[error("the EROFS image is larger than 2^32 - 1 blocks of 4096 bytes")]
@@ -107,6 +115,22 @@ pub enum Error {
     /// An entry cannot be put into the tree.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// A file of a [`HostTree`](crate::HostTree) could not be read.
+    #[error("{}: {operation}", show_path(path.as_os_str().as_encoded_bytes()))]
+    Host {
+        /// The host's path.
+        path: PathBuf,
+        /// The operation that failed.
+        operation: HostOperation,
+        /// The failure.
+        source: io::Error,
+    },
+    /// Another program replaced a file of a [`HostTree`](crate::HostTree) while it was copied.
+    #[error("{}: replaced by another file during the copy", show_path(path.as_os_str().as_encoded_bytes()))]
+    HostChanged {
+        /// The host's path.
+        path: PathBuf,
+    },
     /// The metadata took other blocks than were planned: a mistake of this crate.
     #[error("the image has {written} blocks, and was planned to have {planned}")]
     Unplanned {
@@ -115,6 +139,37 @@ pub enum Error {
         /// Blocks written.
         written: u32,
     },
+}
+
+/// An operation on a file of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostOperation {
+    /// `lstat(2)` or `fstat(2)`.
+    Stat,
+    /// `readdir(3)`.
+    List,
+    /// `open(2)`.
+    Open,
+    /// `readlink(2)`.
+    ReadLink,
+    /// `llistxattr(2)`.
+    ListXattrs,
+    /// `lgetxattr(2)`.
+    ReadXattr,
+}
+
+impl fmt::Display for HostOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stat => "read the attributes",
+            Self::List => "list the directory",
+            Self::Open => "open the file",
+            Self::ReadLink => "read the symbolic link",
+            Self::ListXattrs => "list the xattrs",
+            Self::ReadXattr => "read an xattr",
+        })
+    }
 }
 
 /// Why an inode cannot be written.

@@ -1,43 +1,47 @@
 use std::io::{Seek, Write};
 
-use erofs_format::{
-    BLOCK_SIZE, Crc32c, DeviceSlot, Feature, KernelVersion, MAX_EXTRA_DEVICES, SUPER_OFFSET,
-    SuperBlock,
-};
+use erofs_format::{BLOCK_SIZE, Crc32c, Feature, KernelVersion, MAX_EXTRA_DEVICES};
 use fs_tree::Tree;
 
 use crate::chunks::Bounds;
 use crate::output::Output;
 use crate::plan::Plan;
-use crate::{Error, InlineData, Options, emit};
+use crate::{Error, ExtentWriter, InlineData, OpenExtent, Options, emit};
 
-/// Writes one image: data as it comes, then the metadata.
+/// Writes one image: file data first, then the metadata.
 ///
-/// A file's data is an *extent*: [`begin`](Self::begin) says where it will lie, [`write`](Self::write) takes the bytes,
-/// [`end`](Self::end) fills the last block up. The offset and the sum go into the tree that [`finish`](Self::finish) takes.
+/// The data of a file is one or more *extents*. [`begin`](Self::begin) opens an extent, [`ExtentWriter`] appends to it and
+/// ends it. The offsets and checksums of the extents go into the tree that [`finish`](Self::finish) takes.
+///
+/// ```
+/// use std::io::Cursor;
+/// use erofs_writer::{ImageWriter, NoInline, Options, Tree};
+///
+/// let mut image = ImageWriter::new(Cursor::new(Vec::new()), Options::default())?;
+/// let mut extent = image.begin()?;
+/// extent.write(b"hello")?;
+/// let stored = extent.end()?;
+/// assert_eq!((stored.offset, stored.len), (4096, 5));
+/// image.finish(&Tree::new(), &mut NoInline)?;
+/// # Ok::<(), erofs_writer::Error>(())
+/// ```
+///
+/// An image cannot be finished while an extent is being written:
+///
+/// ```compile_fail,E0505
+/// # use erofs_writer::{ImageWriter, NoInline, Options, Tree};
+/// # let mut image = ImageWriter::new(std::io::Cursor::new(Vec::new()), Options::default())?;
+/// let mut extent = image.begin()?;
+/// image.finish(&Tree::new(), &mut NoInline)?;
+/// extent.write(b"late")?;
+/// # Ok::<(), erofs_writer::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ImageWriter<W> {
     output: Output<W>,
     options: Options,
-    extent: Extent,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Extent {
-    offset: u64,
-    /// The sum of all bytes before it.
-    before: Crc32c,
-}
-
-/// An extent that was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Where it begins, in bytes from the start of the image: a whole number of blocks.
-    pub offset: u64,
-    /// Its length in bytes, without what fills its last block up.
-    pub len: u64,
-    /// The sum of its bytes.
-    pub crc32c: Crc32c,
+    /// Where the extent begins that was begun last and has not ended.
+    open: Option<u64>,
 }
 
 /// An image that was written.
@@ -89,58 +93,37 @@ impl<W: Write + Seek> ImageWriter<W> {
                 declared: options.minimum_kernel,
             });
         }
-        let mut output = Output::new(output, head_bytes(options.devices.len()))?;
-        let extent = Extent {
-            offset: output.position(),
-            before: output.checksum(),
-        };
         Ok(Self {
-            output,
+            output: Output::new(output, emit::head_bytes(options.devices.len()))?,
             options,
-            extent,
+            open: None,
         })
     }
 
-    /// How long the image is so far, in bytes.
+    /// Returns the length of the image so far, in bytes.
+    #[must_use]
     pub fn position(&self) -> u64 {
         self.output.position()
     }
 
-    /// Begins an extent and gives its offset in bytes, a whole number of blocks.
+    /// Begins an extent at the next block boundary.
+    ///
+    /// An extent that was begun before and has not ended is abandoned: its bytes stay in the image.
     ///
     /// # Errors
+    ///
     /// [`Error::Write`], [`Error::ImageTooLarge`].
-    pub fn begin(&mut self) -> Result<u64, Error> {
-        self.output.pad_to_block()?;
-        self.extent = Extent {
-            offset: self.output.position(),
-            before: self.output.checksum(),
-        };
-        Ok(self.extent.offset)
+    pub fn begin(&mut self) -> Result<ExtentWriter<'_, W>, Error> {
+        ExtentWriter::begin(&mut self.output, &mut self.open)
     }
 
-    /// Takes the extent's next bytes.
+    /// Continues an extent that [`ExtentWriter::detach`] left open.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.output.write(bytes)
-    }
-
-    /// Ends the extent.
     ///
-    /// # Errors
-    /// [`Error::Write`], [`Error::ImageTooLarge`].
-    pub fn end(&mut self) -> Result<Stored, Error> {
-        let Extent { offset, before } = self.extent;
-        let len = self.output.position() - offset;
-        let crc32c = self.output.checksum().since(before, len);
-        self.output.pad_to_block()?;
-        Ok(Stored {
-            offset,
-            len,
-            crc32c,
-        })
+    /// [`Error::ExtentNotOpen`] if the extent has ended, or another one was begun after it.
+    pub fn attach(&mut self, extent: OpenExtent) -> Result<ExtentWriter<'_, W>, Error> {
+        ExtentWriter::attach(&mut self.output, &mut self.open, extent)
     }
 
     /// Writes the metadata of `tree`, then the superblock, and gives the output back, not yet synced.
@@ -224,12 +207,4 @@ impl<W: Write + Seek> PlannedImage<'_, W> {
             output,
         ))
     }
-}
-
-/// Bytes of the head: the superblock and the device table right behind it, as whole blocks.
-///
-/// The table has to begin within the first 8 MiB (`devt_slotoff` has 16 bits), so it goes before the data.
-pub(crate) fn head_bytes(devices: usize) -> u64 {
-    let end = SUPER_OFFSET as usize + size_of::<SuperBlock>() + devices * size_of::<DeviceSlot>();
-    (end as u64).next_multiple_of(u64::from(BLOCK_SIZE))
 }

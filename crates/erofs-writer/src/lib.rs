@@ -55,6 +55,9 @@ mod builder;
 mod chunks;
 mod emit;
 mod error;
+mod extent;
+#[cfg(target_os = "linux")]
+mod host_tree;
 mod image;
 mod inline;
 mod options;
@@ -64,9 +67,12 @@ mod plan;
 pub use attributes::Attributes;
 pub use builder::Builder;
 pub use erofs_format::{BLOCK_SIZE, Crc32c, Feature, KernelVersion};
-pub use error::{Error, InodeProblem};
+pub use error::{Error, HostOperation, InodeProblem};
+pub use extent::{ExtentWriter, OpenExtent, Stored};
 pub use fs_tree::{ApplyError, Extent, Metadata, NewContent, NewNode, Timestamp, Tree};
-pub use image::{ImageWriter, PlannedImage, Stored, Written};
+#[cfg(target_os = "linux")]
+pub use host_tree::{HostTree, Omitted};
+pub use image::{ImageWriter, PlannedImage, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
 pub use options::{Device, MAX_CHUNKS, Options};
 

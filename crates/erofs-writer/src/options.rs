@@ -1,49 +1,93 @@
 use erofs_format::KernelVersion;
 use fs_tree::Timestamp;
 
-/// How many chunk indexes one file may have: 8 MiB of them.
+/// The largest number of chunk indexes of one file: 8 MiB of them.
 pub const MAX_CHUNKS: u64 = 1 << 20;
 
-/// What an image is beside its files. The default is an image of one device without a name, for Linux 6.12.
+/// Properties of an image beside its files. The default is an image on one device, without a label, for Linux 6.12.
 ///
 /// ```
 /// use erofs_writer::{Device, KernelVersion, Options, Timestamp};
 ///
-/// let options = Options {
-///     uuid: *b"0123456789abcdef",
-///     fixed_time: Some(Timestamp { secs: 1_700_000_000, nanos: 0 }),
-///     devices: vec![Device { tag: b"base".to_vec(), blocks: 4096 }],
-///     minimum_kernel: KernelVersion::new(5, 16),
-///     ..Options::default()
-/// };
+/// let options = Options::default()
+///     .with_uuid(*b"0123456789abcdef")
+///     .with_fixed_time(Timestamp { secs: 1_700_000_000, nanos: 0 })
+///     .with_devices([Device::new("base", 4096)])
+///     .with_minimum_kernel(KernelVersion::new(5, 16));
 /// # let _ = options;
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
-    /// The volume's identity. Zeros by default, so that equal input gives equal bytes.
+    /// The UUID of the volume. Zeros by default, so that equal input results in equal bytes.
     pub uuid: [u8; 16],
-    /// The volume's label, up to 16 bytes, filled up with zeros.
+    /// The label of the volume, padded with zeros.
     pub volume_name: [u8; 16],
-    /// The time that every inode gets in place of its own, as `mkfs.erofs -T` does it.
+    /// The modification time of every inode, replacing its own, as with `mkfs.erofs -T`.
     pub fixed_time: Option<Timestamp>,
-    /// The devices behind the primary one. A file's `device` n > 0 is the n-th of these.
+    /// The devices behind the primary one. A file on device n > 0 is on the n-th of these.
     pub devices: Vec<Device>,
-    /// The oldest kernel that has to read the image; 6.12 by default. What it cannot read is an error where it was asked
-    /// for, and is not used where it would only save room.
+    /// The oldest kernel that must be able to read the image; Linux 6.12 by default.
     ///
-    /// | from Linux | feature | used for |
+    /// A feature that this kernel lacks is an error where the input needs it, and is not used where it would only save space.
+    ///
+    /// | since Linux | feature | used for |
     /// |---|---|---|
-    /// | 5.4 | | directories, files in one piece, inline data, shared xattrs |
+    /// | 5.4 | | directories, contiguous files, inline data, shared xattrs |
     /// | 5.15 | chunk-based files | holes, files on further devices |
-    /// | 5.16 | a device table | [`devices`](Self::devices), each given as a `device=` option |
-    /// | 6.4 | long xattr name prefixes | names that repeat, where that saves a block or more |
+    /// | 5.16 | device table | [`devices`](Self::devices), each passed as a `device=` option |
+    /// | 6.4 | long xattr name prefixes | repeated names, where that saves a block or more |
     ///
-    /// The kernel's other abilities are the mount's, not the image's: all devices as one flat disk from 6.4, images
-    /// mounted as files without a loop device from 6.12.
+    /// Two features depend on the mount and not on the image: all devices as one flat disk (since 6.4) and mounting a regular
+    /// file without a loop device (since 6.12).
     pub minimum_kernel: KernelVersion,
-    /// Up to how many bytes a file is kept in memory and written with its inode, where it takes no block of its own; 0 to
-    /// 4096, and 2048 by default. Only for [`Builder::file`](crate::Builder::file).
+    /// The largest file that [`Builder`](crate::Builder) keeps in memory and writes next to its inode instead of to a block of
+    /// its own, in bytes: 0 to 4096, 2048 by default.
     pub inline_max_bytes: u16,
+}
+
+impl Options {
+    /// Sets [`uuid`](Self::uuid).
+    #[must_use]
+    pub fn with_uuid(mut self, uuid: [u8; 16]) -> Self {
+        self.uuid = uuid;
+        self
+    }
+
+    /// Sets [`volume_name`](Self::volume_name).
+    #[must_use]
+    pub fn with_volume_name(mut self, volume_name: [u8; 16]) -> Self {
+        self.volume_name = volume_name;
+        self
+    }
+
+    /// Sets [`fixed_time`](Self::fixed_time).
+    #[must_use]
+    pub fn with_fixed_time(mut self, time: Timestamp) -> Self {
+        self.fixed_time = Some(time);
+        self
+    }
+
+    /// Sets [`devices`](Self::devices).
+    #[must_use]
+    pub fn with_devices(mut self, devices: impl IntoIterator<Item = Device>) -> Self {
+        self.devices = devices.into_iter().collect();
+        self
+    }
+
+    /// Sets [`minimum_kernel`](Self::minimum_kernel).
+    #[must_use]
+    pub fn with_minimum_kernel(mut self, version: KernelVersion) -> Self {
+        self.minimum_kernel = version;
+        self
+    }
+
+    /// Sets [`inline_max_bytes`](Self::inline_max_bytes).
+    #[must_use]
+    pub fn with_inline_max_bytes(mut self, bytes: u16) -> Self {
+        self.inline_max_bytes = bytes;
+        self
+    }
 }
 
 impl Default for Options {
@@ -61,9 +105,21 @@ impl Default for Options {
 
 /// A device behind the primary one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Device {
-    /// Its name, 1 to 64 bytes. Some 6.4 and 6.5 kernels refuse an empty one.
+    /// The name of the device, 1 to 64 bytes. Some 6.4 and 6.5 kernels refuse an empty one.
     pub tag: Vec<u8>,
     /// Its length in blocks of 4096 bytes.
     pub blocks: u32,
+}
+
+impl Device {
+    /// Creates a device of `blocks` blocks of 4096 bytes, named `tag`.
+    #[must_use]
+    pub fn new(tag: impl Into<Vec<u8>>, blocks: u32) -> Self {
+        Self {
+            tag: tag.into(),
+            blocks,
+        }
+    }
 }

@@ -3,12 +3,14 @@
 mod directories;
 mod inodes;
 mod packing;
+mod placement;
 mod prefixes;
 mod times;
 mod xattrs;
 
 pub(crate) use directories::{Directories, DirectoryPlan};
-pub(crate) use inodes::{Body, InodePlan, Placement};
+pub(crate) use inodes::{Body, InodePlan};
+pub(crate) use placement::Placement;
 pub(crate) use times::Times;
 pub(crate) use xattrs::XattrPlan;
 

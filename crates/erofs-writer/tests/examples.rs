@@ -125,6 +125,40 @@ fn from_tar_makes_what_mkfs_erofs_makes_of_the_archive() {
 }
 
 #[test]
+fn from_tar_takes_what_gnu_tar_writes_by_default() {
+    let world = World::new();
+    let (tree, archive) = (world.path("tree"), world.path("archive"));
+    erofs_tools::extract(&world.image_of("tar", LOWER), &[], &tree).unwrap();
+    for format in [
+        &[][..],
+        &["--format=gnu"],
+        &["--format=ustar", "--mtime=@7"],
+        &["--format=oldgnu"],
+        &["--format=pax", "--xattrs", "--xattrs-include=*"],
+    ] {
+        let image = world.path("image");
+        // A ustar header has no room for large IDs and for times before 1970.
+        let owner = ["--owner=0", "--group=0"];
+        let mut tar = std::process::Command::new("tar");
+        tar.args(format).args(owner).arg("-cf").arg(&archive);
+        let status = tar.arg("-C").arg(&tree).arg(".").status().unwrap();
+        assert!(status.success(), "{format:?}");
+        from_tar::build(File::open(&archive).unwrap(), &image).unwrap();
+        let mounted = sound(&image, &[]);
+        assert_eq!(
+            mounted.get("/a/long").unwrap().size,
+            Some(1_000_000),
+            "{format:?}"
+        );
+        assert_eq!(
+            mounted.get("/disk").unwrap().rdev,
+            Some((8, 17)),
+            "{format:?}"
+        );
+    }
+}
+
+#[test]
 fn merge_two_points_into_both_images() {
     let world = World::new();
     let (lower, upper) = (

@@ -13,10 +13,7 @@ use msb_testkit::tree::{Ignore, Listing};
 
 /// Xattrs in every namespace, with names that begin alike, repeat as a whole, or are alone.
 fn build(path: &Path, minimum_kernel: KernelVersion) -> u64 {
-    let options = Options {
-        minimum_kernel,
-        ..Options::default()
-    };
+    let options = Options::default().with_minimum_kernel(minimum_kernel);
     let mut image = Builder::with_options(File::create(path).unwrap(), options).unwrap();
     // Version 2; owner rw, user 1000 r, group r, mask r, others r.
     let entries: [(u8, u8, i32); 5] = [
@@ -81,10 +78,7 @@ fn names_with_long_prefixes_are_what_the_kernel_shows() {
 #[test]
 fn inodes_that_fill_gaps_are_what_the_kernel_shows() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let options = Options {
-        inline_max_bytes: 2048,
-        ..Options::default()
-    };
+    let options = Options::default().with_inline_max_bytes(2048);
     let path = dir.path().join("gaps");
     let mut image = Builder::with_options(File::create(&path).unwrap(), options).unwrap();
     for index in 0..1000_u32 {

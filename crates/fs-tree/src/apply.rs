@@ -1,4 +1,4 @@
-//! How the changes of a layer act on a tree.
+//! Applies the changes of a layer to a tree.
 
 mod layer;
 mod merge;
@@ -9,26 +9,29 @@ pub use merge::{LayerMerge, Whiteout, merge_layer};
 use crate::resolve::{Missing, resolve_directory};
 use crate::{InodeId, Metadata, NewNode, Node, Tree, TreeError, show_path};
 
-/// What became of a change.
+/// The effect of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It is in the tree.
+    /// The tree has the change.
     Done,
-    /// A hard link to a file that is not in this layer. The tree of the layer alone cannot show it; a merge can.
+    /// A hard link to a file that is not in this layer. The tree of the layer alone cannot represent it; a merge can.
     LinksBelow,
 }
 
-/// Why a layer cannot be applied. Every variant names the path of the entry.
+/// Reports why a layer cannot be applied. Every variant names the path of the entry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// A parent of the entry is a file.
-    #[error("{}: a parent of this path is not a directory", show_path(path))]
+    /// A parent of the entry is a file of the same layer. An implied parent replaces a file of a lower layer.
+    #[error(
+        "{}: a parent of this path is a file of the same layer",
+        show_path(path)
+    )]
     ParentNotADirectory {
         /// The path whose parents were walked.
         path: Vec<u8>,
     },
-    /// The symbolic links among the entry's parents go round in a circle, or are more than 40.
+    /// The symbolic links among the entry's parents form a loop, or are more than 40.
     #[error(
         "{}: too many symbolic links among the parents of this path",
         show_path(path)
@@ -64,7 +67,7 @@ pub enum ApplyError {
         /// What it should link to.
         target: Vec<u8>,
     },
-    /// The tree took no more.
+    /// The tree cannot hold the entry.
     #[error("{}: cannot be added", show_path(path))]
     Tree {
         /// The entry.
@@ -78,21 +81,27 @@ pub enum ApplyError {
 #[derive(Debug)]
 struct Extraction<'t> {
     tree: &'t mut Tree,
-    /// The parent of the last entry, which mostly is the parent of the next one too: its path, and where it led.
-    /// `None` since a directory was removed, or a symbolic link added or removed, which may have changed where paths lead.
+    /// What an entry does where one of its parents is missing or a file.
+    missing_parent: Missing,
+    /// Path components walked, and inodes visited, so far. Each of them takes about the same time.
+    steps: u64,
+    /// The parent of the last entry, which is mostly the parent of the next entry too: its path and its inode. `None` after a
+    /// directory was removed, or a symbolic link added or removed, which may have changed where paths lead.
     last_parent: Option<(Vec<u8>, InodeId)>,
 }
 
 impl<'t> Extraction<'t> {
-    fn new(tree: &'t mut Tree) -> Self {
+    fn new(tree: &'t mut Tree, missing_parent: Missing) -> Self {
         Self {
             tree,
+            missing_parent,
+            steps: 0,
             last_parent: None,
         }
     }
 
-    /// Puts a new inode at `path`, and says whether something made way for it; a directory over a directory keeps what is below,
-    /// and is the same directory.
+    /// Puts a new inode at `path`. Returns the inode, and whether it replaced another one. A directory over a directory keeps
+    /// its children, and is the same directory.
     fn put(
         &mut self,
         path: &[u8],
@@ -137,7 +146,7 @@ impl<'t> Extraction<'t> {
         Ok((id, replaced))
     }
 
-    /// Gives the file at `target` the further name `path`. `false`: there is no such file.
+    /// Adds the name `path` to the file at `target`. Returns `false` if there is no such file.
     fn link(&mut self, path: &[u8], target: &[u8]) -> Result<bool, ApplyError> {
         if path.is_empty() {
             return Err(ApplyError::RootNotADirectory);
@@ -165,8 +174,8 @@ impl<'t> Extraction<'t> {
         Ok(true)
     }
 
-    /// Whether the target of a hard link is a directory that is only implied. If it is, what was at `path` is removed: of a layer
-    /// alone, the target may in the layers below be a symbolic link, which paths below it follow and a hard link does not.
+    /// Returns whether the target of a hard link is a directory that is only implied. If so, removes what was at `path`. In the
+    /// lower layers the target may be a symbolic link, which paths below it follow and a hard link does not.
     fn links_to_implied(&mut self, path: &[u8], target: &[u8]) -> Result<bool, ApplyError> {
         if path.is_empty() {
             return Err(ApplyError::RootNotADirectory);
@@ -174,7 +183,8 @@ impl<'t> Extraction<'t> {
         // First, because the link's own path may imply the directory.
         let (parent, name) = self.parent_of(path)?;
         let (target_parent, target_name) = split(target);
-        let Some(found) = resolve_directory(self.tree, target, target_parent, Missing::Stop)?
+        let Some(found) = self
+            .resolve(target, target_parent, Missing::Stop)?
             .and_then(|directory| self.tree.lookup(directory, target_name))
         else {
             return Ok(false);
@@ -198,7 +208,7 @@ impl<'t> Extraction<'t> {
             return Err(to_directory());
         }
         let (parent_path, name) = split(target);
-        let Some(parent) = resolve_directory(self.tree, target, parent_path, Missing::Stop)? else {
+        let Some(parent) = self.resolve(target, parent_path, Missing::Stop)? else {
             return Ok(None);
         };
         let Some(found) = self.tree.lookup(parent, name) else {
@@ -211,7 +221,7 @@ impl<'t> Extraction<'t> {
         }
     }
 
-    /// The directory that an entry goes into, its missing parents implied, and the entry's name there.
+    /// Returns the directory that an entry goes into, and the entry's name there. Missing parents are implied.
     fn parent_of<'p>(&mut self, path: &'p [u8]) -> Result<(InodeId, &'p [u8]), ApplyError> {
         let (parent_path, name) = split(path);
         if let Some((last_path, last)) = &self.last_parent
@@ -219,12 +229,10 @@ impl<'t> Extraction<'t> {
         {
             return Ok((*last, name));
         }
-        let parent =
-            resolve_directory(self.tree, path, parent_path, Missing::Imply)?.ok_or_else(|| {
-                ApplyError::ParentNotADirectory {
-                    path: path.to_vec(),
-                }
-            })?;
+        let parent = self.resolve(path, parent_path, self.missing_parent)?;
+        let parent = parent.ok_or_else(|| ApplyError::ParentNotADirectory {
+            path: path.to_vec(),
+        })?;
         let mut buffer = self
             .last_parent
             .take()
@@ -236,7 +244,16 @@ impl<'t> Extraction<'t> {
         Ok((parent, name))
     }
 
-    /// Removes what the directory has under the name, if anything.
+    fn resolve(
+        &mut self,
+        path: &[u8],
+        parent: &[u8],
+        missing: Missing,
+    ) -> Result<Option<InodeId>, ApplyError> {
+        resolve_directory(self.tree, &mut self.steps, path, parent, missing)
+    }
+
+    /// Removes the entry of that name, if there is one. Returns whether there was.
     fn remove(&mut self, parent: InodeId, name: &[u8]) -> bool {
         let Some(existing) = self.tree.lookup(parent, name) else {
             return false;
@@ -251,7 +268,7 @@ impl<'t> Extraction<'t> {
     }
 }
 
-/// A normalized path as its parent's path and its last name.
+/// Splits a normalized path into the path of its parent and its last name.
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&byte| byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),

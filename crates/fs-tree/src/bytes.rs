@@ -23,6 +23,11 @@ impl Default for ByteStore {
 }
 
 impl ByteStore {
+    /// Returns the number of bytes in the pool, lengths counted.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Span, TreeError> {
         let start = u32::try_from(self.bytes.len()).map_err(|_| TreeError::Full)?;
         let mut rest = bytes.len();

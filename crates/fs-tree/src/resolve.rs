@@ -1,24 +1,32 @@
 use crate::{ApplyError, InodeId, Node, Tree};
 
-/// How many symbolic links one path may pass through, as in the kernel's own walk (`MAXSYMLINKS` is 40).
+/// Largest number of symbolic links that one path may pass through, as in the kernel's path walk (`MAXSYMLINKS` is 40).
 const MAX_SYMLINKS: u32 = 40;
 
-/// What to do where a directory on the way is missing.
+/// Bytes of a path that are copied for the cost of one component.
+const COPIED_BYTES_A_STEP: u64 = 64;
+
+/// What happens where the path names no directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Give up: the answer is `None`.
+    /// The result is `None`.
     Stop,
-    /// Imply it.
+    /// A missing directory is implied. A file in its place is an error.
     Imply,
+    /// A missing directory is implied. A file in its place is replaced.
+    Replace,
 }
 
-/// The directory at `parent`, symbolic links followed inside the root, as containerd and umoci follow them for the parents
-/// of an entry. `path` is the entry's, for errors.
+/// Returns the directory at `parent`. Symbolic links are followed inside the root, as containerd and umoci follow them for the
+/// parents of an entry. `path` is the path of the entry, for errors.
 ///
-/// What is missing on the way is taken at its word until the whole path is known, so that `..` behind it leads back and
+/// A missing directory is created only after the whole path has been walked, so that a `..` behind it leads back and
 /// implies nothing. A whiteout counts as missing; a directory that is implied in its place is opaque.
+///
+/// Adds the number of path components walked to `steps`.
 pub(crate) fn resolve_directory(
     tree: &mut Tree,
+    steps: &mut u64,
     path: &[u8],
     parent: &[u8],
     missing: Missing,
@@ -26,11 +34,12 @@ pub(crate) fn resolve_directory(
     let mut current = tree.root();
     // Names below `current` that are no directories, or not yet; a file may only be the first of them.
     let mut pending: Vec<Vec<u8>> = Vec::new();
-    // What is left to walk; a symbolic link's target is put in front of it.
+    // The remaining path; the target of a symbolic link is put in front of it.
     let mut rest = parent.to_vec();
     let mut at = 0;
     let mut followed = 0;
     while at < rest.len() {
+        *steps += 1;
         let end = rest[at..]
             .iter()
             .position(|&byte| byte == b'/')
@@ -70,6 +79,7 @@ pub(crate) fn resolve_directory(
                 }
                 let tail = rest.get(at..).unwrap_or_default();
                 rest = [target, b"/", tail].concat();
+                *steps += rest.len() as u64 / COPIED_BYTES_A_STEP;
                 at = 0;
             }
             _ => pending.push(name.to_vec()),
@@ -79,51 +89,58 @@ pub(crate) fn resolve_directory(
         return Ok(None);
     }
     for name in pending {
-        current = imply(tree, path, current, &name)?;
+        current = imply(tree, path, current, &name, missing)?;
     }
     Ok(Some(current))
 }
 
-/// The directory at `path` with nothing followed; `None` where something is missing or not a directory.
+/// Returns the directory at `path` without following symbolic links; `None` where something is missing or not a directory.
 ///
-/// This is how whiteouts look: they name a path, not what a symbolic link makes of it.
-pub(crate) fn find_directory(tree: &Tree, path: &[u8]) -> Option<InodeId> {
+/// Whiteouts are resolved in this way: they name a path, not what a symbolic link makes of it. Adds the number of path
+/// components walked to `steps`.
+pub(crate) fn find_directory(tree: &Tree, steps: &mut u64, path: &[u8]) -> Option<InodeId> {
     let mut current = tree.root();
     for name in path
         .split(|&byte| byte == b'/')
         .filter(|name| !name.is_empty())
     {
+        *steps += 1;
         current = tree.lookup(current, name)?;
         tree.directory(current)?;
     }
     Some(current)
 }
 
-/// Makes a directory where there is nothing, or a whiteout.
+/// Creates a directory in place of nothing, of a whiteout, or of any other file if `missing` is [`Missing::Replace`].
 fn imply(
     tree: &mut Tree,
     path: &[u8],
     directory: InodeId,
     name: &[u8],
+    missing: Missing,
 ) -> Result<InodeId, ApplyError> {
-    let hidden = match tree.lookup(directory, name) {
-        None => false,
+    let mut hides = false;
+    match tree.lookup(directory, name) {
+        None => {}
         Some(found) if matches!(tree.inode(found).node, Node::Whiteout) => {
-            tree.remove(directory, name)
+            hides = tree.remove(directory, name);
+        }
+        Some(_) if missing == Missing::Replace => {
+            tree.remove(directory, name);
         }
         Some(_) => {
             return Err(ApplyError::ParentNotADirectory {
                 path: path.to_vec(),
             });
         }
-    };
+    }
     let implied = tree
         .add_implied(directory, name)
         .map_err(|source| ApplyError::Tree {
             path: path.to_vec(),
             source,
         })?;
-    if hidden && let Some(directory) = tree.directory_mut(implied) {
+    if hides && let Some(directory) = tree.directory_mut(implied) {
         directory.opaque = true;
     }
     Ok(implied)

@@ -1,31 +1,14 @@
 use std::fmt;
 
-/// Shows a path from outside on one line: what is not UTF-8, and control characters, as `\xNN`; the root as `/`.
+use escape_text::escape;
+
+/// Returns a value that prints a path from outside on one line, escaped as [`escape_text::escape`] does; the root is `/`.
 #[must_use]
 pub fn show_path(path: &[u8]) -> impl fmt::Display + use<'_> {
-    struct Show<'a>(&'a [u8]);
-
-    impl fmt::Display for Show<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            if self.0.is_empty() {
-                return f.write_str("/");
-            }
-            for chunk in self.0.utf8_chunks() {
-                for c in chunk.valid().chars() {
-                    if c.is_control() {
-                        write!(f, "{}", c.escape_default())?
-                    } else {
-                        write!(f, "{c}")?
-                    }
-                }
-                for byte in chunk.invalid() {
-                    write!(f, "\\x{byte:02x}")?;
-                }
-            }
-            Ok(())
-        }
+    if path.is_empty() {
+        return escape("/");
     }
-    Show(path)
+    escape(path)
 }
 
 #[cfg(test)]
@@ -38,7 +21,7 @@ mod tests {
             show_path(b"a/\x1b[31m\xffz\n").to_string(),
             "a/\\u{1b}[31m\\xffz\\n"
         );
-        assert_eq!(show_path("é".as_bytes()).to_string(), "é");
+        assert_eq!(show_path("é\u{202e}".as_bytes()).to_string(), "é\\u{202e}");
         assert_eq!(show_path(b"").to_string(), "/");
     }
 }

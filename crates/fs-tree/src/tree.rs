@@ -136,6 +136,21 @@ impl Tree {
         self.entries.len() - self.free_entries.len()
     }
 
+    /// Returns the number of bytes that the tree holds in memory: inodes, names, xattr sets, link targets, extents and the index.
+    ///
+    /// Counts what is stored, not the capacity that is reserved, so that equal changes give equal numbers. Removed names,
+    /// xattr sets and extents stay in memory and are counted.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        /// One slot of the index: an id, a control byte, and the slots that a table leaves free.
+        const INDEX_BYTES: usize = 2 * (size_of::<u32>() + 1);
+        let inodes = self.inodes.len() * size_of::<Inode>();
+        let entries = self.entries.len() * (size_of::<Entry>() + INDEX_BYTES);
+        let extents = self.extents.len() * size_of::<Extent>();
+        let bytes = self.names.len() + self.xattrs.memory_bytes();
+        (inodes + entries + extents + bytes) as u64
+    }
+
     /// An inode of this tree.
     #[must_use]
     pub fn inode(&self, id: InodeId) -> &Inode {

@@ -87,6 +87,11 @@ impl XattrSets {
         }
     }
 
+    /// Returns the number of bytes that the sets hold in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes.len() + self.sets.len() * (size_of::<Span>() + size_of::<u32>())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.sets.len()
     }

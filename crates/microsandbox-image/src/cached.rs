@@ -32,6 +32,10 @@ pub(crate) fn find(
 
 /// Whether everything that the record stands for is there, with the right lengths.
 pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, PullError> {
+    // After this the sums of a result cannot overflow.
+    if record.disk_bytes().is_none() || record.blob_bytes().is_none() {
+        return Ok(false);
+    }
     for layer in &record.layers {
         let lengths = LayerLengths {
             image_bytes: layer.image_bytes,

@@ -6,7 +6,7 @@ use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_stitch::{ProofError, StitchError};
 
-/// Why a pull, or a look into the cache, failed. Each names its object and the step; [`hint`](Self::hint) may say what helps.
+/// Why a pull, or a look into the cache, failed. Each names its object and the step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PullError {
@@ -17,6 +17,20 @@ pub enum PullError {
         reference: Box<Reference>,
         /// For which platform.
         platform: Box<Platform>,
+    },
+    /// No image of the cache has this digest or id.
+    #[error("no image of the cache has the name, digest or id {id}")]
+    UnknownId {
+        /// The name as given, escaped.
+        id: String,
+    },
+    /// The beginning of a digest or id fits several images of the cache.
+    #[error("{id} is the beginning of {} digests: {}", manifests.len(), first_of(manifests))]
+    AmbiguousId {
+        /// The name as given, escaped.
+        id: String,
+        /// The manifests of these images.
+        manifests: Vec<Digest>,
     },
     /// The registry, or the way to it.
     #[error(transparent)]
@@ -37,13 +51,29 @@ pub enum PullError {
         /// How many may be.
         limit: usize,
     },
-    /// The manifest is not understood.
+    /// An index leads to more documents than are looked at for one image.
+    #[error("{reference}: no image that fits among the first {limit} documents of its index")]
+    TooManyDocuments {
+        /// What was asked for.
+        reference: Box<Reference>,
+        /// The largest number of documents.
+        limit: usize,
+    },
+    /// A document is not what the index or manifest that names it announces.
+    #[error("{digest}: {problem}")]
+    Announced {
+        /// The document.
+        digest: Digest,
+        /// The difference.
+        problem: AnnouncedProblem,
+    },
+    /// The manifest is malformed.
     #[error("manifest {digest}: parsing it")]
-    ManifestJson {
+    ManifestDocument {
         /// The manifest.
         digest: Digest,
         /// Why.
-        source: serde_json::Error,
+        source: msb_oci::ManifestError,
     },
     /// The manifest contradicts itself or the config.
     #[error("manifest {digest}: {problem}")]
@@ -60,6 +90,12 @@ pub enum PullError {
         digest: Digest,
         /// Why.
         source: serde_json::Error,
+    },
+    /// The platform in the config is malformed.
+    #[error("image config {digest}: os, architecture or variant is not a name")]
+    ConfigPlatform {
+        /// The config.
+        digest: Digest,
     },
     /// A layer cannot be made into an image.
     #[error("layer {digest} of {reference}")]
@@ -188,12 +224,6 @@ pub enum PullError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestProblem {
-    /// It names a blob by something that is no digest.
-    #[error("it names a blob by an invalid digest: {source}")]
-    Digest {
-        /// Why.
-        source: msb_oci::Error,
-    },
     /// It has more or fewer layers than the config has diff_ids.
     #[error("it has {layers} layers, and its config has {diff_ids} diff_ids")]
     LayerCount {
@@ -220,37 +250,52 @@ pub enum ManifestProblem {
     },
 }
 
+/// The difference between a document and its descriptor.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnouncedProblem {
+    /// The size.
+    #[error("size mismatch: its descriptor states {expected} bytes, it has {actual}")]
+    Size {
+        /// The descriptor's, in bytes.
+        expected: u64,
+        /// The document's, in bytes.
+        actual: u64,
+    },
+    /// The media type.
+    #[error("media type mismatch: its descriptor states {expected}, it is {actual}")]
+    MediaType {
+        /// The descriptor's.
+        expected: &'static str,
+        /// The document's.
+        actual: msb_oci::Excerpt,
+    },
+}
+
+/// Lists the first few digests.
+fn first_of(digests: &[Digest]) -> String {
+    const SHOWN: usize = 4;
+    let mut shown: Vec<String> = digests.iter().take(SHOWN).map(Digest::to_string).collect();
+    if digests.len() > SHOWN {
+        shown.push("...".into());
+    }
+    shown.join(", ")
+}
+
 impl PullError {
-    /// What may help, in one line, where something may.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotCached {
-                reference,
-                platform,
-            } => {
-                let mut hint = format!("pull it with `msb-image pull {reference}");
-                if **platform != Platform::host_linux() {
-                    hint.push_str(&format!(" --platform {platform}"));
-                }
-                hint.push('`');
-                Some(hint)
-            }
-            Self::Registry(error) if error.is_unauthorized() => {
-                Some("give credentials with --username and --password-stdin".into())
-            }
-            Self::Store(error) if error.is_full() => {
-                Some("free some space, or run `msb-image prune`".into())
-            }
-            _ => None,
-        }
+    /// Returns whether a manifest or a config is malformed, or is not that of an image.
+    pub(crate) fn is_of_document(&self) -> bool {
+        matches!(
+            self,
+            Self::ManifestDocument { .. } | Self::Config { .. } | Self::ConfigPlatform { .. }
+        )
     }
 
     /// Whether the image is not there: in the cache, in the registry, or for the platform.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::NotCached { .. } | Self::NoSuchPath { .. } => true,
+            Self::NotCached { .. } | Self::UnknownId { .. } | Self::NoSuchPath { .. } => true,
             Self::Registry(error) => error.is_not_found(),
             Self::Platform { source, .. } => source.is_not_found(),
             _ => false,
@@ -282,7 +327,10 @@ impl PullError {
             Self::Layer { source, .. } => source.is_mismatch(),
             Self::Sidecar { source, .. } => source.is_corrupt(),
             Self::Disk { source, .. } => source.is_corrupt(),
-            Self::Proof { .. } | Self::DamagedLayer { .. } | Self::DamagedAgain { .. } => true,
+            Self::Proof { .. }
+            | Self::DamagedLayer { .. }
+            | Self::DamagedAgain { .. }
+            | Self::Announced { .. } => true,
             _ => false,
         }
     }

@@ -40,15 +40,20 @@ impl GlobalCache {
                     continue;
                 }
             };
-            let plan = record.disk_plan();
-            let layers = plan.slots().iter().map(|slot| slot.image_bytes);
-            let layers = layers.fold(0, u64::saturating_add);
+            let Some(disk_bytes) = record.disk_bytes() else {
+                tracing::warn!(path = %listed.path.display(), "an image record states impossible sizes");
+                continue;
+            };
             images.push(CachedImage {
                 reference: key.reference().to_owned(),
-                platform: record.platform.clone(),
+                // The image may be for a lower variant of the platform.
+                platform: key
+                    .platform()
+                    .parse()
+                    .unwrap_or_else(|_| record.platform.clone()),
                 manifest_digest: record.manifest_digest.clone(),
                 layer_count: record.layers.len(),
-                disk_bytes: record.fsmeta_bytes.saturating_add(layers),
+                disk_bytes,
                 complete: cached::is_whole(store, &record)?,
             });
         }

@@ -8,6 +8,7 @@ use fs_tree::show_path;
 use msb_oci::Reference;
 use msb_sidecar::Sidecar;
 use msb_stitch::{Merge, Proof, prove};
+use msb_store::Store;
 
 use crate::{PullError, PullResult};
 
@@ -25,7 +26,7 @@ impl PullResult {
     /// [`PullError::Disk`], [`PullError::Copy`] for a file of the disk that cannot be opened.
     pub fn open_tree(&self) -> Result<ImageTree, PullError> {
         let open = |path: &Path| {
-            File::open(path).map_err(|source| PullError::Copy {
+            open_file(path).map_err(|source| PullError::Copy {
                 reference: Box::new(self.reference.clone()),
                 path: path.display().to_string(),
                 source,
@@ -69,7 +70,7 @@ impl PullResult {
         let mut merge = Merge::new();
         for layer in &self.layers {
             let path = layer.erofs.with_extension("layer");
-            let sidecar = File::open(&path)
+            let sidecar = open_file(&path)
                 .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
                 .and_then(Sidecar::open)
                 .map_err(|source| PullError::Sidecar { path, source })?;
@@ -194,6 +195,15 @@ impl ImageTree {
     }
 }
 
+/// Opens a file of the cache for reading.
+fn open_file(path: &Path) -> io::Result<File> {
+    let opened = Store::open_path(path).map_err(|error| match error {
+        msb_store::Error::Io { source, .. } => source,
+        error => io::Error::other(error),
+    })?;
+    opened.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
 /// Compares a layer image with the sum that was taken of it when it was written: also of what the merged disk does not use,
 /// such as the layer's own inodes.
 fn sums_up(image: &Path) -> Result<(), PullError> {
@@ -202,12 +212,12 @@ fn sums_up(image: &Path) -> Result<(), PullError> {
         source,
     };
     let path = image.with_extension("layer");
-    let expected = File::open(&path)
+    let expected = open_file(&path)
         .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
         .and_then(Sidecar::open)
         .map_err(|source| PullError::Sidecar { path, source })?
         .image();
-    let mut file = File::open(image).map_err(read_error)?;
+    let mut file = open_file(image).map_err(read_error)?;
     let mut buffer = vec![0; 1 << 20];
     let (mut sum, mut bytes) = (Crc32c::new(), 0);
     loop {

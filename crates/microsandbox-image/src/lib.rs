@@ -64,43 +64,50 @@
 //! # Invariants
 //! - Nothing is published that was not verified: blobs against the manifest, layers against the config, all of it against the
 //!   reference where that names a digest.
-//! - Dropping a pull's future, or aborting its task, stops the work and leaves the cache whole.
+//! - Dropping a pull's future or its [`PullTask`] stops the work and leaves the cache whole.
 //! - CPU work runs on threads of its own, never on the caller's executor.
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] contacts nobody.
 
 mod cache;
 mod cached;
-mod config;
 mod disk;
 mod document;
 mod error;
+mod image_name;
 mod images;
 mod inspect;
+mod kept;
 mod open_files;
 mod options;
 mod progress;
 mod prune;
 mod pull;
+mod pull_task;
 mod record;
 mod registry;
 mod result;
 
 pub use cache::{CacheOptions, GlobalCache};
-pub use config::ImageConfig;
 pub use erofs_reader::Inode;
-pub use error::{ManifestProblem, PullError};
+pub use error::{AnnouncedProblem, ManifestProblem, PullError};
+pub use escape_text::{Escaped, escape, escape_path};
 pub use fs_tree::show_path;
+pub use image_name::ImageName;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
+pub use kept::Kept;
 pub use msb_layer::{LayerError, LayerLimits};
-pub use msb_oci::{Digest, Error as NameError, Reference};
+pub use msb_oci::{Digest, Error as NameError, ImageConfig, Reference};
 pub use msb_platform::Platform;
-pub use msb_registry::{Limits as RegistryLimits, RegistryAuth, Timeouts};
+pub use msb_registry::{
+    CredentialsSeen, Error as RegistryError, Limits as RegistryLimits, RegistryAuth, Timeouts,
+};
 pub use msb_sidecar::Note;
 pub use msb_stitch::{Proof, ProofError};
 pub use msb_store::{Lease, PruneOptions};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use prune::Pruned;
+pub use pull_task::PullTask;
 pub use registry::{Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};

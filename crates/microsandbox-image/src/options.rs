@@ -1,32 +1,32 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How one pull goes about it. Write it with `..Default::default()`: more may be added.
+/// Options of one pull. Write it with `..Default::default()`: fields may be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PullOptions {
-    /// Whether the cache or the registry has the first word.
+    /// When to contact the registry instead of using the cache. [`PullPolicy::IfMissing`] by default.
     pub pull_policy: PullPolicy,
-    /// Fetches and writes everything anew, even what the cache has.
+    /// Download and build everything again, even what is cached. Has no effect with [`PullPolicy::Never`].
     pub force: bool,
-    /// Makes it an error when something of the image cannot be represented exactly, where otherwise the result carries a
-    /// [`Note`](crate::Note).
+    /// Fail with [`PullError::NotExact`](crate::PullError::NotExact) if a part of the image cannot be represented exactly.
+    /// Otherwise the result carries a [`Note`](crate::Note).
     pub strict: bool,
 }
 
-/// Whether the cache or the registry has the first word.
+/// When a pull contacts the registry instead of using the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
-    /// A cached image is taken as it is, and nobody is asked.
+    /// Only if the image is not cached. A cached image is used without a request.
     #[default]
     IfMissing,
-    /// The registry is asked for the manifest; cached layers are used where their digests still fit.
+    /// Always, for the manifest. Cached layers are used if their digests are in it.
     Always,
-    /// Only the cache is looked at.
+    /// Never. An image that is not cached is [`PullError::NotCached`](crate::PullError::NotCached).
     Never,
 }
 
 impl PullPolicy {
-    /// `if-missing`, `always` or `never`.
+    /// Returns `if-missing`, `always` or `never`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl fmt::Display for PullPolicy {
     }
 }
 
-/// The text is no pull policy.
+/// The text is not the name of a pull policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a pull policy is one of if-missing, always and never")]
 pub struct UnknownPolicy;

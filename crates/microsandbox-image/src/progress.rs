@@ -1,32 +1,36 @@
+mod stage_log;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use msb_oci::Digest;
 use tokio::sync::Notify;
 
-/// What happens in a pull. More may be added.
+use stage_log::StageLog;
+
+/// An event of a pull. Variants may be added.
 ///
-/// Stage events come all, and in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress) tells how far a layer is
-/// when it is received; what a slow receiver missed in between is gone. The last event is `Complete` or `Failed`.
+/// Every stage event is delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress) carries the state at the time
+/// of receiving; a slow receiver misses the states in between. The last event is `Complete` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PullProgress {
-    /// The reference is being resolved.
+    /// Resolution of the reference has begun.
     Resolving {
-        /// In full.
+        /// The reference in canonical form.
         reference: String,
     },
     /// The manifest and config are known.
     #[non_exhaustive]
     Resolved {
-        /// The manifest.
+        /// The digest of the manifest.
         manifest_digest: Digest,
-        /// Layers, one that comes twice counted twice.
+        /// Number of layers; a layer that is listed twice counts twice.
         layer_count: usize,
-        /// Bytes of all layers' blobs.
+        /// Length of all layers' blobs, in bytes.
         total_bytes: u64,
     },
-    /// Another pull, perhaps of another process, is making the layer.
+    /// Another pull, of this process or another one, is building the layer.
     #[non_exhaustive]
     LayerWaiting {
         /// Which layer, from 0 at the bottom.
@@ -37,34 +41,34 @@ pub enum PullProgress {
     LayerCached {
         /// Which layer, from 0 at the bottom.
         layer: usize,
-        /// Its diff_id.
+        /// The diff_id of the layer.
         diff_id: Digest,
-        /// The blob's bytes, none of which has to come.
+        /// Length of the blob, which is not downloaded, in bytes.
         total_bytes: u64,
     },
-    /// The layer's download begins.
+    /// The download of the layer has begun, or has started over.
     #[non_exhaustive]
     LayerStarted {
         /// Which layer, from 0 at the bottom.
         layer: usize,
-        /// Its blob.
+        /// The digest of the blob.
         digest: Digest,
-        /// The blob's bytes.
+        /// Length of the blob, in bytes.
         total_bytes: u64,
-        /// How many of them are here from an earlier pull.
+        /// Bytes of it that an earlier, interrupted pull left; the download resumes behind them.
         resumed_bytes: u64,
     },
-    /// How far the layer's download is.
+    /// Bytes of the layer have arrived.
     #[non_exhaustive]
     LayerDownloadProgress {
         /// Which layer, from 0 at the bottom.
         layer: usize,
-        /// Bytes that have come.
+        /// Bytes that are present, resumed ones included.
         downloaded_bytes: u64,
-        /// The blob's bytes.
+        /// Length of the blob, in bytes.
         total_bytes: u64,
     },
-    /// The layer's blob is here; what is left of it is being unpacked and written.
+    /// The blob is complete; its end is still being unpacked and written.
     #[non_exhaustive]
     LayerDownloaded {
         /// Which layer, from 0 at the bottom.
@@ -75,33 +79,33 @@ pub enum PullProgress {
     LayerMaterialized {
         /// Which layer, from 0 at the bottom.
         layer: usize,
-        /// Its diff_id.
+        /// The diff_id of the layer.
         diff_id: Digest,
-        /// The layer image's bytes.
+        /// Length of the layer image, in bytes.
         image_bytes: u64,
     },
-    /// All layers are there, and what is left of joining them is being done.
+    /// All layers are published; the remaining work of merging them has begun.
     Merging,
     /// The merged metadata is published.
     #[non_exhaustive]
     FsmetaWritten {
-        /// Its bytes.
+        /// Length of the file, in bytes.
         bytes: u64,
     },
     /// The disk descriptor is published.
     VmdkWritten,
-    /// The pull is done. Nothing follows.
+    /// The pull is done. No event follows.
     #[non_exhaustive]
     Complete {
-        /// The manifest.
+        /// The digest of the manifest.
         manifest_digest: Digest,
         /// Whether everything came from the cache.
         cached: bool,
     },
-    /// The pull failed, or was given up. Nothing follows.
+    /// The pull failed or was cancelled. No event follows.
     #[non_exhaustive]
     Failed {
-        /// Why, in one line. The pull's own result has the error.
+        /// The error in one line; the result of the pull carries the error itself.
         error: String,
     },
 }
@@ -113,10 +117,10 @@ pub struct ProgressReceiver {
 }
 
 impl ProgressReceiver {
-    /// The next event; `None` after `Complete` or `Failed`.
+    /// Waits for the next event. Returns `None` after `Complete` or `Failed`. Cancel safe: a dropped future loses no event.
     pub async fn recv(&mut self) -> Option<PullProgress> {
         loop {
-            // Made before looking, so that an event that comes in between wakes it.
+            // Created before the check, so that an event that is sent in between wakes it.
             let woken = self.shared.woken.notified();
             {
                 let mut state = self.shared.lock();
@@ -132,10 +136,11 @@ impl ProgressReceiver {
     }
 }
 
-/// Sends the events of one pull.
+/// Sends the events of one pull, and logs them.
 #[derive(Debug)]
 pub(crate) struct Progress {
     shared: Option<Arc<Shared>>,
+    log: StageLog,
 }
 
 impl Progress {
@@ -144,17 +149,26 @@ impl Progress {
         (
             Self {
                 shared: Some(Arc::clone(&shared)),
+                log: StageLog::start(),
             },
             ProgressReceiver { shared },
         )
     }
 
-    /// For a pull that nobody watches.
+    /// Returns a sender without a receiver.
     pub(crate) fn nobody() -> Self {
-        Self { shared: None }
+        Self {
+            shared: None,
+            log: StageLog::start(),
+        }
     }
 
     pub(crate) fn send(&self, event: PullProgress) {
+        self.log.event(&event);
+        self.push(event);
+    }
+
+    fn push(&self, event: PullProgress) {
         self.update(|state| {
             match event {
                 PullProgress::LayerDownloaded { layer } => state.forget(layer),
@@ -171,7 +185,7 @@ impl Progress {
         });
     }
 
-    /// Says how far a layer is, over what was said before.
+    /// Replaces the state of a layer's download.
     pub(crate) fn downloaded(&self, layer: usize, downloaded_bytes: u64, total_bytes: u64) {
         self.update(|state| {
             if state.cells.len() <= layer {
@@ -191,8 +205,8 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        // Has no effect where the pull said itself how it ended.
-        self.send(PullProgress::Failed {
+        // Has no effect after `Complete` or `Failed`.
+        self.push(PullProgress::Failed {
             error: "the pull was cancelled".into(),
         });
     }
@@ -204,11 +218,11 @@ struct Shared {
     woken: Notify,
 }
 
-/// Events that were not received yet; bounded by layers times stages, for byte counts overwrite each other.
+/// Events that were not received yet. Bounded by layers times stages, because byte counts overwrite each other.
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<PullProgress>,
-    /// By layer: how far it is, if that was not received yet.
+    /// By layer: present and total bytes, if they were not received yet.
     cells: Vec<Option<(u64, u64)>>,
     is_ended: bool,
 }

@@ -2,6 +2,7 @@ use msb_oci::Digest;
 use msb_store::PruneOptions;
 use serde::Serialize;
 
+use crate::kept::Kept;
 use crate::record::ImageRecord;
 use crate::{GlobalCache, PullError};
 
@@ -25,6 +26,8 @@ pub struct Pruned {
     pub locks: u64,
     /// Sum of the lengths of all of these.
     pub bytes: u64,
+    /// What no image needs and was kept.
+    pub kept: Kept,
 }
 
 impl GlobalCache {
@@ -46,6 +49,7 @@ impl GlobalCache {
             temporaries: pruned.temporaries,
             locks: pruned.locks,
             bytes: pruned.bytes,
+            kept: pruned.kept.into(),
         })
     }
 }

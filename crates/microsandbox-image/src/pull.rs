@@ -81,11 +81,10 @@ async fn run(
         return strictly(result, options);
     }
     let resolved = resolve(registry, reference).await?;
-    let total_bytes = resolved.layers.iter().map(|layer| layer.blob.bytes);
     progress.send(PullProgress::Resolved {
         manifest_digest: resolved.manifest_digest.clone(),
         layer_count: resolved.layers.len(),
-        total_bytes: total_bytes.fold(0, u64::saturating_add),
+        total_bytes: resolved.total_bytes,
     });
     let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
     if let Err(limit) = plan.check_layer_count() {

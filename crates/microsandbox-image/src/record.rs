@@ -1,4 +1,3 @@
-use msb_layer::decode::Compression;
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
@@ -47,6 +46,19 @@ impl ImageRecord {
         let plan = self.disk_plan();
         let blobs = [self.manifest_digest.clone(), self.config_digest.clone()];
         plan.lease(store, &blobs)
+    }
+
+    /// Returns the length of the disk in bytes; `None` if the lengths of its files do not fit 64 bits.
+    pub(crate) fn disk_bytes(&self) -> Option<u64> {
+        let plan = self.disk_plan();
+        let mut layers = plan.slots().iter().map(|slot| slot.image_bytes);
+        layers.try_fold(self.fsmeta_bytes, u64::checked_add)
+    }
+
+    /// Returns the sum of the blobs' sizes in bytes; `None` if it does not fit 64 bits.
+    pub(crate) fn blob_bytes(&self) -> Option<u64> {
+        let mut sizes = self.layers.iter().map(|layer| layer.size);
+        sizes.try_fold(0, u64::checked_add)
     }
 
     /// The artifacts that the record stands for.
@@ -134,18 +146,4 @@ pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
 /// Images are kept by what was asked for.
 pub(crate) fn image_key(reference: &Reference, platform: &Platform) -> ImageKey {
     ImageKey::new(reference, &platform.to_string())
-}
-
-/// What a note says of a media type that is not the blob's compression; `None` where it is.
-pub(crate) fn media_type_note(media_type: &str, compression: Compression) -> Option<Note> {
-    let suffix = match compression {
-        Compression::Gzip => ["+gzip", ".gzip"].as_slice(),
-        Compression::Zstd => &["+zstd", ".zstd"],
-        Compression::None => &[".tar"],
-    };
-    let fits = suffix.iter().any(|suffix| media_type.ends_with(suffix));
-    (!fits).then(|| Note::MediaType {
-        media_type: media_type.into(),
-        compression: compression.to_string(),
-    })
 }

@@ -6,10 +6,11 @@ use msb_oci::Reference;
 use msb_platform::Platform;
 use msb_registry::{Client, ClientBuilder, Limits, RegistryAuth, Timeouts};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
 use crate::progress::Progress;
-use crate::{GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, open_files, pull};
+use crate::{
+    GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, open_files, pull,
+};
 
 /// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections and limits.
 #[derive(Clone, Debug)]
@@ -95,20 +96,20 @@ impl Registry {
         pull::pull(&self.inner, reference, options, &Progress::nobody()).await
     }
 
-    /// Pulls an image on a task of its own, and tells how it goes. Must be called within a tokio runtime.
+    /// Starts a pull on a task of its own and returns its events beside it. Must be called within a tokio runtime.
     ///
-    /// Aborting the task stops the work and leaves the cache whole.
+    /// Dropping the task cancels the pull and leaves the cache whole; dropping the receiver has no effect on it.
     pub fn pull_with_progress(
         &self,
         reference: &Reference,
         options: &PullOptions,
-    ) -> (ProgressReceiver, JoinHandle<Result<PullResult, PullError>>) {
+    ) -> (ProgressReceiver, PullTask) {
         let (progress, receiver) = Progress::channel();
         let (registry, reference, options) = (self.clone(), reference.clone(), options.clone());
         let task = tokio::spawn(async move {
             pull::pull(&registry.inner, &reference, &options, &progress).await
         });
-        (receiver, task)
+        (receiver, PullTask::new(task))
     }
 }
 

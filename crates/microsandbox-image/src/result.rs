@@ -21,7 +21,7 @@ pub struct PullResult {
     pub reference: Reference,
     /// The digest of the image's manifest (of an index's child, not of the index).
     pub manifest_digest: Digest,
-    /// The platform that was asked for.
+    /// The image's own platform, from its config: the one that was asked for, or a lower variant of it.
     pub platform: Platform,
     /// Whether everything came from the cache.
     pub cached: bool,

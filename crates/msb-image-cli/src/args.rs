@@ -6,14 +6,14 @@ use microsandbox_image::{GlobalCache, Platform};
 use crate::commands::{cat, inspect, ls, prune, pull, rm, tree, verify};
 use crate::failure::Failure;
 
-/// Pulls OCI images into disks that microVMs boot from, and keeps them in a local cache.
+/// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
 #[derive(Debug, Parser)]
 #[command(name = "msb-image", version, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
 
-    /// Tells more on stderr: once what goes on, twice every detail
+    /// Increase logging verbosity on stderr (-v: info, -vv: debug)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -33,10 +33,10 @@ pub(crate) enum Command {
     Prune(prune::PruneArgs),
 }
 
-/// Where the cache is.
+/// The location of the cache.
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
-    /// The cache directory [default: $MSB_IMAGE_CACHE, else msb-image in the system's cache folder]
+    /// Cache directory [default: $MSB_IMAGE_CACHE, else msb-image in the system's cache folder]
     #[arg(long, global = true, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 }
@@ -51,9 +51,9 @@ impl CacheArgs {
     }
 }
 
-/// `None` where the environment names none.
+/// Returns `None` if the environment names no directory.
 fn default_directory() -> Option<PathBuf> {
-    // An empty variable is as good as none, and so is a relative XDG one (XDG base directory specification).
+    // An empty variable counts as unset, and so does a relative XDG one (XDG base directory specification).
     let path = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -73,11 +73,47 @@ fn default_directory() -> Option<PathBuf> {
     Some(caches.join("msb-image"))
 }
 
-/// For which platform.
+/// Parses `OS/ARCH[/VARIANT]`, or `ARCH[/VARIANT]` of an architecture that images are built for, which means Linux.
+fn parse_platform(text: &str) -> Result<Platform, String> {
+    let architecture = text.split('/').next().unwrap_or_default();
+    let text = if ARCHITECTURES.contains(&&*architecture.to_ascii_lowercase()) {
+        format!("linux/{text}")
+    } else {
+        text.to_owned()
+    };
+    text.parse::<Platform>().map_err(|error| error.to_string())
+}
+
+/// Architectures by Go's names (the `GOARCH` values that image-index.md refers to) and by the names that `uname -m` prints.
+const ARCHITECTURES: &[&str] = &[
+    "386",
+    "aarch64",
+    "amd64",
+    "arm",
+    "arm64",
+    "armel",
+    "armhf",
+    "i386",
+    "i686",
+    "loong64",
+    "loongarch64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mipsle",
+    "ppc64",
+    "ppc64el",
+    "ppc64le",
+    "riscv64",
+    "s390x",
+    "x86_64",
+];
+
+/// The platform of the image.
 #[derive(Debug, Args)]
 pub(crate) struct PlatformArgs {
-    /// The platform of the image [default: linux on this machine's architecture]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    /// Platform of the image; an architecture alone means Linux [default: linux/<this machine's>]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = parse_platform)]
     platform: Option<Platform>,
 }
 
@@ -88,5 +124,37 @@ impl PlatformArgs {
 
     pub(crate) fn platform(&self) -> Platform {
         self.platform.clone().unwrap_or_else(Platform::host_linux)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_architecture_alone_means_linux() {
+        let parse = |text: &str| parse_platform(text).map(|platform| platform.to_string());
+        for (text, platform) in [
+            ("arm64", "linux/arm64"),
+            ("aarch64", "linux/arm64"),
+            ("AMD64", "linux/amd64"),
+            ("arm/v6", "linux/arm/v6"),
+            ("linux/arm64", "linux/arm64"),
+            ("windows/amd64", "windows/amd64"),
+        ] {
+            assert_eq!(parse(text).as_deref(), Ok(platform), "{text}");
+        }
+        for text in [
+            "linux",
+            "windows",
+            "",
+            "/",
+            "arm64/",
+            "amd46",
+            "arm64/v8/x",
+            "linux/arm64/v8/x",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -5,19 +5,27 @@ use std::process::ExitCode;
 
 use microsandbox_image::{Platform, PullError, Reference};
 
+use crate::hint::hint;
 use crate::output::one_line;
+use crate::progress::without_bars;
 
-/// Why a command was not carried out.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Image(#[from] PullError),
-    /// The image is cached, but not for the platform.
+    /// The pull of an image failed; the reference is for the hint.
+    #[error("{error}")]
+    Pull {
+        reference: Box<Reference>,
+        error: PullError,
+    },
+    /// The image is cached, but for other platforms.
     #[error("{reference} for {platform} is not cached")]
     OtherPlatform {
         reference: Box<Reference>,
         platform: Box<Platform>,
-        /// What it is cached for; not empty.
+        /// The platforms that it is cached for; not empty.
         cached: Vec<Platform>,
     },
     #[error("{0}")]
@@ -26,7 +34,7 @@ pub(crate) enum Failure {
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
-    #[error("--force fetches everything anew, and --policy never fetches nothing")]
+    #[error("--force downloads everything again, and --policy never downloads nothing")]
     ForceOffline,
     /// One password must not go to two registries.
     #[error("--username is for one registry, and the references name two: {first} and {second}")]
@@ -47,15 +55,24 @@ pub(crate) enum Failure {
     Json(#[source] serde_json::Error),
     #[error("starting the event loop")]
     EventLoop(#[source] io::Error),
-    #[error("interrupted")]
-    Interrupted,
+    /// A signal ended the command: SIGINT, SIGTERM or SIGHUP.
+    #[error("interrupted{}", by(signal))]
+    Interrupted { signal: &'static str },
 }
 
-/// How a command ended that could be carried out.
+/// Returns nothing for the usual interrupt from the keyboard, which needs no name.
+fn by(signal: &str) -> String {
+    match signal {
+        "SIGINT" => String::new(),
+        other => format!(" by {other}"),
+    }
+}
+
+/// The end of a command that ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    /// Something failed, and was reported.
+    /// A part of the work failed, and the error was printed.
     Failed,
 }
 
@@ -69,7 +86,7 @@ impl From<Outcome> for ExitCode {
 }
 
 impl Failure {
-    /// Whether the reader of our output went away, which is no failure of ours.
+    /// Returns whether the reader of stdout closed it, which is not a failure of the command.
     pub(crate) fn is_unread_output(&self) -> bool {
         match self {
             Self::Output(error) | Self::Image(PullError::Copy { source: error, .. }) => {
@@ -79,23 +96,38 @@ impl Failure {
         }
     }
 
-    /// Says on stderr what failed, why, and what may help.
+    /// Prints the error, its causes and a hint to stderr, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if self.is_unread_output() {
             return ExitCode::SUCCESS;
         }
         let mut text = format!("error: {}\n", one_line(&self.to_string()));
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(&format!("  caused by: {}\n", one_line(&error.to_string())));
-            cause = error.source();
+        for cause in self.causes() {
+            text.push_str(&format!("  caused by: {}\n", one_line(&cause)));
         }
         if let Some(hint) = self.hint() {
             text.push_str(&format!("hint: {}\n", one_line(&hint)));
         }
-        // Where stderr is closed, nobody can be told.
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        // A failure to write has nowhere to be reported. Progress bars are off the screen while it is written.
+        let _ = without_bars(|| io::stderr().lock().write_all(text.as_bytes()));
         ExitCode::from(self.exit_code())
+    }
+
+    /// Returns the messages of the causes. One that an earlier message repeats word for word is left out.
+    fn causes(&self) -> Vec<String> {
+        let mut told = vec![self.to_string()];
+        let mut cause = match self {
+            Self::Pull { error, .. } => error.source(),
+            _ => self.source(),
+        };
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !told.iter().any(|told| told.contains(&text)) {
+                told.push(text);
+            }
+            cause = error.source();
+        }
+        told.split_off(1)
     }
 
     fn exit_code(&self) -> u8 {
@@ -104,14 +136,15 @@ impl Failure {
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
             | Self::NoPassword { .. } => 2,
-            Self::Interrupted => 130,
+            Self::Interrupted { .. } => 130,
             _ => 1,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Image(error) => error.hint(),
+            Self::Image(error) => hint(error, None),
+            Self::Pull { reference, error } => hint(error, Some(reference)),
             Self::OtherPlatform { cached, .. } => {
                 let given: Vec<_> = cached
                     .iter()
@@ -119,9 +152,9 @@ impl Failure {
                     .collect();
                 Some(format!("it is cached with {}", given.join(", ")))
             }
-            Self::NothingToRemove(_) => Some("`msb-image ls` shows what is".into()),
+            Self::NothingToRemove(_) => Some("`msb-image ls` lists the cached images".into()),
             Self::NoPassword { .. } => Some("printf %s \"$TOKEN\" | msb-image pull ...".into()),
-            Self::TwoRegistries { .. } => Some("pull from one after the other".into()),
+            Self::TwoRegistries { .. } => Some("pull from each with a command of its own".into()),
             _ => None,
         }
     }

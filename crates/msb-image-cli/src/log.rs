@@ -1,11 +1,17 @@
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
+use microsandbox_image::escape;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::progress;
 
-/// Writes what the libraries log to stderr: warnings, and more with `verbose`.
+/// Writes the log of the libraries to stderr: warnings, with `verbose` 1 also what a pull does, with 2 every request and retry.
 pub(crate) fn start(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::WARN,
@@ -14,14 +20,82 @@ pub(crate) fn start(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
+        .event_format(Line)
         .with_writer(Stderr)
         .init();
 }
 
-/// Stderr, without breaking the progress bars.
+/// Formats an event as `level: message (field=value, ...)` on one line, with messages and values escaped.
+#[derive(Debug)]
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut parts = Parts::default();
+        event.record(&mut parts);
+        writeln!(writer, "{}", parts.line(*event.metadata().level()))
+    }
+}
+
+/// The message of an event and its other fields.
+#[derive(Debug, Default)]
+struct Parts {
+    message: String,
+    fields: String,
+}
+
+impl Parts {
+    fn line(&self, level: Level) -> String {
+        let level = match level {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            Level::INFO => "info",
+            Level::DEBUG => "debug",
+            Level::TRACE => "trace",
+        };
+        let mut line = format!("{level}: {}", self.message);
+        if !self.fields.is_empty() {
+            line.push_str(&format!(" ({})", self.fields));
+        }
+        line
+    }
+
+    fn add(&mut self, field: &Field, value: &str) {
+        let value = escape(value);
+        if field.name() == "message" {
+            self.message = value.to_string();
+            return;
+        }
+        let comma = if self.fields.is_empty() { "" } else { ", " };
+        // OK because a String takes any text.
+        let _ = write!(self.fields, "{comma}{}={value}", field.name());
+    }
+}
+
+impl Visit for Parts {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
+        self.add(field, &error.to_string());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, &format!("{value:?}"));
+    }
+}
+
+/// Writes to stderr without breaking the progress bars.
 #[derive(Debug)]
 struct Stderr;
 
@@ -40,5 +114,47 @@ impl Write for Stderr {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Collects what is logged.
+    #[derive(Clone, Default)]
+    struct Collected(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Collected {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic elsewhere").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn log_fields_and_messages_are_escaped() {
+        let collected = Collected::default();
+        let make = collected.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(Line)
+            .with_writer(move || make.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let path = "a\x1b[2J\u{9b}\u{202e}\u{e0041}";
+            tracing::warn!(path, count = 3, error = %"x\ny", debug = ?"\u{200b}", "odd \x07 {path}");
+            tracing::info!("{}", "second\nline");
+        });
+        let text = collected.0.lock().expect("no panic elsewhere").clone();
+        assert_eq!(
+            String::from_utf8(text).expect("text"),
+            "warning: odd \\u{7} a\\u{1b}[2J\\u{9b}\\u{202e}\\u{e0041} (path=a\\u{1b}[2J\\u{9b}\\u{202e}\\u{e0041}, \
+             count=3, error=x\\ny, debug=\"\\u{200b}\")\ninfo: second\\nline\n"
+        );
     }
 }

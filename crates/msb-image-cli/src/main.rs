@@ -7,27 +7,30 @@
 //!                failure.rs ─────────▶ progress/ ────────────────▶ stderr
 //! ```
 //!
-//! It holds no logic that a user of the library would want. What it prints of images is from outside, and is escaped.
+//! It holds no logic that a user of the library needs. Text from outside is escaped wherever it is printed.
 
 mod args;
 mod commands;
 mod event_loop;
 mod failure;
+mod hint;
 mod log;
 mod output;
 mod progress;
+mod secrets;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use args::Cli;
 use clap::Parser as _;
+use microsandbox_image::escape;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
-            // Where the text cannot be written, nobody can be told.
-            let _ = usage.print();
+            print_usage(&usage);
             return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };
@@ -35,5 +38,22 @@ fn main() -> ExitCode {
     match commands::run(cli) {
         Ok(outcome) => outcome.into(),
         Err(failure) => failure.report(),
+    }
+}
+
+/// Prints help or a usage error. The error quotes the arguments, which a script may have from outside.
+fn print_usage(usage: &clap::Error) {
+    let is_printable = |argument: std::ffi::OsString| {
+        let bytes = argument.into_encoded_bytes();
+        escape(&bytes).to_string().as_bytes() == bytes
+    };
+    // A failure to write has nowhere to be reported.
+    if std::env::args_os().skip(1).all(is_printable) {
+        let _ = usage.print();
+        return;
+    }
+    let text = usage.render().to_string();
+    for line in text.lines() {
+        let _ = writeln!(io::stderr(), "{}", escape(line));
     }
 }

@@ -137,30 +137,45 @@ fn an_empty_cache_has_nothing_to_show() {
 fn the_cache_directory_is_the_flag_then_the_variable_then_the_systems() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    // A prune makes the directory.
-    ok(&command(&at("variable"))
-        .args(["prune", "--cache-dir"])
-        .arg(at("flag"))
-        .output()
-        .unwrap());
-    assert!(at("flag").exists() && !at("variable").exists());
-    ok(&run(&at("variable"), ["prune"]));
-    assert!(at("variable").exists());
-    let none = Path::new("");
-    let system = |name: &str, value: &Path| {
-        ok(&command(none)
-            .arg("prune")
-            .env(name, value)
-            .output()
-            .unwrap());
+    // A command that reads names the cache that is missing, and creates nothing.
+    let names = |output: std::process::Output, cache: &Path| {
+        assert_eq!(output.status.code(), Some(1));
+        let expected = format!("error: there is no cache at {}\n", cache.display());
+        assert!(
+            stderr(&output).starts_with(&expected),
+            "{}",
+            stderr(&output)
+        );
+        assert!(!cache.exists());
     };
-    system("HOME", &at("home"));
+    for read in [
+        &["ls"][..],
+        &["prune"],
+        &["verify"],
+        &["rm", "a"],
+        &["inspect", "a"],
+    ] {
+        names(run(&at("variable"), read), &at("variable"));
+    }
+    let mut flag = command(&at("variable"));
+    let flag = flag.args(["prune", "--cache-dir"]).arg(at("flag"));
+    names(flag.output().unwrap(), &at("flag"));
+    let none = Path::new("");
+    let system = |name: &str, value: &Path, cache: &Path| {
+        names(
+            command(none)
+                .arg("prune")
+                .env(name, value)
+                .output()
+                .unwrap(),
+            cache,
+        );
+    };
     if cfg!(target_os = "macos") {
-        assert!(at("home/Library/Caches/msb-image").exists());
+        system("HOME", &at("home"), &at("home/Library/Caches/msb-image"));
     } else {
-        assert!(at("home/.cache/msb-image").exists());
-        system("XDG_CACHE_HOME", &at("xdg"));
-        assert!(at("xdg/msb-image").exists());
+        system("HOME", &at("home"), &at("home/.cache/msb-image"));
+        system("XDG_CACHE_HOME", &at("xdg"), &at("xdg/msb-image"));
     }
     assert_eq!(run(none, ["ls"]).status.code(), Some(2));
 }

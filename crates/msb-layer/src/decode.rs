@@ -1,13 +1,15 @@
-//! Compressed bytes in, plain bytes out: gzip, zstd or nothing, told by magic bytes.
+//! Decompresses a stream: gzip, zstd or neither, detected by magic bytes.
 //!
-//! Synchronous and push-style, like [`tar`](crate::tar): it does no I/O and starts no thread. Plain bytes come out in
+//! Synchronous and push-style, like [`tar`](crate::tar): it does no I/O and starts no thread. Uncompressed bytes come out in
 //! [`Chunk`]s, reference-counted pieces of a [`Pool`]'s buffers, so that one chunk can go to a hasher and a parser on other
 //! threads without a copy; a buffer returns to its pool when the last holder drops it.
+//!
+//! Each compression is one file with a row of the table in `compression.rs`: name, magic bytes, media types, decoder.
 //!
 //! ```text
 //!  push(&[u8]) ─▶ 4 magic bytes ─┬─ 1f 8b        gzip: members, each header ─▶ inflate ─▶ CRC-32, length ─┐
 //!                                ├─ 28 b5 2f fd  zstd: frames, skippable ones too, each window checked    ├─▶ Chunk
-//!                                └─ else         plain: copied through                                   ─┘
+//!                                └─ else         uncompressed: copied through                            ─┘
 //! ```
 //!
 //! # Invariants
@@ -43,12 +45,15 @@
 //! ```
 
 mod chunk;
+mod compression;
 mod decoder;
 mod error;
 mod gzip;
 mod gzip_header;
 mod inflate;
 mod output;
+mod stream;
+mod uncompressed;
 mod window;
 mod zstd;
 mod zstd_header;
@@ -57,6 +62,7 @@ mod zstd_header;
 mod tests;
 
 pub use chunk::{Chunk, Pool};
-pub use decoder::{Compression, Decoder, Limits};
+pub use compression::Compression;
+pub use decoder::{Decoder, Limits};
 pub use error::{Corruption, DecodeError, PushError};
 pub use window::WindowBudget;

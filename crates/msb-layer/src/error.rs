@@ -5,6 +5,7 @@ use fs_tree::{ApplyError, show_path};
 use msb_oci::Digest;
 use msb_sidecar::Note;
 
+use crate::UnsupportedFormat;
 use crate::decode::DecodeError;
 use crate::tar::TarError;
 use crate::tar::path::PathError;
@@ -48,6 +49,14 @@ pub enum LayerError {
     Decode {
         /// Why.
         source: DecodeError,
+    },
+    /// The layer is in a format that is not supported.
+    #[error("{}", unsupported(media_type, *format))]
+    Format {
+        /// The media type that the manifest names, as it is.
+        media_type: String,
+        /// The format, where it is known.
+        format: Option<UnsupportedFormat>,
     },
     /// The archive cannot be read.
     #[error("reading the layer's archive")]
@@ -190,6 +199,20 @@ impl LayerError {
             } => Some(source),
             _ => None,
         }
+    }
+}
+
+/// Describes a layer in an unsupported format. The media type is text from outside.
+fn unsupported(media_type: &str, format: Option<UnsupportedFormat>) -> String {
+    const MAX_SHOWN: usize = 255;
+    let media_type = media_type.as_bytes();
+    let media_type = show_path(&media_type[..media_type.len().min(MAX_SHOWN)]);
+    let of_type = format_args!("the layer with the media type {media_type}").to_string();
+    match format {
+        Some(format) => format!("{of_type} has the format {format}, which is not supported"),
+        None => format!(
+            "{of_type} is not a tar archive, neither uncompressed nor compressed with gzip or zstd"
+        ),
     }
 }
 

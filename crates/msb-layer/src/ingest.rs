@@ -9,6 +9,7 @@ use fs_tree::{LayerApplier, Tree};
 use msb_sidecar::{Changes, ImageSummary, InlineReader, Note, SidecarWriter};
 use tokio::sync::watch;
 
+use crate::format::{START_BYTES, check_start};
 use crate::tar::{PushError, TarParser};
 use crate::writeback::Writeback;
 use crate::{LayerError, LayerLimits};
@@ -61,6 +62,7 @@ impl ReadLayer {
 /// gets the layer as soon as it can be merged, unless that would take much memory.
 pub(crate) fn ingest<C: AsRef<[u8]>>(
     mut next: impl FnMut() -> Result<Option<C>, LayerError>,
+    media_type: &str,
     targets: Targets,
     limits: &LayerLimits,
     uuid: [u8; 16],
@@ -68,10 +70,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
 ) -> Result<Ingested, LayerError> {
     let image = ImageWriter::new(
         Writeback::new(targets.image),
-        Options {
-            uuid,
-            ..Options::default()
-        },
+        Options::default().with_uuid(uuid),
     )
     .map_err(image_error)?;
     let sidecar_handle = || {
@@ -87,7 +86,12 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         limits,
     );
     let mut parser = TarParser::new(limits.tar);
+    let mut is_start = true;
     while let Some(chunk) = next()? {
+        // Every chunk but the last one is far longer than what is examined.
+        if std::mem::take(&mut is_start) {
+            check_format(chunk.as_ref(), media_type)?;
+        }
         parser.push(chunk.as_ref(), &mut sink).map_err(push_error)?;
     }
     let end = parser.finish::<LayerError>().map_err(push_error)?;
@@ -126,6 +130,18 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         entries: end.entries,
         notes,
     })
+}
+
+/// Checks that the stream begins like a tar archive. Damage is left to the parser where the media type is not known.
+fn check_format(start: &[u8], media_type: &str) -> Result<(), LayerError> {
+    match check_start(&start[..start.len().min(START_BYTES)]) {
+        Ok(()) => Ok(()),
+        Err(None) if media_type.is_empty() => Ok(()),
+        Err(format) => Err(LayerError::Format {
+            media_type: media_type.to_owned(),
+            format,
+        }),
+    }
 }
 
 /// Inline data, read back from the sidecar that it was written to.

@@ -22,6 +22,7 @@
 pub mod decode;
 mod entry;
 mod error;
+mod format;
 mod ingest;
 mod limits;
 mod pipeline;
@@ -31,6 +32,7 @@ pub mod tar;
 mod writeback;
 
 pub use error::{LayerError, LayerLimit, PartStep};
+pub use format::UnsupportedFormat;
 pub use ingest::ReadLayer;
 pub use limits::LayerLimits;
 pub use pipeline::{

@@ -17,6 +17,7 @@ use msb_sidecar::{ImageSummary, Note};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decode::{Chunk, Compression, WindowBudget};
+use crate::format::check_media_type;
 use crate::ingest::{ReadLayer, Targets, ingest};
 use crate::stage_time::StageTime;
 use crate::{LayerError, LayerLimits};
@@ -50,7 +51,10 @@ pub struct LayerJob {
     pub blob: Digest,
     /// The blob's length in bytes, from the manifest.
     pub blob_bytes: u64,
-    /// The unpacked archive's digest, from the config.
+    /// The media type of the blob, from the manifest; empty if it is not known. It decides nothing but whether the format is
+    /// refused: the compression is detected by the magic bytes.
+    pub media_type: String,
+    /// The digest of the uncompressed archive, from the config.
     pub diff_id: Digest,
     /// Where the layer image goes: an empty file.
     pub image: File,
@@ -118,7 +122,7 @@ pub struct IngestedLayer {
 pub struct LayerFeed {
     sender: mpsc::Sender<Feed>,
     is_whole: bool,
-    given_up: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
     failure: Failure,
 }
 
@@ -128,7 +132,7 @@ pub struct LayerTask {
     read: Option<oneshot::Receiver<ReadLayer>>,
     result: oneshot::Receiver<Result<IngestedLayer, LayerError>>,
     processed: Arc<AtomicU64>,
-    given_up: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
 }
 
 enum Feed {
@@ -140,11 +144,12 @@ impl LayerJob {
     /// Starts the stages.
     ///
     /// # Errors
-    /// [`LayerError::Spawn`].
+    /// [`LayerError::Spawn`], and [`LayerError::Format`] for a media type of a format that is not supported.
     pub fn start(self) -> Result<(LayerFeed, LayerTask), LayerError> {
         let Self {
             blob,
             blob_bytes,
+            media_type,
             diff_id,
             image,
             sidecar,
@@ -152,6 +157,12 @@ impl LayerJob {
             limits,
             windows,
         } = self;
+        if let Err(format) = check_media_type(&media_type) {
+            return Err(LayerError::Format {
+                media_type,
+                format: Some(format),
+            });
+        }
         let (read_sender, read) = oneshot::channel();
         let (result_sender, result) = oneshot::channel();
         let expected = Hashes {
@@ -166,7 +177,7 @@ impl LayerJob {
             processed,
             mut failing,
         } = Stages::start(&expected, blob_bytes, part, &limits, windows)?;
-        let given_up = Arc::clone(&feed.given_up);
+        let cancelled = Arc::clone(&feed.cancelled);
         // This thread waits for the others and sends the result of all three.
         spawn("layer-write", move || {
             let mut time = StageTime::start("write", &diff_id);
@@ -181,7 +192,8 @@ impl LayerJob {
             // Nobody has to be interested.
             let tell = |read| drop(read_sender.send(read));
             let targets = Targets { image, sidecar };
-            let ingested = failing.watch(ingest(next, targets, &limits, uuid_of(&diff_id), tell));
+            let ingested = ingest(next, &media_type, targets, &limits, diff_id.uuid(), tell);
+            let ingested = failing.watch(ingested);
             time.tell();
             drop(write_queue);
             let result = verified(join(inflate), ingested, join(hash), expected);
@@ -198,7 +210,7 @@ impl LayerJob {
             read: Some(read),
             result,
             processed,
-            given_up,
+            cancelled,
         };
         Ok((feed, task))
     }
@@ -227,7 +239,7 @@ impl Stages {
         let (to_hash, hash_queue) = sync_channel(CHUNKS_QUEUED);
         let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
         let processed = Arc::new(AtomicU64::new(0));
-        let given_up = Arc::new(AtomicBool::new(false));
+        let cancelled = Arc::new(AtomicBool::new(false));
         let (earlier, more) = part.map(BlobPart::split).unzip();
         let failing = FailureSignal::default();
 
@@ -235,7 +247,7 @@ impl Stages {
             earlier,
             body,
             stream: Stream {
-                decoder: inflate::decoder(limits.decode, windows, Arc::clone(&given_up)),
+                decoder: inflate::decoder(limits.decode, windows, Arc::clone(&cancelled)),
                 blob_bytes,
                 taken: 0,
                 processed: Arc::clone(&processed),
@@ -262,7 +274,7 @@ impl Stages {
             feed: LayerFeed {
                 sender: feed,
                 is_whole: false,
-                given_up,
+                cancelled,
                 failure: failing.failure(),
             },
             write_queue,
@@ -297,14 +309,14 @@ impl LayerFeed {
 impl Drop for LayerFeed {
     fn drop(&mut self) {
         if !self.is_whole {
-            self.given_up.store(true, Ordering::Relaxed);
+            self.cancelled.store(true, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for LayerTask {
     fn drop(&mut self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.cancelled.store(true, Ordering::Relaxed);
     }
 }
 
@@ -385,14 +397,4 @@ fn cause(errors: [Option<LayerError>; 3]) -> LayerError {
     errors
         .find(|error| !matches!(error, LayerError::Cancelled))
         .unwrap_or(LayerError::Cancelled)
-}
-
-/// An image's identity is its layer's: the first 16 bytes of the diff_id.
-fn uuid_of(diff_id: &Digest) -> [u8; 16] {
-    let mut uuid = [0; 16];
-    for (byte, hex) in uuid.iter_mut().zip(diff_id.hex().as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(hex).unwrap_or("0");
-        *byte = u8::from_str_radix(digits, 16).unwrap_or(0);
-    }
-    uuid
 }

@@ -88,6 +88,7 @@ mod tests;
 
 pub use entry::{Entry, Kind, Lost, SparseExtent, Timestamp, Xattrs};
 pub use error::{Limit, Part, PaxFault, PushError, SparseFault, TarError};
+pub(crate) use header::may_begin;
 pub use limits::Limits;
 pub use name::EntryName;
 pub use parser::{TarEnd, TarParser, TarSink};

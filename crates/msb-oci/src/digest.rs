@@ -29,7 +29,7 @@ pub struct Digest {
     text: Box<str>,
 }
 
-/// The digest algorithms that are spoken here.
+/// The supported digest algorithms.
 ///
 /// The image specification registers blake3 too; no registry is known to serve it, and it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name in front of the colon.
+    /// Returns the name in front of the colon.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Algorithm {
         }
     }
 
-    /// How many hexadecimal digits a digest of this algorithm has.
+    /// Returns the number of hexadecimal digits of a digest of this algorithm.
     #[must_use]
     pub const fn hex_len(self) -> usize {
         match self {
@@ -72,7 +72,7 @@ impl fmt::Display for Algorithm {
 }
 
 impl Digest {
-    /// The digest of `bytes` under `algorithm`.
+    /// Computes the digest of `bytes` under `algorithm`.
     #[must_use]
     pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new(algorithm);
@@ -80,37 +80,53 @@ impl Digest {
         hasher.finish()
     }
 
-    /// The SHA-256 digest of `bytes`.
+    /// Computes the SHA-256 digest of `bytes`.
     #[must_use]
     pub fn sha256_of(bytes: &[u8]) -> Self {
         Self::of(Algorithm::Sha256, bytes)
     }
 
-    /// The algorithm.
+    /// Returns the algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The hexadecimal behind the colon.
+    /// Returns the hexadecimal digits behind the colon.
     #[must_use]
     pub fn hex(&self) -> &str {
         &self.text[self.algorithm.as_str().len() + 1..]
     }
 
-    /// `algorithm:hex`.
+    /// Returns `algorithm:hex`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether `bytes` have this digest.
+    /// Returns the first 16 bytes of the digest, which identify a filesystem image by what it holds.
+    #[must_use]
+    pub fn uuid(&self) -> [u8; 16] {
+        let digit = |digit: u8| match digit {
+            b'a'..=b'f' => digit - b'a' + 10,
+            // OK because there are only lower-case hexadecimal digits.
+            _ => digit.wrapping_sub(b'0'),
+        };
+        let (pairs, _) = self.hex().as_bytes().as_chunks::<2>();
+        let mut uuid = [0; 16];
+        for (byte, [high, low]) in uuid.iter_mut().zip(pairs) {
+            *byte = digit(*high) << 4 | digit(*low);
+        }
+        uuid
+    }
+
+    /// Returns whether `bytes` have this digest.
     #[must_use]
     pub fn matches(&self, bytes: &[u8]) -> bool {
         Self::of(self.algorithm, bytes) == *self
     }
 
-    /// From a finished hash; `raw` has half as many bytes as the algorithm has digits.
+    /// Creates a digest from a finished hash; `raw` has half as many bytes as the algorithm has digits.
     pub(crate) fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Self {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         debug_assert_eq!(raw.len() * 2, algorithm.hex_len());
@@ -251,6 +267,13 @@ mod tests {
             assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
             assert!(digest.matches(b"abc") && !digest.matches(b"abd"));
         }
+    }
+
+    #[test]
+    fn a_uuid_is_the_first_bytes() {
+        let uuid = EMPTY.parse::<Digest>().unwrap().uuid();
+        assert_eq!(uuid[..4], [0xe3, 0xb0, 0xc4, 0x42]);
+        assert_eq!(uuid[15], 0x24);
     }
 
     #[test]

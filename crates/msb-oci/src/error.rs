@@ -1,59 +1,67 @@
-//! What can be wrong with a name.
+//! Why a text is not a digest or not a reference.
 
 use std::fmt;
 
 use crate::{Algorithm, Excerpt};
 
-/// A text that is no digest or no reference.
+/// Why a text is not a digest or not a reference.
 ///
-/// Every message is one line and shows only [`Excerpt`]s of what was parsed.
+/// Every message is one line and shows only [`Excerpt`]s of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The text has no colon between an algorithm and its hexadecimal.
     #[error("digest `{input}` is not of the form ALGORITHM:HEX")]
     DigestForm {
-        /// What was parsed.
+        /// The text.
         input: Excerpt,
     },
     /// The algorithm is not one of sha256, sha384 and sha512.
     #[error("digest `{input}` has an algorithm other than sha256, sha384 and sha512")]
     DigestAlgorithm {
-        /// What was parsed.
+        /// The text.
         input: Excerpt,
     },
     /// The hexadecimal is too short or too long for its algorithm.
     #[error("digest `{input}` has {actual} hexadecimal digits, {algorithm} has {expected}")]
     DigestLength {
-        /// What was parsed.
+        /// The text.
         input: Excerpt,
         /// The algorithm that the text names.
         algorithm: Algorithm,
-        /// Digits that the algorithm has.
+        /// The number of digits of the algorithm.
         expected: usize,
-        /// Bytes that stand behind the colon.
+        /// The number of bytes behind the colon.
         actual: usize,
     },
     /// Something other than `0-9` and `a-f` stands behind the colon.
     #[error("digest `{input}` is not lower-case hexadecimal")]
     DigestHex {
-        /// What was parsed.
+        /// The text.
         input: Excerpt,
     },
     /// One part of a reference breaks its grammar.
     #[error("reference `{input}`: {part} {problem}")]
     Reference {
-        /// What was parsed.
+        /// The text.
         input: Excerpt,
         /// The part that is wrong.
         part: ReferencePart,
         /// What is wrong with it, to be read after the part's name.
         problem: &'static str,
     },
-    /// The digest of a reference is none.
+    /// A URL instead of a reference, such as `https://docker.io/library/alpine` or `docker://alpine`.
+    #[error("reference `{input}` is a URL; write `{reference}`")]
+    ReferenceUrl {
+        /// The text.
+        input: Excerpt,
+        /// The text without its scheme.
+        reference: Excerpt,
+    },
+    /// The digest of a reference is malformed.
     #[error("reference `{input}` does not end in a digest")]
     ReferenceDigest {
-        /// What was parsed.
+        /// The text.
         input: Excerpt,
         /// What is wrong with the digest.
         #[source]

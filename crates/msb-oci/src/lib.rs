@@ -1,4 +1,4 @@
-//! The names of OCI things, parsed once: digests and image references.
+//! What names and describes an OCI image, parsed once: references, digests, manifests and configs.
 //!
 //! ```text
 //!   docker.io / library/alpine : 3.22 @ sha256:4b7ce07002c6...
@@ -7,8 +7,10 @@
 //!                                       algorithm : hex   Digest
 //! ```
 //!
-//! What this crate is not: it does no input or output, knows no HTTP and no cache, and does not say what a reference
-//! points at.
+//! Documents are decoded by [`json`], which gives each of them one meaning.
+//!
+//! What this crate is not: it does no input or output, knows no HTTP and no cache, and does not resolve references. Indexes
+//! are parsed in `msb-platform`, because choosing from one is all that they are for.
 //!
 //! # Invariants
 //!
@@ -16,11 +18,13 @@
 //!   length. Its two halves are therefore safe as parts of a path or a URL.
 //! - A [`Reference`] always has a registry and a repository, and a tag or a digest or both. Where it has both, the digest
 //!   decides. Its parts need no escaping in a URL's path.
+//! - A [`Descriptor`]'s size fits 63 bits, and so does the sum of a [`Manifest`]'s layers.
+//! - Decoding a document takes memory in proportion to the members that are kept.
 //! - Parsing uses no regular expressions: a whole warm pull takes less time than compiling those of `oci-spec`.
 //!
 //! # Untrusted inputs
 //!
-//! Every string that is parsed. Errors show no more than an [`Excerpt`] of it.
+//! Every string and every document that is parsed. Errors show no more than an [`Excerpt`] of a text.
 //!
 //! # Example
 //!
@@ -39,18 +43,24 @@
 //!
 //! # Specifications
 //!
-//! OCI image specification (descriptor.md, "Digests"), OCI distribution specification ("Pulling manifests"), and the
+//! OCI image specification (descriptor.md, manifest.md, config.md), OCI distribution specification ("Pulling manifests"), and the
 //! defaults of Docker's reference grammar.
 
+mod config;
+mod descriptor;
 mod digest;
 mod error;
-mod excerpt;
 mod hasher;
+pub mod json;
+mod manifest;
 pub mod media_type;
 mod reference;
 
+pub use config::{Config, ImageConfig, StatedPlatform};
+pub use descriptor::{Descriptor, DescriptorError};
 pub use digest::{Algorithm, Digest};
 pub use error::{Error, ReferencePart};
-pub use excerpt::Excerpt;
+pub use escape_text::Excerpt;
 pub use hasher::Hasher;
+pub use manifest::{DescriptorPlace, Manifest, ManifestError};
 pub use reference::Reference;

@@ -1,22 +1,48 @@
-//! The media types that manifests and indexes are known by.
+//! The media types of manifests and indexes.
 
 /// An OCI image index.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// An OCI image manifest.
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// A Docker manifest list, which is an index in all that matters here.
+/// A Docker manifest list, which a pull reads as an index.
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// A Docker image manifest, version 2, schema 2.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-/// Whether `media_type` names an index or a manifest list.
+/// Returns the constant of this module that `media_type` names, if any. Case does not matter, as in all media types (RFC 6838).
 #[must_use]
-pub fn is_index(media_type: &str) -> bool {
-    matches!(media_type, OCI_INDEX | DOCKER_LIST)
+pub fn known(media_type: &str) -> Option<&'static str> {
+    [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(media_type))
 }
 
-/// Whether `media_type` names the manifest of one image.
+/// Returns whether `media_type` names an index or a manifest list.
+#[must_use]
+pub fn is_index(media_type: &str) -> bool {
+    matches!(known(media_type), Some(OCI_INDEX | DOCKER_LIST))
+}
+
+/// Returns whether `media_type` names the manifest of one image.
 #[must_use]
 pub fn is_manifest(media_type: &str) -> bool {
-    matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)
+    matches!(known(media_type), Some(OCI_MANIFEST | DOCKER_MANIFEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::image::{MediaType, ToDockerV2S2 as _};
+
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_oci_spec() {
+        assert_eq!(MediaType::ImageIndex.as_ref(), OCI_INDEX);
+        assert_eq!(MediaType::ImageManifest.as_ref(), OCI_MANIFEST);
+        assert_eq!(MediaType::ImageIndex.to_docker_v2s2().unwrap(), DOCKER_LIST);
+        assert_eq!(
+            MediaType::ImageManifest.to_docker_v2s2().unwrap(),
+            DOCKER_MANIFEST
+        );
+    }
 }

@@ -17,7 +17,7 @@ const MAX_NAME_BYTES: usize = 255;
 /// Longest tag, in bytes.
 const MAX_TAG_BYTES: usize = 128;
 
-/// Where an image is: `registry/repository:tag@digest`.
+/// The name of an image: `registry/repository:tag@digest`.
 ///
 /// Names are completed as Docker does: `alpine` is `docker.io/library/alpine:latest`. What stands before the first slash is
 /// a registry if it holds a dot, a colon or an upper-case letter, or is `localhost`; registries are kept in lower case.
@@ -48,13 +48,13 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Host and port of the registry as written, such as `docker.io`, `localhost:5000` or `[::1]:5000`; lower case.
+    /// Returns host and port of the registry as written, such as `docker.io`, `localhost:5000` or `[::1]:5000`; lower case.
     #[must_use]
     pub fn registry(&self) -> &str {
         &self.registry
     }
 
-    /// The registry without port and without brackets.
+    /// Returns the registry without port and without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         split_port(&self.registry)
@@ -63,7 +63,7 @@ impl Reference {
             .trim_end_matches(']')
     }
 
-    /// The registry's port, if one is written.
+    /// Returns the registry's port, if one is written.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         split_port(&self.registry)
@@ -71,25 +71,25 @@ impl Reference {
             .and_then(|port| port.parse().ok())
     }
 
-    /// The path below the registry, such as `library/alpine`.
+    /// Returns the path below the registry, such as `library/alpine`.
     #[must_use]
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// The tag; `None` only if there is a digest.
+    /// Returns the tag; `None` only if there is a digest.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest, which decides over the tag.
+    /// Returns the digest, which takes precedence over the tag.
     #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// What a registry is asked for: the digest, else the tag.
+    /// Returns what a registry is asked for: the digest, else the tag.
     #[must_use]
     pub fn identifier(&self) -> &str {
         match (&self.digest, &self.tag) {
@@ -99,13 +99,13 @@ impl Reference {
         }
     }
 
-    /// `registry/repository`, without tag and digest.
+    /// Returns `registry/repository`, without tag and digest.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// The same repository at `digest`, without a tag: how an index's child is named.
+    /// Returns the same repository at `digest`, without a tag: the name of an index's child.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl Reference {
         }
     }
 
-    /// The same repository at `tag`, without a digest.
+    /// Returns the same repository at `tag`, without a digest.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Reference {
         })
     }
 
-    /// Whether the registry is this machine: 127.0.0.0/8, `::1` or `localhost`.
+    /// Returns whether the registry is this machine: 127.0.0.0/8, `::1` or `localhost`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
@@ -139,7 +139,7 @@ impl Reference {
     }
 }
 
-/// What is wrong, before it is known which text to show.
+/// An error before the text to show is known.
 struct Fault(ReferencePart, &'static str);
 
 impl Fault {
@@ -156,6 +156,17 @@ impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
+        if let Some((scheme, reference)) = text.split_once("://") {
+            let (user, reference) = split_user(reference);
+            let user = if user { "***@" } else { "" };
+            return Err(Error::ReferenceUrl {
+                input: Excerpt::new(&format!("{scheme}://{user}{reference}")),
+                reference: Excerpt::new(reference),
+            });
+        }
+        if let (true, rest) = split_user(text) {
+            return Err(Fault(ReferencePart::Whole, "has a user name").of(&format!("***@{rest}")));
+        }
         let (rest, digest) = match text.split_once('@') {
             None => (text, None),
             Some((rest, digest)) => {
@@ -169,6 +180,14 @@ impl FromStr for Reference {
             }
         };
         parse_name(rest, digest).map_err(|fault| fault.of(text))
+    }
+}
+
+/// Splits `user:password@` off a name, and returns whether there was one. A digest, which has no slash, may follow an `@` too.
+fn split_user(text: &str) -> (bool, &str) {
+    match text.rsplit_once('@') {
+        Some((_, rest)) if rest.contains('/') => (true, rest),
+        _ => (false, text),
     }
 }
 
@@ -223,7 +242,7 @@ fn parse_name(text: &str, digest: Option<Digest>) -> Result<Reference, Fault> {
     })
 }
 
-/// The registry and what stands behind it, by Docker's rule for the first component.
+/// Splits the registry off by Docker's rule for the first component.
 fn split_registry(text: &str) -> (&str, &str) {
     match text.split_once('/') {
         Some((first, rest))
@@ -238,7 +257,7 @@ fn split_registry(text: &str) -> (&str, &str) {
     }
 }
 
-/// `host[:port]` to host, still in its brackets, and port.
+/// Splits `host[:port]` into the host, still in its brackets, and the port.
 fn split_port(registry: &str) -> (&str, Option<&str>) {
     match registry.rsplit_once(':') {
         // A colon inside of brackets belongs to the address.
@@ -329,7 +348,7 @@ fn check_tag(tag: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Docker refuses such names, since they stand for a local image's ID.
+/// Returns whether the path has the form of a local image's ID, which Docker refuses as a name.
 fn is_image_id(path: &str) -> bool {
     path.len() == 64 && path.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -200,3 +200,42 @@ fn host_and_port_are_taken_apart() {
         assert_eq!((reference.host(), reference.port()), (host, port), "{text}");
     }
 }
+
+#[test]
+fn urls_are_refused_by_name() {
+    for (url, reference) in [
+        (
+            "https://docker.io/library/alpine",
+            "docker.io/library/alpine",
+        ),
+        ("http://localhost:5000/a", "localhost:5000/a"),
+        ("docker://alpine", "alpine"),
+        (
+            "docker://docker.io/library/alpine:3",
+            "docker.io/library/alpine:3",
+        ),
+        ("oci://host/a/b", "host/a/b"),
+    ] {
+        let error = url.parse::<Reference>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("reference `{url}` is a URL; write `{reference}`")
+        );
+        assert!(reference.parse::<Reference>().is_ok());
+    }
+}
+
+#[test]
+fn a_password_in_a_reference_is_not_shown() {
+    for text in [
+        "https://user:s3cret@ghcr.io/a/b",
+        "user:s3cret@ghcr.io/a/b",
+        "docker://user:s3@cret@ghcr.io/a",
+    ] {
+        let error = text.parse::<Reference>().unwrap_err().to_string();
+        assert!(
+            !error.contains("s3") && error.contains("***@ghcr.io/a"),
+            "{error}"
+        );
+    }
+}

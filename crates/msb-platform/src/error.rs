@@ -1,91 +1,130 @@
-//! Why no manifest could be picked.
+//! Why no manifest fits.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use msb_oci::Excerpt;
 
-use crate::Platform;
+use crate::{OddChild, Offer, Platform};
 
-/// What went wrong with a platform or an index.
+/// What is wrong with a platform or an index.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The text is no platform.
+    /// The text is not a platform.
     #[error("platform `{input}` is not of the form OS/ARCHITECTURE[/VARIANT]")]
     PlatformForm {
-        /// What was parsed.
+        /// The text.
         input: Excerpt,
     },
-    /// The bytes are not JSON.
-    #[error("index is not JSON")]
+    /// The bytes are not JSON, or a member comes twice.
+    #[error("index is malformed JSON")]
     Json {
-        /// Where it breaks.
+        /// Where, and what is wrong.
         #[source]
         source: serde_json::Error,
     },
     /// It is JSON, but has no list of manifests.
     #[error("index has no list `manifests`")]
     NotAnIndex,
-    /// The index holds nothing for the platform.
+    /// It has the members of an image manifest as well, or states an image manifest's media type.
+    #[error("index is an image manifest as well")]
+    Ambiguous,
+    /// There is no image for the platform.
     #[error("no image for {wanted}; there is {available}")]
     NoMatch {
         /// The platform that was asked for.
         wanted: Platform,
-        /// The platforms that the index has.
-        available: Available,
+        /// What there is instead.
+        available: Box<Available>,
     },
 }
 
 impl Error {
-    /// Whether the index is in order and only lacks the platform.
+    /// Returns whether the index is sound and only lacks the platform.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NoMatch { .. })
     }
 
-    /// Whether the index's bytes make no sense.
+    /// Returns whether the index is malformed.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
-        matches!(self, Self::Json { .. } | Self::NotAnIndex)
+        matches!(self, Self::Json { .. } | Self::NotAnIndex | Self::Ambiguous)
     }
 }
 
-/// The platforms of an index, for a message: sorted, each once.
+/// The images that were considered, for a message: their offers, sorted, each once, and the children that were set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Available(Vec<Platform>);
+pub struct Available {
+    offers: BTreeSet<Offer>,
+    odd: Vec<OddChild>,
+    odd_count: usize,
+}
 
 impl Available {
-    /// More than this many are counted, not shown.
+    /// Further offers are counted and not shown.
     const MAX_SHOWN: usize = 24;
+    /// Further children that were set aside are counted and not shown.
+    const MAX_ODD_SHOWN: usize = 3;
 
-    /// All of them.
+    /// Returns all offers.
+    pub fn offers(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.iter()
+    }
+
+    /// Returns whether nothing was considered.
     #[must_use]
-    pub fn platforms(&self) -> &[Platform] {
-        &self.0
+    pub fn is_empty(&self) -> bool {
+        self.offers.is_empty() && self.odd_count == 0
+    }
+
+    /// Adds an offer.
+    pub fn insert(&mut self, offer: Offer) {
+        self.offers.insert(offer);
+    }
+
+    /// Adds everything that `other` has.
+    pub fn extend(&mut self, other: Self) {
+        self.offers.extend(other.offers);
+        self.add_odd(&other.odd, other.odd_count);
+    }
+
+    pub(crate) fn add_odd(&mut self, odd: &[OddChild], count: usize) {
+        let room = Self::MAX_ODD_SHOWN.saturating_sub(self.odd.len());
+        self.odd.extend(odd.iter().take(room).cloned());
+        self.odd_count += count;
     }
 }
 
-impl FromIterator<Platform> for Available {
-    fn from_iter<I: IntoIterator<Item = Platform>>(platforms: I) -> Self {
-        let mut platforms: Vec<_> = platforms.into_iter().collect();
-        platforms.sort();
-        platforms.dedup();
-        Self(platforms)
+impl FromIterator<Offer> for Available {
+    fn from_iter<I: IntoIterator<Item = Offer>>(offers: I) -> Self {
+        Self {
+            offers: offers.into_iter().collect(),
+            ..Self::default()
+        }
     }
 }
 
 impl fmt::Display for Available {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("none at all");
+        if self.offers.is_empty() {
+            f.write_str("none at all")?;
         }
-        for (position, platform) in self.0.iter().take(Self::MAX_SHOWN).enumerate() {
+        for (position, offer) in self.offers.iter().take(Self::MAX_SHOWN).enumerate() {
             let comma = if position == 0 { "" } else { ", " };
-            write!(f, "{comma}{platform}")?;
+            write!(f, "{comma}{offer}")?;
         }
-        match self.0.len().saturating_sub(Self::MAX_SHOWN) {
+        match self.offers.len().saturating_sub(Self::MAX_SHOWN) {
+            0 => {}
+            more => write!(f, " and {more} more")?,
+        }
+        for odd in &self.odd {
+            write!(f, "; child {} {}", odd.position, odd.reason)?;
+        }
+        match self.odd_count - self.odd.len() {
             0 => Ok(()),
-            more => write!(f, " and {more} more"),
+            more => write!(f, "; {more} more children cannot be used"),
         }
     }
 }

@@ -1,55 +1,67 @@
-//! An index's children, and which of them to fetch.
+//! An index's children, and the order in which to try them.
 
+mod child;
+
+use msb_oci::json::{self, Loose, Object};
 use msb_oci::{Digest, Excerpt, media_type};
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess};
 
-use crate::{Available, Error, Platform};
+use crate::{Available, Error, Offer, Platform};
+use child::Members;
+
+/// The most children that are set aside and described; further ones are only counted.
+const MAX_ODD_SHOWN: usize = 16;
 
 /// An OCI image index or a Docker manifest list.
 ///
-/// Children are decoded one by one: one that makes no sense is set aside in [`Index::odd`] and fails nothing.
+/// Children are decoded one by one. A child that cannot be used is set aside in [`Index::odd`] and does not fail the index; a
+/// member that comes twice does, because the index would then mean two things.
 #[derive(Debug, Clone)]
 pub struct Index {
+    media_type: Option<String>,
     children: Vec<Child>,
     odd: Vec<OddChild>,
+    odd_count: usize,
 }
 
 /// A descriptor in an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Child {
-    kind: ChildKind,
+    /// One of those in [`msb_oci::media_type`].
+    media_type: Option<&'static str>,
     digest: Digest,
     /// At most `i64::MAX`.
     size: u64,
-    platform: Option<Platform>,
+    offer: Option<Offer>,
     attestation: bool,
 }
 
-/// What a child's media type says that it is.
+/// The kind of document that a child's media type announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChildKind {
-    /// The manifest of one image; also what has no media type.
+    /// The manifest of one image. A child without a media type counts as one.
     Manifest,
-    /// Another index, to descend into.
+    /// Another index.
     Index,
 }
 
 /// A child that was set aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct OddChild {
     /// Its place in the list, from 0.
     pub position: usize,
-    /// What is odd about it.
+    /// Why it was set aside.
     pub reason: OddReason,
 }
 
-/// Why a child was set aside.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a child was set aside; to be read after its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum OddReason {
-    /// It is no JSON object.
+    /// It is not a JSON object.
     #[error("is not an object")]
     NotAnObject,
     /// Its media type is neither a manifest's nor an index's.
@@ -58,61 +70,87 @@ pub enum OddReason {
         /// The beginning of the media type.
         media_type: Excerpt,
     },
-    /// It has no digest that can be used.
+    /// It has no valid digest.
     #[error("has no usable digest")]
     Digest,
-    /// It has no size that can be used.
+    /// It has no size from 0 to 2^63 - 1.
     #[error("has no usable size")]
     Size,
-    /// Its platform is of the wrong shape.
-    #[error("has a platform that makes no sense")]
+    /// Its platform has another type, or names that are not names.
+    #[error("has a malformed platform")]
     Platform,
 }
 
 impl Index {
-    /// Decodes an index.
+    /// Parses an index.
     ///
     /// # Errors
     ///
-    /// [`Error::Json`] and [`Error::NotAnIndex`]; never because of a single child.
+    /// [`Error::Json`] and [`Error::NotAnIndex`]; a single child that cannot be used is not an error.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let value: Value =
-            serde_json::from_slice(bytes).map_err(|source| Error::Json { source })?;
-        let list = value
-            .get("manifests")
-            .and_then(Value::as_array)
-            .ok_or(Error::NotAnIndex)?;
-        let (mut children, mut odd) = (Vec::new(), Vec::new());
-        for (position, child) in list.iter().enumerate() {
-            match Child::decode(child) {
-                Ok(child) => children.push(child),
-                Err(reason) => odd.push(OddChild { position, reason }),
-            }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Document {
+            #[serde(default)]
+            media_type: Loose<String>,
+            #[serde(default)]
+            manifests: Loose<Children>,
+            // Those of an image manifest.
+            config: Option<IgnoredAny>,
+            layers: Option<IgnoredAny>,
         }
-        Ok(Self { children, odd })
+        let document: Loose<Object<Document>> =
+            json::from_slice(bytes).map_err(|source| Error::Json { source })?;
+        let Some(Object(document)) = document.value() else {
+            return Err(Error::NotAnIndex);
+        };
+        let children = document.manifests.value().ok_or(Error::NotAnIndex)?;
+        let media_type = document.media_type.value();
+        let is_manifest = media_type.as_deref().is_some_and(media_type::is_manifest);
+        if document.config.is_some() || document.layers.is_some() || is_manifest {
+            return Err(Error::Ambiguous);
+        }
+        Ok(Self {
+            media_type,
+            children: children.good,
+            odd: children.odd,
+            odd_count: children.odd_count,
+        })
     }
 
-    /// The children that make sense, in the index's order; attestations included.
+    /// Returns the media type that the index states for itself, as it is written.
+    #[must_use]
+    pub fn media_type(&self) -> Option<&str> {
+        self.media_type.as_deref()
+    }
+
+    /// Returns the children that can be used, in the index's order; attestations included.
     #[must_use]
     pub fn children(&self) -> &[Child] {
         &self.children
     }
 
-    /// The children that were set aside.
+    /// Returns the children that were set aside; the first 16.
     #[must_use]
     pub fn odd(&self) -> &[OddChild] {
         &self.odd
     }
 
-    /// The children to try for `wanted`, best first; never empty.
+    /// Returns the number of children that were set aside.
+    #[must_use]
+    pub fn odd_count(&self) -> usize {
+        self.odd_count
+    }
+
+    /// Returns the children to try for `wanted`, best first; never empty.
     ///
     /// First come manifests whose platform fits, nearest variant first and among equals in the index's order; then
-    /// indexes that fit or say nothing; then manifests that name no platform, of which the config decides (see
-    /// [`Platform::of_config`]).
+    /// indexes that fit or state no platform; then manifests that state none, whose config decides (see [`Offer::of_config`]).
+    /// Children that need a feature of the operating system are left out.
     ///
     /// # Errors
     ///
-    /// [`Error::NoMatch`], which lists what there is.
+    /// [`Error::NoMatch`], which lists what the index has.
     pub fn candidates(&self, wanted: &Platform) -> Result<Vec<&Child>, Error> {
         let mut ranked: Vec<(Rank, &Child)> = self
             .children
@@ -122,7 +160,7 @@ impl Index {
         if ranked.is_empty() {
             return Err(Error::NoMatch {
                 wanted: wanted.clone(),
-                available: self.available(),
+                available: Box::new(self.available()),
             });
         }
         // Stable: the specification prefers the first of equals.
@@ -130,14 +168,13 @@ impl Index {
         Ok(ranked.into_iter().map(|(_, child)| child).collect())
     }
 
-    /// The platforms that the children name.
+    /// Returns what the index has: the platforms that its children state, and the children that were set aside.
     #[must_use]
     pub fn available(&self) -> Available {
-        self.children
-            .iter()
-            .filter(|child| !child.is_attestation())
-            .filter_map(|child| child.platform.clone())
-            .collect()
+        let images = self.children.iter().filter(|child| !child.attestation);
+        let mut available: Available = images.filter_map(|child| child.offer.clone()).collect();
+        available.add_odd(&self.odd, self.odd_count);
+        available
     }
 }
 
@@ -151,15 +188,15 @@ enum Rank {
 
 impl Rank {
     fn of(child: &Child, wanted: &Platform) -> Option<Self> {
-        if child.is_attestation() {
+        if child.attestation {
             return None;
         }
-        match (child.kind, &child.platform) {
-            (ChildKind::Manifest, Some(offered)) => Some(Self::Manifest {
-                distance: wanted.distance(offered)?,
+        match (child.kind(), &child.offer) {
+            (ChildKind::Manifest, Some(offer)) => Some(Self::Manifest {
+                distance: offer.distance_from(wanted)?,
             }),
-            (ChildKind::Index, Some(offered)) => Some(Self::Index {
-                distance: wanted.distance(offered)?,
+            (ChildKind::Index, Some(offer)) => Some(Self::Index {
+                distance: offer.distance_from(wanted)?,
             }),
             (ChildKind::Index, None) => Some(Self::Index { distance: u32::MAX }),
             (ChildKind::Manifest, None) => Some(Self::Unnamed),
@@ -168,107 +205,75 @@ impl Rank {
 }
 
 impl Child {
-    /// Manifest or index.
+    /// Returns the kind of document that it announces.
     #[must_use]
     pub fn kind(&self) -> ChildKind {
-        self.kind
+        match self.media_type {
+            Some(text) if media_type::is_index(text) => ChildKind::Index,
+            _ => ChildKind::Manifest,
+        }
     }
 
-    /// The digest of its bytes.
+    /// Returns the media type, if it states one: always one of those in [`msb_oci::media_type`].
+    #[must_use]
+    pub fn media_type(&self) -> Option<&'static str> {
+        self.media_type
+    }
+
+    /// Returns the digest of its bytes.
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Its length in bytes, as the index declares it.
+    /// Returns its length in bytes, as the index states it.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The platform, if it names one.
+    /// Returns the platform, if it states one.
     #[must_use]
     pub fn platform(&self) -> Option<&Platform> {
-        self.platform.as_ref()
+        self.offer.as_ref().map(Offer::platform)
     }
 
-    /// Whether this is a companion of an image and not an image.
+    /// Returns whether this is a companion of an image and not an image.
     #[must_use]
     pub fn is_attestation(&self) -> bool {
         self.attestation
     }
-
-    fn decode(value: &Value) -> Result<Self, OddReason> {
-        let object = value.as_object().ok_or(OddReason::NotAnObject)?;
-        let kind = match object.get("mediaType") {
-            None | Some(Value::Null) => ChildKind::Manifest,
-            Some(Value::String(text)) if media_type::is_index(text) => ChildKind::Index,
-            Some(Value::String(text)) if media_type::is_manifest(text) || text.is_empty() => {
-                ChildKind::Manifest
-            }
-            Some(Value::String(text)) => {
-                return Err(OddReason::MediaType {
-                    media_type: Excerpt::new(text),
-                });
-            }
-            Some(_) => {
-                return Err(OddReason::MediaType {
-                    media_type: Excerpt::new("not a string"),
-                });
-            }
-        };
-        let digest = object
-            .get("digest")
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok())
-            .ok_or(OddReason::Digest)?;
-        // The specification's sizes are int64.
-        let size = object
-            .get("size")
-            .and_then(Value::as_i64)
-            .and_then(|size| u64::try_from(size).ok());
-        let platform = decode_platform(object)?;
-        let attestation =
-            platform.as_ref().is_some_and(Platform::is_unknown) || is_annotated_attestation(object);
-        Ok(Self {
-            kind,
-            digest,
-            size: size.ok_or(OddReason::Size)?,
-            platform,
-            attestation,
-        })
-    }
 }
 
-fn decode_platform(object: &Map<String, Value>) -> Result<Option<Platform>, OddReason> {
-    let fields = match object.get("platform") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Object(fields)) => fields,
-        Some(_) => return Err(OddReason::Platform),
-    };
-    let text = |name: &str| match fields.get(name) {
-        None | Some(Value::Null) => Ok(""),
-        Some(Value::String(text)) => Ok(text.as_str()),
-        Some(_) => Err(OddReason::Platform),
-    };
-    let (os, architecture, variant) = (text("os")?, text("architecture")?, text("variant")?);
-    // Some tools write an empty object, or empty strings, for "not said".
-    if os.is_empty() && architecture.is_empty() {
-        return Ok(None);
-    }
-    let platform = Platform::with_variant(os, architecture, variant);
-    if platform.is_well_formed() {
-        Ok(Some(platform))
-    } else {
-        Err(OddReason::Platform)
-    }
+/// The children of an index, decoded one by one.
+#[derive(Default)]
+struct Children {
+    good: Vec<Child>,
+    odd: Vec<OddChild>,
+    odd_count: usize,
 }
 
-/// How BuildKit marks attestations.
-fn is_annotated_attestation(object: &Map<String, Value>) -> bool {
-    object
-        .get("annotations")
-        .and_then(|annotations| annotations.get("vnd.docker.reference.type"))
-        .and_then(Value::as_str)
-        == Some("attestation-manifest")
+impl<'de> json::Expected<'de> for Children {
+    fn from_array<A: SeqAccess<'de>>(mut elements: A) -> Result<Option<Self>, A::Error> {
+        let mut children = Self::default();
+        for position in 0.. {
+            let Some(member) = elements.next_element::<Loose<Object<Members>>>()? else {
+                break;
+            };
+            let checked = match member {
+                Loose::Value(Object(members)) => members.check(),
+                Loose::Absent | Loose::Other => Err(OddReason::NotAnObject),
+            };
+            match checked {
+                Ok(child) => children.good.push(child),
+                Err(reason) => {
+                    children.odd_count += 1;
+                    if children.odd.len() < MAX_ODD_SHOWN {
+                        children.odd.push(OddChild { position, reason });
+                    }
+                }
+            }
+        }
+        Ok(Some(children))
+    }
 }

@@ -1,4 +1,4 @@
-//! The target platform, and picking its manifest from an OCI index or a Docker manifest list.
+//! The target platform, and choosing its manifest from an OCI index or a Docker manifest list.
 //!
 //! ```text
 //!   bytes of an index ──Index::parse──▶ children, one by one; odd ones are set aside, not fatal
@@ -6,21 +6,24 @@
 //!   Platform ───────────candidates───────────▼
 //!          1. manifests whose platform fits, best variant first
 //!          2. indexes that may hold one          (the caller descends, to a depth of its choice)
-//!          3. manifests that name no platform    (the caller looks into their config)
+//!          3. manifests that state no platform
+//!                                            │
+//!   the candidate's config ──Offer::of_config──▶ decides: the platform that the image really has
 //! ```
 //!
-//! What this crate is not: it fetches nothing and does not parse image manifests or configs, but for the platform in
-//! a config.
+//! What this crate is not: it fetches nothing, and it does not parse image manifests or configs; `msb-oci` does.
 //!
 //! # Invariants
 //!
 //! - A [`Platform`] is normalized when it is made: `aarch64` and `arm64/v8` are `arm64`, `x86_64` is `amd64`. Two
 //!   platforms that mean the same are equal.
-//! - A candidate's digest is well-formed and its size fits 63 bits. Attestations (`unknown/unknown`) are never candidates.
+//! - A candidate's digest is well-formed and its size fits 63 bits. Attestations (`unknown/unknown`) and images that need
+//!   features of the operating system are never candidates.
+//! - An index takes memory in proportion to its children that can be used, about as much as their JSON.
 //!
 //! # Untrusted inputs
 //!
-//! The index. Its size is capped by who fetched it; everything in it may be of the wrong type.
+//! The index. The caller caps its size; every value in it may have the wrong type.
 //!
 //! # Example
 //!
@@ -37,19 +40,21 @@
 //! assert_eq!(candidates[0].size(), 7);
 //!
 //! let error = index.candidates(&Platform::new("linux", "s390x")).unwrap_err();
-//! assert_eq!(error.to_string(), "no image for linux/s390x; there is linux/arm64");
+//! assert_eq!(error.to_string(), "no image for linux/s390x; there is linux/arm64; child 1 is not an object");
 //! # Ok::<(), msb_platform::Error>(())
 //! ```
 //!
 //! # Specifications
 //!
-//! OCI image specification, image-index.md; the normalization and the order of variants are containerd's.
+//! OCI image specification, image-index.md and config.md; the normalization and the order of variants are containerd's.
 
 mod error;
 mod index;
 mod normalize;
+mod offer;
 mod platform;
 
 pub use error::{Available, Error};
 pub use index::{Child, ChildKind, Index, OddChild, OddReason};
+pub use offer::Offer;
 pub use platform::Platform;

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::normalize::{normalize, variant_distance};
 
-/// Which images a guest can run: `linux/amd64`, `linux/arm/v7`.
+/// The platform of a guest or an image: `linux/amd64`, `linux/arm/v7`.
+///
+/// An architecture alone, such as `arm64`, is parsed as Linux on it.
 ///
 /// Names are those of Go, as everywhere in OCI, and are normalized when a platform is made, so that `linux/aarch64`
 /// and `linux/arm64/v8` are both equal to `linux/arm64`. Serialized as an object with `os`, `architecture` and `variant`, the last
@@ -46,7 +48,7 @@ impl From<Fields> for Platform {
 }
 
 impl Platform {
-    /// Linux on this machine's architecture, which is what a microVM here runs, whatever system the host has.
+    /// Returns Linux on this machine's architecture: what a microVM runs here, whatever system the host has.
     #[must_use]
     pub fn host_linux() -> Self {
         let little = cfg!(target_endian = "little");
@@ -60,13 +62,13 @@ impl Platform {
         Self::new("linux", architecture)
     }
 
-    /// A platform without a variant, or with the one that its architecture implies (`arm` is `arm/v7`).
+    /// Creates a platform without a variant, or with the one that its architecture implies (`arm` is `arm/v7`).
     #[must_use]
     pub fn new(os: impl AsRef<str>, architecture: impl AsRef<str>) -> Self {
         Self::make(os.as_ref(), architecture.as_ref(), None)
     }
 
-    /// A platform with a variant.
+    /// Creates a platform with a variant.
     #[must_use]
     pub fn with_variant(
         os: impl AsRef<str>,
@@ -85,39 +87,31 @@ impl Platform {
         }
     }
 
-    /// The platform that an image's config names; `None` if it names none, or nothing sensible.
-    #[must_use]
-    pub fn of_config(config: &[u8]) -> Option<Self> {
-        serde_json::from_slice::<Self>(config)
-            .ok()
-            .filter(Self::is_well_formed)
-    }
-
-    /// The operating system, such as `linux`.
+    /// Returns the operating system, such as `linux`.
     #[must_use]
     pub fn os(&self) -> &str {
         &self.os
     }
 
-    /// The architecture, such as `amd64`.
+    /// Returns the architecture, such as `amd64`.
     #[must_use]
     pub fn architecture(&self) -> &str {
         &self.architecture
     }
 
-    /// The variant, such as `v7`.
+    /// Returns the variant, such as `v7`.
     #[must_use]
     pub fn variant(&self) -> Option<&str> {
         self.variant.as_deref()
     }
 
-    /// Whether a guest of this platform runs images of `offered`: the same, or a lower variant of the same architecture.
+    /// Returns whether a guest of this platform runs images of `offered`: the same, or a lower variant of the same architecture.
     #[must_use]
     pub fn accepts(&self, offered: &Self) -> bool {
         self.distance(offered).is_some()
     }
 
-    /// 0 is the very platform; more is less well suited; `None` does not run.
+    /// Returns how well images of `offered` suit: 0 is the platform itself, more is less well, `None` does not run.
     pub(crate) fn distance(&self, offered: &Self) -> Option<u32> {
         if self.os != offered.os || self.architecture != offered.architecture {
             return None;
@@ -125,7 +119,7 @@ impl Platform {
         variant_distance(&self.architecture, self.variant(), offered.variant())
     }
 
-    /// What attestations and other companions of images carry.
+    /// Returns whether this is the platform of attestations and other companions of images.
     pub(crate) fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"
     }
@@ -142,12 +136,39 @@ impl Platform {
     }
 }
 
+/// Returns whether `text` names an architecture of Linux, in any of its spellings.
+fn is_architecture(text: &str) -> bool {
+    let normal = Platform::new("linux", text);
+    matches!(
+        normal.architecture(),
+        "386"
+            | "amd64"
+            | "arm"
+            | "arm64"
+            | "loong64"
+            | "mips"
+            | "mips64"
+            | "mips64le"
+            | "mipsle"
+            | "ppc64"
+            | "ppc64le"
+            | "riscv64"
+            | "s390x"
+    )
+}
+
 impl FromStr for Platform {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let parts: Vec<&str> = text.splitn(4, '/').collect();
         let platform = match parts[..] {
+            [architecture] if is_architecture(architecture) => {
+                Some(Self::new("linux", architecture))
+            }
+            [architecture, variant] if is_architecture(architecture) && !variant.is_empty() => {
+                Some(Self::with_variant("linux", architecture, variant))
+            }
             [os, architecture] => Some(Self::new(os, architecture)),
             [os, architecture, variant] if !variant.is_empty() => {
                 Some(Self::with_variant(os, architecture, variant))

@@ -5,8 +5,8 @@
     reason = "a test may panic, and so may what it calls"
 )]
 
-use msb_oci::{Digest, media_type};
-use msb_platform::{ChildKind, Error, Index, OddReason, Platform};
+use msb_oci::{Config, Digest, StatedPlatform, media_type};
+use msb_platform::{ChildKind, Error, Index, OddReason, Offer, Platform};
 use serde_json::{Value, json};
 
 /// A child whose digest is that of `name`.
@@ -55,6 +55,9 @@ fn spellings_of_one_platform_are_equal() {
         ("linux/powerpc64le", "linux/ppc64le"),
         ("linux/loongarch64", "linux/loong64"),
         ("macos/arm64", "darwin/arm64"),
+        ("arm64", "linux/arm64"),
+        ("x86_64", "linux/amd64"),
+        ("arm/v6", "linux/arm/v6"),
     ] {
         assert_eq!(
             left.parse::<Platform>().unwrap(),
@@ -71,6 +74,8 @@ fn broken_platforms_are_refused() {
     for text in [
         "",
         "linux",
+        "windows",
+        "arm/",
         "linux/",
         "/amd64",
         "linux/arm/",
@@ -93,12 +98,6 @@ fn json_has_all_three_fields_and_reads_back() {
         json!({"os": "linux", "architecture": "amd64", "variant": null})
     );
     assert_eq!(serde_json::from_value::<Platform>(value).unwrap(), platform);
-    let config = br#"{"os": "linux", "architecture": "aarch64", "config": {}, "rootfs": {}}"#;
-    assert_eq!(
-        Platform::of_config(config),
-        Some(Platform::new("linux", "arm64"))
-    );
-    assert_eq!(Platform::of_config(b"{}"), None);
 }
 
 #[test]
@@ -281,4 +280,207 @@ fn what_is_no_index_is_named_so() {
         );
     }
     assert!(Index::parse("[".repeat(100_000).as_bytes()).is_err());
+}
+
+fn stated(os: &str, architecture: &str, variant: &str) -> StatedPlatform {
+    let text = json!({"os": os, "architecture": architecture, "variant": variant, "rootfs": {}});
+    Config::parse(text.to_string().as_bytes()).unwrap().platform
+}
+
+#[test]
+fn the_config_decides_and_what_it_lacks_is_filled_in() {
+    let amd64 = "linux/amd64";
+    for (config, child, wanted, expected) in [
+        // What the config states is final.
+        (["linux", "arm64", ""], None, amd64, ("linux/arm64", false)),
+        (
+            ["linux", "arm64", ""],
+            Some(amd64),
+            amd64,
+            ("linux/arm64", false),
+        ),
+        (
+            ["linux", "aarch64", "v8"],
+            None,
+            "linux/arm64",
+            ("linux/arm64", false),
+        ),
+        (
+            ["linux", "arm", "v7"],
+            Some("linux/arm/v6"),
+            "linux/arm/v6",
+            ("linux/arm/v7", false),
+        ),
+        // A variant that it lacks is the child's, or any that suits.
+        (
+            ["linux", "arm", ""],
+            Some("linux/arm/v6"),
+            "linux/arm/v6",
+            ("linux/arm/v6", false),
+        ),
+        (
+            ["linux", "arm", ""],
+            None,
+            "linux/arm/v6",
+            ("linux/arm/v6", false),
+        ),
+        (
+            ["linux", "arm", ""],
+            None,
+            "linux/arm/v7",
+            ("linux/arm/v7", false),
+        ),
+        (
+            ["linux", "arm64", ""],
+            None,
+            "linux/arm64/v9",
+            ("linux/arm64", false),
+        ),
+        (
+            ["linux", "amd64", ""],
+            Some("linux/amd64/v3"),
+            "linux/amd64/v3",
+            ("linux/amd64/v3", false),
+        ),
+        (
+            ["linux", "amd64", ""],
+            Some("linux/arm/v6"),
+            amd64,
+            (amd64, false),
+        ),
+        // Required properties that it lacks.
+        (
+            ["", "", ""],
+            Some("linux/arm/v6"),
+            "linux/arm/v7",
+            ("linux/arm/v6", false),
+        ),
+        (["", "", ""], None, "linux/arm/v6", ("linux/arm/v6", true)),
+        (["", "arm64", ""], None, amd64, ("linux/arm64", true)),
+        (["windows", "", ""], None, amd64, ("windows/amd64", true)),
+    ] {
+        let child: Option<Platform> = child.map(|text: &str| text.parse().unwrap());
+        let wanted = wanted.parse().unwrap();
+        let config = stated(config[0], config[1], config[2]);
+        let (offer, assumed) = Offer::of_config(&config, child.as_ref(), &wanted).unwrap();
+        assert_eq!(
+            (&*offer.to_string(), assumed),
+            expected,
+            "{config:?} {child:?} {wanted}"
+        );
+    }
+    let malformed = stated("linux", "a\nb", "");
+    assert_eq!(
+        Offer::of_config(&malformed, None, &Platform::new("linux", "amd64")),
+        None
+    );
+}
+
+#[test]
+fn a_child_that_needs_a_feature_is_skipped_and_named() {
+    let wanted = Platform::new("linux", "amd64");
+    for features in [
+        json!(["erofs"]),
+        json!(["a", "erofs"]),
+        json!("erofs"),
+        json!({"erofs": 1}),
+        json!([7, "erofs"]),
+    ] {
+        let mut platform = on("linux", "amd64", "");
+        platform["OS.Features"] = features.clone();
+        let needs = child("needs", platform);
+        let plain = child("plain", on("linux", "amd64", ""));
+        let both = index(vec![needs.clone(), plain]);
+        assert_eq!(picked(&both, &wanted, &["needs", "plain"]), ["plain"]);
+        let error = index(vec![needs])
+            .candidates(&wanted)
+            .unwrap_err()
+            .to_string();
+        let is_list = features.is_array();
+        assert!(error.contains("linux/amd64 (needs os.features "), "{error}");
+        assert!(!is_list || error.contains("erofs"), "{error}");
+    }
+    for features in [json!([]), json!(null)] {
+        let mut platform = on("linux", "amd64", "");
+        platform["os.features"] = features;
+        assert!(
+            index(vec![child("plain", platform)])
+                .candidates(&wanted)
+                .is_ok()
+        );
+    }
+    let config = Config::parse(
+        br#"{"os":"linux","architecture":"amd64","os.features":["erofs"],"rootfs":{}}"#,
+    );
+    let (offer, _) = Offer::of_config(&config.unwrap().platform, None, &wanted).unwrap();
+    assert!(!offer.fits(&wanted));
+}
+
+#[test]
+fn the_error_names_versions_variants_and_odd_children() {
+    let mut windows = on("windows", "amd64", "");
+    windows["os.version"] = "10.0.20348.1".into();
+    let mut huge = child("huge", on("linux", "amd64", ""));
+    huge["size"] = json!(1_u64 << 63);
+    let index = index(vec![
+        huge,
+        child("w", windows),
+        child("v", on("linux", "arm", "v6")),
+    ]);
+    let error = index
+        .candidates(&Platform::new("linux", "amd64"))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no image for linux/amd64; there is linux/arm/v6, windows/amd64 (os.version 10.0.20348.1); \
+         child 0 has no usable size"
+    );
+}
+
+#[test]
+fn a_repeated_member_fails_the_index() {
+    let child = child("x", json!({})).to_string();
+    for text in [
+        format!(r#"{{"manifests":[{child}],"manifests":[]}}"#),
+        format!(r#"{{"manifests":[{child}],"Manifests":[]}}"#),
+        format!(
+            r#"{{"manifests":[{}]}}"#,
+            child.replace("\"size\"", "\"DIGEST\":\"\",\"size\"")
+        ),
+        format!(
+            r#"{{"manifests":[{}]}}"#,
+            child.replace("{}", r#"{"os":"a","OS":"b"}"#)
+        ),
+    ] {
+        assert!(
+            matches!(Index::parse(text.as_bytes()), Err(Error::Json { .. })),
+            "{text}"
+        );
+    }
+    for text in [
+        r#"{"manifests":[],"layers":[]}"#,
+        r#"{"manifests":[],"Config":{}}"#,
+        r#"{"manifests":[],"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#,
+    ] {
+        assert!(
+            matches!(Index::parse(text.as_bytes()), Err(Error::Ambiguous)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn members_in_another_case_null_annotations_and_a_byte_order_mark_are_read() {
+    let digest = Digest::sha256_of(b"image");
+    let text = format!(
+        "\u{feff}{{\"Manifests\":[{{\"Digest\":\"{digest}\",\"SIZE\":10,\"MediaType\":\"{}\",
+            \"Platform\":{{\"OS\":\"linux\",\"Architecture\":\"amd64\"}},\"annotations\":{{\"a\":null,\"b\":1}}}}],
+            \"annotations\":{{\"c\":null}}}}",
+        media_type::OCI_MANIFEST.to_uppercase()
+    );
+    let index = Index::parse(text.as_bytes()).unwrap();
+    assert_eq!(
+        picked(&index, &Platform::new("linux", "amd64"), &["image"]),
+        ["image"]
+    );
 }

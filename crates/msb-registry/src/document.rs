@@ -1,8 +1,11 @@
 //! Small documents: manifests, indexes and configs, with their exact bytes.
 
 use bytes::Bytes;
+use msb_oci::json::{self, Loose, Object};
 use msb_oci::{Digest, Excerpt, media_type};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
 
 use crate::error::{Error, ManifestProblem};
 use crate::shown::At;
@@ -13,20 +16,20 @@ use crate::shown::At;
 pub struct Document {
     /// The exact bytes.
     pub bytes: Bytes,
-    /// The digest of `bytes`: the one that was asked for, or, where a tag was asked for, the SHA-256.
+    /// The digest of `bytes`: the one that was requested, or the SHA-256 for a request by tag.
     pub digest: Digest,
-    /// What `bytes` are. Of a manifest or index this is decided from the bytes and one of the four media types in
-    /// [`msb_oci::media_type`]; of a config it is the `Content-Type`, if there is one that makes sense, and empty otherwise.
+    /// The media type. For a manifest or an index it is decided from the bytes and is one of the four in
+    /// [`msb_oci::media_type`]; for a config it is the `Content-Type`, or empty if there is no printable one.
     pub media_type: String,
 }
 
 impl Document {
-    /// A manifest or index that was fetched before and kept: `bytes` have `digest`, as the caller has verified. `None` if
-    /// they are neither.
+    /// Creates a document from a manifest or an index that was kept: the caller has verified that `bytes` have `digest`. `None` if
+    /// they are neither a manifest nor an index.
     #[must_use]
     pub fn from_verified(bytes: Bytes, digest: Digest) -> Option<Self> {
-        let value = serde_json::from_slice(&bytes).ok()?;
-        let media_type = classify(&value, None).ok()?.to_owned();
+        let shape = json::from_slice(&bytes).ok()?;
+        let media_type = classify(shape, None).ok()?.to_owned();
         Some(Self {
             bytes,
             digest,
@@ -34,25 +37,32 @@ impl Document {
         })
     }
 
-    /// Whether this is an index or a manifest list.
+    /// Returns whether this is an index or a manifest list.
     #[must_use]
     pub fn is_index(&self) -> bool {
         media_type::is_index(&self.media_type)
     }
 }
 
-/// Decides what a manifest's bytes are, first from what they say themselves.
+/// Decides the media type of a manifest or an index, first from what the bytes state.
 ///
-/// The `Content-Type` only helps where the bytes do not say: it is not covered by the digest, and mirrors serve
-/// generic ones.
+/// The `Content-Type` only decides between OCI's and Docker's names if the bytes do not: it is not covered by the digest, and
+/// mirrors serve generic ones. Members that do not matter here are skipped, so that this takes no memory worth mentioning.
 pub(crate) fn manifest_type(
     bytes: &[u8],
     content_type: Option<&str>,
     at: &At,
 ) -> Result<&'static str, Error> {
-    let value: Value = match serde_json::from_slice(bytes) {
-        Ok(value) => value,
+    let shape = match json::from_slice(bytes) {
+        Ok(shape) => shape,
         Err(_) if looks_like_html(bytes) => return Err(Error::Html { at: at.clone() }),
+        Err(error) if error.classify() == Category::Data => {
+            let reason = Excerpt::new(&error.to_string());
+            return Err(Error::Manifest {
+                at: at.clone(),
+                problem: ManifestProblem::Malformed { reason },
+            });
+        }
         Err(error) => {
             return Err(Error::NotJson {
                 at: at.clone(),
@@ -61,39 +71,74 @@ pub(crate) fn manifest_type(
             });
         }
     };
-    classify(&value, content_type).map_err(|problem| Error::Manifest {
+    classify(shape, content_type).map_err(|problem| Error::Manifest {
         at: at.clone(),
         problem,
     })
 }
 
-fn classify(value: &Value, content_type: Option<&str>) -> Result<&'static str, ManifestProblem> {
-    let has = |name: &str| value.get(name).is_some_and(|field| !field.is_null());
-    // CVE-2021-41190: one document must not be read as either, as it pleases its reader.
-    let (index, manifest) = (has("manifests"), has("layers") || has("config"));
+/// The members that tell an index, an image manifest and a schema 1 manifest apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    #[serde(default)]
+    schema_version: Loose<SchemaVersion>,
+    #[serde(default)]
+    media_type: Loose<String>,
+    manifests: Option<IgnoredAny>,
+    layers: Option<IgnoredAny>,
+    #[serde(default)]
+    config: Loose<Object<ConfigShape>>,
+    fs_layers: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfigShape {
+    #[serde(default)]
+    media_type: Loose<String>,
+}
+
+struct SchemaVersion(u64);
+
+impl json::Expected<'_> for SchemaVersion {
+    fn from_unsigned(number: u64) -> Option<Self> {
+        Some(Self(number))
+    }
+}
+
+fn classify(
+    shape: Loose<Object<Shape>>,
+    content_type: Option<&str>,
+) -> Result<&'static str, ManifestProblem> {
+    let Some(Object(shape)) = shape.value() else {
+        return Err(ManifestProblem::Unknown);
+    };
+    let index = shape.manifests.is_some();
+    let manifest = shape.layers.is_some() || shape.config.is_present();
+    // CVE-2021-41190: one document must not be an index to one reader and a manifest to another.
     if index && manifest {
         return Err(ManifestProblem::Ambiguous);
     }
-    if value.get("schemaVersion").and_then(Value::as_u64) == Some(1) || has("fsLayers") {
+    let version = shape.schema_version.value();
+    if version.is_some_and(|version| version.0 == 1) || shape.fs_layers.is_some() {
         return Err(ManifestProblem::Schema1);
     }
-    let own = value
-        .get("mediaType")
-        .and_then(Value::as_str)
-        .and_then(known);
     if !index && !manifest {
         return Err(ManifestProblem::Unknown);
     }
+    let own = shape.media_type.value();
+    let own = own.and_then(|text| media_type::known(&text));
     let fits = |media_type: &&'static str| media_type::is_index(media_type) == index;
     if own.is_some_and(|own| !fits(&own)) {
         return Err(ManifestProblem::Ambiguous);
     }
     let served = content_type
-        .and_then(|text| known(essence(text)))
+        .and_then(|text| media_type::known(essence(text)))
         .filter(fits);
     let by_shape = if index {
         media_type::OCI_INDEX
-    } else if is_docker_config(value) {
+    } else if is_docker_config(shape.config) {
         media_type::DOCKER_MANIFEST
     } else {
         media_type::OCI_MANIFEST
@@ -101,34 +146,22 @@ fn classify(value: &Value, content_type: Option<&str>) -> Result<&'static str, M
     Ok(own.or(served).unwrap_or(by_shape))
 }
 
-/// A `Content-Type` to hand out: printable, without parameters.
+/// Returns the `Content-Type` without its parameters, printable.
 pub(crate) fn shown_type(content_type: Option<&str>) -> String {
     content_type
         .map(|text| Excerpt::new(essence(text)).to_string())
         .unwrap_or_default()
 }
 
-/// Without parameters such as `; charset=utf-8`.
+/// Removes parameters such as `; charset=utf-8`.
 fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-fn known(text: &str) -> Option<&'static str> {
-    [
-        media_type::OCI_INDEX,
-        media_type::OCI_MANIFEST,
-        media_type::DOCKER_LIST,
-        media_type::DOCKER_MANIFEST,
-    ]
-    .into_iter()
-    .find(|known| known.eq_ignore_ascii_case(text))
-}
-
-fn is_docker_config(manifest: &Value) -> bool {
-    let config = manifest
-        .get("config")
-        .and_then(|config| config.get("mediaType"))
-        .and_then(Value::as_str);
+fn is_docker_config(config: Loose<Object<ConfigShape>>) -> bool {
+    let config = config
+        .value()
+        .and_then(|config| config.0.media_type.value());
     config.is_some_and(|config| config.starts_with("application/vnd.docker.container.image"))
 }
 
@@ -189,6 +222,28 @@ mod tests {
     }
 
     #[test]
+    fn a_member_in_another_case_counts_and_twice_is_an_error() {
+        assert_eq!(
+            decide("\u{feff}{\"Manifests\":[]}", None).unwrap(),
+            media_type::OCI_INDEX
+        );
+        for text in [
+            r#"{"manifests":[],"manifests":[]}"#,
+            r#"{"layers":[],"Layers":[]}"#,
+            r#"{"layers":[],"mediaType":"","MEDIATYPE":""}"#,
+            r#"{"layers":[],"config":{"mediaType":"","mediatype":""}}"#,
+        ] {
+            let error = decide(text, None).unwrap_err();
+            assert!(
+                error.is_corrupt() && error.to_string().contains("duplicate field"),
+                "{error}"
+            );
+        }
+        let both = decide(r#"{"manifests":[],"Layers":[]}"#, None).unwrap_err();
+        assert!(both.to_string().contains("at once"), "{both}");
+    }
+
+    #[test]
     fn what_is_no_manifest_is_named() {
         let problem = |text| match decide(text, None).unwrap_err() {
             Error::Manifest { problem, .. } => problem,
@@ -206,7 +261,7 @@ mod tests {
             problem(r#"{"schemaVersion":1,"fsLayers":[]}"#),
             ManifestProblem::Schema1
         );
-        for text in ["{}", "[]", "null", "3"] {
+        for text in ["{}", "[]", "null", "3", r#"{"layers":null}"#] {
             assert_eq!(problem(text), ManifestProblem::Unknown);
         }
         assert!(matches!(

@@ -308,10 +308,15 @@ impl fmt::Display for CredentialsSeen {
     }
 }
 
-/// Why a document is no manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Why a document is not a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ManifestProblem {
+    /// A member comes twice, in whatever case.
+    Malformed {
+        /// What the decoder reports.
+        reason: Excerpt,
+    },
     /// It has an index's and an image manifest's fields at once, or its media type is the other one's.
     Ambiguous,
     /// Docker's schema 1, which has no content addresses to rely on.
@@ -323,6 +328,7 @@ pub enum ManifestProblem {
 impl fmt::Display for ManifestProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Malformed { reason } => return write!(f, "the answer is malformed: {reason}"),
             Self::Ambiguous => "the answer is an index and an image manifest at once",
             Self::Schema1 => "the answer is a Docker schema 1 manifest, which is not supported",
             Self::Unknown => "the answer is neither an image manifest nor an index",

@@ -1,8 +1,9 @@
 use erofs_format::Crc32c;
 use fs_tree::{Change, Whiteout};
 
+use crate::limits::{MAX_PATH_BYTES, MAX_RECORD_BYTES};
 use crate::record::{self, PathCoder, Place};
-use crate::section::{read_section, verify};
+use crate::section::verify;
 use crate::trailer::SectionSpan;
 use crate::varint::Cursor;
 use crate::{Error, Section, Source};
@@ -10,7 +11,7 @@ use crate::{Error, Section, Source};
 /// Bytes read at a time.
 const READ_BYTES: usize = 128 << 10;
 
-/// A layer's changes, to be played back: those of a whole sidecar, or of one that is still being written.
+/// A layer's changes, to be replayed: those of a whole sidecar, or of one that is still being written.
 #[derive(Debug)]
 pub struct Changes<S> {
     pub(crate) source: S,
@@ -21,28 +22,29 @@ pub struct Changes<S> {
 }
 
 impl<S: Source> Changes<S> {
-    /// How many there are, whiteouts apart.
+    /// Returns the number of changes, whiteouts apart.
     pub fn records(&self) -> u64 {
         self.records.items.get()
     }
 
-    /// The file itself: an inline file's bytes lie at its key.
+    /// Returns the file: the bytes of an inline file lie at its key.
     pub fn source(&self) -> &S {
         &self.source
     }
 
-    /// Gives `apply` what the layer hides of the layers below it, in the layer's order, one path in memory at a time: a few
-    /// bytes in the file may stand for a long path. On an error, what was given has to be thrown away.
+    /// Passes to `apply` what the layer hides of the layers below it, in the layer's order, one path in memory at a time: a few
+    /// bytes in the file may stand for a long path. The checksum is verified behind the last one: after an error, what was
+    /// applied has to be thrown away.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn for_each_whiteout(&self, mut apply: impl FnMut(Whiteout<'_>)) -> Result<(), Error> {
-        let start = self.records.bytes.get();
-        let bytes = read_section(&self.source, Section::Whiteouts, start, self.whiteouts)?;
+        let mut window = Window::new(&self.source, self.records.bytes.get(), self.whiteouts);
         let mut paths = PathCoder::default();
-        let mut cursor = Cursor::new(&bytes);
-        while !cursor.is_at_end() {
-            let offset = start + cursor.position() as u64;
+        while window.left() > 0 {
+            let offset = window.position();
+            let bytes = window.peek(MAX_WHITEOUT_BYTES)?;
+            let mut cursor = Cursor::new(bytes);
             let mut next = || -> Option<()> {
                 let opaque = match cursor.byte()? {
                     0 => false,
@@ -50,6 +52,10 @@ impl<S: Source> Changes<S> {
                     _ => return None,
                 };
                 let path = paths.get(&mut cursor)?;
+                // The root may be opaque, and cannot be hidden.
+                if path.is_empty() && !opaque {
+                    return None;
+                }
                 apply(Whiteout { path, opaque });
                 Some(())
             };
@@ -57,61 +63,50 @@ impl<S: Source> Changes<S> {
                 section: Section::Whiteouts,
                 offset,
             })?;
+            let taken = cursor.position();
+            window.advance(taken);
         }
-        Ok(())
+        verify(Section::Whiteouts, self.whiteouts, window.checksum)
     }
 
-    /// Plays the changes back in their order, with `device` as the place of their data, one record in memory at a time.
-    /// When all were given, their sum is checked: on an error, what was applied has to be thrown away.
+    /// Replays the changes in their order, with `device` as the place of their data, one record in memory at a time. The
+    /// checksum is verified behind the last one: after an error, what was applied has to be thrown away.
     ///
     /// # Errors
-    /// See [`Error`], or what `apply` gives.
+    /// See [`Error`], or the error of `apply`.
     pub fn for_each_change<E: From<Error>>(
         &self,
         device: u16,
         mut apply: impl FnMut(&Change<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let span = self.records;
-        let mut window = Window {
-            source: &self.source,
-            end: span.bytes.get(),
-            at: 0,
-            buffer: Vec::new(),
-            start: 0,
-        };
+        let mut window = Window::new(&self.source, 0, self.records);
         let mut paths = PathCoder::default();
-        let mut checksum = Crc32c::new();
-        while window.position() < window.end {
+        while window.left() > 0 {
             let malformed = Error::Malformed {
                 section: Section::Records,
                 offset: window.position(),
             };
             let mut cursor = Cursor::new(window.peek(MAX_VARINT)?);
-            let Some(len) = cursor.number() else {
-                return Err(malformed.into());
-            };
+            let len = cursor.number().filter(|&len| len <= MAX_RECORD_BYTES);
             let head = cursor.position();
-            let Some(total) = len
-                .checked_add(head as u64)
-                .filter(|&total| total <= window.left())
-            else {
+            let total = len.map(|len| len + head as u64);
+            let Some(total) = total.filter(|&total| total <= window.left()) else {
                 return Err(malformed.into());
             };
             let place = Place {
                 device,
                 record_at: window.position() + head as u64,
             };
-            // OK because the record lies within the file; its bytes have to be there to be read.
+            // OK because it is no more than the limit on a record and its head.
             let bytes = window.peek(usize::try_from(total).unwrap_or(usize::MAX))?;
             let taken = bytes.len();
-            checksum = checksum.update(bytes);
             match record::decode(&bytes[head..], &mut paths, place, &mut apply) {
                 Some(result) => result?,
                 None => return Err(malformed.into()),
             }
             window.advance(taken);
         }
-        verify(Section::Records, span, checksum)?;
+        verify(Section::Records, self.records, window.checksum)?;
         Ok(())
     }
 }
@@ -119,18 +114,35 @@ impl<S: Source> Changes<S> {
 /// The longest LEB128 of 64 bits.
 const MAX_VARINT: usize = 10;
 
+/// The longest whiteout: its kind, two numbers and a path.
+const MAX_WHITEOUT_BYTES: usize = 1 + 2 * MAX_VARINT + MAX_PATH_BYTES;
+
 /// The part of a section that is in memory.
 ///
-/// Invariants: `buffer[0]` is the section's byte `start`; `start + at <= end`.
+/// Invariants: `buffer[0]` is the source's byte `start`; `start + at <= end`; `checksum` is that of the section up to
+/// `start + at`.
 struct Window<'a, S> {
     source: &'a S,
     end: u64,
     start: u64,
     at: usize,
     buffer: Vec<u8>,
+    checksum: Crc32c,
 }
 
-impl<S: Source> Window<'_, S> {
+impl<'a, S: Source> Window<'a, S> {
+    /// Opens a section that begins at `start`. The caller has checked that its end does not overflow.
+    fn new(source: &'a S, start: u64, span: SectionSpan) -> Self {
+        Self {
+            source,
+            end: start.saturating_add(span.bytes.get()),
+            start,
+            at: 0,
+            buffer: Vec::new(),
+            checksum: Crc32c::new(),
+        }
+    }
+
     fn position(&self) -> u64 {
         self.start + self.at as u64
     }
@@ -139,7 +151,7 @@ impl<S: Source> Window<'_, S> {
         self.end - self.position()
     }
 
-    /// The next `len` bytes, or what is left if that is less.
+    /// Returns the next `len` bytes, or the rest of the section if that is less.
     fn peek(&mut self, len: usize) -> Result<&[u8], Error> {
         let len = usize::try_from(self.left()).map_or(len, |left| left.min(len));
         if self.buffer.len() - self.at < len {
@@ -158,7 +170,9 @@ impl<S: Source> Window<'_, S> {
         Ok(&self.buffer[self.at..][..len])
     }
 
+    /// Goes on behind the next `len` bytes, which were peeked at.
     fn advance(&mut self, len: usize) {
+        self.checksum = self.checksum.update(&self.buffer[self.at..][..len]);
         self.at += len;
     }
 }

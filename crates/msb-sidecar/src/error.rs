@@ -4,55 +4,69 @@ use std::{fmt, io};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The output took no more.
+    /// Writing failed.
     #[error("writing the layer's sidecar at byte {offset}")]
     Write {
-        /// Where in the file.
+        /// The offset in the file.
         offset: u64,
         /// Why.
         source: io::Error,
     },
-    /// The file cannot be read.
+    /// Reading failed.
     #[error("reading the layer's sidecar at byte {offset}")]
     Read {
-        /// Where in the file.
+        /// The offset in the file.
         offset: u64,
         /// Why.
         source: io::Error,
     },
-    /// It is not a sidecar, or was cut off.
+    /// The file is not a sidecar, or is truncated.
     #[error("the layer's sidecar of {bytes} bytes has no valid trailer")]
     NoTrailer {
         /// The file's length.
         bytes: u64,
     },
-    /// It has another version.
+    /// The file has another version.
     #[error("the layer's sidecar has version {actual}; this program reads {expected}")]
     Version {
-        /// What it has.
+        /// The file's version.
         actual: u32,
-        /// What is read here.
+        /// The version of this program.
         expected: u32,
     },
-    /// A section's sum is not what the trailer says.
-    #[error("the sum of the {section} of the layer's sidecar is {actual:08x}, not {expected:08x}")]
+    /// A section has another checksum than the trailer states.
+    #[error(
+        "checksum mismatch in the {section} of the layer's sidecar: expected {expected:08x}, found {actual:08x}"
+    )]
     Checksum {
-        /// Which.
+        /// Which section.
         section: Section,
-        /// The trailer's.
+        /// The checksum in the trailer.
         expected: u32,
-        /// The bytes'.
+        /// The checksum of the bytes.
         actual: u32,
     },
-    /// A section holds something that was never written.
+    /// A section holds something that the writer does not write, or exceeds a limit.
     #[error("the {section} of the layer's sidecar are malformed at byte {offset}")]
     Malformed {
-        /// Which.
+        /// Which section.
         section: Section,
-        /// Where in the file.
+        /// The offset in the file.
         offset: u64,
     },
-    /// The notes cannot be made into JSON.
+    /// A record or the notes exceed what a reader takes.
+    #[error(
+        "the {section} of the layer's sidecar: an item of {actual} bytes, the limit is {limit}"
+    )]
+    Limit {
+        /// Which section.
+        section: Section,
+        /// The length of the item, in bytes.
+        actual: u64,
+        /// The longest that there may be, in bytes.
+        limit: u64,
+    },
+    /// The notes cannot be encoded as JSON.
     #[error("encoding the notes of the layer's sidecar")]
     Notes {
         /// Why.
@@ -61,7 +75,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the file is there and wrong, so that the layer has to be made again.
+    /// Returns whether the file is damaged, so that the layer has to be rebuilt.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         matches!(
@@ -74,12 +88,12 @@ impl Error {
     }
 }
 
-/// A part of the file.
+/// A section of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     /// The changes.
     Records,
-    /// What the layer hides.
+    /// The paths that the layer hides.
     Whiteouts,
     /// What could not be represented.
     Notes,

@@ -2,21 +2,22 @@
 //!
 //! A layer image alone does not tell which of its directories were only implied, which of its names are links into lower
 //! layers, or in which order things came. Merging needs all of that, and the bytes of small files too, which EROFS cannot
-//! share between images. So the ingest writes each change here as it is read, and a merge plays them back, whether the
+//! share between images. So the ingest writes each change here as it is read, and a merge replays them, whether the
 //! layer is a second or a year old.
 //!
 //! ```text
 //!  +-----------------------------------+-----------------------+-------------+---------------------------------+
 //!  | records, one a change, streamed   | whiteouts and opaque  | notes, JSON | trailer, 104 bytes: version,   |
-//!  | length, kind, path, ..., inline   | markers: path, kind   |             | lengths, sums, the layer image's|
+//!  | length, kind, path, ..., inline   | markers: path, kind   |             | lengths, checksums, the image's |
 //!  +-----------------------------------+-----------------------+-------------+---------------------------------+
 //! ```
 //!
 //! Numbers in records are LEB128; a path is given as the bytes that it shares with the one before, and the rest. Whiteouts
 //! stand apart because a merge needs them before the first record. Nothing but one record at a time is in memory.
 //!
-//! A sidecar comes from the cache and is still hostile: each section has a sum, each length is checked against the file's,
-//! and no value in it makes the reader panic or allocate more than the file is long.
+//! A sidecar comes from the cache and is still hostile: each section has a checksum, each length is checked against the file's, and
+//! each record, path and list has a limit of its own, because a file of a few blocks can be gigabytes long. No value makes the
+//! reader panic, or take more memory than the largest record: about 80 MiB.
 //!
 //! ```
 //! use fs_tree::{Change, ChangeKind};
@@ -35,6 +36,7 @@
 mod changes;
 mod error;
 mod inline;
+mod limits;
 mod note;
 mod reader;
 mod record;

@@ -90,6 +90,11 @@ pub enum Note {
         /// The limit.
         limit: u64,
     },
+    /// The image's config lacks its operating system or its architecture, which the specification requires.
+    UnstatedPlatform {
+        /// The platform that was assumed.
+        assumed: String,
+    },
     /// More notes than are kept.
     Truncated {
         /// How many were not kept.
@@ -108,6 +113,7 @@ impl Note {
                 | Self::OpaqueRoot
                 | Self::MediaType { .. }
                 | Self::OpenFiles { .. }
+                | Self::UnstatedPlatform { .. }
         )
     }
 }
@@ -183,31 +189,40 @@ impl fmt::Display for Note {
                 f,
                 "the disk consists of {files} files; a hypervisor with a limit of {limit} open files cannot open it"
             ),
+            Self::UnstatedPlatform { assumed } => write!(
+                f,
+                "the image's config does not state its platform; {assumed} was assumed"
+            ),
             Self::Truncated { omitted } => write!(f, "{omitted} more notes"),
         }
     }
 }
 
-/// The notes of one layer, the first thousand of them.
+/// The notes of one layer: the first thousand, and no more than a mebibyte of text.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     notes: Vec<Note>,
+    text_bytes: usize,
     omitted: u64,
 }
 
 impl Notes {
     const MAX: usize = 1000;
+    /// As JSON they stay below what a sidecar may hold: escaping doubles a text at most, because notes hold printable text only.
+    const MAX_TEXT_BYTES: usize = 1 << 20;
 
-    /// Keeps a note, if there is room.
+    /// Keeps a note if there is room.
     pub fn push(&mut self, note: Note) {
-        if self.notes.len() < Self::MAX {
-            self.notes.push(note)
+        let text_bytes = self.text_bytes.saturating_add(note.to_string().len());
+        if self.notes.len() < Self::MAX && text_bytes <= Self::MAX_TEXT_BYTES {
+            self.text_bytes = text_bytes;
+            self.notes.push(note);
         } else {
-            self.omitted += 1
+            self.omitted += 1;
         }
     }
 
-    /// All of them, and how many there was no room for.
+    /// Returns all of them, and the number of those that there was no room for.
     #[must_use]
     pub fn into_vec(mut self) -> Vec<Note> {
         if self.omitted > 0 {

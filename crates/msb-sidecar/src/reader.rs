@@ -1,10 +1,11 @@
 use zerocopy::FromBytes;
 
+use crate::limits::MAX_NOTES_BYTES;
 use crate::section::read_section;
 use crate::trailer::{MAGIC, Trailer};
 use crate::{Changes, Error, ImageSummary, Note, Section, Source, VERSION};
 
-/// A sidecar that was opened: its trailer is whole, its sections are summed as they are read.
+/// An open sidecar. Its trailer is verified; its sections are verified as they are read.
 #[derive(Debug)]
 pub struct Sidecar<S> {
     changes: Changes<S>,
@@ -12,7 +13,7 @@ pub struct Sidecar<S> {
 }
 
 impl<S: Source> Sidecar<S> {
-    /// Reads the trailer.
+    /// Opens a sidecar and reads its trailer.
     ///
     /// # Errors
     /// See [`Error`].
@@ -58,7 +59,7 @@ impl<S: Source> Sidecar<S> {
         })
     }
 
-    /// What it says of the layer image beside it.
+    /// Returns the length and the checksum of the layer image beside it.
     pub fn image(&self) -> ImageSummary {
         ImageSummary {
             bytes: self.trailer.image_bytes.get(),
@@ -66,12 +67,12 @@ impl<S: Source> Sidecar<S> {
         }
     }
 
-    /// The layer's changes.
+    /// Returns the layer's changes.
     pub fn changes(&self) -> &Changes<S> {
         &self.changes
     }
 
-    /// What could not be represented.
+    /// Reads the fidelity notes: what could not be represented.
     ///
     /// # Errors
     /// See [`Error`].
@@ -79,7 +80,13 @@ impl<S: Source> Sidecar<S> {
         let before = [self.trailer.records, self.trailer.whiteouts];
         let start = before.iter().map(|section| section.bytes.get()).sum();
         let source = &self.changes.source;
-        let bytes = read_section(source, Section::Notes, start, self.trailer.notes)?;
+        let bytes = read_section(
+            source,
+            Section::Notes,
+            start,
+            self.trailer.notes,
+            MAX_NOTES_BYTES,
+        )?;
         serde_json::from_slice(&bytes).map_err(|_| Error::Malformed {
             section: Section::Notes,
             offset: start,

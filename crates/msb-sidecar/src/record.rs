@@ -2,6 +2,7 @@
 
 use fs_tree::{Change, ChangeKind, Extent, Metadata, NewContent, NewNode, Timestamp};
 
+use crate::limits::{MAX_EXTENTS, MAX_PATH_BYTES, MAX_XATTRS};
 use crate::varint::{Cursor, put, put_bytes, put_signed};
 
 /// How a record begins.
@@ -22,7 +23,7 @@ mod content {
     pub(super) const INLINE: u8 = 3;
 }
 
-/// A path as the bytes that it shares with the one before, and the rest.
+/// Codes a path as the number of bytes that it shares with the one before, and the rest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PathCoder {
     last: Vec<u8>,
@@ -47,6 +48,9 @@ impl PathCoder {
             .ok()
             .filter(|&shared| shared <= self.last.len())?;
         let rest = cursor.bytes()?;
+        if shared + rest.len() > MAX_PATH_BYTES {
+            return None;
+        }
         self.last.truncate(shared);
         self.last.extend_from_slice(rest);
         Some(&self.last)
@@ -169,7 +173,7 @@ pub(crate) fn decode<T>(
             nanos: cursor.number32().filter(|&nanos| nanos < 1_000_000_000)?,
         },
     };
-    let count = cursor.number()?;
+    let count = cursor.number().filter(|&count| count <= MAX_XATTRS)?;
     let mut xattrs = Vec::new();
     for _ in 0..count {
         xattrs.push((cursor.bytes()?, cursor.bytes()?));
@@ -199,7 +203,7 @@ pub(crate) fn decode<T>(
                     offset: cursor.number()?,
                 },
                 content::MAPPED => {
-                    for _ in 0..cursor.number()? {
+                    for _ in 0..cursor.number().filter(|&count| count <= MAX_EXTENTS)? {
                         let (logical, len, offset) =
                             (cursor.number()?, cursor.number()?, cursor.number()?);
                         extents.push(Extent {

@@ -3,15 +3,21 @@ use erofs_format::Crc32c;
 use crate::trailer::SectionSpan;
 use crate::{Error, Section, Source};
 
-/// A whole section that begins at `start`, its sum checked.
+/// Reads a whole section of at most `limit` bytes that begins at `start`, and verifies its checksum.
 pub(crate) fn read_section(
     source: &impl Source,
     section: Section,
     start: u64,
     span: SectionSpan,
+    limit: u64,
 ) -> Result<Vec<u8>, Error> {
-    // OK because the sections were seen to fill the file.
-    let mut bytes = vec![0; usize::try_from(span.bytes.get()).unwrap_or(usize::MAX)];
+    let too_long = Error::Malformed {
+        section,
+        offset: start,
+    };
+    let len = Some(span.bytes.get()).filter(|&len| len <= limit);
+    let len = len.and_then(|len| usize::try_from(len).ok());
+    let mut bytes = vec![0; len.ok_or(too_long)?];
     source
         .read_exact_at(&mut bytes, start)
         .map_err(|source| Error::Read {
@@ -22,7 +28,7 @@ pub(crate) fn read_section(
     Ok(bytes)
 }
 
-/// Holds the sum of what was read against the section's.
+/// Compares the checksum of what was read with the section's.
 pub(crate) fn verify(section: Section, span: SectionSpan, actual: Crc32c) -> Result<(), Error> {
     let (expected, actual) = (span.crc32c.get(), actual.get());
     if expected == actual {

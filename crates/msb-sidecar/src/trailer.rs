@@ -2,18 +2,18 @@ use erofs_format::Crc32c;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The version of the form of sidecars *and* of the layer images beside them: whatever changes the bytes of either, or of
-/// what is made of them, changes it, and the cache keys carry it.
-pub const VERSION: u32 = 2;
+/// The version of the format of sidecars, of the layer images beside them and of the disks that are built from them: a change to the
+/// bytes of any of them increments it. The cache keys carry it.
+pub const VERSION: u32 = 3;
 
 pub(crate) const MAGIC: [u8; 8] = *b"MSBLAYER";
 
-/// What a sidecar says of the layer image beside it.
+/// What a sidecar records of the layer image beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageSummary {
     /// Its length in bytes.
     pub bytes: u64,
-    /// The sum of all of its bytes, in the EROFS form of CRC32-C.
+    /// The checksum of all of its bytes, in the EROFS form of CRC32-C.
     pub crc32c: u32,
 }
 
@@ -27,13 +27,13 @@ pub(crate) struct Trailer {
     pub(crate) image_bytes: U64,
     pub(crate) image_crc32c: U32,
     pub(crate) reserved: [u8; 16],
-    /// Sum of the trailer before this field.
+    /// The checksum of the trailer before this field.
     pub(crate) crc32c: U32,
     pub(crate) version: U32,
     pub(crate) magic: [u8; 8],
 }
 
-/// A section's length and sum; sections follow each other from the start of the file.
+/// A section's length, number of items and checksum; sections follow each other from the start of the file.
 #[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(crate) struct SectionSpan {

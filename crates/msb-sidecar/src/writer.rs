@@ -4,10 +4,11 @@ use erofs_format::Crc32c;
 use fs_tree::{Change, ChangeKind};
 use zerocopy::IntoBytes;
 
+use crate::limits::{MAX_NOTES_BYTES, MAX_RECORD_BYTES};
 use crate::record::{self, PathCoder};
 use crate::trailer::{MAGIC, SectionSpan, Trailer};
 use crate::varint::put;
-use crate::{Changes, Error, ImageSummary, Note, Source, VERSION};
+use crate::{Changes, Error, ImageSummary, Note, Section, Source, VERSION};
 
 /// Writes one sidecar, front to back.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl<W: Write> SidecarWriter<W> {
     /// lie, which is the key that a reader will give them.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`], [`Error::Limit`].
     pub fn change(
         &mut self,
         change: &Change<'_>,
@@ -64,6 +65,7 @@ impl<W: Write> SidecarWriter<W> {
             change,
             inline.unwrap_or_default(),
         );
+        check(Section::Records, self.record.len(), MAX_RECORD_BYTES)?;
         let mut length = Vec::with_capacity(10);
         put(&mut length, self.record.len() as u64);
         self.output.write(&length)?;
@@ -92,7 +94,7 @@ impl<W: Write> SidecarWriter<W> {
     /// Ends the changes, writes the rest and gives the output back; see [`SidecarEnd::finish`].
     ///
     /// # Errors
-    /// [`Error::Write`], [`Error::Notes`].
+    /// [`Error::Write`], [`Error::Notes`], [`Error::Limit`].
     pub fn finish(self, image: ImageSummary, notes: &[Note]) -> Result<W, Error> {
         self.end_changes()?.finish(image, notes)
     }
@@ -119,9 +121,10 @@ impl<W: Write> SidecarEnd<W> {
     /// Writes the rest and gives the output back, flushed and not synced.
     ///
     /// # Errors
-    /// [`Error::Write`], [`Error::Notes`].
+    /// [`Error::Write`], [`Error::Notes`], [`Error::Limit`].
     pub fn finish(mut self, image: ImageSummary, notes: &[Note]) -> Result<W, Error> {
         let json = serde_json::to_vec(notes).map_err(|source| Error::Notes { source })?;
+        check(Section::Notes, json.len(), MAX_NOTES_BYTES)?;
         self.output.write(&json)?;
         let mut trailer = Trailer {
             records: self.records,
@@ -138,6 +141,18 @@ impl<W: Write> SidecarEnd<W> {
         self.output.write(trailer.as_bytes())?;
         self.output.flush()?;
         Ok(self.output.inner)
+    }
+}
+
+/// Checks that a reader will take an item of `len` bytes.
+fn check(section: Section, len: usize, limit: u64) -> Result<(), Error> {
+    match len as u64 {
+        actual if actual > limit => Err(Error::Limit {
+            section,
+            actual,
+            limit,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -123,16 +123,13 @@ impl Merge {
                     device,
                     bytes: slot.image_bytes,
                 })?;
-            Ok(Device {
-                tag: slot.tag.bytes().take(64).collect(),
+            Ok(Device::new(
+                slot.tag.bytes().take(64).collect::<Vec<_>>(),
                 blocks,
-            })
+            ))
         });
-        let options = Options {
-            uuid,
-            devices: devices.collect::<Result<_, _>>()?,
-            ..Options::default()
-        };
+        let devices: Vec<_> = devices.collect::<Result<_, _>>()?;
+        let options = Options::default().with_uuid(uuid).with_devices(devices);
         let write_error = |source| StitchError::Write { source };
         let image = ImageWriter::new(output, options).map_err(write_error)?;
         let mut inline = self.inline;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use escape_text::escape;
+
 use crate::Step;
 
 /// `Result` with this crate's [`Error`].
@@ -313,7 +315,7 @@ fn is_full(source: &io::Error) -> bool {
     )
 }
 
-/// Why a record is not what it should be. The record may quote anyone, so its words are shown escaped.
+/// Why a record cannot be decoded. The message may quote the record, so it is printed escaped.
 #[derive(Debug)]
 pub struct DecodeError(serde_json::Error);
 
@@ -325,7 +327,7 @@ impl From<serde_json::Error> for DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, &self.0.to_string())
+        escape(&self.0.to_string()).fmt(f)
     }
 }
 
@@ -342,25 +344,13 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// A path on one line: control characters are escaped, whatever the directory is called.
+/// Prints a path on one line, escaped.
 pub(crate) struct Shown<'a>(pub(crate) &'a Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, &self.0.to_string_lossy())
+        escape(self.0.as_os_str().as_encoded_bytes()).fmt(f)
     }
-}
-
-fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    use fmt::Write as _;
-    for c in text.chars() {
-        if c.is_control() {
-            write!(f, "{}", c.escape_default())?
-        } else {
-            f.write_char(c)?
-        }
-    }
-    Ok(())
 }
 
 /// The amounts of a full file system, as far as they are known.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use escape_text::escape;
 use msb_oci::{Digest, Reference};
 
 use crate::artifact::{
@@ -154,12 +155,12 @@ impl ImageKey {
 
 impl fmt::Display for ImageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A record is read from disk: what it says it is must not reach a terminal raw.
+        // Both come from a record on disk.
         write!(
             f,
             "{} on {}",
-            self.reference.escape_debug(),
-            self.platform.escape_debug()
+            escape(&self.reference),
+            escape(&self.platform)
         )
     }
 }

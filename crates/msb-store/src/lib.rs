@@ -115,7 +115,7 @@ pub use lease::Lease;
 pub use lock::{Lock, LockOn};
 pub use partial::{PartialBlob, PartialBlobReader};
 pub use presence::{DiskLengths, LayerLengths};
-pub use prune::{PruneOptions, Pruned};
+pub use prune::{Kept, PruneOptions, Pruned};
 pub use record::{ListedImage, RECORD_LIMIT_BYTES, References};
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;

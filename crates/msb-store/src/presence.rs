@@ -1,6 +1,7 @@
 //! Whether an artifact is there whole, by names and lengths alone.
 
 use std::fs::File;
+use std::path::Path;
 
 use crate::artifact::{
     ArtifactKey, ArtifactKind, DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR,
@@ -85,6 +86,30 @@ impl Store {
             }
         }
         Ok(Some(lengths))
+    }
+
+    /// Opens a file for reading by a path that a method of a store returned; `None` for anything but a regular file of a layer or a
+    /// disk, and for nothing. No directory below the root is followed through a link.
+    ///
+    /// For holders of a pull's result, which names paths and not keys.
+    pub fn open_path(path: &Path) -> Result<Option<File>> {
+        for kind in [&LAYER, &DISK] {
+            // `layers/sha256/<name>`, `disks/sha256/<key>/<name>`
+            let levels = if kind.has_own_dir { 4 } else { 3 };
+            let mut names = Vec::new();
+            for name in path.iter().rev().take(levels) {
+                names.extend(name.to_str());
+            }
+            let root = path.ancestors().nth(levels);
+            if let (Some(root), Some(&folder), true) = (root, names.last(), names.len() == levels)
+                && folder == kind.folder
+            {
+                let below: Vec<&str> = names[1..].iter().rev().copied().collect();
+                let place = Place::new(below.join("/"), names[0]);
+                return Self::open(root)?.open_place(&place);
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn open_place(&self, place: &Place) -> Result<Option<File>> {

@@ -59,6 +59,18 @@ pub struct Pruned {
     pub locks: u64,
     /// Sum of the lengths of all of these.
     pub bytes: u64,
+    /// What no image record refers to and was kept: younger than the grace age, leased, or locked.
+    pub kept: Kept,
+}
+
+/// Artifacts that a prune kept although no image record refers to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Number of artifacts.
+    pub artifacts: u64,
+    /// Sum of their lengths, in bytes.
+    pub bytes: u64,
 }
 
 impl Store {
@@ -83,19 +95,20 @@ impl Store {
             return Ok(pruned);
         }
         let _gate = self.begin_prune()?;
-        let mut keep = References::default();
+        let mut recorded = References::default();
         let mut corrupt = Vec::new();
         for listed in self.list_images()? {
             match listed.record {
-                Ok((key, image)) => keep.extend(references(&key, image)),
+                Ok((key, image)) => recorded.extend(references(&key, image)),
                 Err(error) if error.is_corrupt() && options.remove_corrupt_records => {
                     corrupt.push(listed.name);
                 }
                 Err(error) => return Err(error),
             }
         }
-        for leased in self.leased()? {
-            keep.extend(leased);
+        let mut leased = References::default();
+        for references in self.leased()? {
+            leased.extend(references);
         }
         for name in corrupt {
             if let Some(bytes) = self.remove_record(&name)? {
@@ -108,7 +121,7 @@ impl Store {
         pruned.temporaries = files;
         pruned.bytes = pruned.bytes.saturating_add(bytes);
         pruned.locks = self.sweep_unused_locks()?;
-        self.prune_unreferenced(options, &keep, &mut pruned)?;
+        self.prune_unreferenced(options, &recorded, &leased, &mut pruned)?;
         // The locks of what was removed.
         self.sweep_unused_locks()?;
         Ok(pruned)
@@ -117,7 +130,8 @@ impl Store {
     fn prune_unreferenced(
         &self,
         options: &PruneOptions,
-        keep: &References,
+        recorded: &References,
+        leased: &References,
         pruned: &mut Pruned,
     ) -> Result<()> {
         let grace = Grace {
@@ -125,52 +139,66 @@ impl Store {
             age: options.grace,
         };
         // Disks before their layers: a descriptor never points at a file that is gone.
-        pruned.disks = self.prune_kind(&DISK, &grace, &mut pruned.bytes, |key: &DiskKey| {
-            if keep.disks.contains(key) {
+        let is_recorded = |key: &DiskKey| recorded.disks.contains(key);
+        pruned.disks = self.prune_kind(&DISK, &grace, pruned, is_recorded, |key| {
+            if leased.disks.contains(key) {
                 return Ok(None);
             }
             Ok(self.try_lock(LockOn::Disk(key))?.map(Guard::Lock))
         })?;
-        pruned.layers = self.prune_kind(&LAYER, &grace, &mut pruned.bytes, |key: &LayerKey| {
-            if keep.layers.contains(key) {
+        let is_recorded = |key: &LayerKey| recorded.layers.contains(key);
+        pruned.layers = self.prune_kind(&LAYER, &grace, pruned, is_recorded, |key| {
+            if leased.layers.contains(key) {
                 return Ok(None);
             }
             Ok(self.try_lock(LockOn::Layer(&key.diff_id))?.map(Guard::Lock))
         })?;
-        pruned.blobs = self.prune_kind(&BLOB, &grace, &mut pruned.bytes, |digest: &Digest| {
-            let is_kept = keep.blobs.contains(digest);
-            Ok((!is_kept).then_some(Guard::None))
+        let is_recorded = |digest: &Digest| recorded.blobs.contains(digest);
+        pruned.blobs = self.prune_kind(&BLOB, &grace, pruned, is_recorded, |digest| {
+            Ok((!leased.blobs.contains(digest)).then_some(Guard::None))
         })?;
-        let partial = self.prune_kind(&PARTIAL_BLOB, &grace, &mut pruned.bytes, |digest| {
-            // Only its lock shows whether a pull has it open; opening it takes the lock.
-            let open = self.open_partial_blob(digest, u64::MAX)?;
-            Ok(open.map(Guard::Partial))
-        })?;
+        let partial = self.prune_kind(
+            &PARTIAL_BLOB,
+            &grace,
+            pruned,
+            |_| false,
+            |digest| {
+                // Only its lock shows whether a pull has it open; opening it takes the lock.
+                let open = self.open_partial_blob(digest, u64::MAX)?;
+                Ok(open.map(Guard::Partial))
+            },
+        )?;
         pruned.partial_blobs = u64::try_from(partial.len()).unwrap_or(u64::MAX);
         Ok(())
     }
 
-    /// Removes the artifacts of a kind that are old and that `guard` gives up; returns their keys.
+    /// Removes the artifacts of a kind that are old, that no record refers to, and that `guard` releases; returns their keys.
     ///
-    /// `guard` returns what excludes other users of the artifact while it is removed; `None` to keep it.
+    /// `guard` returns what excludes other users of the artifact while it is removed; `None` if it is in use.
     fn prune_kind<K: ArtifactKey>(
         &self,
         kind: &ArtifactKind,
         grace: &Grace,
-        bytes: &mut u64,
+        pruned: &mut Pruned,
+        is_recorded: impl Fn(&K) -> bool,
         guard: impl Fn(&K) -> Result<Option<Guard>>,
     ) -> Result<Vec<K>> {
         let mut removed = Vec::new();
         for (key, stored) in self.artifacts::<K>(kind)? {
-            if !grace.is_over(stored.modified) {
+            if is_recorded(&key) {
                 continue;
             }
-            let Some(_guard) = guard(&key)? else {
-                continue;
+            let guard = if grace.is_over(stored.modified) {
+                guard(&key)?
+            } else {
+                None
             };
-            if self.remove_if_old(kind, &key, grace)? {
-                *bytes = bytes.saturating_add(stored.bytes);
+            if guard.is_some() && self.remove_if_old(kind, &key, grace)? {
+                pruned.bytes = pruned.bytes.saturating_add(stored.bytes);
                 removed.push(key);
+            } else {
+                pruned.kept.artifacts += 1;
+                pruned.kept.bytes = pruned.kept.bytes.saturating_add(stored.bytes);
             }
         }
         Ok(removed)

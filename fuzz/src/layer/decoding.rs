@@ -45,7 +45,7 @@ pub(super) fn decoded<'a>(
             return Err(refused(error));
         }
     }
-    let expected = decoder.plain_bytes();
+    let expected = decoder.uncompressed_bytes();
     decoder.finish(&mut out).map_err(refused)?;
     assert!(expected <= plain.len() as u64);
     Ok(plain)

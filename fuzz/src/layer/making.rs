@@ -38,6 +38,7 @@ pub(super) fn resume<'a>(
     let job = LayerJob {
         blob: promise.blob,
         blob_bytes: promise.blob_bytes,
+        media_type: String::new(),
         diff_id: promise.diff_id,
         image: image.try_clone().expect("a file can be shared"),
         sidecar: sidecar.try_clone().expect("a file can be shared"),

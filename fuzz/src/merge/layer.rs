@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use erofs_format::Crc32c;
-use erofs_writer::{ImageWriter, NoInline, Options};
+use erofs_writer::{ImageWriter, NoInline, Options, Stored};
 use fs_tree::Tree;
 use msb_sidecar::{ImageSummary, Note, Sidecar, SidecarWriter};
 
@@ -88,24 +88,28 @@ fn store(change: &mut OwnedChange, image: &mut ImageWriter<File>) -> Option<Vec<
             Some(inline)
         }
         OwnedContent::Contiguous { offset, .. } => {
-            *offset = image.begin().expect("memory takes it");
-            image.write(&bytes(seed, *size)).expect("memory takes it");
-            *crc32c = image.end().expect("memory takes it").crc32c.get();
+            let stored = store_extent(image, &bytes(seed, *size));
+            *offset = stored.offset;
+            *crc32c = stored.crc32c.get();
             None
         }
         OwnedContent::Mapped(extents) => {
             let mut sum = Crc32c::new();
             for extent in extents {
-                extent.offset = image.begin().expect("memory takes it");
                 let piece = bytes(seed ^ 7, extent.len);
-                image.write(&piece).expect("memory takes it");
-                image.end().expect("memory takes it");
+                extent.offset = store_extent(image, &piece).offset;
                 sum = sum.update(&piece);
             }
             *crc32c = sum.get();
             None
         }
     }
+}
+
+fn store_extent(image: &mut ImageWriter<File>, bytes: &[u8]) -> Stored {
+    let mut extent = image.begin().expect("memory takes it");
+    extent.write(bytes).expect("memory takes it");
+    extent.end().expect("memory takes it")
 }
 
 /// Says on which device a change's bytes are, as playing the sidecar back will.

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! What umoci loses: the time of a directory that no layer describes, or in which another was implied since one did; xattrs
-//! with an empty value. More of its ways change the tree, and a stack that meets them is unpacked once more, from archives
+//! with an empty value. It refuses a parent that is a file up to 0.4, and from 0.5 on gives the directory the file's metadata, so
+//! the file is hidden first. More of its ways change the tree, and a stack that meets them is unpacked once more, from archives
 //! that mean the same: it takes markers in the order of the tar, so they are put first; its markers follow symbolic links, so
 //! those that lead through one (which do nothing) are left out; and it fails at a hard link to its own path, which does
 //! nothing either. An entry that cannot be applied is refused by us and by umoci, and the stack goes on without it.
@@ -40,7 +41,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 use archive::Spellings;
 use expected::{as_umoci_keeps_it, expected};
-use model::{Cases, Idle, Model, OwnedChange, OwnedKind, stacks};
+use model::{Cases, Idle, Model, OwnedChange, OwnedKind, stacks, whiteout};
 
 type Stack = Vec<Vec<OwnedChange>>;
 
@@ -188,6 +189,15 @@ fn judge_umoci(
         tally.hit("umoci: stacks with their markers first");
         return Ok(());
     }
+    if model.replaced.iter().any(|(_, _, path)| path.is_none()) {
+        tally.hit("umoci: stacks that no other archive means");
+        return Ok(());
+    }
+    let has_replaced = hide_replaced(&mut stack, model);
+    if has_replaced && judge(unpack(&stack)).is_ok() {
+        tally.hit("umoci: stacks that hide what an implied directory replaces");
+        return Ok(());
+    }
     let idle = leave_out_idle(&mut stack);
     if idle.is_empty() {
         return Err(first);
@@ -209,6 +219,20 @@ fn markers_first(stack: &Stack) -> Stack {
         layer.sort_by_key(|change| !matches!(change.kind, OwnedKind::Whiteout | OwnedKind::Opaque));
     }
     stack
+}
+
+/// Adds a whiteout of each file that an implied directory replaces, right before the entry that implies it, which means the same.
+/// Returns whether there are any. The entries are numbered as in the stack that the model has seen, its markers first.
+fn hide_replaced(stack: &mut Stack, model: &Model) -> bool {
+    let mut seen = Model::new();
+    let applied = seen.apply(stack);
+    debug_assert_eq!(applied.is_ok(), model.replaced.len() == seen.replaced.len());
+    for (layer, entry, path) in seen.replaced.iter().rev() {
+        if let Some(path) = path {
+            stack[*layer].insert(*entry, whiteout(path));
+        }
+    }
+    !seen.replaced.is_empty()
 }
 
 /// Takes out of the stack what does nothing, up to an entry that cannot be applied.

@@ -3,7 +3,7 @@ use std::io::{Seek, Write};
 use erofs_format::BLOCK_SIZE;
 use fs_tree::Extent;
 
-use crate::{Error, ImageWriter};
+use crate::{Error, ExtentWriter, ImageWriter, OpenExtent};
 
 const ZEROS: [u8; BLOCK_SIZE as usize] = [0; BLOCK_SIZE as usize];
 
@@ -16,8 +16,8 @@ pub(super) struct Pieces<'a, W> {
     path: &'a [u8],
     size: u64,
     position: u64,
-    /// Where in the file the open extent begins.
-    open: Option<u64>,
+    /// Where in the file the open extent begins, and the extent.
+    open: Option<(u64, OpenExtent)>,
     extents: Vec<Extent>,
 }
 
@@ -44,8 +44,7 @@ impl<'a, W: Write + Seek> Pieces<'a, W> {
             self.close()?;
         }
         if self.open.is_none() {
-            self.image.begin()?;
-            self.open = Some(start);
+            self.open = Some((start, self.image.begin()?.detach()));
             self.position = start;
         }
         self.zeros_to(offset)
@@ -57,7 +56,7 @@ impl<'a, W: Write + Seek> Pieces<'a, W> {
         let Some(end) = end.filter(|&end| end <= self.size) else {
             return Err(self.refused(self.position));
         };
-        self.image.write(bytes)?;
+        self.extent()?.write(bytes)?;
         self.position = end;
         Ok(())
     }
@@ -69,12 +68,13 @@ impl<'a, W: Write + Seek> Pieces<'a, W> {
 
     /// Ends the open extent with its block, or with the file.
     fn close(&mut self) -> Result<(), Error> {
-        let Some(logical) = self.open.take() else {
+        let Some((logical, extent)) = self.open else {
             return Ok(());
         };
         let end = self.position.next_multiple_of(BLOCK_SIZE.into());
         self.zeros_to(end.min(self.size))?;
-        let stored = self.image.end()?;
+        let stored = self.image.attach(extent)?.end()?;
+        self.open = None;
         if stored.len > 0 {
             self.extents.push(Extent {
                 logical,
@@ -91,10 +91,18 @@ impl<'a, W: Write + Seek> Pieces<'a, W> {
         while self.position < end {
             let len =
                 usize::try_from(end - self.position).map_or(ZEROS.len(), |n| n.min(ZEROS.len()));
-            self.image.write(&ZEROS[..len])?;
+            self.extent()?.write(&ZEROS[..len])?;
             self.position += len as u64;
         }
         Ok(())
+    }
+
+    /// Returns the writer of the open extent.
+    fn extent(&mut self) -> Result<ExtentWriter<'_, W>, Error> {
+        match self.open {
+            Some((_, extent)) => self.image.attach(extent),
+            None => Err(self.refused(self.position)),
+        }
     }
 
     fn refused(&self, offset: u64) -> Error {

@@ -4,7 +4,6 @@ use erofs_format::{
 };
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::image::head_bytes;
 use crate::plan::Plan;
 use crate::{Error, Options};
 
@@ -95,4 +94,12 @@ pub(crate) fn head(options: &Options, plan: &Plan<'_>, blocks: u32) -> Result<Ve
         head[SUPER_OFFSET as usize..][..size_of::<SuperBlock>()].copy_from_slice(sb.as_bytes());
     }
     Ok(head)
+}
+
+/// Bytes of the head: the superblock and the device table right behind it, as whole blocks.
+///
+/// The table has to begin within the first 8 MiB (`devt_slotoff` has 16 bits), so it goes before the data.
+pub(crate) fn head_bytes(devices: usize) -> u64 {
+    let end = SUPER_OFFSET as usize + size_of::<SuperBlock>() + devices * size_of::<DeviceSlot>();
+    (end as u64).next_multiple_of(u64::from(BLOCK_SIZE))
 }

@@ -4,7 +4,6 @@ use erofs_format::{
 };
 use fs_tree::{InodeId, Node, Timestamp, Tree};
 
-use super::packing::Packing;
 use super::{Directories, Times, XattrPlan};
 use crate::chunks::{self, Bounds, Mapping};
 use crate::{Error, InodeProblem};
@@ -12,19 +11,6 @@ use crate::{Error, InodeProblem};
 /// Bytes behind an inode that must not cross a block are put into blocks of their own from this length on: a longer tail
 /// would on average leave more of a block unused than it saves.
 const MAX_TAIL: u64 = BLOCK_SIZE as u64 / 2;
-
-/// Where each inode goes.
-#[derive(Debug)]
-pub(crate) struct Placement {
-    /// The slot by inode; 0 for what is not in the image.
-    pub(crate) nids: Vec<u32>,
-    /// Bytes from the start of the metadata to the end of the last inode.
-    pub(crate) inode_bytes: u64,
-    /// Blocks behind them that belong to inodes.
-    pub(crate) blocks: u64,
-    /// Whether there is a chunk-based inode.
-    pub(crate) has_chunks: bool,
-}
 
 /// The form of one inode, which depends on nothing but the inode: the planner and the emitter both ask for it.
 #[derive(Clone, Copy, Debug)]
@@ -51,38 +37,6 @@ pub(crate) enum Body {
     Device { rdev: u32 },
     /// Nothing.
     None,
-}
-
-impl Placement {
-    pub(crate) fn new(
-        tree: &Tree,
-        directories: &Directories<'_>,
-        xattrs: &XattrPlan<'_>,
-        times: Times,
-        bounds: Bounds<'_>,
-    ) -> Result<Self, Error> {
-        let mut nids = vec![0; tree.inode_slots()];
-        let mut packing = Packing::new();
-        let mut blocks = 0;
-        let mut has_chunks = false;
-        for &inode in &directories.order {
-            let plan = InodePlan::new(tree, inode, directories, xattrs, times, bounds)?;
-            let at = packing.place(&plan);
-            nids[inode.index()] =
-                u32::try_from(at / u64::from(SLOT_SIZE)).map_err(|_| Error::MetadataTooLarge)?;
-            match plan.body {
-                Body::Stored { blocks: own, .. } => blocks += own,
-                Body::Chunks { .. } => has_chunks = true,
-                Body::Flat { .. } | Body::Device { .. } | Body::None => {}
-            }
-        }
-        Ok(Self {
-            nids,
-            inode_bytes: packing.end(),
-            blocks,
-            has_chunks,
-        })
-    }
 }
 
 impl InodePlan {

@@ -9,14 +9,8 @@ fn over_devices(
     content: NewContent<'_>,
     xattr: usize,
 ) -> Result<Image<Vec<u8>>, Error> {
-    let devices = blocks.iter().map(|&blocks| Device {
-        tag: b"t".to_vec(),
-        blocks,
-    });
-    let options = Options {
-        devices: devices.collect(),
-        ..Options::default()
-    };
+    let devices = blocks.iter().map(|&blocks| Device::new(b"t", blocks));
+    let options = Options::default().with_devices(devices);
     let mut builder = Builder::with_options(Cursor::new(Vec::new()), options)?;
     let value = vec![b'v'; xattr];
     let xattrs: &[(&[u8], &[u8])] = &[(b"security.capability", &value)];

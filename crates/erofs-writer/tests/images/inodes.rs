@@ -32,10 +32,7 @@ fn tails_of_every_length_behind_inodes_of_every_length() {
 
 #[test]
 fn inodes_that_fill_gaps_keep_their_data() {
-    let options = Options {
-        inline_max_bytes: 4096,
-        ..Options::default()
-    };
+    let options = Options::default().with_inline_max_bytes(4096);
     let mut builder = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
     let data = |index: usize| vec![u8::try_from(index % 251).unwrap(); [1500, 0, 40, 0][index % 4]];
     for index in 0..2000 {

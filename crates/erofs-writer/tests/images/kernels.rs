@@ -5,10 +5,7 @@ use super::*;
 #[test]
 fn small_files_are_inline_up_to_a_length() {
     for (max, inline) in [(0, 0), (100, 100), (4096, 4096), (u16::MAX, 4096)] {
-        let options = Options {
-            inline_max_bytes: max,
-            ..Options::default()
-        };
+        let options = Options::default().with_inline_max_bytes(max);
         let mut builder = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
         for size in [0_usize, 1, 100, 101, 2048, 2049, 4095, 4096, 4097, 300_000] {
             builder
@@ -40,14 +37,12 @@ fn small_files_are_inline_up_to_a_length() {
 #[test]
 fn a_fixed_time_makes_images_of_one_tree_at_two_times_equal() {
     let at = |secs| {
-        let options = Options {
-            fixed_time: Some(Timestamp {
+        let options = Options::default()
+            .with_fixed_time(Timestamp {
                 secs: 1_700_000_000,
                 nanos: 5,
-            }),
-            uuid: [9; 16],
-            ..Options::default()
-        };
+            })
+            .with_uuid([9; 16]);
         let mut builder = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
         builder
             .file("f", Attributes::new(0o644).mtime(secs, 7), &b"x"[..])
@@ -65,10 +60,7 @@ fn a_fixed_time_makes_images_of_one_tree_at_two_times_equal() {
             (1_700_000_000, 5, false)
         );
     }
-    let options = Options {
-        fixed_time: Some(Timestamp { secs: -5, nanos: 0 }),
-        ..Options::default()
-    };
+    let options = Options::default().with_fixed_time(Timestamp { secs: -5, nanos: 0 });
     let image = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
     let (written, output) = image.finish().unwrap();
     assert_eq!(
@@ -82,17 +74,9 @@ fn a_fixed_time_makes_images_of_one_tree_at_two_times_equal() {
 
 /// Options for a declared kernel, with a device or without.
 fn for_kernel(major: u16, minor: u16, devices: usize) -> Options {
-    Options {
-        minimum_kernel: KernelVersion::new(major, minor),
-        devices: vec![
-            Device {
-                tag: b"d".to_vec(),
-                blocks: 10
-            };
-            devices
-        ],
-        ..Options::default()
-    }
+    Options::default()
+        .with_minimum_kernel(KernelVersion::new(major, minor))
+        .with_devices(vec![Device::new(b"d", 10); devices])
 }
 
 #[test]
@@ -147,10 +131,7 @@ fn an_image_says_which_kernel_it_needs() {
 
 /// An image with so many files of different values under one long name, and of one value under many names.
 fn long_names(files: usize, kernel: KernelVersion) -> (Written, Image<Vec<u8>>) {
-    let options = Options {
-        minimum_kernel: kernel,
-        ..Options::default()
-    };
+    let options = Options::default().with_minimum_kernel(kernel);
     let mut builder = Builder::with_options(Cursor::new(Vec::new()), options).unwrap();
     for index in 0..files {
         let attributes = Attributes::new(0o644)

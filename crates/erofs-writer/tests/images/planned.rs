@@ -9,14 +9,11 @@ fn planned(
     inline: &mut MemoryInline,
     kernel: KernelVersion,
 ) -> (u64, Image<Vec<u8>>) {
-    let options = Options {
-        minimum_kernel: kernel,
-        ..Options::default()
-    };
+    let options = Options::default().with_minimum_kernel(kernel);
     let mut writer = ImageWriter::new(Cursor::new(Vec::new()), options).unwrap();
-    writer.begin().unwrap();
-    writer.write(data).unwrap();
-    writer.end().unwrap();
+    let mut extent = writer.begin().unwrap();
+    extent.write(data).unwrap();
+    extent.end().unwrap();
     let plan = writer.plan(tree).unwrap();
     let planned = plan.bytes();
     let (written, output) = plan.write(inline).unwrap();

@@ -89,34 +89,19 @@ fn device_numbers_and_device_tables_that_erofs_cannot_hold_are_refused() {
         ));
     }
     for len in [0, 65] {
-        let devices = vec![Device {
-            tag: vec![b't'; len],
-            blocks: 1,
-        }];
+        let devices = vec![Device::new(vec![b't'; len], 1)];
         let result = Builder::with_options(
             Cursor::new(Vec::new()),
-            Options {
-                devices,
-                ..Options::default()
-            },
+            Options::default().with_devices(devices),
         );
         assert!(
             matches!(result, Err(Error::DeviceTag { device_id: 1, len: found }) if found == len)
         );
     }
-    let devices = vec![
-        Device {
-            tag: b"t".to_vec(),
-            blocks: 1
-        };
-        65_536
-    ];
+    let devices = vec![Device::new(b"t", 1); 65_536];
     let result = Builder::with_options(
         Cursor::new(Vec::new()),
-        Options {
-            devices,
-            ..Options::default()
-        },
+        Options::default().with_devices(devices),
     );
     assert!(matches!(result, Err(Error::TooManyDevices { .. })));
 }

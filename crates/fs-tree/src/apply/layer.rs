@@ -1,29 +1,37 @@
 use super::{Applied, ApplyError, Extraction, split};
+use crate::resolve::Missing;
 use crate::{Change, ChangeKind, InodeId, Node, Tree};
 
 /// Applies the changes of one layer to an empty tree, which becomes the tree of that layer alone: with [`Node::Whiteout`]
 /// where it hides a path and [`crate::Directory::opaque`] where it hides a directory's children, as an overlay of the
-/// layers wants to see it.
+/// layers expects it.
 ///
-/// What a layer hides never acts on the layer itself, whatever comes first in the tar.
+/// A whiteout or opaque marker never hides an entry of its own layer, whatever the order in the tar.
 #[derive(Debug)]
 pub struct LayerApplier<'t> {
     extraction: Extraction<'t>,
 }
 
 impl<'t> LayerApplier<'t> {
-    /// Begins a layer on an empty tree.
+    /// Creates an applier for an empty tree.
     #[must_use]
     pub fn new(tree: &'t mut Tree) -> Self {
         Self {
-            extraction: Extraction::new(tree),
+            extraction: Extraction::new(tree, Missing::Imply),
         }
     }
 
-    /// The tree so far.
+    /// Returns the tree so far.
     #[must_use]
     pub fn tree(&self) -> &Tree {
         self.extraction.tree
+    }
+
+    /// Returns the number of path components walked and inodes visited so far. It grows with the processor time that the
+    /// changes take, whatever the length of the archive that they come from.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.extraction.steps
     }
 
     /// Applies the next change.
@@ -66,11 +74,8 @@ impl<'t> LayerApplier<'t> {
         let Some(parent) = self.marker_directory(parent_path)? else {
             return Ok(());
         };
-        let own = self
-            .extraction
-            .tree
-            .lookup(parent, name)
-            .filter(|&own| !self.holds_only_markers(own));
+        let found = self.extraction.tree.lookup(parent, name);
+        let own = found.filter(|&own| !self.holds_only_markers(own));
         match own {
             // The layer's own directory stays, and hides the one below; anything else of its own hides it anyway.
             Some(own) => self.make_opaque(own),
@@ -88,8 +93,8 @@ impl<'t> LayerApplier<'t> {
         Ok(())
     }
 
-    /// The directory that a marker speaks of, implied where it is missing. `None` where the layer has something else on
-    /// the way: that hides what is below it without a marker, and a marker follows no symbolic link.
+    /// Returns the directory of a marker, implied where it is missing. `None` where the layer has another file on the path: that
+    /// file hides everything below it without a marker, and a marker follows no symbolic link.
     fn marker_directory(&mut self, path: &[u8]) -> Result<Option<InodeId>, ApplyError> {
         let tree = &mut *self.extraction.tree;
         let failed = |source| ApplyError::Tree {
@@ -101,6 +106,7 @@ impl<'t> LayerApplier<'t> {
             .split(|&byte| byte == b'/')
             .filter(|name| !name.is_empty())
         {
+            self.extraction.steps += 1;
             current = match tree.lookup(current, name) {
                 None => tree.add_implied(current, name).map_err(failed)?,
                 Some(found) => match tree.inode(found).node {
@@ -112,11 +118,12 @@ impl<'t> LayerApplier<'t> {
         Ok(Some(current))
     }
 
-    /// Whether the inode is there only because markers were put below it.
-    fn holds_only_markers(&self, inode: InodeId) -> bool {
-        let tree = &*self.extraction.tree;
+    /// Returns whether the inode exists only because markers were put below it.
+    fn holds_only_markers(&mut self, inode: InodeId) -> bool {
+        let Extraction { tree, steps, .. } = &mut self.extraction;
         let mut pending = vec![inode];
         while let Some(inode) = pending.pop() {
+            *steps += 1;
             match tree.inode(inode).node {
                 Node::Whiteout => {}
                 Node::Directory(directory) if directory.implied && !directory.opaque => {

@@ -1,5 +1,5 @@
 use super::{ApplyError, Extraction, split};
-use crate::resolve::find_directory;
+use crate::resolve::{Missing, find_directory};
 use crate::{Change, ChangeKind, Tree};
 
 /// What a layer hides of the layers below it.
@@ -11,28 +11,58 @@ pub struct Whiteout<'a> {
     pub opaque: bool,
 }
 
-/// Begins to merge a layer into the tree of the layers below it: hides what the layer hides, at once and before any of its
-/// entries, whatever their order in the tar. The entries follow through [`LayerMerge::apply`].
+/// Begins to merge a layer into the tree of the layers below it. Applies the whiteouts at once, before any entry of the layer,
+/// whatever their order in the tar. The entries follow through [`LayerMerge::apply`].
 pub fn merge_layer<'t, 'w>(
     tree: &'t mut Tree,
     whiteouts: impl IntoIterator<Item = Whiteout<'w>>,
 ) -> LayerMerge<'t> {
+    let mut layer = LayerMerge {
+        extraction: Extraction::new(tree, Missing::Replace),
+    };
     for whiteout in whiteouts {
-        hide(tree, whiteout);
+        layer.hide(whiteout);
     }
-    LayerMerge {
-        extraction: Extraction::new(tree),
-    }
+    layer
 }
 
-/// A layer on its way into the tree of the layers below it.
+/// A layer that is being merged into the tree of the layers below it.
+///
+/// An implied parent replaces whatever is not a directory below it, as in umoci and in an overlay of separately unpacked layers.
 #[derive(Debug)]
 pub struct LayerMerge<'t> {
     extraction: Extraction<'t>,
 }
 
 impl LayerMerge<'_> {
-    /// Applies the layer's next entry; its whiteouts have been applied already and are passed over.
+    /// Returns the merged tree so far.
+    #[must_use]
+    pub fn tree(&self) -> &Tree {
+        self.extraction.tree
+    }
+
+    /// Returns the number of path components walked and inodes visited so far; see [`LayerApplier::steps`](super::LayerApplier::steps).
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.extraction.steps
+    }
+
+    /// Applies a whiteout. Every whiteout of a layer comes before its entries.
+    pub fn hide(&mut self, whiteout: Whiteout<'_>) {
+        let Extraction { tree, steps, .. } = &mut self.extraction;
+        if whiteout.opaque {
+            if let Some(directory) = find_directory(tree, steps, whiteout.path) {
+                tree.clear(directory);
+            }
+            return;
+        }
+        let (parent, name) = split(whiteout.path);
+        if let Some(parent) = find_directory(tree, steps, parent) {
+            tree.remove(parent, name);
+        }
+    }
+
+    /// Applies the next entry of the layer. Does nothing for a whiteout, which has been applied already.
     ///
     /// # Errors
     /// See [`ApplyError`].
@@ -56,18 +86,5 @@ impl LayerMerge<'_> {
             ChangeKind::Whiteout | ChangeKind::Opaque => {}
         }
         Ok(())
-    }
-}
-
-fn hide(tree: &mut Tree, whiteout: Whiteout<'_>) {
-    if whiteout.opaque {
-        if let Some(directory) = find_directory(tree, whiteout.path) {
-            tree.clear(directory);
-        }
-        return;
-    }
-    let (parent, name) = split(whiteout.path);
-    if let Some(parent) = find_directory(tree, parent) {
-        tree.remove(parent, name);
     }
 }

@@ -1,8 +1,8 @@
 use std::fmt;
 
 use fs_tree::{
-    ApplyError, Change, ChangeKind, Extent, Metadata, NewContent, NewNode, Timestamp, Tree,
-    Whiteout, merge_layer,
+    ApplyError, Change, ChangeKind, Extent, LayerApplier, Metadata, NewContent, NewNode, Timestamp,
+    Tree, Whiteout, merge_layer,
 };
 
 use super::{ErrorKind, Xattrs};
@@ -157,7 +157,8 @@ impl OwnedNode {
     }
 }
 
-/// Merges a stack, lowest layer first, with the code under test.
+/// Merges a stack, lowest layer first, with the code under test. Each layer is applied alone beside the merge, as when it is
+/// ingested.
 pub(crate) fn merge(stack: &[Vec<OwnedChange>]) -> Result<Tree, ApplyError> {
     let mut tree = Tree::new();
     for layer in stack {
@@ -173,8 +174,15 @@ pub(crate) fn merge(stack: &[Vec<OwnedChange>]) -> Result<Tree, ApplyError> {
             })
         });
         let mut merge = merge_layer(&mut tree, whiteouts);
+        let mut own = Tree::new();
+        let mut alone = LayerApplier::new(&mut own);
         for change in layer {
-            change.with(|change| merge.apply(change))?;
+            change.with(|change| {
+                if let Err(error @ ApplyError::ParentNotADirectory { .. }) = alone.apply(change) {
+                    return Err(error);
+                }
+                merge.apply(change)
+            })?;
         }
     }
     Ok(tree)
@@ -245,6 +253,18 @@ pub(crate) fn char_device(path: &str, major: u32, minor: u32) -> OwnedChange {
         metadata(0o600, 0),
         OwnedNode::CharDevice(major, minor),
     )
+}
+
+pub(crate) fn block_device(path: &str, major: u32, minor: u32) -> OwnedChange {
+    node(
+        path,
+        metadata(0o600, 0),
+        OwnedNode::BlockDevice(major, minor),
+    )
+}
+
+pub(crate) fn fifo(path: &str) -> OwnedChange {
+    node(path, metadata(0o600, 0), OwnedNode::Fifo)
 }
 
 pub(crate) fn hard_link(path: &str, target: &str) -> OwnedChange {

@@ -24,6 +24,21 @@ impl Model {
         }
     }
 
+    /// Entries of one layer, without the layers below it: only a parent that is a file is refused.
+    pub(crate) fn apply_alone(&mut self, change: &OwnedChange) -> Result<(), ErrorKind> {
+        match self.apply_entry(change) {
+            Err(ErrorKind::ParentNotADirectory) => Err(ErrorKind::ParentNotADirectory),
+            Err(ErrorKind::LinkTargetMissing | ErrorKind::LinkToDirectory) => {
+                // The target may be there in a lower layer.
+                if let Ok(place) = self.make_place(&change.path) {
+                    self.remove(&place);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn put(
         &mut self,
         path: &str,
@@ -131,10 +146,7 @@ impl Model {
 
     /// Where a hard link's target lies. Behind a file there is nothing.
     fn target(&mut self, path: &str) -> Result<Option<Vec<String>>, ErrorKind> {
-        let place = match self.place(path) {
-            Err(ErrorKind::ParentNotADirectory) => return Ok(None),
-            place => place?,
-        };
+        let place = self.place(path)?;
         match self.at(&place) {
             None => Ok(None),
             Some(Node::Directory(_)) => Err(ErrorKind::LinkToDirectory),

@@ -34,6 +34,12 @@ pub(crate) struct Model {
     pub(crate) leaned_on_lower: bool,
     /// Entries that do nothing, each by its layer and its place there.
     pub(crate) idle: Vec<(usize, usize, Idle)>,
+    /// Files that an implied directory replaced: the layer, the entry, and the file's path if it is one of a lower layer.
+    pub(crate) replaced: Vec<(usize, usize, Option<String>)>,
+    /// The entry being applied.
+    entry: usize,
+    /// Whether a parent that is a file is an error, and not replaced: where the tree is that of one layer.
+    refuses_files: bool,
     pub(crate) cases: Cases,
 }
 
@@ -44,19 +50,33 @@ impl Model {
             layer: 0,
             leaned_on_lower: false,
             idle: Vec::new(),
+            replaced: Vec::new(),
+            entry: 0,
+            refuses_files: false,
             cases: Cases::default(),
         }
     }
 
-    /// Everything that a layer hides goes first, whatever its place in the tar; then its entries follow in order.
+    /// For the entries of one layer, without the layers below it.
+    pub(crate) fn of_one_layer() -> Self {
+        Self {
+            refuses_files: true,
+            ..Self::new()
+        }
+    }
+
+    /// Everything that a layer hides goes first, whatever its place in the tar; then its entries follow in order. A parent that
+    /// is a file of the same layer is refused, for which the layer is applied alone beside the merge.
     pub(crate) fn apply(&mut self, stack: &[Vec<OwnedChange>]) -> Result<(), Refusal> {
         for (layer, changes) in stack.iter().enumerate() {
             self.note_order(changes);
             self.begin_layer(changes);
+            let mut alone = Self::of_one_layer();
             for (entry, change) in changes.iter().enumerate() {
-                let links_to_itself =
-                    self.apply_entry(change)
-                        .map_err(|kind| Refusal { layer, entry, kind })?;
+                self.entry = entry;
+                let refused = |kind| Refusal { layer, entry, kind };
+                alone.apply_alone(change).map_err(refused)?;
+                let links_to_itself = self.apply_entry(change).map_err(refused)?;
                 if links_to_itself {
                     self.idle.push((layer, entry, Idle::LinkToItself));
                 }

@@ -27,12 +27,24 @@ impl Model {
         }
         let parents = place.len().saturating_sub(1);
         for len in 1..=parents {
-            if self.at(&place[..len]).is_none() {
-                self.set(&place[..len], Node::Directory(Directory::implied()));
-                self.cases.hit("implied directory is new");
-            } else {
-                self.cases.hit("implied directory is there");
-            }
+            let case = match self.at(&place[..len]) {
+                Some(Node::Directory(_)) => {
+                    self.cases.hit("implied directory is there");
+                    continue;
+                }
+                Some(Node::Leaf(_)) if self.refuses_files => {
+                    return Err(ErrorKind::ParentNotADirectory);
+                }
+                Some(Node::Leaf(leaf)) => {
+                    let path = (leaf.layer != self.layer).then(|| place[..len].join("/"));
+                    self.replaced
+                        .push((self.layer.saturating_sub(1), self.entry, path));
+                    "implied directory replaces a file"
+                }
+                None => "implied directory is new",
+            };
+            self.set(&place[..len], Node::Directory(Directory::implied()));
+            self.cases.hit(case);
         }
         Ok(place)
     }
@@ -83,12 +95,6 @@ impl Model {
             }
             for name in target.into_iter().rev() {
                 todo.push_front(name);
-            }
-        }
-        for len in 1..=place.len() {
-            if matches!(self.at(&place[..len]), Some(Node::Leaf(_))) {
-                self.cases.hit("parent is a file");
-                return Err(ErrorKind::ParentNotADirectory);
             }
         }
         Ok(place)

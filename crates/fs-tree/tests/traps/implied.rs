@@ -189,15 +189,104 @@ fn the_last_name_of_an_entry_is_never_followed() {
 }
 
 #[test]
-fn a_parent_that_is_a_file_is_an_error() {
+fn a_parent_that_is_a_file_of_the_same_layer_is_an_error() {
     let error = check_refused(
-        &[vec![file("f", 1)], vec![file("f/g", 2)]],
+        &[vec![file("f", 1), file("f/g", 2)]],
         ErrorKind::ParentNotADirectory,
     );
     assert!(error.to_string().starts_with("f/g: "), "{error}");
     check_refused(
         &[vec![file("f", 1), symlink("l", "f"), dir("l/d/e", 0o755)]],
         ErrorKind::ParentNotADirectory,
+    );
+}
+
+#[test]
+fn an_implied_parent_replaces_whatever_lower_layers_have_but_a_directory() {
+    for lower in [
+        file("etc", 1),
+        char_device("etc", 1, 3),
+        block_device("etc", 8, 0),
+        fifo("etc"),
+        hard_link("etc", "other"),
+    ] {
+        check(
+            &[vec![file("other", 9), lower], vec![file("etc/conf/x", 2)]],
+            &[
+                "etc/ 755 implied",
+                "etc/conf/ 755 implied",
+                "etc/conf/x 2",
+                "other 9",
+            ],
+        );
+    }
+}
+
+#[test]
+fn an_implied_parent_replaces_a_lower_file_below_a_directory_and_behind_a_symlink() {
+    check(
+        &[
+            vec![dir("d", 0o700), file("d/f", 1)],
+            vec![file("d/f/g", 2)],
+        ],
+        &["d/ 700", "d/f/ 755 implied", "d/f/g 2"],
+    );
+    check(
+        &[
+            vec![file("f", 1), symlink("l", "f")],
+            vec![dir("l/d/e", 0o700)],
+        ],
+        &["f/ 755 implied", "f/d/ 755 implied", "f/d/e/ 700", "l -> f"],
+    );
+    // A link of the layer to a file below it, and a link below it to a file of the layer.
+    check(
+        &[vec![file("f", 1)], vec![symlink("l", "f"), file("l/x", 2)]],
+        &["f/ 755 implied", "f/x 2", "l -> f"],
+    );
+    check(
+        &[vec![symlink("l", "f")], vec![file("f", 1), file("l/x", 2)]],
+        &["f/ 755 implied", "f/x 2", "l -> f"],
+    );
+}
+
+#[test]
+fn whiteouts_beside_an_implied_parent_leave_it_to_replace_a_lower_file() {
+    for marker in [
+        whiteout("etc"),
+        whiteout("etc/y"),
+        whiteout("etc/conf"),
+        whiteout("etc/conf/y"),
+        opaque("etc"),
+        opaque("etc/conf"),
+    ] {
+        let expected = ["etc/ 755 implied", "etc/conf/ 755 implied", "etc/conf/x 2"];
+        for markers_first in [true, false] {
+            let mut upper = vec![file("etc/conf/x", 2)];
+            upper.insert(usize::from(!markers_first), marker.clone());
+            check(&[vec![file("etc", 1)], upper], &expected);
+        }
+    }
+    // A marker alone replaces nothing.
+    check(&[vec![file("etc", 1)], vec![whiteout("etc/y")]], &["etc 1"]);
+    check(&[vec![file("etc", 1)], vec![opaque("etc")]], &["etc 1"]);
+}
+
+#[test]
+fn an_implied_parent_leaves_the_other_names_of_a_replaced_file() {
+    check(
+        &[
+            vec![file("a", 1), hard_link("b", "a"), hard_link("c", "a")],
+            vec![file("a/x", 2)],
+        ],
+        &["a/ 755 implied", "a/x 2", "b 1 =bx2", "c 1 =bx2"],
+    );
+}
+
+#[test]
+fn a_hard_link_below_its_own_target_is_an_error() {
+    check_refused(
+        &[vec![file("f", 1)], vec![hard_link("f/g", "f")]],
+        ErrorKind::LinkToDirectory,
     );
 }
 

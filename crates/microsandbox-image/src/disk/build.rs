@@ -94,8 +94,8 @@ impl DiskMerge {
     /// runtime.
     pub(crate) fn write(self, plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
         tracing::trace!(target: "microsandbox_image::disk", "merged");
-        let mut uuid = [0; 16];
-        uuid.copy_from_slice(&plan.key.chain.hex().as_bytes()[..16]);
+        // The disk's identity is its chain, as a layer's is its diff_id.
+        let uuid = plan.key.chain.uuid();
         let staged = store.stage_fsmeta(&plan.key)?;
         let output = staged.try_clone_file()?;
         let written = self.merge.write_fsmeta(output, &plan.stitch_slots(), uuid);

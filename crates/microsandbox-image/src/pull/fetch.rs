@@ -4,13 +4,13 @@ use msb_store::{LayerKey, Staged, Step, publish_all};
 
 use super::blocking::blocking;
 use super::download::{Download, download};
-use super::layer::{Claim, LayerSource, ReadyLayer};
+use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::partial::SharedPartial;
 use super::state::LayerReporter;
 use super::verify::reporter;
 use super::{Pull, layer_error};
 use crate::disk::clone_error;
-use crate::record::{layer_key, media_type_note};
+use crate::record::layer_key;
 use crate::{PullError, PullProgress};
 
 /// Shorter blobs are downloaded again instead of resumed. A partial blob costs every pull, for a blob of 5 MB, 3 ms of processor
@@ -103,6 +103,7 @@ impl<'a> Fetch<'a> {
         let job = LayerJob {
             blob: blob.digest.clone(),
             blob_bytes: blob.bytes,
+            media_type: blob.media_type.clone(),
             diff_id: self.layer.diff_id.clone(),
             image: files.image.try_clone_file()?,
             sidecar: files.sidecar.try_clone_file()?,

@@ -49,6 +49,8 @@ pub(super) async fn finish(
         Err(DiskFailure::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
         Err(DiskFailure::Pull(error)) => return Err(*error),
     };
+    // Those of the image are few.
+    let notes = pull.resolved.notes.iter().cloned().chain(notes).collect();
     let record = Box::new(record(pull, &layers, notes, disk.fsmeta_bytes));
     let key = image_key(pull.reference, &pull.registry.platform);
     let store = pull.registry.cache.store().clone();
@@ -233,7 +235,7 @@ fn record(
     ImageRecord {
         manifest_digest: resolved.manifest_digest.clone(),
         config_digest: resolved.config_digest.clone(),
-        platform: pull.registry.platform.clone(),
+        platform: resolved.platform.clone(),
         config: resolved.config.clone(),
         layers: sources
             .map(|(source, layer)| LayerRecord {

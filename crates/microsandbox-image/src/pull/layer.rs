@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use msb_layer::decode::Compression;
 use msb_oci::Digest;
 use msb_sidecar::Note;
 use msb_store::Lock;
@@ -126,4 +127,13 @@ async fn permit(permits: &Semaphore) -> Result<SemaphorePermit<'_>, PullError> {
     // Closed only with the registry itself.
     let permit = permits.acquire().await;
     permit.map_err(|_| PullError::Cancelled)
+}
+
+/// Returns a note on a media type that does not announce the blob's compression.
+pub(super) fn media_type_note(media_type: &str, compression: Compression) -> Option<Note> {
+    let note = Note::MediaType {
+        media_type: media_type.into(),
+        compression: compression.to_string(),
+    };
+    (!compression.is_announced_by(media_type)).then_some(note)
 }

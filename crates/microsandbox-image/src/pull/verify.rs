@@ -7,9 +7,9 @@ use msb_registry::BlobRequest;
 use super::blocking::blocking;
 use super::download::{Download, download};
 use super::holder::{Reporter, source_of};
-use super::layer::{Claim, LayerSource, ReadyLayer};
+use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::{Pull, layer_error};
-use crate::record::{layer_key, media_type_note};
+use crate::record::layer_key;
 use crate::{PullError, PullProgress};
 
 /// Downloads a blob whose layer is cached, verifies that it unpacks to that layer, and records that. Nothing of it is written.
@@ -40,6 +40,7 @@ pub(super) async fn verify(
         let job = VerifyJob {
             blob: blob.digest.clone(),
             blob_bytes: blob.bytes,
+            media_type: blob.media_type.clone(),
             diff_id: layer.diff_id.clone(),
             limits: registry.layer_limits,
             windows: registry.windows.clone(),

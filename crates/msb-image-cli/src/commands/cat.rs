@@ -1,21 +1,21 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use microsandbox_image::{GlobalCache, Reference};
+use microsandbox_image::{GlobalCache, ImageName};
 
-use super::cached_image;
+use super::named_image;
 use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-/// Prints a file of an image of the cache, byte for byte
+/// Print a file of a cached image, byte for byte
 #[derive(Debug, Args)]
 pub(crate) struct CatArgs {
-    /// The image
+    /// Reference of the image, or its digest or id
     #[arg(value_name = "REF")]
-    reference: Reference,
+    image: ImageName,
 
-    /// The file; symbolic links are followed inside the image
+    /// Path of the file; symbolic links are followed inside the image
     path: OsString,
 
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(crate) struct CatArgs {
 }
 
 pub(crate) fn run(args: &CatArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
-    let tree = cached_image(cache, &args.reference, &args.platform.platform())?.open_tree()?;
+    let tree = named_image(cache, &args.image, &args.platform)?.open_tree()?;
     let mut output = Output::new();
     tree.copy_file(args.path.as_encoded_bytes(), output.raw())?;
     output.flush()?;

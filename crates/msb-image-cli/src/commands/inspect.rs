@@ -1,17 +1,17 @@
 use clap::Args;
-use microsandbox_image::{GlobalCache, ImageConfig, PullResult, Reference};
+use microsandbox_image::{GlobalCache, ImageConfig, ImageName, PullResult, escape_path};
 
-use super::cached_image;
+use super::named_image;
 use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, one_line};
 
-/// Shows what an image of the cache says about running it, its layers, and where its disk lies
+/// Show the configuration, the layers and the disk of a cached image
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The image
+    /// Reference of the image, or its digest or id
     #[arg(value_name = "REF")]
-    reference: Reference,
+    image: ImageName,
 
     #[command(flatten)]
     platform: PlatformArgs,
@@ -21,7 +21,7 @@ pub(crate) struct InspectArgs {
 }
 
 pub(crate) fn run(args: &InspectArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
-    let image = cached_image(cache, &args.reference, &args.platform.platform())?;
+    let image = named_image(cache, &args.image, &args.platform)?;
     let mut output = Output::new();
     match args.format.format {
         Format::Json => output.json(&image)?,
@@ -39,8 +39,8 @@ fn names(output: &mut Output, image: &PullResult) -> Result<(), Failure> {
     output.line(format_args!("reference  {}", image.reference))?;
     output.line(format_args!("platform   {}", image.platform))?;
     output.line(format_args!("manifest   {}", image.manifest_digest))?;
-    output.line(format_args!("vmdk       {}", image.vmdk.display()))?;
-    output.line(format_args!("fsmeta     {}", image.fsmeta.display()))?;
+    output.line(format_args!("vmdk       {}", escape_path(&image.vmdk)))?;
+    output.line(format_args!("fsmeta     {}", escape_path(&image.fsmeta)))?;
     for note in &image.notes {
         output.line(format_args!("note       {}", one_line(&note.to_string())))?;
     }
@@ -57,7 +57,7 @@ fn layers(output: &mut Output, image: &PullResult) -> Result<(), Failure> {
             layer.digest,
             Bytes(layer.size)
         ))?;
-        output.line(format_args!("    erofs  {}", layer.erofs.display()))?;
+        output.line(format_args!("    erofs  {}", escape_path(&layer.erofs)))?;
     }
     Ok(())
 }
@@ -66,7 +66,7 @@ fn config(output: &mut Output, config: &ImageConfig) -> Result<(), Failure> {
     output.line(format_args!("\nconfig"))?;
     let mut line =
         |name: &str, value: &str| output.line(format_args!("  {name:<12} {}", one_line(value)));
-    // Quoted, so that it shows where one argument ends.
+    // Quotes show where each argument ends.
     let argv = |words: &Option<Vec<String>>| words.as_ref().map(|words| format!("{words:?}"));
     let single = [
         ("entrypoint", argv(&config.entrypoint)),

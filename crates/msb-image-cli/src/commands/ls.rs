@@ -4,7 +4,7 @@ use microsandbox_image::GlobalCache;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, Table, one_line, short};
 
-/// Lists the images of the cache
+/// List the cached images
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     #[command(flatten)]

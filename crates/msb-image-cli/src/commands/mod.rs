@@ -10,13 +10,14 @@ mod sign_in;
 pub(crate) mod tree;
 pub(crate) mod verify;
 
-use microsandbox_image::{GlobalCache, Platform, PullError, PullResult, Reference};
+use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, PullResult, Reference};
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, PlatformArgs};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
     let cache = cli.cache.open()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), cache = %cache.root().display(), "msb-image");
     match cli.command {
         Command::Pull(args) => pull::run(args, cache),
         Command::Ls(args) => ls::run(&args, &cache),
@@ -29,7 +30,27 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
     }
 }
 
-/// The image, or an error that says for which other platforms it is cached.
+/// Returns the cached image of a name. The error lists other platforms that it is cached for.
+fn named_image(
+    cache: &GlobalCache,
+    name: &ImageName,
+    platform: &PlatformArgs,
+) -> Result<PullResult, Failure> {
+    // All records of a digest or id are of one image.
+    let mut last = None;
+    for (reference, platform) in cache.named(name, platform.given())? {
+        match cached_image(cache, &reference, &platform) {
+            Ok(image) => return Ok(image),
+            Err(error) => last = Some(error),
+        }
+    }
+    // OK because `named` returns at least one.
+    Err(last.unwrap_or(Failure::Image(PullError::UnknownId {
+        id: name.to_string(),
+    })))
+}
+
+/// Returns the cached image. The error lists other platforms that it is cached for.
 fn cached_image(
     cache: &GlobalCache,
     reference: &Reference,
@@ -41,7 +62,7 @@ fn cached_image(
     }
 }
 
-/// The error, or a better one if the image is cached for other platforms.
+/// Returns the error, or one that lists the platforms that the image is cached for.
 fn not_cached(cache: &GlobalCache, error: PullError) -> Failure {
     let PullError::NotCached {
         reference,

@@ -6,14 +6,14 @@ use microsandbox_image::{GlobalCache, PruneOptions, Pruned};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count};
 
-/// Removes the files that no image of the cache needs
+/// Delete the files that no cached image needs
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
-    /// Keeps what was written in the last so many seconds
+    /// Keep files that were written within this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     grace: u64,
 
-    /// Removes image records that cannot be read too, instead of failing because of them
+    /// Also remove image records that cannot be read, instead of failing
     #[arg(long)]
     remove_corrupt_records: bool,
 
@@ -28,13 +28,18 @@ pub(crate) fn run(args: &PruneArgs, cache: &GlobalCache) -> Result<Outcome, Fail
     let mut output = Output::new();
     match args.format.format {
         Format::Json => output.json(&pruned)?,
-        Format::Text => output.line(format_args!("{}", text(&pruned)))?,
+        Format::Text => {
+            output.line(format_args!("{}", removed(&pruned)))?;
+            if let Some(kept) = kept(&pruned, args.grace) {
+                output.line(format_args!("{kept}"))?;
+            }
+        }
     }
     output.flush()?;
     Ok(Outcome::Done)
 }
 
-fn text(pruned: &Pruned) -> String {
+fn removed(pruned: &Pruned) -> String {
     let kinds = [
         (pruned.layers.len() as u64, "layer"),
         (pruned.disks.len() as u64, "disk"),
@@ -55,4 +60,20 @@ fn text(pruned: &Pruned) -> String {
         return "nothing to remove".into();
     }
     format!("removed {}: {}", removed.join(", "), Bytes(pruned.bytes))
+}
+
+/// Returns what was kept though no image needs it, and why.
+fn kept(pruned: &Pruned, grace_seconds: u64) -> Option<String> {
+    let kept = pruned.kept;
+    (kept.artifacts > 0).then(|| {
+        let young = match grace_seconds {
+            0 => String::new(),
+            seconds => format!("written within the last {seconds} s (see --grace), or "),
+        };
+        format!(
+            "kept {} ({}): {young}in use by a pull or a lease",
+            count(kept.artifacts, "unneeded artifact"),
+            Bytes(kept.bytes)
+        )
+    })
 }

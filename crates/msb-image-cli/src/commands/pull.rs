@@ -1,8 +1,9 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    GlobalCache, PullError, PullOptions, PullPolicy, PullResult, Reference, Registry,
+    GlobalCache, PullError, PullOptions, PullPolicy, PullResult, Reference, Registry, escape_path,
 };
+use tokio::time::timeout;
 
 use super::not_cached;
 use super::sign_in::RegistryArgs;
@@ -10,19 +11,20 @@ use crate::args::PlatformArgs;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
-use crate::progress::{Display, Mode};
+use crate::progress::{Display, Mode, TICK};
+use crate::secrets;
 
-/// Pulls images into the cache, and makes a disk of each
+/// Pull images into the cache and build a disk of each
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// The images, such as alpine, quay.io/org/app:1.2 or registry.example/app@sha256:...
+    /// Images, such as alpine, quay.io/org/app:1.2 or registry.example/app@sha256:...
     #[arg(value_name = "REF", required = true)]
     references: Vec<Reference>,
 
     #[command(flatten)]
     platform: PlatformArgs,
 
-    /// Whether the cache or the registry has the first word
+    /// When to contact the registry: only for images that are not cached, always, or never
     #[arg(
         long,
         value_name = "POLICY",
@@ -32,18 +34,18 @@ pub(crate) struct PullArgs {
     )]
     policy: PullPolicy,
 
-    /// Fetches and writes everything anew, even what the cache has
+    /// Download and build everything again, even what is cached
     #[arg(long)]
     force: bool,
 
-    /// Fails when something of an image cannot be represented exactly, instead of noting it
+    /// Fail if a part of an image cannot be represented exactly, instead of printing a note
     #[arg(long)]
     strict: bool,
 
     #[command(flatten)]
     registry: RegistryArgs,
 
-    /// How progress is shown on stderr: bars on a terminal, else lines
+    /// Progress on stderr: auto is bars on a terminal and lines elsewhere
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     progress: Mode,
 
@@ -55,6 +57,9 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     if args.force && args.policy == PullPolicy::Never {
         return Err(Failure::ForceOffline);
     }
+    if args.registry.has_secret() {
+        secrets::protect();
+    }
     let builder = Registry::builder(args.platform.platform(), cache);
     let registry = args.registry.apply(&args.references, builder)?.build()?;
     let options = PullOptions {
@@ -64,7 +69,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     };
     event_loop::run(async {
         let mut outcome = Outcome::Done;
-        // One after the other: the layers of one image already fill the line.
+        // One after the other: the layers of one image already use all of the bandwidth.
         for reference in &args.references {
             match pull(&registry, reference, &options, args.progress).await {
                 Ok(result) => print(&result, args.format.format)?,
@@ -88,14 +93,24 @@ async fn pull(
         None => registry.pull(reference, options).await,
         Some(mut display) => {
             let (mut progress, task) = registry.pull_with_progress(reference, options);
-            while let Some(event) = progress.recv().await {
-                display.show(&event);
+            loop {
+                match timeout(TICK, progress.recv()).await {
+                    Ok(Some(event)) => display.show(&event),
+                    Ok(None) => break,
+                    Err(_) => display.tick(),
+                }
             }
-            // A task that panicked has said so on stderr.
+            // A panic has printed its message already.
             task.await.unwrap_or(Err(PullError::Worker))
         }
     };
-    result.map_err(|error| not_cached(registry.cache(), error))
+    result.map_err(|error| match not_cached(registry.cache(), error) {
+        Failure::Image(error) => Failure::Pull {
+            reference: Box::new(reference.clone()),
+            error,
+        },
+        other => other,
+    })
 }
 
 fn print(result: &PullResult, format: Format) -> Result<(), Failure> {
@@ -120,8 +135,8 @@ fn text(output: &mut Output, result: &PullResult) -> Result<(), Failure> {
         Bytes(compressed),
         Bytes(disk)
     ))?;
-    output.line(format_args!("  vmdk      {}", result.vmdk.display()))?;
-    // The others say how a layer image differs from the disk, which `inspect` shows whom it concerns.
+    output.line(format_args!("  vmdk      {}", escape_path(&result.vmdk)))?;
+    // The other notes concern a layer image alone; `inspect` prints them.
     for note in result.notes.iter().filter(|note| note.is_loss()) {
         output.line(format_args!("  note      {}", one_line(&note.to_string())))?;
     }

@@ -1,5 +1,5 @@
 use clap::Args;
-use microsandbox_image::{GlobalCache, Platform, PullError, Reference};
+use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, Reference};
 use serde::Serialize;
 
 use super::not_cached;
@@ -7,12 +7,12 @@ use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Format, FormatArgs, Output};
 
-/// Forgets images of the cache; `prune` then removes the files that no other image needs
+/// Remove images from the cache; `prune` then deletes the files that no other image needs
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
-    /// The images
+    /// References of the images, or digests or ids, which stand for all references to an image
     #[arg(value_name = "REF", required = true)]
-    references: Vec<Reference>,
+    images: Vec<ImageName>,
 
     #[command(flatten)]
     platform: PlatformArgs,
@@ -29,35 +29,64 @@ struct Removed<'a> {
 }
 
 pub(crate) fn run(args: &RmArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
-    let platform = args.platform.platform();
     let mut output = Output::new();
     let mut outcome = Outcome::Done;
-    for reference in &args.references {
-        let removed = cache.remove(reference, &platform)?;
-        if !removed {
-            let error = PullError::NotCached {
-                reference: Box::new(reference.clone()),
-                platform: Box::new(platform.clone()),
-            };
-            // Whoever removes an image does not want to be told how to pull it.
-            match not_cached(cache, error) {
-                Failure::Image(error) => Failure::NothingToRemove(error).report(),
-                failure => failure.report(),
-            };
-            outcome = Outcome::Failed;
-        }
-        match args.format.format {
-            Format::Json => output.json(&Removed {
-                reference: reference.to_string(),
-                platform: &platform,
-                removed,
-            })?,
-            Format::Text if removed => {
-                output.line(format_args!("removed {reference} for {platform}"))?;
+    for name in &args.images {
+        let named = match cache.named(name, args.platform.given()) {
+            Ok(named) => named,
+            Err(error @ PullError::UnknownId { .. }) => {
+                Failure::NothingToRemove(error).report();
+                outcome = Outcome::Failed;
+                continue;
             }
-            Format::Text => {}
+            Err(error) => return Err(error.into()),
+        };
+        for (reference, platform) in named {
+            if !remove(
+                cache,
+                &reference,
+                &platform,
+                args.format.format,
+                &mut output,
+            )? {
+                outcome = Outcome::Failed;
+            }
         }
     }
     output.flush()?;
     Ok(outcome)
+}
+
+/// Removes one record, and returns whether it was there.
+fn remove(
+    cache: &GlobalCache,
+    reference: &Reference,
+    platform: &Platform,
+    format: Format,
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    let removed = cache.remove(reference, platform)?;
+    if !removed {
+        let error = PullError::NotCached {
+            reference: Box::new(reference.clone()),
+            platform: Box::new(platform.clone()),
+        };
+        // The hint of that error is how to pull the image, which does not help here.
+        match not_cached(cache, error) {
+            Failure::Image(error) => Failure::NothingToRemove(error).report(),
+            failure => failure.report(),
+        };
+    }
+    match format {
+        Format::Json => output.json(&Removed {
+            reference: reference.to_string(),
+            platform,
+            removed,
+        })?,
+        Format::Text if removed => {
+            output.line(format_args!("removed {reference} for {platform}"))?;
+        }
+        Format::Text => {}
+    }
+    Ok(removed)
 }

@@ -33,6 +33,11 @@ pub(crate) struct RegistryArgs {
 }
 
 impl RegistryArgs {
+    /// Returns whether the process is going to hold a secret.
+    pub(crate) fn has_secret(&self) -> bool {
+        self.password_stdin
+    }
+
     /// Tells the registry's builder all of it. Reads the password.
     pub(crate) fn apply(
         &self,

@@ -1,22 +1,22 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use microsandbox_image::{GlobalCache, ImageTree, Inode, Reference, show_path};
+use microsandbox_image::{GlobalCache, ImageName, ImageTree, Inode, show_path};
 use serde::Serialize;
 
-use super::cached_image;
+use super::named_image;
 use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Format, FormatArgs, Output, Time, mode};
 
-/// Lists the files of an image of the cache as a guest will see them, without mounting its disk
+/// List the files of a cached image as a guest sees them, without mounting its disk
 #[derive(Debug, Args)]
 pub(crate) struct TreeArgs {
-    /// The image
+    /// Reference of the image, or its digest or id
     #[arg(value_name = "REF")]
-    reference: Reference,
+    image: ImageName,
 
-    /// Only this path and what lies below it
+    /// List only this path and everything below it
     #[arg(default_value = "/")]
     path: OsString,
 
@@ -28,7 +28,7 @@ pub(crate) struct TreeArgs {
 }
 
 pub(crate) fn run(args: &TreeArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
-    let tree = cached_image(cache, &args.reference, &args.platform.platform())?.open_tree()?;
+    let tree = named_image(cache, &args.image, &args.platform)?.open_tree()?;
     let mut start = args.path.as_encoded_bytes().to_vec();
     if !start.starts_with(b"/") {
         start.insert(0, b'/');
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &TreeArgs, cache: &GlobalCache) -> Result<Outcome, Failu
     Ok(Outcome::Done)
 }
 
-/// The target of a symbolic link, `None` of anything else.
+/// Returns the target of a symbolic link, and `None` for other types.
 fn target(tree: &ImageTree, inode: &Inode) -> Result<Option<Vec<u8>>, Failure> {
     if file_type(inode) != "symlink" {
         return Ok(None);
@@ -71,7 +71,7 @@ fn text(
         },
     );
     let arrow = if target.is_some() { " -> " } else { "" };
-    // An empty target is not the root.
+    // `show_path` prints an empty target as the root.
     let target = target
         .filter(|target| !target.is_empty())
         .map(|target| show_path(target).to_string());
@@ -85,7 +85,7 @@ fn text(
 /// One path as JSON.
 #[derive(Debug, Serialize)]
 struct Entry {
-    /// What is not UTF-8 in it is replaced; then `path_hex` has the bytes.
+    /// Bytes that are not UTF-8 are replaced; then `path_hex` holds the exact bytes.
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_hex: Option<String>,
@@ -99,7 +99,7 @@ struct Entry {
     mtime: i64,
     mtime_nanos: u32,
     nlink: u32,
-    /// The same for all names of a file.
+    /// The same for all hard links to a file.
     nid: u64,
     /// Major and minor number of a device.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,7 +148,7 @@ fn file_type(inode: &Inode) -> &'static str {
         0o020_000 => "character-device",
         0o010_000 => "fifo",
         0o140_000 => "socket",
-        // The reader has refused it.
+        // Not reached: the reader refuses other types.
         _ => "unknown",
     }
 }

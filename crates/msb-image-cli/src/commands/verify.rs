@@ -1,7 +1,7 @@
 use std::error::Error;
 
 use clap::Args;
-use microsandbox_image::{GlobalCache, Platform, PullError, PullResult, Reference};
+use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, PullResult, Reference};
 use serde::Serialize;
 
 use super::cached_image;
@@ -12,9 +12,9 @@ use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
 /// Reads images of the cache back and compares them with what was pulled
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The images [default: all, for all platforms]
+    /// References of the images, or their digests or ids [default: all, for all platforms]
     #[arg(value_name = "REF")]
-    references: Vec<Reference>,
+    images: Vec<ImageName>,
 
     /// Compares every file's contents too, which reads all of the disk
     #[arg(long)]
@@ -86,17 +86,18 @@ pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Fai
 /// The images that are asked for.
 fn wanted(args: &VerifyArgs, cache: &GlobalCache) -> Result<Vec<(Reference, Platform)>, Failure> {
     let platform = args.platform.given();
-    if args.references.is_empty() {
+    if args.images.is_empty() {
         let images = cache.images()?.into_iter();
         return Ok(images
             .filter(|image| platform.is_none_or(|platform| image.platform == *platform))
             .filter_map(|image| Some((image.reference.parse().ok()?, image.platform)))
             .collect());
     }
-    let references = args.references.iter();
-    Ok(references
-        .map(|reference| (reference.clone(), args.platform.platform()))
-        .collect())
+    let mut wanted = Vec::new();
+    for name in &args.images {
+        wanted.extend(cache.named(name, platform)?);
+    }
+    Ok(wanted)
 }
 
 fn is_listed(

@@ -1,4 +1,4 @@
-//! What goes to stdout: lines of text, or of JSON.
+//! Output to stdout: lines of text or JSON.
 
 mod table;
 mod text;
@@ -11,27 +11,28 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
+pub(crate) use escape_text::escape as one_line;
 pub(crate) use table::Table;
-pub(crate) use text::{Bytes, Time, count, mode, one_line, short};
+pub(crate) use text::{Bytes, Time, count, mode, short};
 
-/// How data are printed.
+/// The format of printed data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For programs: one object on one line, for each thing.
+    /// One JSON object on each line, for programs.
     Json,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct FormatArgs {
-    /// Prints text for people, or JSON, one object on a line
+    /// Output format: text for people, or one JSON object on each line
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
 
-/// Stdout, buffered. What was not flushed when it is dropped may be lost: call [`flush`](Self::flush).
+/// Buffered stdout. Call [`flush`](Self::flush) before dropping it; else the end may be lost.
 #[derive(Debug)]
 pub(crate) struct Output {
     writer: BufWriter<StdoutLock<'static>>,
@@ -51,12 +52,13 @@ impl Output {
             .map_err(Failure::Output)
     }
 
+    /// Prints a value as one line of JSON; unprintable characters in its strings become `\uXXXX`, which parses to the same.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(Failure::Json)?;
-        self.line(format_args!("{text}"))
+        self.line(format_args!("{}", text::ascii_json(&text)))
     }
 
-    /// For bytes that are printed as they are.
+    /// Returns the writer, for bytes that are printed unchanged.
     pub(crate) fn raw(&mut self) -> &mut dyn Write {
         &mut self.writer
     }

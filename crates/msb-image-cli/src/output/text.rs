@@ -1,28 +1,35 @@
 use std::fmt;
 
-use microsandbox_image::{Digest, show_path};
+use escape_text::is_printable;
+use microsandbox_image::Digest;
 
-/// Text from outside, with control characters escaped.
-pub(crate) fn one_line(text: &str) -> impl fmt::Display + use<'_> {
+/// Returns a value that prints JSON with the unprintable characters of its strings as `\uXXXX`.
+pub(crate) fn ascii_json(json: &str) -> impl fmt::Display + use<'_> {
     struct Show<'a>(&'a str);
 
     impl fmt::Display for Show<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            if self.0.is_empty() {
-                return Ok(());
+            let mut rest = self.0;
+            // Outside of strings JSON has no such characters.
+            while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_printable(*c)) {
+                f.write_str(&rest[..at])?;
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(f, "\\u{unit:04x}")?;
+                }
+                rest = &rest[at + c.len_utf8()..];
             }
-            show_path(self.0.as_bytes()).fmt(f)
+            f.write_str(rest)
         }
     }
-    Show(text)
+    Show(json)
 }
 
-/// A digest as far as a person compares it: `sha256:0123456789ab`.
+/// Returns the beginning of a digest that people compare: `sha256:0123456789ab`.
 pub(crate) fn short(digest: &Digest) -> String {
     digest.as_str().chars().take("sha256:".len() + 12).collect()
 }
 
-/// `1 layer`, `2 layers`.
+/// Returns a number with its noun: `1 layer`, `2 layers`.
 pub(crate) fn count(number: u64, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {one}{plural}")
@@ -152,8 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn escapes_reach_no_terminal() {
-        assert_eq!(one_line("a\x1b[2J\nb").to_string(), "a\\u{1b}[2J\\nb");
-        assert_eq!(one_line("").to_string(), "");
+    fn json_is_printable_and_keeps_its_data() {
+        let value = "a\u{7f}\u{9b}\u{202e}\u{e0041} é";
+        let text = ascii_json(&serde_json::to_string(value).expect("it is a string")).to_string();
+        assert_eq!(text, r#""a\u007f\u009b\u202e\udb40\udc41 é""#);
+        assert_eq!(serde_json::from_str::<String>(&text).expect("JSON"), value);
     }
 }

@@ -1,10 +1,11 @@
-//! How a pull goes, on stderr: bars on a terminal, lines elsewhere.
+//! The progress of a pull on stderr: bars on a terminal, lines elsewhere.
 
 mod bars;
 mod plain;
 mod tally;
 
 use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use microsandbox_image::{PullProgress, Reference};
@@ -13,21 +14,24 @@ use bars::Bars;
 pub(crate) use bars::without_bars;
 use plain::Plain;
 
-/// How progress is shown.
+/// How often a display is updated when no event arrives.
+pub(crate) const TICK: Duration = Duration::from_millis(500);
+
+/// The style of progress on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// Bars on a terminal, else lines.
+    /// Bars on a terminal, lines elsewhere.
     #[default]
     Auto,
-    /// Bars; lines where stderr is no terminal.
+    /// Bars, or lines if stderr is not a terminal.
     Bar,
-    /// One line for each thing that happens.
+    /// One line for each event.
     Plain,
     /// Nothing.
     None,
 }
 
-/// The progress of one pull. What it has on the screen goes away when it is dropped.
+/// The display of one pull. Dropping it clears the screen of it.
 #[derive(Debug)]
 pub(crate) enum Display {
     Bars(Box<Bars>),
@@ -35,7 +39,7 @@ pub(crate) enum Display {
 }
 
 impl Display {
-    /// `None` where nothing is to be shown.
+    /// Returns `None` if nothing is to be shown.
     pub(crate) fn new(mode: Mode, reference: &Reference) -> Option<Self> {
         match mode {
             Mode::None => None,
@@ -47,14 +51,24 @@ impl Display {
     }
 
     pub(crate) fn show(&mut self, event: &PullProgress) {
+        let now = Instant::now();
         match self {
-            Self::Bars(bars) => bars.show(event),
-            Self::Plain(plain) => plain.show(event),
+            Self::Bars(bars) => bars.show(event, now),
+            Self::Plain(plain) => plain.show(event, now),
+        }
+    }
+
+    /// Updates what changes with time alone; to be called every [`TICK`] without an event.
+    pub(crate) fn tick(&mut self) {
+        let now = Instant::now();
+        match self {
+            Self::Bars(bars) => bars.tick(now),
+            Self::Plain(plain) => plain.tick(now),
         }
     }
 }
 
-/// Whether lines on stderr can be drawn over.
+/// Returns whether lines on stderr can be drawn over.
 fn is_capable_terminal() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -7,16 +7,20 @@ use microsandbox_image::{PullProgress, Reference};
 use super::tally::Tally;
 use crate::output::{Bytes, count, short};
 
-/// How often bytes are told of.
+/// Time between two lines with byte counts.
 const INTERVAL: Duration = Duration::from_secs(3);
+/// Time between two lines about the same stall.
+const STALL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// One line for each thing that happens, and now and then one that says how many bytes have come.
+/// One line for each event, and every few seconds one with byte counts.
 #[derive(Debug)]
 pub(crate) struct Plain {
     reference: String,
     tally: Tally,
-    /// When bytes were last told of.
-    told: Instant,
+    /// When byte counts were last printed.
+    counted: Instant,
+    /// When a stall was last printed.
+    stalled: Option<Instant>,
 }
 
 impl Plain {
@@ -24,12 +28,13 @@ impl Plain {
         Self {
             reference: reference.to_string(),
             tally: Tally::default(),
-            told: Instant::now(),
+            counted: Instant::now(),
+            stalled: None,
         }
     }
 
-    pub(crate) fn show(&mut self, event: &PullProgress) {
-        self.tally.add(event);
+    pub(crate) fn show(&mut self, event: &PullProgress, now: Instant) {
+        self.tally.add(event, now);
         match event {
             PullProgress::Resolving { .. } => self.line(format_args!("resolving")),
             PullProgress::Resolved {
@@ -38,7 +43,7 @@ impl Plain {
                 total_bytes,
                 ..
             } => {
-                self.told = Instant::now();
+                self.counted = now;
                 self.line(format_args!(
                     "{}, {}, {}",
                     short(manifest_digest),
@@ -47,7 +52,10 @@ impl Plain {
                 ));
             }
             PullProgress::LayerWaiting { layer, .. } => {
-                self.layer(*layer, format_args!("waiting for another pull of it"));
+                self.layer(
+                    *layer,
+                    format_args!("waiting for another pull that builds it"),
+                );
             }
             PullProgress::LayerCached { layer, .. } => self.layer(*layer, format_args!("cached")),
             PullProgress::LayerStarted {
@@ -62,11 +70,11 @@ impl Plain {
                     0 => self.layer(*layer, format_args!("downloading {digest}, {total}")),
                     resumed => self.layer(
                         *layer,
-                        format_args!("downloading {digest}, {total}, from {}", Bytes(*resumed)),
+                        format_args!("resuming {digest}, {total}, at {}", Bytes(*resumed)),
                     ),
                 }
             }
-            PullProgress::LayerDownloadProgress { .. } => self.bytes(),
+            PullProgress::LayerDownloadProgress { .. } => self.bytes(now),
             PullProgress::LayerDownloaded { layer, .. } => {
                 self.layer(*layer, format_args!("downloaded"));
             }
@@ -76,25 +84,40 @@ impl Plain {
                 *layer,
                 format_args!("done, {} unpacked", Bytes(*image_bytes)),
             ),
-            PullProgress::Merging => self.line(format_args!("joining the layers")),
+            PullProgress::Merging => self.line(format_args!("merging the layers")),
             PullProgress::Complete { cached, .. } => {
                 let how = if *cached { ", all from the cache" } else { "" };
                 self.line(format_args!("complete{how}"));
             }
-            // Details of what was told already; and errors are told by whoever gets them.
+            // Details of other lines. The command prints the error of a failed pull.
             _ => {}
         }
     }
 
-    fn bytes(&mut self) {
-        if self.told.elapsed() < INTERVAL {
+    /// Prints that nothing arrives, once in a while.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        let Some(silence) = self.tally.all_stalled(now) else {
+            self.stalled = None;
+            return;
+        };
+        let is_due = |printed: Instant| now.saturating_duration_since(printed) >= STALL_INTERVAL;
+        if self.stalled.is_none_or(is_due) {
+            self.stalled = Some(now);
+            self.line(format_args!("stalled since {} s", silence.as_secs()));
+        }
+    }
+
+    fn bytes(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.counted) < INTERVAL {
             return;
         }
-        self.told = Instant::now();
+        self.counted = now;
+        let speed = self.tally.speed(now);
         self.line(format_args!(
-            "{} of {}, {} of {} layers",
-            Bytes(self.tally.come_bytes()),
+            "{} of {}, {}/s, {} of {} layers",
+            Bytes(self.tally.present_bytes()),
             Bytes(self.tally.total_bytes),
+            Bytes(speed),
             self.tally.done_layers,
             self.tally.layer_count
         ));
@@ -107,7 +130,7 @@ impl Plain {
 
     fn line(&self, what: fmt::Arguments<'_>) {
         let text = format!("{}: {what}\n", self.reference);
-        // Where stderr is closed, nobody can be told.
+        // A failure to write has nowhere to be reported.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 }

@@ -1,4 +1,5 @@
 //! Running the built command in an environment of its own.
+#![allow(dead_code, reason = "each test binary uses some of it")]
 
 use std::ffi::OsStr;
 use std::path::Path;

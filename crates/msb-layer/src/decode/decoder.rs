@@ -1,55 +1,19 @@
-use super::{
-    chunk::{Chunk, Pool},
-    error::{DecodeError, PushError},
-    gzip::Gzip,
-    output::Output,
-    window::WindowBudget,
-    zstd::Zstd,
-};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// How a stream is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Compression {
-    /// gzip, RFC 1952.
-    Gzip,
-    /// zstd, RFC 8878.
-    Zstd,
-    /// Not at all.
-    None,
-}
+use super::chunk::{Chunk, Pool};
+use super::compression::{Compression, Setup};
+use super::error::{DecodeError, PushError};
+use super::output::Output;
+use super::stream::{Out, Stop, StreamDecoder};
+use super::window::WindowBudget;
 
-impl Compression {
-    /// How many bytes [`detect`](Self::detect) looks at.
-    pub const MAGIC_BYTES: usize = 4;
-
-    /// Tells the compression by a stream's first bytes: all of them, where there are fewer than
-    /// [`MAGIC_BYTES`](Self::MAGIC_BYTES). A zstd stream may begin with a skippable frame.
-    pub fn detect(start: &[u8]) -> Self {
-        match start {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            _ => Self::None,
-        }
-    }
-}
-
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-            Self::None => "uncompressed",
-        })
-    }
-}
-
-/// How much a stream may claim.
+/// Limits on what a compressed stream may claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a zstd frame's window, which is memory that the decoder holds until a frame needs a larger one.
+    /// Bytes of the window of a zstd frame. The decoder holds that memory until a frame needs a larger window.
     pub zstd_window_bytes: u64,
 }
 
@@ -61,111 +25,107 @@ impl Default for Limits {
     }
 }
 
-/// Decodes a stream that is pushed in pieces. See the [module](super) for what it holds to.
+/// Decodes a stream that is pushed in pieces. See the [module](super) for its invariants.
 pub struct Decoder {
-    codec: Codec,
+    state: State,
     output: Output,
-    limits: Limits,
-    windows: WindowBudget,
-    given_up: Arc<AtomicBool>,
+    setup: Setup,
 }
 
-enum Codec {
-    /// Fewer bytes than are needed to tell; the first `len` of `start` are known.
+enum State {
+    /// Too few bytes to detect the compression; the first `len` of `start` are known.
     Unknown {
         start: [u8; Compression::MAGIC_BYTES],
         len: usize,
     },
-    Gzip(Box<Gzip>),
-    Zstd(Box<Zstd>),
-    Plain,
+    Known {
+        compression: Compression,
+        decoder: Box<dyn StreamDecoder>,
+    },
     Failed(Option<Compression>),
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a stream, which fills the pool's buffers.
+    /// Creates a decoder for the beginning of a stream. It fills the buffers of the pool.
     pub fn new(pool: Pool, limits: Limits) -> Self {
         Self {
-            codec: Codec::Unknown {
+            state: State::Unknown {
                 start: [0; Compression::MAGIC_BYTES],
                 len: 0,
             },
             output: Output::new(pool),
-            limits,
-            windows: WindowBudget::new(limits.zstd_window_bytes),
-            given_up: Arc::default(),
+            setup: Setup {
+                limits,
+                windows: WindowBudget::new(limits.zstd_window_bytes),
+                cancelled: Arc::default(),
+            },
         }
     }
 
-    /// Shares a budget for the windows of zstd frames with other streams: a frame waits until its window fits, or until
-    /// `given_up` is set, which is [`DecodeError::GivenUp`].
+    /// Shares a budget for the windows of zstd frames with other streams. A frame waits until its window fits, or until
+    /// `cancelled` is set, which is [`DecodeError::Cancelled`].
     #[must_use]
-    pub fn with_windows(mut self, windows: WindowBudget, given_up: Arc<AtomicBool>) -> Self {
-        (self.windows, self.given_up) = (windows, given_up);
+    pub fn with_windows(mut self, windows: WindowBudget, cancelled: Arc<AtomicBool>) -> Self {
+        (self.setup.windows, self.setup.cancelled) = (windows, cancelled);
         self
     }
 
-    /// How the stream is compressed, once enough of it has been pushed.
+    /// Returns the compression of the stream, once enough of it has been pushed.
     pub fn compression(&self) -> Option<Compression> {
-        match &self.codec {
-            Codec::Unknown { .. } => None,
-            Codec::Gzip(_) => Some(Compression::Gzip),
-            Codec::Zstd(_) => Some(Compression::Zstd),
-            Codec::Plain => Some(Compression::None),
-            Codec::Failed(compression) => *compression,
+        match &self.state {
+            State::Unknown { .. } => None,
+            State::Known { compression, .. } => Some(*compression),
+            State::Failed(compression) => *compression,
         }
     }
 
-    /// Plain bytes so far, including those that wait for their buffer to be full.
-    pub fn plain_bytes(&self) -> u64 {
+    /// Returns the number of uncompressed bytes so far, including those that wait for their buffer to be full.
+    pub fn uncompressed_bytes(&self) -> u64 {
         self.output.total()
     }
 
-    /// Takes the next compressed bytes, of any length, and hands every full buffer of plain bytes to `out`.
+    /// Decodes the next compressed bytes, of any length, and passes every full buffer of uncompressed bytes to `out`.
     ///
     /// # Errors
     ///
-    /// [`PushError::Decode`] where the stream is malformed or beyond a limit, [`PushError::Output`] where `out` fails.
-    /// Either is final.
+    /// [`PushError::Decode`] if the stream is malformed or exceeds a limit, [`PushError::Output`] if `out` fails.
+    /// Both are final.
     pub fn push<E>(
         &mut self,
         input: &[u8],
         out: &mut dyn FnMut(Chunk) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
-        let result = self.push_any(input, out);
+        let result = with_error(out, |out| self.push_any(input, out));
         if result.is_err() {
-            self.codec = Codec::Failed(self.compression());
+            self.state = State::Failed(self.compression());
         }
         result
     }
 
-    /// Ends the stream and hands out the last buffer.
+    /// Ends the stream and passes on the last buffer.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Truncated`] where the stream ends inside a member or frame; as for [`push`](Self::push) else.
+    /// [`DecodeError::Truncated`] if the stream ends inside a member or frame; otherwise those of [`push`](Self::push).
     pub fn finish<E>(
         mut self,
         out: &mut dyn FnMut(Chunk) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
-        if let Codec::Unknown { start, len } = self.codec {
-            self.start(start, len, out)?;
-        }
-        match &self.codec {
-            Codec::Gzip(gzip) => gzip.finish()?,
-            Codec::Zstd(zstd) => zstd.finish()?,
-            Codec::Plain | Codec::Unknown { .. } => {}
-            Codec::Failed(_) => return Err(DecodeError::Failed.into()),
-        }
-        self.output.flush(out).map_err(PushError::Output)
+        with_error(out, |out| {
+            if let State::Unknown { start, len } = self.state {
+                self.start(&start[..len], out)?;
+            }
+            match &self.state {
+                State::Known { decoder, .. } => decoder.finish()?,
+                State::Unknown { .. } => {}
+                State::Failed(_) => return Err(DecodeError::Failed.into()),
+            }
+            self.output.flush(out)
+        })
     }
 
-    fn push_any<E>(
-        &mut self,
-        mut input: &[u8],
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<(), PushError<E>> {
-        if let Codec::Unknown { start, len } = &mut self.codec {
+    fn push_any(&mut self, mut input: &[u8], out: Out<'_>) -> Result<(), Stop> {
+        if let State::Unknown { start, len } = &mut self.state {
             let taken = input.len().min(start.len() - *len);
             start[*len..][..taken].copy_from_slice(&input[..taken]);
             *len += taken;
@@ -173,56 +133,49 @@ impl Decoder {
             if *len < start.len() {
                 return Ok(());
             }
-            let (start, len) = (*start, *len);
-            self.start(start, len, out)?;
+            let start = *start;
+            self.start(&start, out)?;
         }
         self.decode(input, out)
     }
 
-    /// Chooses the codec by the first bytes and decodes those.
-    fn start<E>(
-        &mut self,
-        start: [u8; Compression::MAGIC_BYTES],
-        len: usize,
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<(), PushError<E>> {
-        let start = &start[..len];
-        self.codec = match Compression::detect(start) {
-            Compression::Gzip => Codec::Gzip(Box::new(Gzip::new())),
-            Compression::Zstd => {
-                let zstd = Zstd::new(
-                    self.limits.zstd_window_bytes,
-                    self.windows.clone(),
-                    Arc::clone(&self.given_up),
-                );
-                Codec::Zstd(Box::new(zstd))
-            }
-            Compression::None => Codec::Plain,
+    /// Chooses the decoder by the first bytes, and decodes those.
+    fn start(&mut self, start: &[u8], out: Out<'_>) -> Result<(), Stop> {
+        let compression = Compression::detect(start);
+        self.state = State::Known {
+            compression,
+            decoder: compression.decoder(&self.setup),
         };
         self.decode(start, out)
     }
 
-    fn decode<E>(
-        &mut self,
-        mut input: &[u8],
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<(), PushError<E>> {
-        match &mut self.codec {
-            Codec::Gzip(gzip) => gzip.push(input, &mut self.output, out),
-            Codec::Zstd(zstd) => zstd.push(input, &mut self.output, out),
-            Codec::Plain => {
-                while !input.is_empty() {
-                    let space = self.output.space();
-                    let len = input.len().min(space.len());
-                    space[..len].copy_from_slice(&input[..len]);
-                    self.output.advance(len, out).map_err(PushError::Output)?;
-                    input = &input[len..];
-                }
-                Ok(())
-            }
-            Codec::Unknown { .. } => Ok(()),
-            Codec::Failed(_) => Err(DecodeError::Failed.into()),
+    fn decode(&mut self, input: &[u8], out: Out<'_>) -> Result<(), Stop> {
+        match &mut self.state {
+            State::Known { decoder, .. } => decoder.push(input, &mut self.output, out),
+            State::Unknown { .. } => Ok(()),
+            State::Failed(_) => Err(DecodeError::Failed.into()),
         }
+    }
+}
+
+/// Runs `decode` with an output that keeps the error of `out`.
+fn with_error<E>(
+    out: &mut dyn FnMut(Chunk) -> Result<(), E>,
+    decode: impl FnOnce(Out<'_>) -> Result<(), Stop>,
+) -> Result<(), PushError<E>> {
+    let mut refused = None;
+    let decoded = decode(&mut |chunk| match out(chunk) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            refused = Some(error);
+            ControlFlow::Break(())
+        }
+    });
+    match (decoded, refused) {
+        (_, Some(error)) => Err(PushError::Output(error)),
+        (Ok(()), None) => Ok(()),
+        (Err(Stop::Decode(error)), None) => Err(error.into()),
+        (Err(Stop::Output), None) => Err(DecodeError::Failed.into()),
     }
 }
 
@@ -231,7 +184,7 @@ impl fmt::Debug for Decoder {
         f.debug_struct("Decoder")
             .field("compression", &self.compression())
             .field("output", &self.output)
-            .field("limits", &self.limits)
+            .field("limits", &self.setup.limits)
             .finish_non_exhaustive()
     }
 }

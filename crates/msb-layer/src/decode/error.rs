@@ -1,18 +1,18 @@
 use super::Compression;
 use std::{fmt, io};
 
-/// Why a push failed: the compressed bytes, or whoever takes the plain ones.
+/// Reports why a push failed: because of the compressed bytes, or of the output.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError<E> {
-    /// The compressed bytes are malformed or beyond a limit.
+    /// The compressed bytes are malformed or exceed a limit.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The output was refused.
+    /// The output failed.
     #[error(transparent)]
     Output(E),
 }
 
-/// What is wrong with compressed bytes. `offset` counts compressed bytes from the stream's beginning.
+/// Reports what is wrong with compressed bytes. `offset` counts compressed bytes from the stream's beginning.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -33,7 +33,7 @@ pub enum DecodeError {
         offset: u64,
         /// What is wrong.
         fault: Corruption,
-        /// What the codec says.
+        /// The error of the codec.
         #[source]
         source: Option<io::Error>,
     },
@@ -46,7 +46,7 @@ pub enum DecodeError {
         offset: u64,
         /// What the trailer says.
         expected: u32,
-        /// What the plain bytes have.
+        /// The checksum of the uncompressed bytes.
         actual: u32,
     },
     /// A member's length is wrong.
@@ -58,7 +58,7 @@ pub enum DecodeError {
         offset: u64,
         /// What the trailer says.
         expected: u32,
-        /// What was unpacked, modulo 2^32.
+        /// The uncompressed length, modulo 2^32.
         actual: u32,
     },
     /// Bytes follow the stream that are neither a member, a frame nor zeros.
@@ -69,9 +69,9 @@ pub enum DecodeError {
         /// Where it starts.
         offset: u64,
     },
-    /// The stream was given up while it waited for memory that other streams have.
-    #[error("the stream was given up")]
-    GivenUp,
+    /// The stream was cancelled while it waited for memory that other streams hold.
+    #[error("the stream was cancelled")]
+    Cancelled,
     /// A zstd frame needs a larger window than is allowed or to be had.
     #[error(
         "zstd frame at byte {offset} needs a window of {required} bytes, more than the allowed {allowed}"
@@ -90,12 +90,12 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Whether the stream just ended too early.
+    /// Returns whether the stream ended too early.
     pub fn is_truncated(&self) -> bool {
         matches!(self, Self::Truncated { .. })
     }
 
-    /// Whether the bytes are not what they should be, as opposed to beyond a limit.
+    /// Returns whether the bytes are damaged, as opposed to exceeding a limit.
     pub fn is_corrupt(&self) -> bool {
         matches!(
             self,

@@ -1,10 +1,21 @@
 //! gzip: the loop over members. The deflate data within is [`Inflate`]'s.
 
-use super::{
-    Chunk, Compression, Corruption, DecodeError, PushError,
-    gzip_header::HeaderReader,
-    inflate::{Inflate, ZlibRs},
-    output::Output,
+use std::fmt;
+
+use super::compression::{Compression, Format};
+use super::error::{Corruption, DecodeError};
+use super::gzip_header::HeaderReader;
+use super::inflate::{Inflate, ZlibRs};
+use super::output::Output;
+use super::stream::{Out, Stop, StreamDecoder};
+
+/// The row of the table.
+pub(super) const FORMAT: Format = Format {
+    compression: Compression::Gzip,
+    name: "gzip",
+    begins: |start| start.starts_with(&[0x1f, 0x8b]),
+    media_types: &["+gzip", ".gzip"],
+    decoder: |_| Box::new(Gzip::new()),
 };
 
 /// Decodes gzip members, one after the other.
@@ -14,7 +25,7 @@ pub(super) struct Gzip<I = ZlibRs> {
     inflate: I,
     /// Position in the stream of the next byte to be pushed.
     position: u64,
-    /// Of the current member's plain bytes.
+    /// Of the current member's uncompressed bytes.
     crc: crc32fast::Hasher,
     /// Modulo 2^32, as the trailer has it.
     len: u32,
@@ -48,13 +59,8 @@ impl Gzip {
     }
 }
 
-impl<I: Inflate> Gzip<I> {
-    pub(super) fn push<E>(
-        &mut self,
-        mut input: &[u8],
-        output: &mut Output,
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<(), PushError<E>> {
+impl<I: Inflate + fmt::Debug + Send> StreamDecoder for Gzip<I> {
+    fn push(&mut self, mut input: &[u8], output: &mut Output, out: Out<'_>) -> Result<(), Stop> {
         while !input.is_empty() {
             let consumed = match &mut self.state {
                 State::Body => self.on_body(input, output, out)?,
@@ -66,7 +72,7 @@ impl<I: Inflate> Gzip<I> {
         Ok(())
     }
 
-    pub(super) fn finish(&self) -> Result<(), DecodeError> {
+    fn finish(&self) -> Result<(), DecodeError> {
         match self.state {
             State::Between { magic: 0 } | State::Zeros => Ok(()),
             State::Between { .. } => Err(self.trailing_data(self.position - 1)),
@@ -76,7 +82,9 @@ impl<I: Inflate> Gzip<I> {
             }),
         }
     }
+}
 
+impl<I: Inflate> Gzip<I> {
     /// Takes bytes from around the members' bodies: how many.
     fn on_frame(&mut self, input: &[u8]) -> Result<usize, DecodeError> {
         let position = self.position;
@@ -132,12 +140,7 @@ impl<I: Inflate> Gzip<I> {
     }
 
     /// Inflates until the input is used up or the member's body ends: how many bytes.
-    fn on_body<E>(
-        &mut self,
-        input: &[u8],
-        output: &mut Output,
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<usize, PushError<E>> {
+    fn on_body(&mut self, input: &[u8], output: &mut Output, out: Out<'_>) -> Result<usize, Stop> {
         let mut consumed = 0;
         loop {
             let space = output.space();
@@ -153,9 +156,7 @@ impl<I: Inflate> Gzip<I> {
             self.len = self.len.wrapping_add(produced);
             consumed += progress.consumed;
             let is_full = progress.produced == room;
-            output
-                .advance(progress.produced, out)
-                .map_err(PushError::Output)?;
+            output.advance(progress.produced, out)?;
             if progress.done {
                 self.state = State::Trailer {
                     bytes: [0; 8],

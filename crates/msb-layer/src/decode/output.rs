@@ -1,12 +1,15 @@
-use super::chunk::{Buffer, Chunk, Pool};
+use std::ops::ControlFlow;
 
-/// Where plain bytes go: a buffer that is handed out when it is full.
+use super::chunk::{Buffer, Pool};
+use super::stream::{Out, Stop};
+
+/// Collects uncompressed bytes in a buffer, and passes it on when it is full.
 pub(super) struct Output {
     pool: Pool,
     buffer: Option<Buffer>,
     /// Bytes of `buffer` that are filled; less than its length between calls.
     filled: usize,
-    /// Plain bytes so far, handed out or not.
+    /// Uncompressed bytes so far, passed on or not.
     total: u64,
 }
 
@@ -24,18 +27,14 @@ impl Output {
         self.total
     }
 
-    /// The free part of the buffer, never empty.
+    /// Returns the free part of the buffer, which is never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
         let buffer = self.buffer.get_or_insert_with(|| self.pool.take());
         &mut buffer.bytes_mut()[self.filled..]
     }
 
-    /// Says that the first `len` bytes of [`space`](Self::space) have been filled.
-    pub(super) fn advance<E>(
-        &mut self,
-        len: usize,
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Adds the first `len` bytes of [`space`](Self::space), which have been filled.
+    pub(super) fn advance(&mut self, len: usize, out: Out<'_>) -> Result<(), Stop> {
         self.filled += len;
         self.total += len as u64;
         if self.filled == self.pool.chunk_bytes() {
@@ -44,14 +43,14 @@ impl Output {
         Ok(())
     }
 
-    /// Hands out what is filled.
-    pub(super) fn flush<E>(
-        &mut self,
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Passes on the filled part of the buffer.
+    pub(super) fn flush(&mut self, out: Out<'_>) -> Result<(), Stop> {
         let len = std::mem::take(&mut self.filled);
         match self.buffer.take() {
-            Some(buffer) if len > 0 => out(buffer.freeze(len)),
+            Some(buffer) if len > 0 => match out(buffer.freeze(len)) {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(()) => Err(Stop::Output),
+            },
             _ => Ok(()),
         }
     }

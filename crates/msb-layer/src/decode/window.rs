@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often a stream that waits sees whether it is given up.
+/// How often a stream that waits checks whether it is cancelled.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// The memory that the windows of zstd frames may take over all streams that share this budget. Clones are the same budget.
@@ -39,17 +39,17 @@ impl WindowBudget {
         self.0.total
     }
 
-    /// Waits until there is so much left, and takes it; `None` if there never will be, or if the stream is given up meanwhile.
+    /// Waits until there is so much left, and takes it; `None` if there never will be, or if the stream is cancelled meanwhile.
     ///
     /// Who calls this may hold nothing of the same budget: two streams that hold a part and wait for more would wait for each
     /// other.
-    pub(super) fn take(&self, bytes: u64, given_up: &AtomicBool) -> Option<Window> {
+    pub(super) fn take(&self, bytes: u64, cancelled: &AtomicBool) -> Option<Window> {
         if bytes > self.0.total {
             return None;
         }
         let mut free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free < bytes {
-            if given_up.load(Ordering::Relaxed) {
+            if cancelled.load(Ordering::Relaxed) {
                 return None;
             }
             let waited = self.0.freed.wait_timeout(free, LOOK_UP);
@@ -94,7 +94,7 @@ mod tests {
     static NO: AtomicBool = AtomicBool::new(false);
 
     #[test]
-    fn a_stream_that_is_given_up_does_not_wait_for_others() {
+    fn a_stream_that_is_cancelled_does_not_wait_for_others() {
         let budget = WindowBudget::new(100);
         let _held = budget.take(60, &NO).unwrap();
         assert!(budget.take(50, &AtomicBool::new(true)).is_none());

@@ -3,12 +3,12 @@
 //! Each frame's header is held back until its window is known, so that one beyond the limit is refused by its size, and
 //! before memory is taken for it.
 
-use super::{
-    Chunk, Compression, Corruption, DecodeError, PushError,
-    output::Output,
-    window::{Window, WindowBudget},
-    zstd_header::{self, Start},
-};
+use super::compression::{Compression, Format};
+use super::error::{Corruption, DecodeError};
+use super::output::Output;
+use super::stream::{Out, Stop, StreamDecoder};
+use super::window::{Window, WindowBudget};
+use super::zstd_header::{self, Start};
 use async_compression::codecs::{
     DecodeV2, ZstdDecoder,
     core::util::{PartialBuffer, WriteBuffer},
@@ -17,6 +17,26 @@ use async_compression::codecs::{
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::{fmt, io};
+
+/// The row of the table. A stream may begin with a skippable frame.
+pub(super) const FORMAT: Format = Format {
+    compression: Compression::Zstd,
+    name: "zstd",
+    begins: |start| {
+        matches!(
+            start,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+        )
+    },
+    media_types: &["+zstd", ".zstd"],
+    decoder: |setup| {
+        Box::new(Zstd::new(
+            setup.limits.zstd_window_bytes,
+            setup.windows.clone(),
+            Arc::clone(&setup.cancelled),
+        ))
+    },
+};
 
 /// What libzstd can be told, as powers of two.
 const WINDOW_LOG: std::ops::RangeInclusive<u32> = 10..=31;
@@ -28,7 +48,7 @@ pub(super) struct Zstd {
     params: [DParameter; 1],
     allowed: u64,
     budget: WindowBudget,
-    given_up: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
     /// What the decoder may have allocated: the largest window since it was made.
     window: Option<Window>,
     /// Position in the stream of the next byte to be pushed.
@@ -54,32 +74,8 @@ impl State {
     };
 }
 
-impl Zstd {
-    pub(super) fn new(allowed: u64, budget: WindowBudget, given_up: Arc<AtomicBool>) -> Self {
-        // The limit itself is checked against each frame; what libzstd is told is the next power of two.
-        let log = allowed
-            .checked_next_power_of_two()
-            .map_or(u32::MAX, u64::ilog2);
-        let log = log.clamp(*WINDOW_LOG.start(), *WINDOW_LOG.end());
-        let params = [DParameter::window_log_max(log)];
-        Self {
-            state: State::START,
-            decoder: ZstdDecoder::new_with_params(&params),
-            params,
-            allowed,
-            budget,
-            given_up,
-            window: None,
-            position: 0,
-        }
-    }
-
-    pub(super) fn push<E>(
-        &mut self,
-        mut input: &[u8],
-        output: &mut Output,
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<(), PushError<E>> {
+impl StreamDecoder for Zstd {
+    fn push(&mut self, mut input: &[u8], output: &mut Output, out: Out<'_>) -> Result<(), Stop> {
         while !input.is_empty() {
             let consumed = match &self.state {
                 State::Start { .. } => {
@@ -111,13 +107,34 @@ impl Zstd {
         Ok(())
     }
 
-    pub(super) fn finish(&self) -> Result<(), DecodeError> {
+    fn finish(&self) -> Result<(), DecodeError> {
         match self.state {
             State::Start { len: 0, .. } | State::Zeros => Ok(()),
             State::Start { .. } | State::Frame => Err(DecodeError::Truncated {
                 compression: Compression::Zstd,
                 offset: self.position,
             }),
+        }
+    }
+}
+
+impl Zstd {
+    pub(super) fn new(allowed: u64, budget: WindowBudget, cancelled: Arc<AtomicBool>) -> Self {
+        // The limit itself is checked against each frame; what libzstd is told is the next power of two.
+        let log = allowed
+            .checked_next_power_of_two()
+            .map_or(u32::MAX, u64::ilog2);
+        let log = log.clamp(*WINDOW_LOG.start(), *WINDOW_LOG.end());
+        let params = [DParameter::window_log_max(log)];
+        Self {
+            state: State::START,
+            decoder: ZstdDecoder::new_with_params(&params),
+            params,
+            allowed,
+            budget,
+            cancelled,
+            window: None,
+            position: 0,
         }
     }
 
@@ -172,12 +189,12 @@ impl Zstd {
             // A new decoder has no window yet, so this stream holds nothing while it waits for others.
             self.decoder = ZstdDecoder::new_with_params(&self.params);
             self.window = None;
-            self.window = self.budget.take(required, &self.given_up);
+            self.window = self.budget.take(required, &self.cancelled);
             if self.window.is_none() {
                 return Err(if required > self.budget.total() {
                     refused(self.budget.total())
                 } else {
-                    DecodeError::GivenUp
+                    DecodeError::Cancelled
                 });
             }
         }
@@ -185,12 +202,7 @@ impl Zstd {
     }
 
     /// Decodes until the input is used up or the frame ends: how many bytes.
-    fn on_frame<E>(
-        &mut self,
-        input: &[u8],
-        output: &mut Output,
-        out: &mut dyn FnMut(Chunk) -> Result<(), E>,
-    ) -> Result<usize, PushError<E>> {
+    fn on_frame(&mut self, input: &[u8], output: &mut Output, out: Out<'_>) -> Result<usize, Stop> {
         let mut input = PartialBuffer::new(input);
         loop {
             let space = output.space();
@@ -203,7 +215,7 @@ impl Zstd {
                 Ok(done) => done,
                 Err(error) => return Err(self.corrupt(Corruption::Frame, Some(error)).into()),
             };
-            output.advance(produced, out).map_err(PushError::Output)?;
+            output.advance(produced, out)?;
             if done {
                 self.state = State::START;
                 return Ok(input.written_len());

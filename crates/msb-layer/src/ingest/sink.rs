@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
 
 use erofs_format::Crc32c;
-use erofs_writer::ImageWriter;
+use erofs_writer::{ImageWriter, OpenExtent};
 use fs_tree::{
     Applied, Change, ChangeKind, Extent, LayerApplier, Metadata, NewContent, NewNode, Timestamp,
 };
@@ -57,7 +57,7 @@ enum Data {
     /// Into memory, and from there into the sidecar.
     Inline(Vec<u8>),
     /// Into the image in one piece.
-    Contiguous { offset: u64 },
+    Contiguous(OpenExtent),
     /// Into the image in several pieces.
     Sparse(SparseFile),
 }
@@ -173,7 +173,11 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                 buffer.extend_from_slice(bytes);
                 Ok(())
             }
-            Data::Contiguous { .. } => self.image.write(bytes).map_err(image_error),
+            Data::Contiguous(extent) => self
+                .image
+                .attach(*extent)
+                .and_then(|mut extent| extent.write(bytes))
+                .map_err(image_error),
             Data::Sparse(sparse) => sparse
                 .write(&mut self.image, &mut self.pending.crc32c, offset, bytes)
                 .map_err(image_error),
@@ -192,9 +196,14 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                 inline = Some(bytes);
                 NewContent::Inline { key: 0 }
             }
-            Data::Contiguous { offset } => {
-                pending.crc32c = self.image.end().map_err(image_error)?.crc32c;
-                NewContent::Contiguous { device: 0, offset }
+            Data::Contiguous(extent) => {
+                let extent = self.image.attach(extent).map_err(image_error)?;
+                let stored = extent.end().map_err(image_error)?;
+                pending.crc32c = stored.crc32c;
+                NewContent::Contiguous {
+                    device: 0,
+                    offset: stored.offset,
+                }
             }
             Data::Sparse(sparse) => {
                 extents = sparse
@@ -311,9 +320,8 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
             )));
         }
         self.check_image(entry.size)?;
-        Ok(Data::Contiguous {
-            offset: self.image.begin().map_err(image_error)?,
-        })
+        let extent = self.image.begin().map_err(image_error)?;
+        Ok(Data::Contiguous(extent.detach()))
     }
 
     fn count_metadata(&mut self, more: usize) -> Result<(), LayerError> {

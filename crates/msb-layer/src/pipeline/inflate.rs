@@ -40,9 +40,13 @@ pub(super) struct Output {
 }
 
 /// A decoder whose chunks are as many as the queues behind it hold.
-pub(super) fn decoder(limits: Limits, windows: WindowBudget, given_up: Arc<AtomicBool>) -> Decoder {
+pub(super) fn decoder(
+    limits: Limits,
+    windows: WindowBudget,
+    cancelled: Arc<AtomicBool>,
+) -> Decoder {
     let pool = Pool::new(CHUNK_BYTES, 2 * CHUNKS_QUEUED);
-    Decoder::new(pool, limits).with_windows(windows, given_up)
+    Decoder::new(pool, limits).with_windows(windows, cancelled)
 }
 
 impl Inflate {
@@ -153,7 +157,7 @@ impl Output {
 
 fn decode_error(error: PushError<LayerError>) -> LayerError {
     match error {
-        PushError::Decode(DecodeError::GivenUp) => LayerError::Cancelled,
+        PushError::Decode(DecodeError::Cancelled) => LayerError::Cancelled,
         PushError::Decode(source) => LayerError::Decode { source },
         PushError::Output(error) => error,
     }

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::hash::Hashes;
 use super::{LayerFeed, Plain, Stages, join, spawn, verified};
 use crate::decode::{Compression, WindowBudget};
+use crate::format::check_media_type;
 use crate::{LayerError, LayerLimits};
 
 /// A blob to be verified against a layer that exists already: it is decompressed and hashed, and nothing is written.
@@ -16,6 +17,8 @@ pub struct VerifyJob {
     pub blob: Digest,
     /// The blob's length in bytes, from the manifest.
     pub blob_bytes: u64,
+    /// The blob's media type, from the manifest.
+    pub media_type: String,
     /// The unpacked archive's digest, from the config.
     pub diff_id: Digest,
     /// Limits of the layer.
@@ -29,22 +32,29 @@ pub struct VerifyJob {
 pub struct VerifyTask {
     result: oneshot::Receiver<Result<Compression, LayerError>>,
     processed: Arc<AtomicU64>,
-    given_up: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl VerifyJob {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`LayerError::Spawn`].
+    /// [`LayerError::Format`] for a media type that is not supported, [`LayerError::Spawn`].
     pub fn start(self) -> Result<(LayerFeed, VerifyTask), LayerError> {
         let Self {
             blob,
             blob_bytes,
+            media_type,
             diff_id,
             limits,
             windows,
         } = self;
+        if let Err(format) = check_media_type(&media_type) {
+            return Err(LayerError::Format {
+                media_type,
+                format: Some(format),
+            });
+        }
         let expected = Hashes {
             blob,
             plain: diff_id,
@@ -57,7 +67,7 @@ impl VerifyJob {
             processed,
             mut failing,
         } = Stages::start(&expected, blob_bytes, None, &limits, windows)?;
-        let given_up = Arc::clone(&feed.given_up);
+        let cancelled = Arc::clone(&feed.cancelled);
         let (result_sender, result) = oneshot::channel();
         spawn("layer-verify", move || {
             let drained = loop {
@@ -75,7 +85,7 @@ impl VerifyJob {
         let task = VerifyTask {
             result,
             processed,
-            given_up,
+            cancelled,
         };
         Ok((feed, task))
     }
@@ -101,6 +111,6 @@ impl VerifyTask {
 
 impl Drop for VerifyTask {
     fn drop(&mut self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.cancelled.store(true, Ordering::Relaxed);
     }
 }

@@ -1,7 +1,7 @@
 use std::io::{Seek, Write};
 
 use erofs_format::Crc32c;
-use erofs_writer::{Error, ImageWriter};
+use erofs_writer::{Error, ImageWriter, OpenExtent};
 use fs_tree::Extent;
 
 use crate::tar::SparseExtent;
@@ -15,7 +15,7 @@ use crate::tar::SparseExtent;
 pub(crate) struct SparseFile {
     segments: Vec<SparseExtent>,
     extents: Vec<Extent>,
-    is_open: bool,
+    open: Option<OpenExtent>,
     position: u64,
 }
 
@@ -24,7 +24,7 @@ impl SparseFile {
         Self {
             segments,
             extents: Vec::new(),
-            is_open: false,
+            open: None,
             position: 0,
         }
     }
@@ -43,8 +43,8 @@ impl SparseFile {
         {
             self.close(image, crc32c)?;
         }
-        self.fill_to(image, offset)?;
-        image.write(bytes)?;
+        let extent = self.fill_to(image, offset)?;
+        image.attach(extent)?.write(bytes)?;
         self.position += bytes.len() as u64;
         Ok(())
     }
@@ -65,26 +65,28 @@ impl SparseFile {
         self.segments.get(self.extents.len()).copied()
     }
 
-    /// Opens the current segment if need be, and writes zeros up to `offset`.
+    /// Opens the current segment if need be, and writes zeros up to `offset`. Returns the segment's extent.
     fn fill_to<W: Write + Seek>(
         &mut self,
         image: &mut ImageWriter<W>,
         offset: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<OpenExtent, Error> {
         const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
-        if !self.is_open {
-            image.begin()?;
-            self.is_open = true;
-            self.position = self.segment().map_or(offset, |segment| segment.offset);
-        }
+        let extent = match self.open {
+            Some(extent) => extent,
+            None => {
+                self.position = self.segment().map_or(offset, |segment| segment.offset);
+                *self.open.insert(image.begin()?.detach())
+            }
+        };
         while self.position < offset {
             let missing = usize::try_from(offset - self.position)
                 .unwrap_or(usize::MAX)
                 .min(ZEROS.len());
-            image.write(&ZEROS[..missing])?;
+            image.attach(extent)?.write(&ZEROS[..missing])?;
             self.position += missing as u64;
         }
-        Ok(())
+        Ok(extent)
     }
 
     /// Writes what the current segment lacks, and ends it.
@@ -96,10 +98,10 @@ impl SparseFile {
         let Some(segment) = self.segment() else {
             return Ok(());
         };
-        self.fill_to(image, segment.offset + segment.len)?;
-        let stored = image.end()?;
+        let extent = self.fill_to(image, segment.offset + segment.len)?;
+        let stored = image.attach(extent)?.end()?;
         *crc32c = crc32c.then(stored.crc32c, stored.len);
-        self.is_open = false;
+        self.open = None;
         self.extents.push(Extent {
             logical: segment.offset,
             len: segment.len,

@@ -52,8 +52,19 @@ pub(super) struct BadChecksum {
 #[derive(Debug)]
 pub(super) struct BadField(pub(super) &'static str);
 
+/// Returns whether a stream may be a tar archive, by its first 512 bytes, or all where there are fewer: an empty one, or one
+/// with a header whose checksum is right.
+pub(crate) fn may_begin(start: &[u8]) -> bool {
+    let first = &start[..start.len().min(BLOCK)];
+    if first.iter().all(|byte| *byte == 0) {
+        return true;
+    }
+    let block = first.try_into();
+    block.is_ok_and(|block| RawHeader::parse(block).is_ok())
+}
+
 impl<'a> RawHeader<'a> {
-    /// Checks the checksum and tells the dialect.
+    /// Verifies the checksum and detects the dialect.
     pub(super) fn parse(block: &'a Block) -> Result<Self, BadChecksum> {
         let old: &OldHeader = zerocopy::transmute_ref!(block);
         let ustar: &UstarHeader = zerocopy::transmute_ref!(block);

@@ -1,12 +1,13 @@
 use std::fmt;
 
-/// How many bytes of a name are printed.
+use escape_text::escape;
+
+/// Longest printed part of a name, in bytes.
 const SHOWN_BYTES: usize = 256;
 
 /// A name from an archive, kept as bytes and printed on one line.
 ///
-/// Bytes that are not UTF-8, control characters and whatever else could steer a terminal are printed as escapes, and a
-/// long name is cut.
+/// Everything unprintable is escaped as [`escape_text::escape`] does, and a long name is cut.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EntryName(Box<[u8]>);
 
@@ -21,10 +22,7 @@ impl fmt::Display for EntryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.0[..self.0.len().min(SHOWN_BYTES)];
         f.write_str("\"")?;
-        for chunk in shown.utf8_chunks() {
-            write!(f, "{}", chunk.valid().escape_debug())?;
-            write!(f, "{}", chunk.invalid().escape_ascii())?;
-        }
+        escape(shown).fmt(f)?;
         f.write_str(if shown.len() < self.0.len() {
             "\"..."
         } else {

@@ -25,6 +25,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) blob_bytes: u64,
     pub(crate) digest: Digest,
     pub(crate) diff_id: Digest,
+    pub(crate) media_type: &'a str,
 }
 
 impl<'a> Attempt<'a> {
@@ -42,6 +43,7 @@ impl<'a> Attempt<'a> {
             blob_bytes: blob.len() as u64,
             digest: Digest::sha256_of(blob),
             diff_id: Digest::sha256_of(tar),
+            media_type: "",
         }
     }
 
@@ -59,6 +61,7 @@ impl<'a> Attempt<'a> {
         LayerJob {
             blob: self.digest.clone(),
             blob_bytes: self.blob_bytes,
+            media_type: self.media_type.to_owned(),
             diff_id: self.diff_id.clone(),
             image: new_file(&base.with_extension("erofs")),
             sidecar: new_file(&base.with_extension("sidecar")),

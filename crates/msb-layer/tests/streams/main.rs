@@ -24,7 +24,7 @@ use msb_layer::decode::Compression;
 use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerLimit, LayerLimits, VerifyJob};
 use msb_oci::{Algorithm, Digest};
 use msb_testkit::image::Layer;
-use msb_testkit::tar;
+use msb_testkit::{content, tar};
 
 const RECIPE: &str = "dir d mode=0700 xattr.user.a=1\nfile d/a size=300000 seed=1\nfile d/b size=100 seed=2\nlink e target=d/a
     file s size=100000 seed=3 sparse=pax1.0 map=8192:100,50000:5000,100000:0\nwhiteout gone\nopaque d\nsymlink l target=d/a";

@@ -70,3 +70,94 @@ fn an_archive_that_is_cut_off_in_an_entry_is_an_error_and_without_its_end_is_not
     }
     assert!(Attempt::plain(b"").run().is_ok());
 }
+
+/// The whole text of an error, with its causes.
+fn refused(blob: &[u8], media_type: &str) -> String {
+    let attempt = Attempt {
+        media_type,
+        ..Attempt::plain(blob)
+    };
+    let error = error(attempt);
+    assert!(matches!(error, LayerError::Format { .. }), "{error:?}");
+    error.to_string()
+}
+
+#[test]
+fn a_layer_in_another_format_is_refused_by_media_type_and_format() {
+    let noise = content::bytes(1, 5000);
+    for (name, magic) in [
+        ("xz", &b"\xfd7zXZ\0"[..]),
+        ("bzip2", b"BZh91AY&SY"),
+        ("LZ4", b"\x04\x22\x4d\x18"),
+        ("zip", b"PK\x03\x04"),
+        ("SquashFS", b"hsqs"),
+        ("JSON", b"{\"a\":1}"),
+    ] {
+        for media_type in [
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+            "application/vnd.oci.image.layer.v1.tar",
+            "application/vnd.example.layer",
+        ] {
+            for len in [0, 5000] {
+                let text = refused(&[magic, &noise[..len]].concat(), media_type);
+                assert!(text.contains(media_type) && text.contains(name), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unknown_format_is_refused_by_its_media_type_however_it_is_compressed() {
+    let noise = content::bytes(1, 5000);
+    let media_type = "application/vnd.oci.image.layer.v1.tar+xz";
+    let text = refused(&noise, media_type);
+    assert!(
+        text.contains(media_type) && text.contains("gzip or zstd"),
+        "{text}"
+    );
+    // What was compressed is looked at too.
+    let xz = [b"\xfd7zXZ\0", &noise[..]].concat();
+    for (name, inner) in [("xz", &xz), ("not a tar archive", &noise)] {
+        let gzip = Layer::tar(inner.clone()).gzip();
+        let attempt = Attempt {
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip",
+            ..Attempt::of(gzip.blob_bytes().unwrap(), inner)
+        };
+        let text = error(attempt).to_string();
+        assert!(text.contains(name) && text.contains(".tar+gzip"), "{text}");
+    }
+}
+
+#[test]
+fn encrypted_and_nydus_layers_are_refused_before_anything_is_read() {
+    for (name, media_type) in [
+        (
+            "encrypted",
+            "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
+        ),
+        ("nydus", "application/vnd.oci.image.layer.nydus.blob.v1"),
+    ] {
+        // Their bytes may look like any format.
+        let tar = tar::recipe("file a size=1");
+        let attempt = Attempt {
+            media_type,
+            ..Attempt::plain(&tar)
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let error = attempt.job(&dir.path().join("layer")).start().unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains(media_type), "{text}");
+    }
+}
+
+#[test]
+fn a_media_type_cannot_write_to_the_terminal() {
+    let text = refused(
+        &content::bytes(1, 5000),
+        &format!("a/\x1b[31m\n{}", "b".repeat(9999)),
+    );
+    assert!(
+        !text.chars().any(char::is_control) && text.len() < 500,
+        "{text}"
+    );
+}

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use erofs_format::BLOCK_SIZE;
 use erofs_reader::{FlatDisk, Image, ReadAt};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::ProofError;
 use crate::vmdk::{Descriptor, MAX_BYTES, SECTOR_SIZE};
@@ -38,7 +40,7 @@ impl ReadAt for Part {
 pub(super) fn read_text(descriptor: &Path) -> Result<String, ProofError> {
     let mut text = String::new();
     // One byte more than is parsed: a longer text is refused as such.
-    File::open(descriptor)
+    open_file(descriptor)
         .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text))
         .map_err(read_error(descriptor))?;
     Ok(text)
@@ -58,7 +60,7 @@ pub(super) fn open(
     for (path, bytes) in &files {
         let file = match fsmeta.take() {
             Some(fsmeta) => Some(fsmeta),
-            None if is_published => Some(File::open(path).map_err(read_error(path))?),
+            None if is_published => Some(open_file(path).map_err(read_error(path))?),
             None => None,
         };
         let part = match file {
@@ -111,12 +113,30 @@ pub(super) fn open(
     Ok((image, count))
 }
 
+/// Opens a regular file. Anything else counts as absent, and a fifo is not waited for.
+fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file: File = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => file.into(),
+        Err(Errno::LOOP | Errno::NXIO) => return Err(io::ErrorKind::NotFound.into()),
+        Err(error) => return Err(error.into()),
+    };
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
 /// Whether the layers of the disk are there, each as long as the descriptor's text says.
 pub(super) fn check_layers(descriptor: &Path, text: &str) -> Result<(), ProofError> {
     let mut files = files(descriptor, text)?.into_iter();
     let _fsmeta = files.next();
     files.try_for_each(|(path, bytes)| {
-        let metadata = path.metadata().map_err(read_error(&path))?;
+        let metadata = path.symlink_metadata().map_err(read_error(&path))?;
+        if !metadata.is_file() {
+            return Err(read_error(&path)(io::ErrorKind::NotFound.into()));
+        }
         check_length(&path, bytes, metadata.len())
     })
 }

@@ -288,3 +288,44 @@ fn anything_but_a_regular_file_counts_as_absent_and_nothing_waits_for_a_fifo() {
         );
     }
 }
+
+#[test]
+fn a_path_of_a_result_is_opened_beneath_the_root_as_well() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("cache");
+    let store = Store::open(&root).unwrap();
+    put_image(&store, "a");
+    let paths = [
+        store.layer_image_path(&layer("a")),
+        store.vmdk_path(&disk("a")),
+    ];
+    for path in &paths {
+        assert!(
+            Store::open_path(path).unwrap().is_some(),
+            "{}",
+            path.display()
+        );
+    }
+    for other in [
+        "/etc/passwd",
+        "/",
+        "",
+        "layers/sha256/x",
+        "/a/layers/sha256",
+    ] {
+        assert!(
+            !matches!(Store::open_path(Path::new(other)), Ok(Some(_))),
+            "{other}"
+        );
+    }
+    for dir in ["layers/sha256", "disks"] {
+        std::fs::rename(root.join(dir), temp.path().join("outside")).unwrap();
+        symlink(temp.path().join("outside"), root.join(dir)).unwrap();
+        assert!(
+            paths.iter().any(|path| Store::open_path(path).is_err()),
+            "{dir}"
+        );
+        std::fs::remove_file(root.join(dir)).unwrap();
+        std::fs::rename(temp.path().join("outside"), root.join(dir)).unwrap();
+    }
+}

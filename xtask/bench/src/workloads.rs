@@ -90,9 +90,9 @@ fn counted_writer(tree: &Tree) -> io::Result<Written> {
     let mut image =
         ImageWriter::new(Cursor::new(Vec::new()), Options::default()).map_err(io::Error::other)?;
     // The data that the files point at; it is a hole, because nothing is written to memory for it.
-    let _ = image.begin().map_err(io::Error::other)?;
-    image.write(&[0; 4096]).map_err(io::Error::other)?;
-    let _ = image.end().map_err(io::Error::other)?;
+    let mut extent = image.begin().map_err(io::Error::other)?;
+    extent.write(&[0; 4096]).map_err(io::Error::other)?;
+    extent.end().map_err(io::Error::other)?;
     let (written, _) = image
         .finish(tree, &mut NoInline)
         .map_err(io::Error::other)?;

@@ -1,0 +1,58 @@
+use std::time::Instant;
+
+use tracing::info;
+
+use crate::PullProgress;
+
+/// Logs the stages of a pull at level info, with the seconds since its start.
+#[derive(Debug)]
+pub(super) struct StageLog {
+    start: Instant,
+}
+
+impl StageLog {
+    pub(super) fn start() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+
+    pub(super) fn event(&self, event: &PullProgress) {
+        // Formatting waits until a subscriber wants the event.
+        let at = format_args!("{:.3} s", self.start.elapsed().as_secs_f64());
+        match event {
+            PullProgress::Resolving { reference } => info!(%at, reference, "resolving"),
+            PullProgress::Resolved {
+                manifest_digest,
+                layer_count,
+                total_bytes,
+            } => info!(%at, %manifest_digest, layer_count, total_bytes, "resolved"),
+            PullProgress::LayerWaiting { layer } => {
+                info!(%at, layer, "waiting for another pull that builds the layer");
+            }
+            PullProgress::LayerCached { layer, diff_id, .. } => {
+                info!(%at, layer, %diff_id, "layer cached");
+            }
+            PullProgress::LayerStarted {
+                layer,
+                digest,
+                total_bytes,
+                resumed_bytes,
+            } => info!(%at, layer, %digest, total_bytes, resumed_bytes, "layer download started"),
+            PullProgress::LayerDownloaded { layer } => info!(%at, layer, "layer downloaded"),
+            PullProgress::LayerMaterialized {
+                layer,
+                diff_id,
+                image_bytes,
+            } => info!(%at, layer, %diff_id, image_bytes, "layer published"),
+            PullProgress::Merging => info!(%at, "merging the layers"),
+            PullProgress::FsmetaWritten { bytes } => info!(%at, bytes, "fsmeta published"),
+            PullProgress::VmdkWritten => info!(%at, "disk descriptor published"),
+            PullProgress::Complete {
+                manifest_digest,
+                cached,
+            } => info!(%at, %manifest_digest, cached, "pull complete"),
+            PullProgress::Failed { .. } | PullProgress::LayerDownloadProgress { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Errors that end with the next command that would work, and one line for each cause.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test, and what it calls, fails by panicking"
+)]
+
+mod common;
+
+use std::net::TcpListener;
+
+use common::{ok, run, run_with_input, stderr};
+use msb_testkit::fault_registry::{Fault, FaultRegistry};
+use msb_testkit::image::{ImageBuilder, Layer};
+use msb_testkit::registry::{DockerRegistry, RegistryOptions};
+
+const PLATFORM: [&str; 2] = ["--platform", "linux/amd64"];
+
+fn push(registry: &DockerRegistry) -> String {
+    let layout = tempfile::tempdir().unwrap();
+    ImageBuilder::new()
+        .layer(Layer::recipe("file a data=a").gzip())
+        .write_layout(layout.path(), "v1")
+        .unwrap();
+    registry
+        .push_oci_layout(layout.path(), "test", "v1")
+        .unwrap();
+    format!("{}/test:v1", registry.host())
+}
+
+fn with_password(tls: bool) -> DockerRegistry {
+    DockerRegistry::start(RegistryOptions {
+        basic_auth: Some(("me".into(), "hunter2".into())),
+        tls,
+        ..RegistryOptions::default()
+    })
+    .unwrap()
+}
+
+/// The error output of a pull that fails.
+fn failed(args: &[&str], input: &str) -> String {
+    let cache = tempfile::tempdir().unwrap();
+    let args = [&["pull"], args, &PLATFORM, &["--progress", "none"]].concat();
+    let output = run_with_input(cache.path(), &args, input);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    stderr(&output)
+}
+
+fn hint(text: &str) -> &str {
+    let hints: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("hint: "))
+        .collect();
+    assert_eq!(hints.len(), 1, "{text}");
+    hints[0]
+}
+
+#[test]
+fn each_reason_for_a_refusal_has_its_own_hint() {
+    let registry = with_password(true);
+    let reference = push(&registry);
+    let ca = registry.ca_cert().unwrap();
+    let ca = ["--ca-cert", ca.to_str().unwrap()];
+    let sign_in = ["--username", "me", "--password-stdin"];
+    let command = format!(
+        "`printf %s \"$PASSWORD\" | msb-image pull --username NAME --password-stdin {reference}`"
+    );
+
+    let none = failed(&[&reference, ca[0], ca[1]], "");
+    assert_eq!(hint(&none), format!("sign in with {command}"));
+    let wrong = failed(
+        &[&[reference.as_str()], &ca[..], &sign_in].concat(),
+        "hunter3",
+    );
+    assert_eq!(
+        hint(&wrong),
+        format!("the user name or the password is wrong; try {command}")
+    );
+    assert!(!wrong.contains("hunter"), "{wrong}");
+
+    // The command that the hint names.
+    let cache = tempfile::tempdir().unwrap();
+    let args = [&["pull", reference.as_str()], &ca[..], &sign_in, &PLATFORM].concat();
+    ok(&run_with_input(cache.path(), &args, "hunter2"));
+}
+
+#[test]
+fn credentials_withheld_from_plain_http_hint_at_the_flag() {
+    let registry = with_password(false);
+    let reference = push(&registry);
+    let host = registry.host();
+    let sign_in = ["--username", "me", "--password-stdin"];
+    let withheld = failed(&[&[reference.as_str()], &sign_in[..]].concat(), "hunter2");
+    assert_eq!(
+        hint(&withheld),
+        format!("credentials are sent over TLS only; allow plain HTTP with `--plain-http {host}`")
+    );
+    let cache = tempfile::tempdir().unwrap();
+    let flag = ["--plain-http", &host];
+    let args = [
+        &["pull", reference.as_str()],
+        &flag[..],
+        &sign_in,
+        &PLATFORM,
+    ]
+    .concat();
+    ok(&run_with_input(cache.path(), &args, "hunter2"));
+}
+
+#[test]
+fn an_unknown_certificate_authority_hints_at_ca_cert() {
+    let registry = with_password(true);
+    let reference = push(&registry);
+    let text = failed(&[&reference], "");
+    assert_eq!(
+        hint(&text),
+        format!(
+            "trust the registry's certificate authority with `msb-image pull --ca-cert FILE {reference}`"
+        )
+    );
+}
+
+#[test]
+fn no_cause_is_printed_twice() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    for reference in [
+        format!("{address}/test:v1"),
+        "no-such-host.invalid/test:v1".to_owned(),
+    ] {
+        let text = failed(
+            &[
+                &reference,
+                "--plain-http",
+                reference.split('/').next().unwrap(),
+            ],
+            "",
+        );
+        let lines: Vec<&str> = text
+            .lines()
+            .map(|line| {
+                line.trim_start_matches("  caused by: ")
+                    .trim_start_matches("error: ")
+            })
+            .collect();
+        for (place, line) in lines.iter().enumerate() {
+            assert!(
+                !lines[..place].iter().any(|earlier| earlier.contains(line)),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_server_sends_reaches_the_terminal_escaped() {
+    let registry = FaultRegistry::start().unwrap();
+    let body =
+        "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"no\\u001b[2J\\u202e\\u009b\u{200b}\"}]}";
+    registry.fault(
+        "/v2/",
+        Fault::Answer {
+            status: 403,
+            content_type: "application/json",
+            body: body.into(),
+        },
+    );
+    let text = failed(&[&format!("{}/test:v1", registry.host())], "");
+    assert!(
+        text.contains(r"no\u{1b}[2J\u{202e}\u{9b}\u{200b}"),
+        "{text}"
+    );
+    let raw = |c: char| c != '\n' && !escape_text::is_printable(c);
+    assert!(!text.chars().any(raw), "{text:?}");
+}
+
+#[test]
+fn an_argument_from_outside_is_escaped_in_a_usage_error() {
+    let cache = tempfile::tempdir().unwrap();
+    let output = run(cache.path(), ["pull", "a", "--policy", "\x1b[2J\u{202e}"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    // clap itself leaves out what looks like a terminal sequence.
+    assert!(text.contains(r"invalid value '\u{202e}'"), "{text}");
+}
