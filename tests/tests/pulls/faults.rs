@@ -165,10 +165,8 @@ async fn a_record_that_would_outgrow_its_limit_is_refused_before_a_download() {
             .config(serde_json::json!({ "Labels": labels }))
     };
     let served = Served::new(&labels(17));
-    let limits = microsandbox_image::RegistryLimits {
-        config_bytes: 64 << 20,
-        ..Default::default()
-    };
+    let mut limits = microsandbox_image::RegistryLimits::default();
+    limits.config_bytes = 64 << 20;
     let cache = tempfile::tempdir().unwrap();
     let registry = microsandbox_image::Registry::builder(
         Platform::new("linux", "amd64"),
@@ -184,6 +182,6 @@ async fn a_record_that_would_outgrow_its_limit_is_refused_before_a_download() {
     assert!(error.to_string().contains("the record"), "{error}");
     assert_eq!(served.registry.count(&served.built.layer_digests[0]), 0);
     let most = Served::new(&labels(7));
-    let result = registry.pull(&most.reference, &PullOptions::default());
-    result.await.unwrap();
+    let options = PullOptions::default();
+    registry.pull(&most.reference, &options).await.unwrap();
 }

@@ -8,7 +8,7 @@ fn verify(attempt: &Attempt<'_>) -> Result<Compression, LayerError> {
     let job = VerifyJob {
         blob: attempt.digest.clone(),
         blob_bytes: attempt.blob_bytes,
-        media_type: attempt.media_type.clone(),
+        media_type: attempt.media_type.to_owned(),
         diff_id: attempt.diff_id.clone(),
         limits: attempt.limits,
         windows: WindowBudget::default(),
