@@ -39,12 +39,17 @@ async fn a_full_disk_ends_a_pull_whose_registry_sends_nothing() {
         assert!(std::env::var_os("CI").is_none(), "mounting needs root");
         return;
     }
-    let layer = Layer::recipe("file big size=30000000").gzip();
+    // The same bytes again and again: what fills the disk is in the last piece of the blob, so that no later piece reports the fault.
+    let files: String = (0..150)
+        .map(|n| format!("file {n} size=100000 seed=1\n"))
+        .collect();
+    let layer = Layer::recipe(&files).zstd();
     let blob_bytes = layer.blob_bytes().unwrap().len();
+    assert!(blob_bytes < 200_000, "{blob_bytes}");
     let served = Served::new(&ImageBuilder::new().layer(layer));
     let digest = &served.built.layer_digests[0];
     // Nearly all of it arrives, which is far more than the disk holds when it is unpacked.
-    let stall = Fault::StallAfter(blob_bytes - 100, Duration::from_secs(600));
+    let stall = Fault::StallAfter(blob_bytes - 1, Duration::from_secs(600));
     served.registry.fault(digest, stall);
     let folder = tempfile::tempdir().unwrap();
     let mounted = std::process::Command::new("mount")

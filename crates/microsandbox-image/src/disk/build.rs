@@ -184,3 +184,30 @@ impl From<msb_store::Error> for BuildError {
         Self::Store(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use msb_oci::Digest;
+
+    use super::*;
+    use crate::record::layer_key;
+
+    #[test]
+    fn a_sidecar_that_cannot_be_read_is_named_and_a_damaged_one_is_rebuilt() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let layer = layer_key(&Digest::sha256_of(b"layer"));
+        // EIO, ENFILE, EMFILE, EACCES.
+        for code in [5, 23, 24, 13] {
+            let source = io::Error::from_raw_os_error(code);
+            let error = msb_sidecar::Error::Read { offset: 0, source };
+            let BuildError::Sidecar { path, .. } = sidecar_error(&layer, &store, error) else {
+                panic!("{code} counts as damage");
+            };
+            assert_eq!(path, store.layer_sidecar_path(&layer));
+        }
+        let damage = msb_sidecar::Error::NoTrailer { bytes: 7 };
+        let error = sidecar_error(&layer, &store, damage);
+        assert!(matches!(error, BuildError::DamagedLayer(_)));
+    }
+}
