@@ -6,6 +6,11 @@
 //!  reader   an EROFS image with all of its devices    open, check, walk, read, dump      superblock checksum
 //!  merge    layers as changes, or a hostile sidecar   sidecar, merge, fsmeta, proof      the harness's own framing
 //!  vmdk     a disk descriptor's text                  parse, render, parse               nothing
+//!  manifest a manifest or an index                    parse as both, classify, choose    nothing
+//!  config   an image's config                         parse, what it offers, record      nothing
+//!  sidecar  a layer's sidecar                         read, write, read                  the harness's own framing
+//!  record   an image record of a cache                list, look up, verify              nothing
+//!  challenge a WWW-Authenticate header                parse, write, parse                nothing
 //! ```
 //!
 //! A target is the module of its name; its page says what it asserts. A target is a function of the input's bytes alone, so that a
@@ -17,14 +22,19 @@
 //!
 //! `cargo xtask fuzz` builds and runs the targets; `cargo xtask fuzz --help` tells the rest.
 
+pub mod challenge;
 pub mod chop;
+pub mod config;
 mod disk;
 pub mod heap;
 pub mod image_mutator;
 pub mod layer;
+pub mod manifest;
 pub mod memory_file;
 pub mod merge;
 pub mod reader;
+pub mod record;
+pub mod sidecar;
 pub mod supply;
 pub mod tar_mutator;
 pub mod told;

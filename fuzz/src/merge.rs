@@ -21,6 +21,8 @@ mod layer;
 mod odd;
 mod played_back;
 
+pub(crate) use frame::framed;
+
 use crate::heap;
 use crate::supply::Supply;
 

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use microsandbox_image::{
-    GlobalCache, Platform, PullError, PullOptions, PullPolicy, PullResult, Registry,
+    Digest, GlobalCache, Platform, PullError, PullOptions, PullPolicy, PullResult, Registry,
 };
 use msb_testkit::fault_registry::FaultRegistry;
 use msb_testkit::image::{
@@ -56,8 +56,13 @@ impl Setup {
         write_tag(self.layout.path(), descriptor, "t").unwrap();
     }
 
+    /// Pulls what the registry has now, whatever was pulled before.
     fn pull(&self, platform: &str) -> Result<PullResult, PullError> {
-        self.pull_by(platform, &PullOptions::default())
+        let options = PullOptions {
+            pull_policy: PullPolicy::Always,
+            ..Default::default()
+        };
+        self.pull_by(platform, &options)
     }
 
     fn pull_by(&self, platform: &str, options: &PullOptions) -> Result<PullResult, PullError> {
@@ -417,4 +422,24 @@ fn a_byte_order_mark_other_cases_and_null_annotations_are_harmless() {
     );
     setup.tag(setup.document(OCI_INDEX, &index));
     assert!(has(&setup.pull(AMD64).unwrap(), "a"));
+}
+
+#[test]
+fn a_disk_is_named_by_the_first_bytes_of_its_chain() {
+    let setup = Setup::new();
+    setup.tag(setup.image("a", "linux", "amd64").descriptor());
+    let result = setup.pull(AMD64).unwrap();
+    // The UUID lies 48 bytes into the superblock.
+    let uuid = |path: &std::path::Path| std::fs::read(path).unwrap()[1024 + 48..][..16].to_vec();
+    let chain = format!("{}\n", result.layer_diff_ids[0]);
+    let of = |digest: &Digest| {
+        (0..16)
+            .map(|byte| u8::from_str_radix(&digest.hex()[2 * byte..][..2], 16).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        uuid(&result.fsmeta),
+        of(&Digest::sha256_of(chain.as_bytes()))
+    );
+    assert_eq!(uuid(&result.layers[0].erofs), of(&result.layer_diff_ids[0]));
 }

@@ -94,6 +94,8 @@ fn swapper() {
         let swap = |a: &Path, b: &Path| {
             rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).is_ok()
         };
+        // Some pulls get through, too.
+        std::thread::sleep(Duration::from_micros(200 + next(4000) as u64));
         if swap(&aside, &path) {
             for _ in 0..next(3) {
                 std::thread::yield_now();
@@ -215,9 +217,11 @@ async fn nothing_outside_the_cache_changes_while_its_files_are_swapped() {
         async move {
             while Instant::now() < end {
                 for reference in references {
-                    let mut options = PullOptions::default();
-                    options.pull_policy = policy;
-                    options.force = force;
+                    let options = PullOptions {
+                        pull_policy: policy,
+                        force,
+                        ..Default::default()
+                    };
                     let registry = registry_in(&cache);
                     let pull = registry.pull(reference, &options);
                     let pulled = tokio::time::timeout(STEP_LIMIT, pull).await;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 
 use clap::CommandFactory;
 
@@ -37,7 +38,53 @@ pub(crate) fn docs(out: &mut dyn Write) -> Outcome {
         "--no-deps",
         "--document-private-items",
     ]);
-    cargo::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    cargo::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    let crates = cargo::workspace().join("crates");
+    let mut broken = Vec::new();
+    for entry in fs::read_dir(crates)? {
+        let name = entry?.file_name().to_string_lossy().replace('-', "_");
+        broken_links(&cargo::target_folder()?.join("doc").join(name), &mut broken)?;
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(format!("links that lead nowhere: {}", broken.join(", ")).into())
+}
+
+/// Adds the links of the pages below `folder` that rustdoc has left as text: those of an item that another crate re-exports, to an
+/// item that it does not. Rustdoc gives no warning of these.
+fn broken_links(folder: &Path, broken: &mut Vec<String>) -> Outcome {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            broken_links(&path, broken)?;
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "html")
+        {
+            let page = fs::read_to_string(&path)?;
+            for link in unlinked(&page) {
+                broken.push(format!("{link} in {}", path.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the links of a page that have no target. Whether those to other crates have one depends on the order of the build.
+fn unlinked(page: &str) -> impl Iterator<Item = &str> {
+    // Behind this come the docs of other people's traits.
+    let own = page.split("id=\"blanket-implementations\"").next();
+    let links = own.unwrap_or_default().split("[<code>").skip(1);
+    links.filter_map(|rest| {
+        let (link, _) = rest.split_once("</code>]")?;
+        let first = link.split("::").next().unwrap_or_default();
+        let is_crate = first != "crate" && first.starts_with(|c: char| c.is_ascii_lowercase());
+        let is_path = link
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '_'));
+        (is_path && !is_crate).then_some(link)
+    })
 }
 
 /// The words behind each `cargo xtask`.
@@ -51,6 +98,15 @@ fn commands(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn links_that_are_text_are_found() {
+        let page = "a [<code>crate::A</code>] <a><code>B</code></a> [<code>C::d</code>] [<code>msb_oci::e</code>] [<code>f(x)</code>]";
+        assert_eq!(
+            super::unlinked(page).collect::<Vec<_>>(),
+            ["crate::A", "C::d"]
+        );
+    }
+
     #[test]
     fn commands_are_found_in_text_and_blocks() {
         let text = "run `cargo xtask demo`, or\n    cargo xtask test FILTER\ncargo xtask --help";

@@ -62,6 +62,43 @@ const TARGETS: &[Target] = &[
         max_len: 2 << 10,
         sources: &["crates/msb-stitch/src/vmdk.rs"],
     },
+    Target {
+        name: "manifest",
+        max_len: 4 << 10,
+        sources: &[
+            "crates/msb-oci/src/json",
+            "crates/msb-oci/src/manifest.rs",
+            "crates/msb-platform/src/index.rs",
+            "crates/msb-platform/src/index",
+        ],
+    },
+    Target {
+        name: "config",
+        max_len: 4 << 10,
+        sources: &[
+            "crates/msb-oci/src/config.rs",
+            "crates/msb-platform/src/offer.rs",
+        ],
+    },
+    Target {
+        name: "sidecar",
+        max_len: 4 << 10,
+        sources: &["crates/msb-sidecar/src"],
+    },
+    Target {
+        name: "record",
+        max_len: 4 << 10,
+        sources: &[
+            "crates/msb-store/src/record.rs",
+            "crates/microsandbox-image/src/record.rs",
+            "crates/microsandbox-image/src/verify.rs",
+        ],
+    },
+    Target {
+        name: "challenge",
+        max_len: 1 << 10,
+        sources: &["crates/msb-registry/src/challenge.rs"],
+    },
 ];
 
 /// Which targets, for how long.
@@ -139,7 +176,7 @@ pub(crate) fn fuzz(options: &FuzzOptions, out: &mut dyn Write) -> Outcome {
     for (target, run) in targets.iter().zip(&runs) {
         writeln!(
             out,
-            "fuzz {:<7} {:>7.1} s {:>10} runs {:>6} edges {:>5} inputs {:>5} MiB  {}",
+            "fuzz {:<9} {:>7.1} s {:>10} runs {:>6} edges {:>5} inputs {:>5} MiB  {}",
             target.name,
             run.elapsed.as_secs_f64(),
             run.log.executions,

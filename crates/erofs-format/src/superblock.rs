@@ -13,7 +13,7 @@ pub const SUPER_OFFSET: u32 = 1024;
 pub struct SuperBlock {
     /// [`SUPER_MAGIC`].
     pub magic: U32,
-    /// [`crate::superblock_checksum`], if [`Features::COMPAT_SB_CHKSUM`] is set.
+    /// The result of `superblock_checksum`, if [`Features::COMPAT_SB_CHKSUM`] is set.
     pub checksum: U32,
     /// Features that a reader may ignore.
     pub feature_compat: U32,

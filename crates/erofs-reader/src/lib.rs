@@ -65,7 +65,9 @@ pub use data::FileReader;
 pub use devices::Device;
 pub use dir::{DirEntry, ReadDir};
 pub use dump::{DumpOptions, dump, dump_with};
-pub use erofs_format::{DataLayout, Feature, FileType, KernelVersion, SuperBlock};
+pub use erofs_format::{
+    DataLayout, Feature, Features, FileType, KernelVersion, SUPER_MAGIC, SuperBlock,
+};
 pub use error::{Error, Limit};
 pub use extents::{Extent, Extents, Place};
 pub use flat_disk::FlatDisk;

@@ -16,7 +16,7 @@
 //! and later ones that are shorter fill the gap.
 //!
 //! There is one planner for every kind of image. An image whose files lie on the primary device, one whose files lie on
-//! further devices ([`Options::devices`]), and a mixture differ in nothing but each file's [`Content`](fs_tree::Content).
+//! further devices ([`Options::devices`]), and a mixture differ in nothing but each file's [`Content`].
 //!
 //! The crate knows the EROFS format and nothing of OCI; it is synchronous and writes to any [`Write`](std::io::Write) +
 //! [`Seek`](std::io::Seek). The tree is checked before the first byte of metadata is written: what EROFS cannot hold is an
@@ -69,7 +69,10 @@ pub use builder::Builder;
 pub use erofs_format::{BLOCK_SIZE, Crc32c, Feature, KernelVersion};
 pub use error::{Error, HostOperation, InodeProblem};
 pub use extent::{ExtentWriter, OpenExtent, Stored};
-pub use fs_tree::{ApplyError, Extent, Metadata, NewContent, NewNode, Timestamp, Tree};
+pub use fs_tree::{
+    ApplyError, Change, ChangeKind, Child, Content, Directory, Extent, Inode, InodeId, Metadata,
+    NewContent, NewNode, Node, SymlinkTarget, Timestamp, Tree, TreeError, XattrsId,
+};
 #[cfg(target_os = "linux")]
 pub use host_tree::{HostTree, Omitted};
 pub use image::{ImageWriter, PlannedImage, Written};

@@ -9,7 +9,7 @@ const CUT: &str = "...";
 
 /// An owned, bounded, printable beginning of a text from outside.
 ///
-/// Holds at most 160 characters, with everything unprintable escaped as [`escape`] does; a longer text ends in `...`. Errors
+/// Holds at most 160 characters, with everything unprintable escaped as [`escape()`] does; a longer text ends in `...`. Errors
 /// keep excerpts instead of the text itself.
 ///
 /// ```

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! # Invariants
-//! - The output of [`escape`] and of an [`Excerpt`] contains only printable characters, so it never spans two lines, and
+//! - The output of [`escape()`] and of an [`Excerpt`] contains only printable characters, so it never spans two lines, and
 //!   escaping it again changes nothing.
 //! - An [`Excerpt`] reads a bounded beginning of its input, however long the input is.
 //!

@@ -42,7 +42,7 @@ pub enum NewNode<'a> {
     Regular {
         /// Length in bytes, holes counted.
         size: u64,
-        /// See [`crate::Node::Regular`].
+        /// See [`Node::Regular`](crate::Node::Regular).
         crc32c: u32,
         /// Where the bytes lie.
         content: NewContent<'a>,
@@ -70,7 +70,7 @@ pub enum NewNode<'a> {
     Fifo,
 }
 
-/// Where the bytes of a new file lie; as [`crate::Content`], with the extents at hand.
+/// Where the bytes of a new file lie; as [`Content`](crate::Content), with the extents at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewContent<'a> {
     /// There are none.

@@ -1,12 +1,12 @@
 use crate::bytes::Span;
 use crate::xattrs::XattrsId;
 
-/// An inode of one [`crate::Tree`].
+/// An inode of one [`Tree`](crate::Tree).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InodeId(pub(crate) u32);
 
 impl InodeId {
-    /// The id as an index: below [`crate::Tree::inode_slots`], and unique among live inodes.
+    /// The id as an index: below [`Tree::inode_slots`](crate::Tree::inode_slots), and unique among live inodes.
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
@@ -50,7 +50,7 @@ impl Metadata {
 pub struct Inode {
     /// Mode, owner, time.
     pub metadata: Metadata,
-    /// Its xattrs, read with [`crate::Tree::xattrs`].
+    /// Its xattrs, read with [`Tree::xattrs`](crate::Tree::xattrs).
     pub xattrs: XattrsId,
     /// Names in the tree; 0 for an inode that is gone. A directory has one.
     pub(crate) names: u32,
@@ -80,7 +80,7 @@ pub enum Node {
         /// Where the bytes lie.
         content: Content,
     },
-    /// A symbolic link; its target is read with [`crate::Tree::symlink_target`].
+    /// A symbolic link; its target is read with [`Tree::symlink_target`](crate::Tree::symlink_target).
     Symlink(SymlinkTarget),
     /// A character device.
     CharDevice {
@@ -151,7 +151,7 @@ pub enum Content {
         /// Byte offset on the device.
         offset: u64,
     },
-    /// In several pieces with holes between them, read with [`crate::Tree::extents`].
+    /// In several pieces with holes between them, read with [`Tree::extents`](crate::Tree::extents).
     Mapped {
         /// First of the tree's extents.
         first: u32,

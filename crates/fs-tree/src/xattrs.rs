@@ -5,7 +5,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::TreeError;
 use crate::bytes::{ByteStore, Span};
 
-/// A set of xattrs of one [`crate::Tree`]; equal sets have equal ids. The default is the empty set.
+/// A set of xattrs of one [`Tree`](crate::Tree); equal sets have equal ids. The default is the empty set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct XattrsId(u32);
 
@@ -16,7 +16,7 @@ impl XattrsId {
         self.0 == 0
     }
 
-    /// The id as an index: below [`crate::Tree::xattr_sets`].
+    /// The id as an index: below [`Tree::xattr_sets`](crate::Tree::xattr_sets).
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize

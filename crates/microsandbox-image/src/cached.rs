@@ -16,7 +16,7 @@ pub(crate) fn find(
         Ok(Some(record)) => record,
         Ok(None) => return Ok(None),
         Err(error) if error.is_corrupt() => {
-            tracing::warn!(%reference, %error, "the image record is damaged; it is written again");
+            tracing::warn!(%reference, %error, "the image record is damaged; it will be rebuilt");
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -30,7 +30,7 @@ pub(crate) fn find(
     Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true, lease)))
 }
 
-/// Whether everything that the record stands for is there, with the right lengths.
+/// Returns whether every file that the record names exists, with the right length.
 pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, PullError> {
     // After this the sums of a result cannot overflow.
     if record.disk_bytes().is_none() || record.blob_bytes().is_none() {

@@ -169,8 +169,8 @@ impl DiskPlan {
         Ok((actual == expected).then_some(actual))
     }
 
-    /// The text of the disk descriptor.
-    fn descriptor(&self, fsmeta_bytes: u64) -> Result<String, StitchError> {
+    /// Returns the text of the disk descriptor.
+    pub(crate) fn descriptor(&self, fsmeta_bytes: u64) -> Result<String, StitchError> {
         let mut extents = vec![DiskExtent {
             file: FSMETA.into(),
             bytes: fsmeta_bytes,

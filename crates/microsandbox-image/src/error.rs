@@ -158,15 +158,37 @@ pub enum PullError {
         /// Why.
         source: std::io::Error,
     },
-    /// A cached layer image is not what was written.
-    #[error("{}: its bytes sum up to {actual:08x}, not {expected:08x}", path.display())]
+    /// The bytes of a cached layer image have changed.
+    #[error("{}: checksum mismatch: expected {expected:08x}, found {actual:08x}", path.display())]
     DamagedLayer {
         /// The file.
         path: PathBuf,
-        /// The sum taken when it was written.
+        /// The checksum taken when it was written.
         expected: u32,
-        /// The sum of what is there.
+        /// The checksum of the file.
         actual: u32,
+    },
+    /// A file of a cached image is missing.
+    #[error("{}: the file is missing", path.display())]
+    ArtifactMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of a cached image has another length than was written.
+    #[error("{}: size mismatch: expected {expected} bytes, found {actual}", path.display())]
+    ArtifactLength {
+        /// The file.
+        path: PathBuf,
+        /// The length that was written, in bytes.
+        expected: u64,
+        /// The length of the file, in bytes.
+        actual: u64,
+    },
+    /// A cached disk descriptor has other text than was written.
+    #[error("{}: the descriptor was rewritten, for example by a hypervisor that opened it writable", path.display())]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
     },
     /// A cached disk cannot be read.
     #[error("{reference}: reading its disk")]
@@ -330,6 +352,9 @@ impl PullError {
             Self::Proof { .. }
             | Self::DamagedLayer { .. }
             | Self::DamagedAgain { .. }
+            | Self::ArtifactMissing { .. }
+            | Self::ArtifactLength { .. }
+            | Self::Rewritten { .. }
             | Self::Announced { .. } => true,
             _ => false,
         }

@@ -7,7 +7,7 @@ use erofs_reader::{FlatDisk, Image, Inode, Limits};
 use fs_tree::show_path;
 use msb_oci::Reference;
 use msb_sidecar::Sidecar;
-use msb_stitch::{Merge, Proof, prove};
+use msb_stitch::{Merge, Proof, StitchError, prove};
 use msb_store::Store;
 
 use crate::{PullError, PullResult};
@@ -46,9 +46,9 @@ impl PullResult {
         })
     }
 
-    /// Proves the disk by a reader that shares nothing with the writer: every file of it has its length, every inode and
-    /// extent is sound; with `contents`, every path is what the layers' sidecars say, and every file's bytes have the sum that
-    /// was taken when they were ingested.
+    /// Verifies the disk with a reader that shares nothing with the writer: every file of it has its length, every inode and
+    /// extent is sound. With `contents`, every path is as the layers' sidecars state it, and every file's bytes have the checksum
+    /// that was taken when they were ingested. [`GlobalCache::verify`](crate::GlobalCache::verify) names all damaged files.
     ///
     /// # Errors
     /// [`PullError::Proof`], [`PullError::Sidecar`], [`PullError::Stitch`].
@@ -57,7 +57,7 @@ impl PullResult {
         if contents {
             self.layers
                 .iter()
-                .try_for_each(|layer| sums_up(&layer.erofs))?;
+                .try_for_each(|layer| verify_checksum(&layer.erofs))?;
         }
         prove(&self.vmdk, merge.as_ref().map(Merge::tree)).map_err(|source| PullError::Proof {
             reference: Box::new(self.reference.clone()),
@@ -65,26 +65,30 @@ impl PullResult {
         })
     }
 
-    /// The merged tree, from the sidecars.
-    fn merge(&self) -> Result<Merge, PullError> {
+    /// Merges the sidecars into the image's tree.
+    pub(crate) fn merge(&self) -> Result<Merge, PullError> {
         let mut merge = Merge::new();
         for layer in &self.layers {
             let path = layer.erofs.with_extension("layer");
-            let sidecar = open_file(&path)
+            let sidecar_error = |path, source| PullError::Sidecar { path, source };
+            let opened = open_file(&path)
                 .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
-                .and_then(Sidecar::open)
-                .map_err(|source| PullError::Sidecar { path, source })?;
+                .and_then(Sidecar::open);
+            let sidecar = opened.map_err(|source| sidecar_error(path.clone(), source))?;
             merge
                 .add(self.device_of(&layer.erofs), sidecar.changes())
-                .map_err(|source| PullError::Stitch {
-                    reference: Box::new(self.reference.clone()),
-                    source,
+                .map_err(|error| match error {
+                    StitchError::Sidecar { source, .. } => sidecar_error(path, source),
+                    source => PullError::Stitch {
+                        reference: Box::new(self.reference.clone()),
+                        source,
+                    },
                 })?;
         }
         Ok(merge)
     }
 
-    /// The device that a layer image is: its place among the disk's files.
+    /// Returns the device of a layer image: its place among the disk's files.
     fn device_of(&self, erofs: &Path) -> u16 {
         let place = self.extents.iter().position(|extent| extent.path == erofs);
         place
@@ -111,7 +115,7 @@ impl ImageTree {
     /// `path` are followed inside the image.
     ///
     /// # Errors
-    /// [`PullError::NoSuchPath`], [`PullError::Disk`], or what `visit` gives.
+    /// [`PullError::NoSuchPath`], [`PullError::Disk`], or the error of `visit`.
     pub fn walk<E: From<PullError>>(
         &self,
         path: &[u8],
@@ -143,7 +147,7 @@ impl ImageTree {
             .map_err(|source| self.disk_error(source))
     }
 
-    /// Copies a regular file's bytes to `output`; gives their number.
+    /// Copies a regular file's bytes to `output`; returns their number.
     ///
     /// # Errors
     /// [`PullError::NoSuchPath`], [`PullError::WrongType`], [`PullError::Copy`].
@@ -196,7 +200,7 @@ impl ImageTree {
 }
 
 /// Opens a file of the cache for reading.
-fn open_file(path: &Path) -> io::Result<File> {
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
     let opened = Store::open_path(path).map_err(|error| match error {
         msb_store::Error::Io { source, .. } => source,
         error => io::Error::other(error),
@@ -204,9 +208,9 @@ fn open_file(path: &Path) -> io::Result<File> {
     opened.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Compares a layer image with the sum that was taken of it when it was written: also of what the merged disk does not use,
+/// Compares a layer image with the checksum that was taken when it was written: also the parts that the merged disk does not use,
 /// such as the layer's own inodes.
-fn sums_up(image: &Path) -> Result<(), PullError> {
+pub(crate) fn verify_checksum(image: &Path) -> Result<(), PullError> {
     let read_error = |source| PullError::LayerImage {
         path: image.to_path_buf(),
         source,
@@ -219,23 +223,23 @@ fn sums_up(image: &Path) -> Result<(), PullError> {
         .image();
     let mut file = open_file(image).map_err(read_error)?;
     let mut buffer = vec![0; 1 << 20];
-    let (mut sum, mut bytes) = (Crc32c::new(), 0);
+    let (mut checksum, mut bytes) = (Crc32c::new(), 0);
     loop {
         match file.read(&mut buffer).map_err(read_error)? {
             0 => break,
             read => {
-                sum = sum.update(&buffer[..read]);
+                checksum = checksum.update(&buffer[..read]);
                 bytes += read as u64;
             }
         }
     }
-    if (bytes, sum.get()) == (expected.bytes, expected.crc32c) {
+    if (bytes, checksum.get()) == (expected.bytes, expected.crc32c) {
         Ok(())
     } else {
         Err(PullError::DamagedLayer {
             path: image.to_path_buf(),
             expected: expected.crc32c,
-            actual: sum.get(),
+            actual: checksum.get(),
         })
     }
 }

@@ -86,6 +86,7 @@ mod pull_task;
 mod record;
 mod registry;
 mod result;
+mod verify;
 
 pub use cache::{CacheOptions, GlobalCache};
 pub use erofs_reader::Inode;
@@ -97,8 +98,11 @@ pub use images::CachedImage;
 pub use inspect::ImageTree;
 pub use kept::Kept;
 pub use msb_layer::{LayerError, LayerLimits};
-pub use msb_oci::{Digest, Error as NameError, ImageConfig, Reference};
-pub use msb_platform::Platform;
+pub use msb_oci::{
+    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
+    ManifestError, Reference, ReferencePart,
+};
+pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
     CredentialsSeen, Error as RegistryError, Limits as RegistryLimits, RegistryAuth, Timeouts,
 };
@@ -111,3 +115,4 @@ pub use prune::Pruned;
 pub use pull_task::PullTask;
 pub use registry::{Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
+pub use verify::{ArtifactKind, Damage, Verification};

@@ -276,16 +276,40 @@ fn a_damaged_disk_is_found_and_made_anew() {
     let report = json_lines(&stdout(&output)).remove(0);
     assert_eq!(report["status"], "damaged");
     assert!(report["causes"][0].is_string());
+    let damaged = &report["damaged"][0];
+    assert_eq!(damaged["artifact"], "layer image");
+    assert_eq!(damaged["path"], layer);
+    assert_eq!(damaged["layer"], image["layers"][0]["diff_id"]);
+    assert!(damaged["files"][0].is_string(), "{damaged}");
     let output = run(
         cache,
         ["verify", "--full", &reference, PLATFORM[0], PLATFORM[1]],
     );
-    assert!(stdout(&output).contains("pull --force"), "{output:?}");
+    let text = stdout(&output);
+    let file = damaged["files"][0].as_str().unwrap();
+    for words in [
+        "pull --force",
+        "layer image: ",
+        layer,
+        "checksum mismatch",
+        file,
+    ] {
+        assert!(text.contains(words), "{words:?}: {text}");
+    }
+    // Without --full the byte is not seen, and the output states why.
+    assert!(ok(&run(cache, ["verify"])).contains("structure only; --full compares file data too"));
 
     std::fs::write(layer, &whole[..4096]).unwrap();
     let output = run(cache, ["verify", "--format", "json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(json_lines(&stdout(&output))[0]["status"], "incomplete");
+    let report = json_lines(&stdout(&output)).remove(0);
+    assert_eq!(report["status"], "incomplete");
+    assert_eq!(report["damaged"][0]["path"], layer);
+    let cause = report["causes"][0].as_str().unwrap();
+    assert!(
+        cause.contains("expected ") && cause.contains("found 4096"),
+        "{cause}"
+    );
     assert_eq!(
         json_lines(&ok(&run(cache, ["ls", "--format", "json"])))[0]["complete"],
         false

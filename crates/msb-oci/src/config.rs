@@ -63,7 +63,7 @@ pub struct Config {
     pub image: ImageConfig,
 }
 
-/// A list of mandatory features; anything but a list of texts is a feature that nobody has.
+/// A list of mandatory features.
 pub(crate) type Features = Few<Annotation, 16>;
 
 impl Config {
@@ -71,7 +71,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`serde_json::Error`] for text that is not JSON, a member of another type than the specification says, a known member
+    /// [`serde_json::Error`] for text that is not JSON, a member of another type than the specified one, a known member
     /// that comes twice, and a config without `rootfs`.
     pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
@@ -145,7 +145,7 @@ impl Config {
     }
 }
 
-/// The names of the features. A value that is not a list cannot be satisfied either, and gives one unnamed feature.
+/// Returns the names of the features. A value that is not a list cannot be satisfied either, and counts as one feature.
 fn feature_names(features: Loose<Features>) -> Vec<String> {
     match features {
         Loose::Absent => Vec::new(),

@@ -1,4 +1,4 @@
-//! Descriptors: what a manifest says of a blob.
+//! Descriptors: how a manifest names a blob.
 
 use std::fmt;
 

@@ -7,7 +7,7 @@
 //!                                       algorithm : hex   Digest
 //! ```
 //!
-//! Documents are decoded by [`json`], which gives each of them one meaning.
+//! Documents are decoded by [`json`], so that each of them has one meaning.
 //!
 //! What this crate is not: it does no input or output, knows no HTTP and no cache, and does not resolve references. Indexes
 //! are parsed in `msb-platform`, because choosing from one is all that they are for.

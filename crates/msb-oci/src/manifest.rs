@@ -40,7 +40,7 @@ pub struct Manifest {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestError {
-    /// It is not JSON, or a member is repeated or has another type than the specification says.
+    /// It is not JSON, or a member is repeated or has another type than the specified one.
     #[error("malformed JSON")]
     Json {
         /// Where, and what is wrong.

@@ -1,6 +1,6 @@
 //! One spelling for every platform, and the order of an architecture's variants.
 
-/// Lower-cases and replaces other spellings of the same thing, as containerd's `platforms` package does.
+/// Normalizes a platform: lower case, and one spelling for each name, as containerd's `platforms` package does.
 pub(crate) fn normalize(
     os: &str,
     architecture: &str,
@@ -21,7 +21,7 @@ pub(crate) fn normalize(
         ("x86_64" | "x86-64" | "amd64", Some(other)) => ("amd64", Some(with_v(other))),
         ("armhf", _) => ("arm", Some("v7".to_owned())),
         ("armel", _) => ("arm", Some("v6".to_owned())),
-        // Images for arm that say no more are v7 by custom.
+        // Images for arm without a variant are v7 by custom.
         ("arm", variant) => ("arm", Some(with_v(variant.unwrap_or("v7")))),
         ("i386" | "i486" | "i586" | "i686" | "x86" | "386", _) => ("386", None),
         ("powerpc64le" | "ppc64el", variant) => ("ppc64le", variant.map(str::to_owned)),
@@ -31,7 +31,7 @@ pub(crate) fn normalize(
     (os, architecture.to_owned(), variant)
 }
 
-/// `7` is `v7`.
+/// Adds the `v` of a variant that lacks it: `7` is `v7`.
 fn with_v(variant: &str) -> String {
     if variant.starts_with(|c: char| c.is_ascii_digit()) {
         format!("v{variant}")
@@ -40,7 +40,7 @@ fn with_v(variant: &str) -> String {
     }
 }
 
-/// How well a machine of one variant runs images of another: 0 is the variant itself, `None` is not at all.
+/// Returns how well a machine of one variant runs images of another: 0 is the variant itself, `None` is not at all.
 ///
 /// Only variants that are known to be downward compatible have an order: `arm` down to v5, `arm64` down to v8, `amd64` down to v1.
 pub(crate) fn variant_distance(

@@ -1,8 +1,8 @@
 //! The `WWW-Authenticate` header (RFC 9110, section 11.6.1).
 
-/// One challenge: a scheme and its parameters.
+/// A challenge of a `WWW-Authenticate` header: a scheme and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Challenge {
+pub struct Challenge {
     /// Lower case.
     pub(crate) scheme: String,
     /// Lower-case names; in order; values unquoted.
@@ -10,16 +10,24 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
-    /// The first parameter of that (lower-case) name.
-    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+    /// Returns the scheme in lower case.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// Returns the first parameter of that (lower-case) name.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
         self.params
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     }
 
-    /// All challenges of one header line. What makes no sense ends the line: the challenges before it stand.
-    pub(crate) fn parse_all(line: &str) -> Vec<Self> {
+    /// Parses all challenges of one header line. A malformed part ends the line: the challenges before it stand.
+    #[must_use]
+    pub fn parse_all(line: &str) -> Vec<Self> {
         let mut challenges: Vec<Self> = Vec::new();
         let mut rest = Rest(line);
         loop {

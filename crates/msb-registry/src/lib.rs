@@ -75,6 +75,7 @@ mod transport;
 pub use auth::RegistryAuth;
 pub use blob::{BlobEvent, BlobRequest, BlobStream};
 pub use builder::ClientBuilder;
+pub use challenge::Challenge;
 pub use client::Client;
 pub use document::Document;
 pub use error::{CredentialsSeen, Error, ManifestProblem, RedirectProblem, TokenProblem, Wait};

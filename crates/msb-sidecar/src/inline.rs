@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Reads inline data back from a sidecar, by their keys.
+/// Reads inline data from a sidecar by key.
 ///
 /// An image asks for them in the order of its tree, which mostly is the order of the archive and so of the sidecar: reading
 /// ahead saves a system call for nearly every file. In any other order nothing is read ahead.

@@ -1,6 +1,6 @@
 //! The file beside a layer image that keeps what an EROFS image cannot: the layer's changes, in the order of its tar.
 //!
-//! A layer image alone does not tell which of its directories were only implied, which of its names are links into lower
+//! A layer image alone does not show which of its directories were only implied, which of its names are links into lower
 //! layers, or in which order things came. Merging needs all of that, and the bytes of small files too, which EROFS cannot
 //! share between images. So the ingest writes each change here as it is read, and a merge replays them, whether the
 //! layer is a second or a year old.

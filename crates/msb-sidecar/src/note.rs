@@ -76,11 +76,11 @@ pub enum Note {
         /// An SELinux context outside the xattrs.
         selinux: bool,
     },
-    /// The layer's media type says one compression, its bytes are of another.
+    /// The layer's media type states another compression than that of its bytes.
     MediaType {
-        /// What the manifest says.
+        /// The media type in the manifest.
         media_type: String,
-        /// What it is.
+        /// The compression of the bytes.
         compression: String,
     },
     /// A hypervisor keeps every file of the disk open, and they are more than a common limit on open files allows.
@@ -103,7 +103,7 @@ pub enum Note {
 }
 
 impl Note {
-    /// Whether the merged disk lacks something that the layer has. The others tell of the layer image alone.
+    /// Returns whether the merged disk lacks something that the layer has. The other notes are about the layer image alone.
     #[must_use]
     pub fn is_loss(&self) -> bool {
         !matches!(

@@ -130,7 +130,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, paths: &mut PathCoder, change: &Change<'
     }
 }
 
-/// Where the pieces of a decoded record's file are said to lie.
+/// Where the data of a decoded record's file is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) device: u16,
@@ -138,7 +138,7 @@ pub(crate) struct Place {
     pub(crate) record_at: u64,
 }
 
-/// Whether a symbolic link can have this target: Linux takes 1 to 4095 bytes without a NUL.
+/// Returns whether a symbolic link can have this target: Linux takes 1 to 4095 bytes without a NUL.
 fn can_be_linked_to(target: &[u8]) -> bool {
     (1..=4095).contains(&target.len()) && !target.contains(&0)
 }

@@ -1,21 +1,21 @@
 use std::fs::File;
 use std::io;
 
-/// Bytes that can be read at any place: a file, or a buffer.
+/// Bytes that can be read at any offset: a file or a buffer.
 pub trait Source {
-    /// How many bytes there are.
+    /// Returns the number of bytes.
     ///
     /// # Errors
-    /// Whatever asking gives.
+    /// The error of the request.
     fn len(&self) -> io::Result<u64>;
 
     /// Fills `buffer` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// Whatever reading gives; `UnexpectedEof` where there are not so many.
+    /// The error of the read; `UnexpectedEof` if there are fewer bytes.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Whether there are none.
+    /// Returns whether there are no bytes.
     ///
     /// # Errors
     /// As [`len`](Self::len).

@@ -18,7 +18,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Reads what the functions above wrote. Every method gives `None` when the bytes do not hold it.
+/// Reads what the functions above wrote. Every method returns `None` if the bytes end before it or are malformed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],

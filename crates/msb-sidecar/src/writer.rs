@@ -23,7 +23,7 @@ pub struct SidecarWriter<W> {
 }
 
 impl<W: Write> SidecarWriter<W> {
-    /// Begins a sidecar at the start of `output`, which should be buffered.
+    /// Creates a writer at the start of `output`, which should be buffered.
     pub fn new(output: W) -> Self {
         Self {
             output: Summed {
@@ -41,8 +41,8 @@ impl<W: Write> SidecarWriter<W> {
         }
     }
 
-    /// Writes the layer's next change. An inline file's bytes come with it; the answer then is where in the sidecar they
-    /// lie, which is the key that a reader will give them.
+    /// Writes the layer's next change. The bytes of an inline file come with it; returns their offset in the sidecar, which
+    /// is their key.
     ///
     /// # Errors
     /// [`Error::Write`], [`Error::Limit`].
@@ -74,8 +74,7 @@ impl<W: Write> SidecarWriter<W> {
         Ok(inline.map(|inline| self.output.position - inline.len() as u64))
     }
 
-    /// Ends the changes: from here on they can be played back, though the layer image that the rest of the file tells of is
-    /// not there yet.
+    /// Ends the changes: from here on they can be replayed, although the layer image is not complete yet.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -91,7 +90,7 @@ impl<W: Write> SidecarWriter<W> {
         })
     }
 
-    /// Ends the changes, writes the rest and gives the output back; see [`SidecarEnd::finish`].
+    /// Ends the changes, writes the rest and returns the output; see [`SidecarEnd::finish`].
     ///
     /// # Errors
     /// [`Error::Write`], [`Error::Notes`], [`Error::Limit`].
@@ -100,7 +99,7 @@ impl<W: Write> SidecarWriter<W> {
     }
 }
 
-/// A sidecar that has all of its changes.
+/// A sidecar whose changes are complete.
 #[derive(Debug)]
 pub struct SidecarEnd<W> {
     output: Summed<W>,
@@ -109,7 +108,7 @@ pub struct SidecarEnd<W> {
 }
 
 impl<W: Write> SidecarEnd<W> {
-    /// The changes, by another handle on the file.
+    /// Returns the changes, read through another handle on the file.
     pub fn changes<S: Source>(&self, source: S) -> Changes<S> {
         Changes {
             source,
@@ -118,7 +117,7 @@ impl<W: Write> SidecarEnd<W> {
         }
     }
 
-    /// Writes the rest and gives the output back, flushed and not synced.
+    /// Writes the rest and returns the output, flushed and not synced.
     ///
     /// # Errors
     /// [`Error::Write`], [`Error::Notes`], [`Error::Limit`].
@@ -160,7 +159,7 @@ fn check(section: Section, len: usize, limit: u64) -> Result<(), Error> {
 struct Summed<W> {
     inner: W,
     position: u64,
-    /// Where the section begins that is being written.
+    /// The start of the current section.
     start: u64,
     checksum: Crc32c,
 }
@@ -183,7 +182,7 @@ impl<W: Write> Summed<W> {
             .map_err(|source| Error::Write { offset, source })
     }
 
-    /// Ends the section, and begins the next one.
+    /// Ends the section and starts the next one.
     fn end_section(&mut self, items: u64) -> SectionSpan {
         let start = std::mem::replace(&mut self.start, self.position);
         SectionSpan {

@@ -65,6 +65,15 @@ pub enum StitchError {
 }
 
 impl StitchError {
+    /// Returns the device of the layer that cannot be replayed; 1 is the lowest.
+    #[must_use]
+    pub fn device(&self) -> Option<u16> {
+        match self {
+            Self::Sidecar { device, .. } | Self::Merge { device, .. } => Some(*device),
+            _ => None,
+        }
+    }
+
     /// Whether a cached sidecar is damaged, so that its layer has to be made again; gives the layer's device.
     #[must_use]
     pub fn corrupt_layer(&self) -> Option<u16> {

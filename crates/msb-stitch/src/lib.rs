@@ -25,4 +25,4 @@ pub mod vmdk;
 pub use disk::{Disk, DiskExtent};
 pub use error::StitchError;
 pub use merge::{Fsmeta, Merge, Slot};
-pub use proof::{Proof, ProofError, prove, prove_layers, prove_unpublished};
+pub use proof::{Proof, ProofError, find_damaged_files, prove, prove_layers, prove_unpublished};

@@ -5,7 +5,7 @@
 
 use msb_oci::{Algorithm, Digest};
 
-use crate::{DiskKey, FormatVersion, LayerKey};
+use crate::key::{DiskKey, FormatVersion, LayerKey};
 
 /// One kind of artifact.
 #[derive(Debug)]
@@ -101,6 +101,11 @@ pub(crate) const LEASE_NOTE: usize = 0;
 pub(crate) const LEASE_LOCK: usize = 1;
 
 pub(crate) static KINDS: [&ArtifactKind; 5] = [&LAYER, &DISK, &BLOB, &PARTIAL_BLOB, &LEASE];
+
+/// The directory of the image records.
+pub(crate) const IMAGES: &str = "images";
+/// The directory of the lock files.
+pub(crate) const LOCKS: &str = "locks";
 
 pub(crate) const ALGORITHMS: [Algorithm; 3] =
     [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];

@@ -20,11 +20,11 @@ pub enum Error {
     /// A file system operation failed for a reason that has no variant of its own.
     #[error("cannot {step} {}", Shown(path))]
     Io {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// To which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -32,15 +32,15 @@ pub enum Error {
     /// The file system, or the user's quota on it, is full.
     #[error("no space left to {step} {}{}", Shown(path), Space(*needed_bytes, *available_bytes))]
     Full {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// To which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// How many bytes the operation wanted, where the caller knows.
+        /// How many bytes the operation needed, where the caller knows.
         needed_bytes: Option<u64>,
-        /// How many bytes the file system has left for this user, where it tells.
+        /// How many bytes the file system has left for this user, where it reports that.
         available_bytes: Option<u64>,
-        /// What the system answered; absent when the space was asked for beforehand.
+        /// The system's error; absent when the space was checked beforehand.
         #[source]
         source: Option<io::Error>,
     },
@@ -134,7 +134,10 @@ pub enum Error {
     },
 
     /// An image record lies under the name of another image.
-    #[error("image record {} is that of {actual}, not of {expected}", Shown(path))]
+    #[error(
+        "image record {} belongs to {actual}, expected {expected}",
+        Shown(path)
+    )]
     RecordMismatch {
         /// The record.
         path: PathBuf,
@@ -146,7 +149,7 @@ pub enum Error {
 
     /// An image record lies under a file name that its image does not have.
     #[error(
-        "image record {} is that of {actual}, which belongs elsewhere",
+        "image record {} belongs to {actual}, which has another file name",
         Shown(path)
     )]
     RecordMisplaced {
@@ -157,13 +160,13 @@ pub enum Error {
     },
 
     /// The note of the layers that a lease keeps is missing or unreadable.
-    #[error("{} does not tell which layers the lease keeps", Shown(path))]
+    #[error("cannot parse {}, which names the layers of a lease", Shown(path))]
     BadLease {
         /// The note.
         path: PathBuf,
     },
 
-    /// An artifact that a record would name is not in the store; it was removed by somebody else, or never published.
+    /// An artifact that a record would name is not in the store; another process removed it, or it was never published.
     #[error(
         "{} is not in the store, and an image record would name it",
         Shown(path)
@@ -174,7 +177,10 @@ pub enum Error {
     },
 
     /// Bytes do not have the digest under which they were to be stored.
-    #[error("blob for {} has digest {actual}, not {expected}", Shown(path))]
+    #[error(
+        "digest mismatch of the blob for {}: expected {expected}, found {actual}",
+        Shown(path)
+    )]
     DigestMismatch {
         /// Where the blob would have gone.
         path: PathBuf,
@@ -184,23 +190,23 @@ pub enum Error {
         actual: Box<msb_oci::Digest>,
     },
 
-    /// More bytes were appended to a part than its blob has.
+    /// More bytes were appended to a partial blob than its blob has.
     #[error(
-        "part {} would grow to {actual_bytes} bytes, and its blob has {expected_bytes}",
+        "partial blob {} would grow to {actual_bytes} bytes, expected at most {expected_bytes}",
         Shown(path)
     )]
     PartialBlobOverflow {
-        /// The part.
+        /// The partial blob.
         path: PathBuf,
         /// The blob's declared size.
         expected_bytes: u64,
-        /// The size that the part would have got.
+        /// The size that the partial blob would have.
         actual_bytes: u64,
     },
 
     /// Another process has held a lock that is only ever held for a moment.
     #[error(
-        "gave up waiting for {} after {waited_seconds} s; another process holds it",
+        "timeout after {waited_seconds} s of waiting for {}, which another process holds",
         Shown(path)
     )]
     Busy {
@@ -212,12 +218,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// The file system or the quota is full; see [`Error::Full`] for how much was wanted.
+    /// Returns whether the file system or the quota is full; see [`Error::Full`] for the numbers.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
     }
 
-    /// What lies in the store is damaged: removing it, or pulling again, helps.
+    /// Returns whether a file of the store is damaged: removing it, or pulling again, helps.
     pub fn is_corrupt(&self) -> bool {
         matches!(
             self,
@@ -236,17 +242,17 @@ impl Error {
         matches!(self, Self::NoCache { .. } | Self::NotACache { .. })
     }
 
-    /// An artifact went away between being seen and being recorded: do that part of the work again.
+    /// Returns whether an artifact went away between being seen and being recorded: do that part of the work again.
     pub fn is_vanished(&self) -> bool {
         matches!(self, Self::Vanished { .. })
     }
 
-    /// A later version of this software wrote it; only an upgrade helps, and nothing may be removed on its account.
+    /// Returns whether a later version of this software wrote it: only an upgrade helps, and nothing may be removed on its account.
     pub fn is_newer(&self) -> bool {
         matches!(self, Self::NewerLayout { .. } | Self::NewerRecord { .. })
     }
 
-    /// The same operation may succeed later without anything being repaired.
+    /// Returns whether the same operation may succeed later without any repair.
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
@@ -254,7 +260,7 @@ impl Error {
         )
     }
 
-    /// The path that the operation was about.
+    /// Returns the path that the operation was about.
     pub fn path(&self) -> &Path {
         match self {
             Self::Io { path, .. }
@@ -278,7 +284,7 @@ impl Error {
         }
     }
 
-    /// Says how many bytes the failed operation wanted; changes [`Error::Full`] alone, and only where nothing is known yet.
+    /// Adds how many bytes the failed operation needed; changes [`Error::Full`] alone, and only where nothing is known yet.
     pub fn with_needed_bytes(mut self, bytes: u64) -> Self {
         if let Self::Full { needed_bytes, .. } = &mut self {
             needed_bytes.get_or_insert(bytes);
@@ -286,7 +292,7 @@ impl Error {
         self
     }
 
-    /// Wraps what the system answered to `step` on `path`, telling a full file system from every other failure.
+    /// Wraps the system's error of `step` on `path`; a full file system becomes [`Error::Full`].
     pub fn from_io(step: Step, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         if !is_full(&source) {

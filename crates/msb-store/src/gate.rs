@@ -6,9 +6,9 @@ use std::time::Duration;
 use fs4::FileExt;
 
 use crate::Store;
+use crate::artifact::LOCKS;
 use crate::artifact::Place;
 use crate::error::Result;
-use crate::key::LOCKS;
 use crate::lock::{Request, unlock};
 
 /// Held around a change that a prune must see whole. Its holders never wait for anything else.

@@ -1,18 +1,13 @@
 //! The names of artifacts, and where each lies below the root.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use escape_text::escape;
 use msb_oci::{Digest, Reference};
 
-use crate::artifact::{
-    BLOB, DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place,
-};
-
 /// The version of a writer's format; a part of every artifact's name, so that two versions never meet in one file.
 ///
-/// The store gives it no meaning: whoever writes layers and disks passes its own.
+/// The store gives it no meaning: the writers of layers and disks pass their own.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -49,13 +44,6 @@ impl LayerKey {
     pub fn new(diff_id: Digest, version: FormatVersion) -> Self {
         Self { diff_id, version }
     }
-
-    /// The path of the layer image, seen from any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
-    ///
-    /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works.
-    pub fn image_path_from_disk(&self) -> String {
-        format!("../../../{}", LAYER.place(self, LAYER_IMAGE).below_root())
-    }
 }
 
 impl fmt::Display for LayerKey {
@@ -69,7 +57,7 @@ impl fmt::Display for LayerKey {
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub struct DiskKey {
-    /// The digest of the ordered list of `diff_id`s; the caller says how it is computed.
+    /// The digest of the ordered list of `diff_id`s; the caller computes it.
     pub chain: Digest,
     /// The version of the disk writer's format.
     pub version: FormatVersion,
@@ -104,7 +92,7 @@ impl ImageKey {
         }
     }
 
-    /// The key that a record says it has; it means something only where the record's file name agrees.
+    /// Returns the key in a record's text; it counts only where the record's file name agrees.
     pub(crate) fn from_record(reference: String, platform: String) -> Self {
         Self {
             reference,
@@ -168,42 +156,6 @@ impl fmt::Display for ImageKey {
 /// Longest readable half of an image record's name.
 const READABLE_CHARS: usize = 100;
 
-pub(crate) const IMAGES: &str = "images";
-pub(crate) const LOCKS: &str = "locks";
-
-/// The paths that callers show or hand to a hypervisor. The store itself opens nothing by them.
-impl crate::Store {
-    /// Returns where the layer image of `key` lies, or would lie.
-    pub fn layer_image_path(&self, key: &LayerKey) -> PathBuf {
-        self.path_of(&LAYER.place(key, LAYER_IMAGE))
-    }
-
-    /// Returns where the sidecar of `key` lies, or would lie.
-    pub fn layer_sidecar_path(&self, key: &LayerKey) -> PathBuf {
-        self.path_of(&LAYER.place(key, LAYER_SIDECAR))
-    }
-
-    /// Returns where the metadata image of the disk `key` lies, or would lie.
-    pub fn fsmeta_path(&self, key: &DiskKey) -> PathBuf {
-        self.path_of(&DISK.place(key, DISK_FSMETA))
-    }
-
-    /// Returns where the VMDK descriptor of the disk `key` lies, or would lie.
-    pub fn vmdk_path(&self, key: &DiskKey) -> PathBuf {
-        self.path_of(&DISK.place(key, DISK_VMDK))
-    }
-
-    /// Returns where the blob (a raw manifest or config) lies, or would lie.
-    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.path_of(&BLOB.place(digest, 0))
-    }
-
-    /// Returns where the record of the image lies, or would lie.
-    pub fn image_record_path(&self, key: &ImageKey) -> PathBuf {
-        self.path_of(&Place::new(IMAGES, key.file_name()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,16 +199,6 @@ mod tests {
         assert_ne!(
             key("r/A", "c").stem().to_lowercase(),
             key("r/a", "c").stem().to_lowercase()
-        );
-    }
-
-    #[test]
-    fn a_descriptor_names_layers_relative_to_itself() {
-        let key = LayerKey::new(Digest::sha256_of(b""), FormatVersion(1));
-        let hex = key.diff_id.hex();
-        assert_eq!(
-            key.image_path_from_disk(),
-            format!("../../../layers/sha256/{hex}.v1.erofs")
         );
     }
 }

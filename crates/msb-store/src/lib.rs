@@ -2,57 +2,68 @@
 //!
 //! ```text
 //! <root>/
-//!   layout                             one line, "msb-store layout 1"; a later number is refused
+//!   layout                             "msb-store layout 2" and its digest; a later number is refused
 //!   layers/<alg>/<hex>.v1.erofs        layer image           key: diff_id and the writer's format version
-//!   layers/<alg>/<hex>.v1.layer        sidecar               published last: its presence is the layer's
+//!   layers/<alg>/<hex>.v1.blobs        digests of the blobs that were verified to unpack to it; optional
+//!   layers/<alg>/<hex>.v1.layer        sidecar               published last: marks the layer complete
 //!   disks/<alg>/<hex>.v1/fsmeta.erofs  metadata image        key: digest of the ordered diff_ids, and the version
 //!   disks/<alg>/<hex>.v1/rootfs.vmdk   descriptor            published last; names ../../../layers/<alg>/<hex>.v1.erofs
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
 //!   images/<readable>-<hash>.json      image record          published last of all
-//!   parts/<alg>/<hex>.part             compressed blob so far; a hint, never synced, always hashed again
-//!   locks/*.lock                       exclusive locks by name; never deleted
+//!   parts/<alg>/<hex>.part             partial blob; a hint, never synced, always hashed again
+//!   locks/*.lock                       exclusive locks by name; a prune removes those that no process holds
 //!   leases/<alg>/<hex>.v1.lease        shared lock, held by the users of a disk
-//!   leases/<alg>/<hex>.v1.layers       which layers that lease keeps
+//!   leases/<alg>/<hex>.v1.layers       the layers and blobs that the lease keeps
 //!   .../.tmp-<pid>-<random>.<name>     a file being written, beside its target, locked while its writer lives
 //! ```
 //!
-//! The root can be moved as a whole: nothing in it names it.
+//! The root can be moved as a whole: nothing in it names it. Which files each kind of artifact has is a table in `artifact.rs`.
 //!
 //! # What this crate is not
 //!
-//! It parses neither tar nor EROFS, nor its callers' sidecars and records; it opens no sockets. It does not say what a
-//! format version or a chain digest is. It has no thread pool: its calls block, except waiting for a [`Lock`], which
-//! is asynchronous so that it can be cancelled.
+//! It parses neither tar nor EROFS, nor its callers' sidecars and records; it opens no sockets. It gives no meaning to a
+//! format version or a chain digest. It has no thread pool: its calls block, except waiting for a [`Lock`], whose tries run on
+//! blocking threads of the caller's runtime.
 //!
 //! # How a pull uses it
 //!
 //! ```text
-//!  read_image ─▶ (there, and has_disk, and has_layer for each) ─▶ done: a warm pull
+//!  read_image ─▶ (there, and disk_lengths, and layer_lengths for each) ─▶ done: a warm pull
 //!      │
 //!      ▼
-//!  lease(disk, layers)          from here on nothing of it is pruned
-//!  per layer:  lock_layer ─▶ has_layer? ─▶ open_partial_blob, stage image, stage sidecar ─▶ sync both ─▶ publish_all ─▶ discard part
-//!  beside:     lock_disk  ─▶ has_disk?  ─▶ stage fsmeta, stage VMDK ─▶ sync both ─▶ publish_all, after the layers
+//!  lease(disk, layers, blobs)   from here on nothing of it is pruned
+//!  per layer:  lock ─▶ layer_lengths? ─▶ open_partial_blob, stage image, stage sidecar ─▶ sync both ─▶ publish_all ─▶ discard partial blob
+//!  beside:     lock_disk ─▶ disk_lengths? ─▶ stage fsmeta, stage VMDK ─▶ sync both ─▶ publish_all, after the layers
 //!  then:       write_blob ─▶ write_image
 //! ```
 //!
 //! # Invariants
 //!
-//! - A file under its final name has all of its bytes, on stable storage: it was synced before it was renamed.
+//! - A file under its final name has all of its bytes, on stable storage: it was synced before it was renamed. Exceptions are hints:
+//!   partial blobs, lists of verified blobs, notes of leases.
 //! - An image record names only what is durable: before it is published, the directories of all that it names are
-//!   synced, whoever published there. A crash at any instant leaves nothing or a whole artifact.
-//! - Of two files that belong together, the one whose presence counts is published last and removed first.
-//! - Whether a writer or a user lives is told by a lock that the kernel releases when a process dies, never by age or pid.
+//!   synced, whichever process published there. A crash at any instant leaves nothing or a whole artifact.
+//! - Of the files that belong together, the one that marks them complete is published last and removed first.
+//! - A live writer or user holds a lock that the kernel releases when its process ends. Age and pid decide nothing.
 //! - A lock counts only if its file still has its name. No call waits for a lock while it holds another, except
-//!   `prune.lock`, which is held around single steps by those who record and lease, and by a prune as long as it runs.
-//! - Opening a store that exists reads one small file; every directory is made when something is first put into it.
+//!   `prune.lock`, which is held around single steps by recording and leasing, and by a prune as long as it runs. Every wait has a
+//!   timeout, or is announced to its caller and in the log.
+//! - [`Store::open`] touches nothing. What reads creates nothing; what writes creates the cache and the directories that it needs.
 //!
 //! # Untrusted inputs
 //!
-//! Digests and references are parsed types, so no path can leave its directory. What lies in the directory may be
-//! truncated, damaged or another version's: reads are capped, do not follow a link in the last place, do not block on a
-//! fifo, and blobs are hashed. Names that are not of the layout are left alone. Whoever can write to the directory can
-//! replace an artifact by another of equal length; the callers' checksums are for that.
+//! Digests and references are parsed types, so no path can leave its directory. A process with write access to the directory may put
+//! anything there, at any time. The root may be a symbolic link; nothing below it is followed through one. All work is relative to
+//! descriptors of directories that were opened that way. Anything but a regular file counts as absent, and a fifo is never waited for; what is
+//! opened for writing is a regular file of this user with one link, or is replaced by a new one. Reads are capped and blobs are hashed. Names that
+//! are not of the layout are left alone. An artifact replaced by another of equal length is for the callers' checksums to find.
+//!
+//! # Permissions
+//!
+//! A cache is its owner's alone: directories 0700, locks and partial blobs 0600, published files 0444, whatever the umask. It is shared
+//! with a group if the root has mode 2770 (`install -d -m 2770 -g GROUP DIR`, or [`StoreOptions::shared_group`]): then directories
+//! are 2770, locks and partial blobs 0660, published files 0440. A cache that belongs to another user, or that others can write to, is a
+//! warning in the log.
 //!
 //! # Example
 //!
@@ -71,7 +82,7 @@
 //! let sidecar = store.stage_layer_sidecar(&layer)?;
 //! image.file().write_all(&[0; 4096]).map_err(|e| image.write_error(e, Some(4096)))?;
 //! sidecar.file().write_all(b"tree").map_err(|e| sidecar.write_error(e, Some(4)))?;
-//! publish_all([image.sync()?, sidecar.sync()?])?; // the sidecar last: its presence is the layer's
+//! publish_all([image.sync()?, sidecar.sync()?])?; // the sidecar last: it marks the layer complete
 //! assert!(store.layer_lengths(&layer)?.is_some_and(|lengths| lengths.image_bytes == 4096));
 //!
 //! let key = ImageKey::new(&"alpine".parse()?, "linux/amd64");
@@ -96,6 +107,7 @@ mod marker;
 #[cfg(test)]
 mod order;
 mod partial;
+mod paths;
 mod permissions;
 mod presence;
 mod prune;
@@ -107,17 +119,19 @@ mod step;
 mod store;
 mod sweep;
 mod sys;
+mod temporary;
 mod verified;
 
 pub use error::{DecodeError, Error, Result};
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;
 pub use lock::{Lock, LockOn};
+pub use marker::LAYOUT_VERSION;
 pub use partial::{PartialBlob, PartialBlobReader};
 pub use presence::{DiskLengths, LayerLengths};
 pub use prune::{Kept, PruneOptions, Pruned};
 pub use record::{ListedImage, RECORD_LIMIT_BYTES, References};
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;
-pub use store::{LAYOUT_VERSION, Store, StoreOptions};
+pub use store::{Store, StoreOptions};
 pub use sweep::Swept;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use fs4::{FileExt, TryLockError};
 use msb_oci::Digest;
 
+use crate::artifact::LOCKS;
 use crate::artifact::{DISK, Place};
 use crate::error::{Error, Result, Shown};
-use crate::key::LOCKS;
 use crate::step::Step;
 use crate::{DiskKey, Store, random};
 

@@ -5,25 +5,30 @@
 //! sha256:<digest of the first line, without its line end>
 //! ```
 //!
-//! The second line tells a damaged number from a later version's; layout 1 had only the first. Damage costs nothing: a directory that
+//! The second line distinguishes a damaged number from a later version's; layout 1 had only the first. Damage costs nothing: a directory that
 //! is recognizably a cache gets its marker again with the next write.
 
 use std::io::Write as _;
 
 use msb_oci::Digest;
 
-use crate::artifact::{KINDS, Place};
+use crate::artifact::KINDS;
+use crate::artifact::{IMAGES, LOCKS};
 use crate::dir::Dir;
 use crate::error::{Error, Result};
-use crate::key::{IMAGES, LOCKS};
-use crate::staged::{self, Staged};
-use crate::{LAYOUT_VERSION, Store};
+use crate::permissions::Modes;
+use crate::step::Step;
+use crate::sys;
+use crate::temporary::{create_locked, is_temporary};
+
+/// The layout that this version writes, and the newest that it reads.
+pub const LAYOUT_VERSION: u32 = 2;
 
 const MARKER: &str = "layout";
 const PREFIX: &str = "msb-store layout ";
 /// More than a marker has; a longer file is not one.
 const LIMIT_BYTES: u64 = 256;
-/// Names that are read of a directory without a marker; one that has more is somebody else's.
+/// Names that are read of a directory without a marker; one that has more is no cache.
 const MAX_NAMES: usize = 4096;
 /// Of the store's directories, as many as a foreign directory is not expected to have.
 const ENOUGH_DIRS: usize = 3;
@@ -62,13 +67,13 @@ impl Found {
         }
     }
 
-    /// Judges by the other names in the directory. `damaged` is the marker's text, if there is one.
+    /// Decides by the other names in the directory. `damaged` is the marker's text, if there is one.
     fn without_marker(root: &Dir, damaged: Option<&[u8]>) -> Result<Self> {
         let names = root.list_up_to(MAX_NAMES)?;
         let is_foreign = |name: &String| {
             let is_known = is_store_dir(name)
                 || [MARKER, "lost+found"].contains(&name.as_str())
-                || staged::is_temporary(name);
+                || is_temporary(name);
             !is_known
         };
         let has_foreign = names.len() == MAX_NAMES || names.iter().any(is_foreign);
@@ -127,16 +132,23 @@ fn number(text: &[u8]) -> Option<u32> {
     }
 }
 
-impl Store {
-    /// Writes the marker. Several processes may do this at once: each publishes the same bytes.
-    pub(crate) fn write_marker(&self) -> Result<()> {
-        let first = first_line(LAYOUT_VERSION);
-        let text = format!("{first}\n{}\n", Digest::sha256_of(first.as_bytes()));
-        let staged = Staged::create(self, Place::new("", MARKER))?;
-        let written = staged.file().write_all(text.as_bytes());
-        written.map_err(|source| staged.write_error(source, None))?;
-        staged.publish()
+/// Writes the marker. Several processes may do this at once: each publishes the same bytes.
+pub(crate) fn write(root: &Dir, modes: &Modes) -> Result<()> {
+    let first = first_line(LAYOUT_VERSION);
+    let text = format!("{first}\n{}\n", Digest::sha256_of(first.as_bytes()));
+    let Some((name, mut file)) = create_locked(root, MARKER, modes.artifact, modes)? else {
+        return Err(root.error(Step::Create, MARKER, std::io::ErrorKind::NotFound.into()));
+    };
+    let written = file.write_all(text.as_bytes());
+    let published = written
+        .and_then(|()| sys::sync_file(&file))
+        .map_err(|e| root.error(Step::Write, &name, e))
+        .and_then(|()| root.rename(&name, MARKER));
+    if published.is_err() {
+        // The first error counts.
+        let _ = root.remove_file(&name);
     }
+    published
 }
 
 #[cfg(test)]

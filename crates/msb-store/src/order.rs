@@ -41,7 +41,7 @@ fn files_are_synced_before_they_are_named() {
 }
 
 #[test]
-fn a_record_is_named_after_every_directory_that_it_depends_on_is_synced_whoever_published_there() {
+fn a_record_is_named_after_every_directory_that_it_depends_on_is_synced() {
     let (_temp, store, references) = store_with_a_layer();
     let key = crate::ImageKey::new(&"alpine".parse().unwrap(), "linux/amd64");
     store.write_image(&key, &(), &references).unwrap();

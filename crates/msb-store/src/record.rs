@@ -7,11 +7,12 @@ use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::IMAGES;
 use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, Place};
 use crate::dir::Dir;
 use crate::error::{DecodeError, Error, Result};
-use crate::key::IMAGES;
-use crate::{DiskKey, ImageKey, LayerKey, Store, staged};
+use crate::temporary::is_temporary;
+use crate::{DiskKey, ImageKey, LayerKey, Store};
 
 /// The artifacts that an image record names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -202,7 +203,7 @@ impl Store {
             return Ok(found);
         };
         for name in dir.list()? {
-            if !name.ends_with(".json") || staged::is_temporary(&name) {
+            if !name.ends_with(".json") || is_temporary(&name) {
                 continue;
             }
             let path = dir.path_of(&name);

@@ -4,13 +4,12 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use fs4::{FileExt, TryLockError};
-
 use crate::artifact::{DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place};
 use crate::error::{At as _, Error, Result};
 use crate::permissions::Modes;
 use crate::step::Step;
-use crate::{DiskKey, LayerKey, Store, immutable, random, sys};
+use crate::temporary::create_locked;
+use crate::{DiskKey, LayerKey, Store, immutable, sys};
 
 /// A file being written under a temporary name in its target's own directory.
 ///
@@ -20,7 +19,7 @@ use crate::{DiskKey, LayerKey, Store, immutable, random, sys};
 ///                └── drop ────────┴── drop ──▶ nothing remains
 /// ```
 ///
-/// While it lives it holds an exclusive lock on the temporary file, by which a sweep tells it from the files of a process that
+/// While it lives it holds an exclusive lock on the temporary file, by which a sweep distinguishes it from the files of a process that
 /// died. The handle is open for reading and writing.
 #[derive(Debug)]
 pub struct Staged {
@@ -97,42 +96,29 @@ impl Store {
 
 impl Staged {
     pub(crate) fn create(store: &Store, target: Place) -> Result<Self> {
-        let (mut dir, modes) = store.make_dir(&target.dir)?;
-        let mut is_gone = false;
-        loop {
-            let name = temporary_name(&target.name);
-            let file = match dir.create_new(&name, modes.private_file, &modes) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                // A prune removed the directory while it was empty.
-                Err(e) if e.kind() == io::ErrorKind::NotFound && !is_gone => {
-                    is_gone = true;
-                    (dir, _) = store.make_dir(&target.dir)?;
-                    continue;
-                }
-                Err(e) => return Err(dir.error(Step::Create, &name, e)),
-                Ok(file) => file,
-            };
-            // From here on the file is removed if anything fails.
-            let temporary = Temporary {
-                store: store.clone(),
-                file,
-                path: dir.path_of(&name),
-                target_path: dir.path_of(&target.name),
-                name,
-                target: target.clone(),
-                is_published: false,
-            };
-            match FileExt::try_lock(&temporary.file) {
-                // A sweep can get in between creating and locking; then the name is gone, and another is tried.
-                Ok(()) if dir.names_same_file(&temporary.name, &temporary.file)? => {
-                    return Ok(Self { temporary, modes });
-                }
-                Ok(()) | Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(e)) => {
-                    return Err(Error::from_io(Step::Lock, &temporary.path, e));
-                }
+        // A prune may remove the directory while it is empty.
+        for _ in 0..16 {
+            let (dir, modes) = store.make_dir(&target.dir)?;
+            let created = create_locked(&dir, &target.name, modes.private_file, &modes)?;
+            if let Some((name, file)) = created {
+                let temporary = Temporary {
+                    store: store.clone(),
+                    file,
+                    path: dir.path_of(&name),
+                    target_path: dir.path_of(&target.name),
+                    name,
+                    target,
+                    is_published: false,
+                };
+                return Ok(Self { temporary, modes });
             }
         }
+        let path = store.path_of(&target);
+        Err(Error::from_io(
+            Step::Create,
+            &path,
+            io::ErrorKind::NotFound.into(),
+        ))
     }
 
     /// Returns the file, open for reading and writing, at first empty.
@@ -238,17 +224,4 @@ impl Drop for Temporary {
             tracing::warn!(%error, "a temporary file remains until the next sweep");
         }
     }
-}
-
-const PREFIX: &str = ".tmp-";
-
-/// `.tmp-<pid>-<random>.<name>`: the pid is for people, the lock is what counts.
-fn temporary_name(target: &str) -> String {
-    let (pid, random) = (std::process::id(), random::number());
-    format!("{PREFIX}{pid}-{random:016x}.{target}")
-}
-
-/// Returns whether a file name is one that [`temporary_name`] makes.
-pub(crate) fn is_temporary(name: &str) -> bool {
-    name.starts_with(PREFIX)
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::artifact::Place;
 use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
-use crate::marker::{Found, store_dirs};
+use crate::marker::{self, Found, store_dirs};
 use crate::permissions::{Modes, warn_of_others};
 use crate::step::Step;
 use crate::sys;
@@ -42,9 +42,6 @@ pub struct StoreOptions {
     /// (`CAP_LINUX_IMMUTABLE`). Removing clears it first.
     pub immutable: bool,
 }
-
-/// The layout that this version writes, and the newest that it reads.
-pub const LAYOUT_VERSION: u32 = 2;
 
 const UNKNOWN: u8 = 0;
 const READABLE: u8 = 1;
@@ -170,15 +167,11 @@ impl Store {
             if self.inner.checked.load(Ordering::Acquire) == UNKNOWN {
                 self.mark_readable(&root)?;
             }
-            // Before the marker is written, which comes through here again.
-            self.inner.checked.store(WRITABLE, Ordering::Release);
             if found != Found::Current {
-                let written = tighten(&root, &modes).and_then(|()| self.write_marker());
-                if let Err(error) = written {
-                    self.inner.checked.store(READABLE, Ordering::Release);
-                    return Err(error);
-                }
+                tighten(&root, &modes)?;
+                marker::write(&root, &modes)?;
             }
+            self.inner.checked.store(WRITABLE, Ordering::Release);
         }
         Ok((root, modes))
     }

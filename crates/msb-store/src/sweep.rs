@@ -2,14 +2,15 @@
 
 use fs4::{FileExt, TryLockError};
 
+use crate::Store;
 use crate::artifact::{ALGORITHMS, KINDS};
+use crate::artifact::{IMAGES, LOCKS};
 use crate::dir::Dir;
 use crate::error::Result;
 use crate::gate::GATE;
-use crate::key::{IMAGES, LOCKS};
 use crate::marker::store_dirs;
 use crate::step::Step;
-use crate::{Store, staged};
+use crate::temporary::is_temporary;
 
 /// How many files were removed, and how many bytes they had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Swept {
 impl Store {
     /// Removes the temporary files whose writers are dead, in any process.
     ///
-    /// A live writer holds a lock on its file. Age says nothing: a slow pull is not dead, and a crash a second ago is.
+    /// A live writer holds a lock on its file. Age decides nothing: a slow pull is not dead, and a crash a second ago is.
     pub fn sweep_stale_temporaries(&self) -> Result<Swept> {
         let mut swept = Swept::default();
         for below in self.dirs_with_temporaries()? {
@@ -32,7 +33,7 @@ impl Store {
                 continue;
             };
             for name in dir.list()? {
-                if staged::is_temporary(&name)
+                if is_temporary(&name)
                     && let Some(bytes) = remove_if_unlocked(&dir, &name)?
                 {
                     swept.files += 1;

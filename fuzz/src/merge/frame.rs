@@ -7,7 +7,7 @@ use super::BLOCK;
 use crate::supply::Supply;
 
 /// Sections with right lengths and sums: two bytes of the records' length, one of the whiteouts', then both and the notes.
-pub(super) fn framed(supply: &mut Supply<'_>) -> Vec<u8> {
+pub(crate) fn framed(supply: &mut Supply<'_>) -> Vec<u8> {
     let records = usize::from(supply.byte()) << 8 | usize::from(supply.byte());
     let whiteouts = usize::from(supply.byte());
     let image_blocks = [0, 1, 2, 16, u64::MAX / BLOCK][supply.below(5)];

@@ -1,22 +1,25 @@
 use std::error::Error;
+use std::path::PathBuf;
 
 use clap::Args;
-use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, PullResult, Reference};
+use microsandbox_image::{
+    Damage, GlobalCache, ImageName, Platform, PullError, Reference, Verification,
+};
 use serde::Serialize;
 
-use super::cached_image;
+use super::not_cached;
 use crate::args::PlatformArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
 
-/// Reads images of the cache back and compares them with what was pulled
+/// Verify cached images against what was pulled
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// References of the images, or their digests or ids [default: all, for all platforms]
     #[arg(value_name = "REF")]
     images: Vec<ImageName>,
 
-    /// Compares every file's contents too, which reads all of the disk
+    /// Also compare all file data, which reads the whole disk
     #[arg(long)]
     full: bool,
 
@@ -27,19 +30,35 @@ pub(crate) struct VerifyArgs {
     format: FormatArgs,
 }
 
-/// What became of one image.
+/// The result for one image.
 #[derive(Debug, Serialize)]
 struct Report {
     reference: String,
+    /// The platform that the image was pulled for.
     platform: Platform,
     status: Status,
-    /// Files of the disk.
+    /// The number of files of the disk.
     extents: usize,
-    /// Paths of the tree.
+    /// The number of paths of the tree.
     paths: u64,
-    /// Bytes of file contents that were compared.
+    /// Whether file data was compared.
+    contents: bool,
+    /// The number of bytes of file data that were compared.
     verified_bytes: u64,
-    /// What is wrong: the error, then what caused it.
+    /// The first error and its causes.
+    causes: Vec<String>,
+    damaged: Vec<DamagedArtifact>,
+}
+
+/// A damaged file of the cache.
+#[derive(Debug, Serialize)]
+struct DamagedArtifact {
+    artifact: String,
+    path: PathBuf,
+    /// The diff_id of its layer.
+    layer: Option<String>,
+    /// The image's own files whose bytes are damaged.
+    files: Vec<String>,
     causes: Vec<String>,
 }
 
@@ -48,7 +67,7 @@ struct Report {
 enum Status {
     Ok,
     Damaged,
-    /// Files are missing.
+    /// Files are missing or cut.
     Incomplete,
 }
 
@@ -56,16 +75,14 @@ pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Fai
     let mut output = Output::new();
     let mut outcome = Outcome::Done;
     for (reference, platform) in wanted(args, cache)? {
-        let report = match cached_image(cache, &reference, &platform) {
-            Ok(image) => Report::of(&image, args.full),
-            // It is listed, yet not whole: some of its files are gone.
-            Err(Failure::Image(PullError::NotCached { .. }))
-                if is_listed(cache, &reference, &platform)? =>
-            {
-                Report::incomplete(&reference, &platform)
-            }
-            Err(failure) => {
-                failure.report();
+        let report = match cache.verify(&reference, &platform, args.full) {
+            Ok(verification) => Report::new(&reference, &platform, &verification),
+            Err(error) => {
+                match error {
+                    PullError::NotCached { .. } => not_cached(cache, error),
+                    error => error.into(),
+                }
+                .report();
                 outcome = Outcome::Failed;
                 continue;
             }
@@ -83,7 +100,7 @@ pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Fai
     Ok(outcome)
 }
 
-/// The images that are asked for.
+/// Returns the images to verify, with the platforms that they were pulled for.
 fn wanted(args: &VerifyArgs, cache: &GlobalCache) -> Result<Vec<(Reference, Platform)>, Failure> {
     let platform = args.platform.given();
     if args.images.is_empty() {
@@ -100,77 +117,95 @@ fn wanted(args: &VerifyArgs, cache: &GlobalCache) -> Result<Vec<(Reference, Plat
     Ok(wanted)
 }
 
-fn is_listed(
-    cache: &GlobalCache,
-    reference: &Reference,
-    platform: &Platform,
-) -> Result<bool, Failure> {
-    let name = reference.to_string();
-    let images = cache.images()?;
-    Ok(images
-        .iter()
-        .any(|image| image.reference == name && image.platform == *platform))
-}
-
 impl Report {
-    fn of(image: &PullResult, full: bool) -> Self {
-        let mut report = Self::new(&image.reference, &image.platform);
-        match image.prove(full) {
-            Ok(proof) => {
-                report.extents = proof.extents;
-                report.paths = proof.paths;
-                report.verified_bytes = proof.verified_bytes;
-            }
-            Err(error) => {
-                report.status = Status::Damaged;
-                report.causes = chain(&error);
-            }
-        }
-        report
-    }
-
-    fn incomplete(reference: &Reference, platform: &Platform) -> Self {
-        let mut report = Self::new(reference, platform);
-        report.status = Status::Incomplete;
-        report.causes = vec!["files of its disk are missing, or have other lengths".into()];
-        report
-    }
-
-    fn new(reference: &Reference, platform: &Platform) -> Self {
+    fn new(reference: &Reference, platform: &Platform, found: &Verification) -> Self {
+        let status = if found.is_sound() {
+            Status::Ok
+        } else if found.is_incomplete() {
+            Status::Incomplete
+        } else {
+            Status::Damaged
+        };
+        let damaged: Vec<_> = found.damage.iter().map(DamagedArtifact::new).collect();
         Self {
             reference: reference.to_string(),
             platform: platform.clone(),
-            status: Status::Ok,
-            extents: 0,
-            paths: 0,
-            verified_bytes: 0,
-            causes: Vec::new(),
+            status,
+            extents: found.proof.extents,
+            paths: found.proof.paths,
+            contents: found.contents,
+            verified_bytes: found.proof.verified_bytes,
+            causes: damaged
+                .first()
+                .map(|first| first.causes.clone())
+                .unwrap_or_default(),
+            damaged,
         }
     }
 
     fn print(&self, output: &mut Output) -> Result<(), Failure> {
         let (reference, platform) = (&self.reference, &self.platform);
         if self.status == Status::Ok {
-            let bytes = match self.verified_bytes {
-                0 => "structure only".to_owned(),
-                bytes => format!("{} of contents compared", Bytes(bytes)),
+            let compared = match (self.contents, self.verified_bytes) {
+                (false, _) => "structure only; --full compares file data too".to_owned(),
+                (true, 0) => "no file data to compare".to_owned(),
+                (true, bytes) => format!("{} of file data compared", Bytes(bytes)),
             };
             return output.line(format_args!(
-                "ok       {reference} for {platform}: {}, {}, {bytes}",
+                "ok       {reference} for {platform}: {}, {}, {compared}",
                 count(self.extents as u64, "extent"),
                 count(self.paths, "path"),
             ));
         }
         output.line(format_args!("DAMAGED  {reference} for {platform}"))?;
-        for cause in &self.causes {
-            output.line(format_args!("           {}", one_line(cause)))?;
+        for damaged in &self.damaged {
+            damaged.print(output)?;
+        }
+        if !self.contents {
+            output.line(format_args!(
+                "           file data was not compared; --full does that"
+            ))?;
         }
         output.line(format_args!(
-            "           `msb-image pull --force {reference} --platform {platform}` makes it anew"
+            "           `msb-image pull --force {reference} --platform {platform}` rebuilds it"
         ))
     }
 }
 
+impl DamagedArtifact {
+    fn new(damage: &Damage) -> Self {
+        Self {
+            artifact: damage.artifact.to_string(),
+            path: damage.path.clone(),
+            layer: damage.layer.as_ref().map(ToString::to_string),
+            files: damage.files.clone(),
+            causes: chain(&damage.error),
+        }
+    }
+
+    fn print(&self, output: &mut Output) -> Result<(), Failure> {
+        let path = self.path.display().to_string();
+        output.line(format_args!(
+            "           {}: {}",
+            self.artifact,
+            one_line(&path)
+        ))?;
+        if let Some(layer) = &self.layer {
+            output.line(format_args!("             of layer {layer}"))?;
+        }
+        for cause in &self.causes {
+            output.line(format_args!("             {}", one_line(cause)))?;
+        }
+        for file in &self.files {
+            output.line(format_args!(
+                "             damaged file in the image: {file}"
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns an error and its causes.
 fn chain(error: &dyn Error) -> Vec<String> {
     let mut causes = vec![error.to_string()];
     let mut cause = error.source();

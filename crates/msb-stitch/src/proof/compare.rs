@@ -11,8 +11,20 @@ use super::disk::Part;
 /// File data read at a time.
 const READ_BYTES: usize = 1 << 20;
 
-/// Walks the disk and the tree side by side. Gives the bytes whose sums were compared.
-pub(super) fn compare(image: &Image<FlatDisk<Part>>, tree: &Tree) -> Result<u64, ProofError> {
+/// The number of damaged files that are listed.
+const MAX_DAMAGED: usize = 100;
+
+/// What a comparison found.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    /// Bytes of file data whose checksums were compared.
+    pub(super) verified_bytes: u64,
+    /// [`ProofError::Contents`] of the first files whose bytes are damaged.
+    pub(super) damaged: Vec<ProofError>,
+}
+
+/// Walks the disk and the tree side by side. Damaged bytes of a file do not end it; every other difference does.
+pub(super) fn compare(image: &Image<FlatDisk<Part>>, tree: &Tree) -> Result<Compared, ProofError> {
     let limits = Limits::default();
     let mut there = image.walk(&limits)?;
     let mut expected = Walk::new(tree);
@@ -21,12 +33,12 @@ pub(super) fn compare(image: &Image<FlatDisk<Part>>, tree: &Tree) -> Result<u64,
         image,
         tree,
         buffer: vec![0; READ_BYTES],
-        verified_bytes: 0,
+        found: Compared::default(),
     };
     loop {
         let actual = there.next_entry().transpose()?;
         let (visit, entry) = match (expected.next(), actual) {
-            (None, None) => return Ok(comparison.verified_bytes),
+            (None, None) => return Ok(comparison.found),
             (Some(visit), Some(entry)) if entry.path.strip_prefix(b"/") == Some(visit.path) => {
                 (visit, entry)
             }
@@ -60,7 +72,7 @@ struct Comparison<'a> {
     image: &'a Image<FlatDisk<Part>>,
     tree: &'a Tree,
     buffer: Vec<u8>,
-    verified_bytes: u64,
+    found: Compared,
 }
 
 impl Comparison<'_> {
@@ -126,22 +138,24 @@ impl Comparison<'_> {
             } => {
                 same("number of links", actual.nlink == expected.names())?;
                 same("size", actual.size == size)?;
-                let pieces = self.contents(path, crc32c, actual)?;
-                // The sum tells the bytes, and not where between the holes they are.
+                let device = device_of(self.tree, content);
+                let pieces = self.contents(path, device, crc32c, actual)?;
+                // The checksum covers the bytes, and not where between the holes they are.
                 same("holes", pieces == pieces_of(self.tree, size, content))
             }
             _ => same("number of links", actual.nlink == expected.names()),
         }
     }
 
-    /// Compares the bytes with their sum, and says where in the file they are.
+    /// Compares the bytes with their checksum, and returns where in the file they are.
     fn contents(
         &mut self,
         path: &[u8],
+        device: u16,
         expected: u32,
         actual: &Inode,
     ) -> Result<Vec<Range<u64>>, ProofError> {
-        let mut sum = Crc32c::new();
+        let mut checksum = Crc32c::new();
         let mut pieces = Vec::new();
         for extent in self.image.extents(actual)? {
             let extent = extent?;
@@ -159,25 +173,37 @@ impl Comparison<'_> {
                 if read == 0 {
                     break;
                 }
-                sum = sum.update(&self.buffer[..read]);
+                checksum = checksum.update(&self.buffer[..read]);
                 at += read as u64;
             }
-            self.verified_bytes += extent.len;
+            self.found.verified_bytes += extent.len;
         }
-        let actual = sum.get();
-        if expected == actual {
-            Ok(pieces)
-        } else {
-            Err(ProofError::Contents {
+        let actual = checksum.get();
+        if expected != actual && self.found.damaged.len() < MAX_DAMAGED {
+            self.found.damaged.push(ProofError::Contents {
                 path: path.to_vec(),
+                device,
                 expected,
                 actual,
-            })
+            });
         }
+        Ok(pieces)
     }
 }
 
-/// Where a file of the tree has bytes, adjoining pieces as one.
+/// Returns the device that holds a file's bytes. A file is of one layer, and so are all of its extents.
+fn device_of(tree: &Tree, content: Content) -> u16 {
+    match content {
+        Content::Absent | Content::Inline { .. } => 0,
+        Content::Contiguous { device, .. } => device,
+        Content::Mapped { .. } => tree
+            .extents(content)
+            .first()
+            .map_or(0, |extent| extent.device),
+    }
+}
+
+/// Returns where a file of the tree has bytes, adjoining pieces as one.
 fn pieces_of(tree: &Tree, size: u64, content: Content) -> Vec<Range<u64>> {
     let mut pieces = Vec::new();
     match content {

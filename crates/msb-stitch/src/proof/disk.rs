@@ -14,7 +14,7 @@ use crate::vmdk::{Descriptor, MAX_BYTES, SECTOR_SIZE};
 #[derive(Debug)]
 pub(super) enum Part {
     There(File),
-    /// Not there yet: its length is all that is known of it.
+    /// Not published yet: only its length is known.
     Promised {
         bytes: u64,
     },
@@ -36,7 +36,7 @@ impl ReadAt for Part {
     }
 }
 
-/// The text of a descriptor.
+/// Reads the text of a descriptor.
 pub(super) fn read_text(descriptor: &Path) -> Result<String, ProofError> {
     let mut text = String::new();
     // One byte more than is parsed: a longer text is refused as such.
@@ -47,7 +47,7 @@ pub(super) fn read_text(descriptor: &Path) -> Result<String, ProofError> {
 }
 
 /// Opens the disk that the descriptor's text describes. With `fsmeta`, that is its first file, and the others need not be there.
-/// Gives how many files it has.
+/// Returns the number of its files too.
 pub(super) fn open(
     descriptor: &Path,
     text: &str,
@@ -128,7 +128,7 @@ fn open_file(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Whether the layers of the disk are there, each as long as the descriptor's text says.
+/// Checks that the layers of the disk exist, each with the length that the descriptor's text states.
 pub(super) fn check_layers(descriptor: &Path, text: &str) -> Result<(), ProofError> {
     let mut files = files(descriptor, text)?.into_iter();
     let _fsmeta = files.next();
@@ -141,7 +141,7 @@ pub(super) fn check_layers(descriptor: &Path, text: &str) -> Result<(), ProofErr
     })
 }
 
-/// The files that the text names, with their lengths.
+/// Returns the files that the text names, with their lengths.
 fn files(descriptor: &Path, text: &str) -> Result<Vec<(PathBuf, u64)>, ProofError> {
     let parsed = Descriptor::parse(text).map_err(|source| ProofError::Vmdk {
         path: descriptor.to_path_buf(),

@@ -5,12 +5,12 @@ use fs_tree::show_path;
 
 use crate::vmdk::VmdkError;
 
-/// Why a disk is not what it should be.
+/// Why a disk fails verification.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProofError {
     /// The descriptor, or a file that it names, cannot be read.
-    #[error("{}: reading it", path.display())]
+    #[error("{}: reading", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -18,21 +18,21 @@ pub enum ProofError {
         source: io::Error,
     },
     /// The descriptor is malformed.
-    #[error("{}: parsing it", path.display())]
+    #[error("{}: parsing", path.display())]
     Vmdk {
         /// The descriptor.
         path: PathBuf,
         /// Why.
         source: VmdkError,
     },
-    /// A file of the disk is longer or shorter than the descriptor says.
-    #[error("{}: {actual} bytes; the disk descriptor says {expected}", path.display())]
+    /// A file of the disk is longer or shorter than the descriptor states.
+    #[error("{}: {actual} bytes; the disk descriptor states {expected}", path.display())]
     Length {
         /// The file.
         path: PathBuf,
-        /// What the descriptor says.
+        /// The length in the descriptor, in bytes.
         expected: u64,
-        /// What there is.
+        /// The length of the file, in bytes.
         actual: u64,
     },
     /// A file of the disk does not end with a block.
@@ -40,43 +40,45 @@ pub enum ProofError {
     Blocks {
         /// The file.
         path: PathBuf,
-        /// What there is.
+        /// The length of the file, in bytes.
         actual: u64,
     },
     /// The device table of fsmeta is not the descriptor's list of files.
     #[error(
-        "device {device_id} lies at block {actual} of the disk; the device table says {expected}"
+        "device {device_id} is at block {actual} of the disk; the device table states {expected}"
     )]
     DeviceTable {
-        /// Which, from 1; 0 for the primary.
+        /// The device, from 1; 0 is the primary.
         device_id: usize,
-        /// The device table's.
+        /// The block in the device table.
         expected: u64,
-        /// The descriptor's.
+        /// The block in the descriptor.
         actual: u64,
     },
     /// The disk's filesystem is malformed.
     #[error("reading the disk's filesystem")]
     Filesystem(#[from] erofs_reader::Error),
-    /// A path differs from what the layers say.
-    #[error("{}: its {what} is not what the layers say", show_path(path))]
+    /// A path differs from the layers.
+    #[error("{}: {what} mismatch with the layers", show_path(path))]
     Differs {
-        /// The path.
+        /// The path in the image.
         path: Vec<u8>,
         /// What differs.
         what: &'static str,
     },
     /// A file's bytes are not those that were ingested.
     #[error(
-        "{}: its contents sum up to {actual:08x}, not {expected:08x}",
+        "{}: checksum mismatch: expected {expected:08x}, found {actual:08x}",
         show_path(path)
     )]
     Contents {
-        /// The path.
+        /// The path in the image.
         path: Vec<u8>,
-        /// The sum taken at ingest.
+        /// The device that holds the bytes; 0 is the primary, which is fsmeta.
+        device: u16,
+        /// The checksum taken at ingest.
         expected: u32,
-        /// The sum of what is there.
+        /// The checksum of the bytes.
         actual: u32,
     },
 }

@@ -4,6 +4,7 @@
 //! writes. The same sources give the same seeds, but for what another version of a tool writes.
 
 mod archives;
+mod documents;
 mod images;
 mod sidecars;
 mod texts;
@@ -18,11 +19,16 @@ fn main() -> io::Result<()> {
     let folder = std::env::args_os()
         .nth(1)
         .ok_or(io::ErrorKind::InvalidInput)?;
-    let targets: [(&str, Seeds); 4] = [
+    let targets: [(&str, Seeds); 9] = [
         ("layer", archives::seeds()),
         ("reader", images::seeds()),
         ("merge", sidecars::seeds()),
         ("vmdk", texts::seeds()),
+        ("manifest", documents::manifests()),
+        ("config", documents::configs()),
+        ("sidecar", sidecars::alone()),
+        ("record", documents::records()),
+        ("challenge", documents::challenges()),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(&folder).join(target);

@@ -1,4 +1,4 @@
-//! Inputs of `merge`: choices for stacks of layers, and sidecars of real layers.
+//! Inputs of `merge`: choices for stacks of layers, and sidecars of real layers; and of `sidecar`: the latter alone.
 
 use msb_fuzz::layer::sidecar_of;
 use msb_testkit::tar;
@@ -34,9 +34,21 @@ pub(crate) fn seeds() -> Seeds {
         }
         seeds.push((format!("stack-{index:02}"), bytes));
     }
+    seeds.extend(sidecars(3, 2));
+    seeds
+}
+
+/// Inputs of the target `sidecar`.
+pub(crate) fn alone() -> Seeds {
+    sidecars(0, 1)
+}
+
+/// Sidecars of real layers: whole ones behind a first byte, and those that the harness frames behind another.
+fn sidecars(is_whole: u8, is_framed: u8) -> Seeds {
+    let mut seeds = Seeds::new();
     for (name, recipe) in RECIPES {
         let file = sidecar_of(&tar::recipe(recipe));
-        seeds.push((format!("whole-{name}"), [&[3], &file[..]].concat()));
+        seeds.push((format!("whole-{name}"), [&[is_whole], &file[..]].concat()));
         let trailer = &file[file.len() - 104..];
         let number = |at: usize| {
             usize::try_from(u64::from_le_bytes(
@@ -45,7 +57,13 @@ pub(crate) fn seeds() -> Seeds {
             .expect("small")
         };
         let (records, whiteouts) = (number(0), number(20));
-        let lengths = [2, (records >> 8) as u8, records as u8, whiteouts as u8, 2];
+        let lengths = [
+            is_framed,
+            (records >> 8) as u8,
+            records as u8,
+            whiteouts as u8,
+            2,
+        ];
         // The harness's own form has the image's length behind the sections' lengths.
         seeds.push((
             format!("framed-{name}"),

@@ -1,0 +1,350 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use fs_tree::show_path;
+use msb_oci::{Digest, Reference};
+use msb_platform::Platform;
+use msb_stitch::{Merge, Proof, ProofError, find_damaged_files, prove};
+use msb_store::Store;
+
+use crate::inspect::verify_checksum;
+use crate::record::{ImageRecord, image_key, layer_key};
+use crate::{GlobalCache, PullError, PullResult};
+
+/// What a verification of a cached image found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Verification {
+    /// What was covered. Empty if a file of the disk is missing, cut or rewritten, because the disk cannot be read then.
+    pub proof: Proof,
+    /// Whether file data was compared with its checksums, and the tree with the layers.
+    pub contents: bool,
+    /// The damaged artifacts; empty if there are none.
+    pub damage: Vec<Damage>,
+}
+
+/// A damaged file of the cache.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Damage {
+    /// What the file is.
+    pub artifact: ArtifactKind,
+    /// The file.
+    pub path: PathBuf,
+    /// The diff_id of the layer that the file belongs to.
+    pub layer: Option<Digest>,
+    /// The image's own files whose bytes are damaged, from the root, as [`show_path`] shows them; at most 100.
+    pub files: Vec<String>,
+    /// What is wrong.
+    pub error: PullError,
+}
+
+/// The kind of a file of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ArtifactKind {
+    /// A layer image.
+    LayerImage,
+    /// The file beside a layer image that has the layer's changes.
+    Sidecar,
+    /// The merged metadata.
+    Fsmeta,
+    /// The disk descriptor.
+    Descriptor,
+}
+
+impl GlobalCache {
+    /// Verifies a cached image with a reader that shares nothing with the writer. Every file of it has its length, the descriptor is
+    /// what was written, every inode and extent is sound. With `contents`, every layer image has its checksum, every path is
+    /// as the layers' sidecars state it, and every file's bytes have the checksum that was taken when they were ingested.
+    ///
+    /// Blocks on file I/O. Damage is a result and not an error.
+    ///
+    /// # Errors
+    /// [`PullError::NotCached`], [`PullError::Store`].
+    pub fn verify(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        contents: bool,
+    ) -> Result<Verification, PullError> {
+        let key = image_key(reference, platform);
+        let record = self.store().read_image::<ImageRecord>(&key)?;
+        let record = record.ok_or_else(|| PullError::NotCached {
+            reference: Box::new(reference.clone()),
+            platform: Box::new(platform.clone()),
+        })?;
+        // So that no prune removes a file that is being verified.
+        let lease = record.lease(self.store())?;
+        let image = record.to_result(self.store(), reference, true, lease);
+        let mut found = Verification {
+            proof: Proof::default(),
+            contents,
+            damage: Vec::new(),
+        };
+        found.lengths(self.store(), &record, &image)?;
+        found.descriptor(self.store(), &record, &image)?;
+        if !found.damage.is_empty() {
+            return Ok(found);
+        }
+        if contents {
+            found.checksums(&image);
+        }
+        let merge = if contents && found.damage.iter().all(Damage::is_of_bytes) {
+            image
+                .merge()
+                .map_err(|error| found.merge_error(&image, error))
+                .ok()
+        } else {
+            None
+        };
+        found.disk(&image, merge.as_ref());
+        Ok(found)
+    }
+}
+
+impl Verification {
+    /// Returns whether nothing is damaged.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+
+    /// Returns whether a file is missing or has another length.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.damage.iter().any(|damage| {
+            matches!(
+                damage.error,
+                PullError::ArtifactLength { .. } | PullError::ArtifactMissing { .. }
+            )
+        })
+    }
+
+    /// Compares the lengths of all files with the record.
+    fn lengths(
+        &mut self,
+        store: &Store,
+        record: &ImageRecord,
+        image: &PullResult,
+    ) -> Result<(), PullError> {
+        let mut seen = HashSet::new();
+        for (layer, artifact) in record.layers.iter().zip(&image.layers) {
+            if !seen.insert(&layer.diff_id) {
+                continue;
+            }
+            let (key, diff_id) = (layer_key(&layer.diff_id), Some(&layer.diff_id));
+            let (path, file) = (&artifact.erofs, store.open_layer_image(&key)?);
+            self.length(
+                ArtifactKind::LayerImage,
+                path,
+                file,
+                layer.image_bytes,
+                diff_id,
+            );
+            let (path, file) = (sidecar_of(path), store.open_layer_sidecar(&key)?);
+            self.length(
+                ArtifactKind::Sidecar,
+                &path,
+                file,
+                layer.sidecar_bytes,
+                diff_id,
+            );
+        }
+        let file = store.open_fsmeta(record.disk_plan().key())?;
+        self.length(
+            ArtifactKind::Fsmeta,
+            &image.fsmeta,
+            file,
+            record.fsmeta_bytes,
+            None,
+        );
+        Ok(())
+    }
+
+    fn length(
+        &mut self,
+        artifact: ArtifactKind,
+        path: &Path,
+        file: Option<File>,
+        expected: u64,
+        layer: Option<&Digest>,
+    ) {
+        let path_of = path.to_path_buf();
+        let error = match file.map(|file| file.metadata()) {
+            Some(Ok(metadata)) if metadata.len() == expected => return,
+            Some(Ok(metadata)) => PullError::ArtifactLength {
+                path: path_of,
+                expected,
+                actual: metadata.len(),
+            },
+            Some(Err(source)) => PullError::LayerImage {
+                path: path_of,
+                source,
+            },
+            None => PullError::ArtifactMissing { path: path_of },
+        };
+        self.add(artifact, path, layer, error);
+    }
+
+    /// Compares the descriptor with the one that would be written now.
+    fn descriptor(
+        &mut self,
+        store: &Store,
+        record: &ImageRecord,
+        image: &PullResult,
+    ) -> Result<(), PullError> {
+        let plan = record.disk_plan();
+        let expected = plan.descriptor(record.fsmeta_bytes).unwrap_or_default();
+        let text = match store.read_vmdk(plan.key(), expected.len() as u64) {
+            Ok(text) => text,
+            // It is longer than it was.
+            Err(msb_store::Error::TooLarge { .. }) => Some(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let path = image.vmdk.clone();
+        let error = match text {
+            Some(text) if text == expected.as_bytes() => return Ok(()),
+            Some(_) => PullError::Rewritten { path },
+            None => PullError::ArtifactMissing { path },
+        };
+        self.add(ArtifactKind::Descriptor, &image.vmdk, None, error);
+        Ok(())
+    }
+
+    /// Compares the checksums of the layer images, also of the parts that the merged disk does not use.
+    fn checksums(&mut self, image: &PullResult) {
+        let mut seen = HashSet::new();
+        for layer in &image.layers {
+            if !seen.insert(&layer.diff_id) {
+                continue;
+            }
+            if let Err(error) = verify_checksum(&layer.erofs) {
+                let (artifact, path) = match &error {
+                    PullError::Sidecar { path, .. } => (ArtifactKind::Sidecar, path.clone()),
+                    _ => (ArtifactKind::LayerImage, layer.erofs.clone()),
+                };
+                self.add(artifact, &path, Some(&layer.diff_id), error);
+            }
+        }
+    }
+
+    /// Reads the disk through its descriptor.
+    fn disk(&mut self, image: &PullResult, merge: Option<&Merge>) {
+        let result = match merge {
+            Some(merge) => find_damaged_files(&image.vmdk, merge.tree()),
+            None => prove(&image.vmdk, None).map(|proof| (proof, Vec::new())),
+        };
+        match result {
+            Ok((proof, damaged)) => {
+                self.proof = proof;
+                for error in damaged {
+                    self.damaged_file(image, error);
+                }
+            }
+            Err(error) => self.proof_error(image, error),
+        }
+    }
+
+    /// Names the layer that holds the bytes of a damaged file.
+    fn damaged_file(&mut self, image: &PullResult, error: ProofError) {
+        let ProofError::Contents { path, device, .. } = &error else {
+            return self.proof_error(image, error);
+        };
+        let file = format!("/{}", show_path(path));
+        let extent = image.extents.get(usize::from(*device));
+        let holder = extent.map_or(&image.fsmeta, |extent| &extent.path).clone();
+        if let Some(known) = self.damage.iter_mut().find(|damage| damage.path == holder) {
+            known.files.push(file);
+            return;
+        }
+        self.proof_error(image, error);
+        if let Some(new) = self.damage.last_mut() {
+            new.files.push(file);
+        }
+    }
+
+    fn proof_error(&mut self, image: &PullResult, error: ProofError) {
+        let path = match &error {
+            ProofError::Read { path, .. }
+            | ProofError::Vmdk { path, .. }
+            | ProofError::Length { path, .. }
+            | ProofError::Blocks { path, .. } => path.clone(),
+            ProofError::Contents { device, .. } => {
+                let extent = image.extents.get(usize::from(*device));
+                extent.map_or(&image.fsmeta, |extent| &extent.path).clone()
+            }
+            // All of the disk's structure is in its first file.
+            _ => image.fsmeta.clone(),
+        };
+        let layer = image.layers.iter().find(|layer| layer.erofs == path);
+        let artifact = match layer {
+            Some(_) => ArtifactKind::LayerImage,
+            None if path == image.vmdk => ArtifactKind::Descriptor,
+            None => ArtifactKind::Fsmeta,
+        };
+        let layer = layer.map(|layer| layer.diff_id.clone());
+        let error = PullError::Proof {
+            reference: Box::new(image.reference.clone()),
+            source: error,
+        };
+        self.add(artifact, &path, layer.as_ref(), error);
+    }
+
+    /// Names the sidecar that could not be replayed.
+    fn merge_error(&mut self, image: &PullResult, error: PullError) {
+        let path = match &error {
+            PullError::Sidecar { path, .. } => path.clone(),
+            PullError::Stitch { source, .. } => {
+                let device = source.device().map_or(0, usize::from);
+                let extent = image.extents.get(device);
+                extent.map_or_else(|| image.fsmeta.clone(), |extent| sidecar_of(&extent.path))
+            }
+            _ => image.fsmeta.clone(),
+        };
+        let mut layers = image.layers.iter();
+        let layer = layers.find(|layer| sidecar_of(&layer.erofs) == path);
+        let layer = layer.map(|layer| layer.diff_id.clone());
+        self.add(ArtifactKind::Sidecar, &path, layer.as_ref(), error);
+    }
+
+    fn add(
+        &mut self,
+        artifact: ArtifactKind,
+        path: &Path,
+        layer: Option<&Digest>,
+        error: PullError,
+    ) {
+        self.damage.push(Damage {
+            artifact,
+            path: path.to_path_buf(),
+            layer: layer.cloned(),
+            files: Vec::new(),
+            error,
+        });
+    }
+}
+
+impl Damage {
+    /// Returns whether only bytes are wrong, so that the disk can still be read.
+    fn is_of_bytes(&self) -> bool {
+        self.artifact == ArtifactKind::LayerImage
+    }
+}
+
+impl fmt::Display for ArtifactKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LayerImage => "layer image",
+            Self::Sidecar => "layer sidecar",
+            Self::Fsmeta => "merged metadata",
+            Self::Descriptor => "disk descriptor",
+        })
+    }
+}
+
+fn sidecar_of(image: &Path) -> PathBuf {
+    image.with_extension("layer")
+}

@@ -1,0 +1,67 @@
+//! The paths that callers show or hand to a hypervisor. The store itself opens nothing by them.
+
+use std::path::PathBuf;
+
+use msb_oci::Digest;
+
+use crate::artifact::{
+    BLOB, DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place,
+};
+use crate::{DiskKey, ImageKey, LayerKey, Store};
+
+impl LayerKey {
+    /// The path of the layer image, seen from any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
+    ///
+    /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works.
+    pub fn image_path_from_disk(&self) -> String {
+        format!("../../../{}", LAYER.place(self, LAYER_IMAGE).below_root())
+    }
+}
+
+impl Store {
+    /// Returns where the layer image of `key` lies, or would lie.
+    pub fn layer_image_path(&self, key: &LayerKey) -> PathBuf {
+        self.path_of(&LAYER.place(key, LAYER_IMAGE))
+    }
+
+    /// Returns where the sidecar of `key` lies, or would lie.
+    pub fn layer_sidecar_path(&self, key: &LayerKey) -> PathBuf {
+        self.path_of(&LAYER.place(key, LAYER_SIDECAR))
+    }
+
+    /// Returns where the metadata image of the disk `key` lies, or would lie.
+    pub fn fsmeta_path(&self, key: &DiskKey) -> PathBuf {
+        self.path_of(&DISK.place(key, DISK_FSMETA))
+    }
+
+    /// Returns where the VMDK descriptor of the disk `key` lies, or would lie.
+    pub fn vmdk_path(&self, key: &DiskKey) -> PathBuf {
+        self.path_of(&DISK.place(key, DISK_VMDK))
+    }
+
+    /// Returns where the blob (a raw manifest or config) lies, or would lie.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.path_of(&BLOB.place(digest, 0))
+    }
+
+    /// Returns where the record of the image lies, or would lie.
+    pub fn image_record_path(&self, key: &ImageKey) -> PathBuf {
+        self.path_of(&Place::new(IMAGES, key.file_name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FormatVersion;
+
+    #[test]
+    fn a_descriptor_names_layers_relative_to_itself() {
+        let key = LayerKey::new(Digest::sha256_of(b""), FormatVersion(1));
+        let hex = key.diff_id.hex();
+        assert_eq!(
+            key.image_path_from_disk(),
+            format!("../../../layers/sha256/{hex}.v1.erofs")
+        );
+    }
+}

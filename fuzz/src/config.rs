@@ -1,0 +1,47 @@
+//! Target `config`: an image's config.
+//!
+//! Asserted, for every input:
+//! - what parses is JSON, and a cache's record of it reads back the same;
+//! - what it offers is a platform that prints in one line, whatever led to it;
+//! - the memory is bounded by the input.
+
+use msb_oci::{Config, ImageConfig};
+use msb_platform::{Offer, Platform};
+
+use crate::heap;
+use crate::told::told;
+
+/// Runs the target.
+///
+/// # Panics
+/// When something that is asserted does not hold.
+pub fn run(bytes: &[u8]) {
+    let mut parsed = None;
+    // An empty text takes three bytes as JSON, and 24 in memory, twice while a list grows.
+    heap::bounded(64 * bytes.len() + (64 << 10), || {
+        parsed = match Config::parse(bytes) {
+            Ok(config) => Some(config),
+            Err(error) => {
+                told(&error);
+                None
+            }
+        };
+    });
+    let Some(config) = parsed else {
+        return;
+    };
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    serde_json::from_slice::<serde_json::Value>(text).expect("it is JSON");
+    let record = serde_json::to_vec(&config.image).expect("it is written");
+    let again: ImageConfig = serde_json::from_slice(&record).expect("it is read");
+    assert_eq!(again, config.image);
+    let wanted = Platform::new("linux", "arm");
+    let child = Platform::with_variant("linux", "arm", "v6");
+    for child in [None, Some(&child)] {
+        if let Some((offer, is_assumed)) = Offer::of_config(&config.platform, child, &wanted) {
+            assert!(!offer.to_string().contains(char::is_control));
+            assert!(!is_assumed || child.is_none());
+            assert!(!offer.fits(&wanted) || wanted.accepts(offer.platform()));
+        }
+    }
+}

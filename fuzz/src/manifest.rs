@@ -1,0 +1,120 @@
+//! Target `manifest`: a manifest or an index, as a registry serves it.
+//!
+//! Asserted, for every input:
+//! - it is never a manifest and an index at once, and the client's classification agrees with what parses;
+//! - what parses means the same to a reader that takes the last of repeated members and matches their names as Go does;
+//! - sizes and their sum fit 63 bits;
+//! - the candidates of an index for a platform are children of that platform;
+//! - the memory is bounded by the input.
+
+use msb_oci::{Digest, Manifest};
+use msb_platform::{Index, Platform};
+use msb_registry::Document;
+use serde_json::Value;
+
+use crate::heap;
+use crate::told::told;
+
+/// Runs the target.
+///
+/// # Panics
+/// When something that is asserted does not hold.
+pub fn run(bytes: &[u8]) {
+    let (mut manifest, mut index, mut document) = (None, None, None);
+    // A child of an index takes more memory than its shortest JSON, which is a digest.
+    heap::bounded(16 * bytes.len() + (64 << 10), || {
+        manifest = match Manifest::parse(bytes) {
+            Ok(manifest) => Some(manifest),
+            Err(error) => {
+                told(&error);
+                None
+            }
+        };
+        index = match Index::parse(bytes) {
+            Ok(index) => Some(index),
+            Err(error) => {
+                told(&error);
+                None
+            }
+        };
+        let digest = Digest::sha256_of(bytes);
+        document = Document::from_verified(bytes.to_vec().into(), digest);
+    });
+    assert!(manifest.is_none() || index.is_none(), "it is both");
+    if let Some(document) = document {
+        assert!(if document.is_index() {
+            manifest.is_none()
+        } else {
+            index.is_none()
+        });
+    }
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if let Some(manifest) = manifest {
+        let value: Value = serde_json::from_slice(text).expect("it is JSON");
+        is_the_same(&manifest, &value);
+    }
+    if let Some(index) = index {
+        let _: Value = serde_json::from_slice(text).expect("it is JSON");
+        choices(&index);
+    }
+}
+
+fn is_the_same(manifest: &Manifest, value: &Value) {
+    let config = member(value, "config").expect("it has a config");
+    let layers = member(value, "layers").and_then(Value::as_array);
+    let layers = layers.map_or(&[][..], Vec::as_slice);
+    assert_eq!(layers.len(), manifest.layers.len());
+    let blobs = manifest.layers.iter().zip(layers);
+    for (blob, value) in blobs.chain([(&manifest.config, config)]) {
+        let digest = member(value, "digest").and_then(Value::as_str);
+        assert_eq!(digest, Some(blob.digest.as_str()));
+        assert_eq!(
+            member(value, "size").and_then(Value::as_i64),
+            i64::try_from(blob.size).ok()
+        );
+    }
+    let total: u128 = manifest
+        .layers
+        .iter()
+        .map(|layer| u128::from(layer.size))
+        .sum();
+    assert_eq!(total, u128::from(manifest.total_bytes));
+    assert!(i64::try_from(manifest.total_bytes).is_ok());
+}
+
+/// Returns the one member that Go's decoder takes for `name`; there must not be a second one.
+fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    let fold = |text: &str| {
+        text.replace('\u{17f}', "s")
+            .replace('\u{212a}', "k")
+            .to_ascii_lowercase()
+    };
+    let mut found = value
+        .as_object()?
+        .iter()
+        .filter(|(key, _)| fold(key) == name.to_ascii_lowercase());
+    let first = found.next();
+    assert!(found.next().is_none(), "{name} comes twice");
+    first.map(|(_, value)| value)
+}
+
+fn choices(index: &Index) {
+    assert!(index.odd().len() <= index.odd_count());
+    for wanted in ["linux/amd64", "linux/arm64", "linux/arm/v7"] {
+        let wanted: Platform = wanted.parse().expect("it is a platform");
+        match index.candidates(&wanted) {
+            Ok(candidates) => {
+                assert!(!candidates.is_empty() && candidates.len() <= index.children().len());
+                for child in candidates {
+                    assert!(!child.is_attestation() && i64::try_from(child.size()).is_ok());
+                    assert!(
+                        child
+                            .platform()
+                            .is_none_or(|offered| wanted.accepts(offered))
+                    );
+                }
+            }
+            Err(error) => told(&error),
+        }
+    }
+}
