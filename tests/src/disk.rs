@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
 use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
 use msb_oci::Digest;
@@ -50,6 +51,7 @@ impl Blob {
             sidecar: new_file(&base.with_extension("sidecar")),
             part: None,
             limits: LayerLimits::default(),
+            budget: ImageBudget::default(),
             windows: WindowBudget::default(),
         }
     }

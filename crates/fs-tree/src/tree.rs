@@ -136,6 +136,12 @@ impl Tree {
         self.entries.len() - self.free_entries.len()
     }
 
+    /// Returns the number of bytes that the xattr sets hold in memory.
+    #[must_use]
+    pub fn xattr_bytes(&self) -> u64 {
+        self.xattrs.memory_bytes() as u64
+    }
+
     /// Returns the number of bytes that the tree holds in memory: inodes, names, xattr sets, link targets, extents and the index.
     ///
     /// Counts what is stored, not the capacity that is reserved, so that equal changes give equal numbers. Removed names,

@@ -77,6 +77,7 @@ mod image_name;
 mod images;
 mod inspect;
 mod kept;
+mod limits;
 mod open_files;
 mod options;
 mod progress;
@@ -97,6 +98,8 @@ pub use image_name::ImageName;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
 pub use kept::Kept;
+pub use limits::{NamedLimit, UnknownLimit};
+pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
     Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,

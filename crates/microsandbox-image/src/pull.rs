@@ -17,6 +17,7 @@ mod verify;
 mod waiting;
 
 use futures_util::future::try_join;
+use msb_budget::ImageBudget;
 use msb_layer::LayerError;
 use msb_oci::Reference;
 
@@ -66,6 +67,8 @@ struct Pull<'a> {
     /// The image's disk; the lengths of its layers are not known yet.
     plan: &'a DiskPlan,
     progress: &'a Progress,
+    /// Shared by the layers and their merge.
+    budget: &'a ImageBudget,
 }
 
 async fn run(
@@ -96,12 +99,16 @@ async fn run(
             },
         });
     }
+    let budget = ImageBudget::new(registry.image_limits);
+    // Work on other threads ends soon after the pull is dropped.
+    let _cancel = budget.cancel_on_drop();
     let pull = Pull {
         registry,
         reference,
         resolved: &resolved,
         plan: &plan,
         progress,
+        budget: &budget,
     };
     check_record_bytes(pull)?;
     let store = registry.cache.store();
@@ -119,7 +126,7 @@ async fn run(
     let mut damaged = None;
     for _ in 0..=REPAIRS {
         let states = LayerStates::new(plan.slots().len());
-        let merge = MergeAhead::start(store, &plan, &states, options.force).await?;
+        let merge = MergeAhead::start(store, &plan, &states, &budget, options.force).await?;
         let layers = fetch_layers(pull, &states, &anew);
         // Beside the layers, because it waits for the disk.
         let (layers, ()) = try_join(layers, keep(registry, &resolved)).await?;

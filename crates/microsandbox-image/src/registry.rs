@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use msb_budget::ImageLimits;
 use msb_layer::LayerLimits;
 use msb_layer::decode::WindowBudget;
 use msb_oci::Reference;
@@ -9,7 +10,8 @@ use tokio::sync::Semaphore;
 
 use crate::progress::Progress;
 use crate::{
-    GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, open_files, pull,
+    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask,
+    open_files, pull,
 };
 
 /// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections and limits.
@@ -24,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) cache: GlobalCache,
     pub(crate) client: Client,
     pub(crate) layer_limits: LayerLimits,
+    pub(crate) image_limits: ImageLimits,
     /// The memory for windows of zstd frames, over all pulls of this registry.
     pub(crate) windows: WindowBudget,
     /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
@@ -39,6 +42,7 @@ pub struct RegistryBuilder {
     cache: GlobalCache,
     client: ClientBuilder,
     layer_limits: LayerLimits,
+    image_limits: ImageLimits,
     pipelines: usize,
 }
 
@@ -66,6 +70,7 @@ impl Registry {
             cache,
             client: Client::builder(),
             layer_limits: LayerLimits::default(),
+            image_limits: ImageLimits::default(),
             pipelines: PIPELINES,
         }
     }
@@ -149,10 +154,24 @@ impl RegistryBuilder {
         self
     }
 
-    /// How much a layer may claim.
+    /// Sets the limits on what one layer may claim.
     #[must_use]
     pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
         self.layer_limits = limits;
+        self
+    }
+
+    /// Sets the limits on what the layers of one image and their merge may take together.
+    #[must_use]
+    pub fn image_limits(mut self, limits: ImageLimits) -> Self {
+        self.image_limits = limits;
+        self
+    }
+
+    /// Sets one limit by its name.
+    #[must_use]
+    pub fn limit(mut self, limit: NamedLimit) -> Self {
+        limit.apply(&mut self.layer_limits, &mut self.image_limits);
         self
     }
 
@@ -176,6 +195,7 @@ impl RegistryBuilder {
                 client: self.client.build()?,
                 windows: WindowBudget::new(self.layer_limits.decode.zstd_window_bytes),
                 layer_limits: self.layer_limits,
+                image_limits: self.image_limits,
                 pipelines: Semaphore::new(self.pipelines),
                 open_layers: Semaphore::new(open_layers),
             }),

@@ -2,6 +2,7 @@ use std::fmt;
 use std::io;
 
 use fs_tree::{ApplyError, show_path};
+use msb_budget::BudgetError;
 use msb_oci::Digest;
 use msb_sidecar::Note;
 
@@ -112,6 +113,12 @@ pub enum LayerError {
         /// What there is.
         actual: u64,
     },
+    /// The layers of the image together exceed a limit.
+    #[error("the budget of the whole image is used up")]
+    Budget {
+        /// Which limit.
+        source: BudgetError,
+    },
     /// Something cannot be represented, and the caller wants that to be an error.
     #[error("not exact: {note}")]
     NotExact {
@@ -158,6 +165,15 @@ pub enum LayerError {
     Cancelled,
 }
 
+impl From<BudgetError> for LayerError {
+    fn from(source: BudgetError) -> Self {
+        match source {
+            BudgetError::Cancelled => Self::Cancelled,
+            source => Self::Budget { source },
+        }
+    }
+}
+
 impl LayerError {
     /// Whether the bytes are not what their names promise.
     #[must_use]
@@ -177,7 +193,11 @@ impl LayerError {
     pub fn may_be_the_parts_fault(&self) -> bool {
         let is_ours = matches!(
             self,
-            Self::Cancelled | Self::Panicked | Self::Spawn { .. } | Self::NotExact { .. }
+            Self::Cancelled
+                | Self::Panicked
+                | Self::Spawn { .. }
+                | Self::NotExact { .. }
+                | Self::Budget { .. }
         );
         matches!(self, Self::Part { .. }) || !(is_ours || self.write_error().is_some())
     }
@@ -234,13 +254,16 @@ impl fmt::Display for PartStep {
     }
 }
 
-/// A limit of [`crate::LayerLimits`].
+/// Names a limit of [`crate::LayerLimits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LayerLimit {
     /// [`crate::LayerLimits::entries`]
     Entries,
     /// [`crate::LayerLimits::metadata_bytes`]
     MetadataBytes,
+    /// [`crate::LayerLimits::path_steps`]
+    PathSteps,
     /// [`crate::LayerLimits::plain_bytes`]
     PlainBytes,
     /// [`crate::LayerLimits::file_bytes`]
@@ -256,7 +279,8 @@ impl fmt::Display for LayerLimit {
         f.write_str(match self {
             Self::Entries => "entries of the layer",
             Self::MetadataBytes => "bytes of the layer's paths, links and xattrs",
-            Self::PlainBytes => "bytes of the unpacked layer",
+            Self::PathSteps => "path components walked for the layer",
+            Self::PlainBytes => "bytes of the decompressed layer",
             Self::FileBytes => "bytes of one file",
             Self::SparseBytes => "bytes that the layer's sparse files cost beyond their data",
             Self::ImageBytes => "bytes of the layer image",

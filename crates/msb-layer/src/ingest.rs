@@ -1,18 +1,23 @@
+mod meter;
 mod notes;
 mod sink;
 
 use std::fs::File;
 use std::io::BufWriter;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use erofs_writer::{ImageWriter, InlineData, Options};
 use fs_tree::{LayerApplier, Tree};
+use msb_budget::Account;
 use msb_sidecar::{Changes, ImageSummary, InlineReader, Note, SidecarWriter};
 use tokio::sync::watch;
 
 use crate::format::{START_BYTES, check_start};
 use crate::tar::{PushError, TarParser};
-use crate::writeback::Writeback;
+use crate::writeback::{Writeback, is_cancelled};
 use crate::{LayerError, LayerLimits};
+use meter::Meter;
 use sink::Sink;
 
 /// Inline data that is read back from the sidecar at a time.
@@ -30,9 +35,20 @@ pub(crate) struct Targets {
     pub(crate) sidecar: File,
 }
 
+/// What the reading of an archive may take.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) limits: LayerLimits,
+    pub(crate) account: Account,
+    /// Set when the pull is over.
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
 /// What was made of an archive.
 #[derive(Debug)]
 pub(crate) struct Ingested {
+    /// What the layer's files hold of the budget.
+    pub(crate) account: Account,
     pub(crate) image: ImageSummary,
     pub(crate) entries: u64,
     pub(crate) notes: Vec<Note>,
@@ -64,15 +80,18 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     mut next: impl FnMut() -> Result<Option<C>, LayerError>,
     media_type: &str,
     targets: Targets,
-    limits: &LayerLimits,
+    work: Work,
     uuid: [u8; 16],
     tell: impl FnOnce(ReadLayer),
 ) -> Result<Ingested, LayerError> {
-    let image = ImageWriter::new(
-        Writeback::new(targets.image),
-        Options::default().with_uuid(uuid),
-    )
-    .map_err(image_error)?;
+    let Work {
+        limits,
+        account,
+        cancelled,
+    } = work;
+    let file = Writeback::new(targets.image, Arc::clone(&cancelled));
+    let image_written = file.written_bytes();
+    let image = ImageWriter::new(file, Options::default().with_uuid(uuid)).map_err(image_error)?;
     let sidecar_handle = || {
         let handle = targets.sidecar.try_clone();
         handle.map_err(|source| sidecar_error(msb_sidecar::Error::Write { offset: 0, source }))
@@ -83,7 +102,8 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         image,
         SidecarWriter::new(sidecar),
         LayerApplier::new(&mut tree),
-        limits,
+        &limits,
+        Meter::new(account, cancelled, image_written),
     );
     let mut parser = TarParser::new(limits.tar);
     let mut is_start = true;
@@ -96,12 +116,15 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     }
     let end = parser.finish::<LayerError>().map_err(push_error)?;
 
+    let steps = sink.steps();
     let Sink {
         image,
         sidecar,
         notes,
+        mut meter,
         ..
     } = sink;
+    meter.measure(&tree, steps, sidecar.position())?;
     let notes = notes.finish(&tree);
     let sidecar = sidecar.end_changes().map_err(sidecar_error)?;
     let (planned, image_bytes) = watch::channel(None);
@@ -111,7 +134,10 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
             image_bytes,
         });
     }
+    meter.plan(&tree)?;
+    let data_bytes = image.position();
     let image = image.plan(&tree).map_err(image_error)?;
+    meter.image(image.bytes(), data_bytes, limits.image_bytes)?;
     planned.send_replace(Some(image.bytes()));
     let inline = InlineReader::new(sidecar_handle()?, READ_AHEAD_BYTES);
     let (written, image) = image
@@ -125,7 +151,9 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         crc32c: written.crc32c.get(),
     };
     sidecar.finish(image, &notes).map_err(sidecar_error)?;
+    meter.check()?;
     Ok(Ingested {
+        account: meter.into_account(),
         image,
         entries: end.entries,
         notes,
@@ -161,7 +189,10 @@ fn push_error(error: PushError<LayerError>) -> LayerError {
 }
 
 fn image_error(source: erofs_writer::Error) -> LayerError {
-    LayerError::Image { source }
+    match source {
+        erofs_writer::Error::Write { source, .. } if is_cancelled(&source) => LayerError::Cancelled,
+        source => LayerError::Image { source },
+    }
 }
 
 fn sidecar_error(source: msb_sidecar::Error) -> LayerError {

@@ -19,6 +19,7 @@
 //! # Untrusted input
 //! Every byte of the stream; see [`LayerLimits`].
 
+mod acl;
 pub mod decode;
 mod entry;
 mod error;

@@ -12,13 +12,14 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
+use msb_budget::{Account, ImageBudget};
 use msb_oci::Digest;
 use msb_sidecar::{ImageSummary, Note};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decode::{Chunk, Compression, WindowBudget};
 use crate::format::check_media_type;
-use crate::ingest::{ReadLayer, Targets, ingest};
+use crate::ingest::{ReadLayer, Targets, Work, ingest};
 use crate::stage_time::StageTime;
 use crate::{LayerError, LayerLimits};
 use failure::{Failure, FailureSignal};
@@ -64,6 +65,8 @@ pub struct LayerJob {
     pub part: Option<BlobPart>,
     /// What the layer may claim.
     pub limits: LayerLimits,
+    /// The budget that the layer shares with the other layers of its image, and with their merge.
+    pub budget: ImageBudget,
     /// What all layers of a pull may take for the windows of zstd frames.
     pub windows: WindowBudget,
 }
@@ -155,6 +158,7 @@ impl LayerJob {
             sidecar,
             part,
             limits,
+            budget,
             windows,
         } = self;
         if let Err(format) = check_media_type(&media_type) {
@@ -176,8 +180,13 @@ impl LayerJob {
             hash,
             processed,
             mut failing,
-        } = Stages::start(&expected, blob_bytes, part, &limits, windows)?;
+        } = Stages::start(&expected, blob_bytes, part, &budget, &limits, windows)?;
         let cancelled = Arc::clone(&feed.cancelled);
+        let work = Work {
+            limits,
+            account: budget.account(),
+            cancelled: Arc::clone(&cancelled),
+        };
         // This thread waits for the others and sends the result of all three.
         spawn("layer-write", move || {
             let mut time = StageTime::start("write", &diff_id);
@@ -192,16 +201,19 @@ impl LayerJob {
             // Nobody has to be interested.
             let tell = |read| drop(read_sender.send(read));
             let targets = Targets { image, sidecar };
-            let ingested = ingest(next, &media_type, targets, &limits, diff_id.uuid(), tell);
+            let ingested = ingest(next, &media_type, targets, work, diff_id.uuid(), tell);
             let ingested = failing.watch(ingested);
             time.tell();
             drop(write_queue);
             let result = verified(join(inflate), ingested, join(hash), expected);
-            let result = result.map(|(compression, ingested)| IngestedLayer {
-                image: ingested.image,
-                entries: ingested.entries,
-                compression,
-                notes: ingested.notes,
+            let result = result.map(|(compression, ingested)| {
+                ingested.account.keep();
+                IngestedLayer {
+                    image: ingested.image,
+                    entries: ingested.entries,
+                    compression,
+                    notes: ingested.notes,
+                }
             });
             // Nobody may be waiting any more: then the pull was given up.
             let _ = result_sender.send(result);
@@ -220,7 +232,7 @@ impl LayerJob {
 struct Stages {
     feed: LayerFeed,
     write_queue: Receiver<Plain>,
-    inflate: JoinHandle<Result<Compression, LayerError>>,
+    inflate: JoinHandle<Result<(Compression, Account), LayerError>>,
     hash: JoinHandle<Result<Hashes, LayerError>>,
     processed: Arc<AtomicU64>,
     /// For the third stage.
@@ -232,6 +244,7 @@ impl Stages {
         expected: &Hashes,
         blob_bytes: u64,
         part: Option<BlobPart>,
+        budget: &ImageBudget,
         limits: &LayerLimits,
         windows: WindowBudget,
     ) -> Result<Self, LayerError> {
@@ -252,6 +265,8 @@ impl Stages {
                 taken: 0,
                 processed: Arc::clone(&processed),
                 output: Output {
+                    account: budget.account(),
+                    cancelled: Arc::clone(&cancelled),
                     time: StageTime::start("inflate", &expected.plain),
                     plain_limit: limits.plain_bytes,
                     plain_bytes: 0,
@@ -353,7 +368,7 @@ enum Plain {
 
 /// Combines the results of the stages, and verifies both digests. `write` is the third stage's.
 fn verified<T>(
-    inflated: Result<Compression, LayerError>,
+    inflated: Result<(Compression, Account), LayerError>,
     written: Result<T, LayerError>,
     hashed: Result<Hashes, LayerError>,
     expected: Hashes,
@@ -372,7 +387,11 @@ fn verified<T>(
             expected: expected.plain,
             actual: actual.plain,
         }),
-        (Ok(compression), Ok(written), Ok(_)) => Ok((compression, written)),
+        (Ok((compression, uncompressed)), Ok(written), Ok(_)) => {
+            // What a layer that failed has used is returned.
+            uncompressed.keep();
+            Ok((compression, written))
+        }
         (inflate, write, hash) => Err(cause([inflate.err(), write.err(), hash.err()])),
     }
 }

@@ -1,24 +1,53 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
+
+/// The unit in which zeros are left out: a block of the image, and of most file systems.
+const BLOCK: usize = 4096;
+const ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// How much is written before the disk is asked to begin: a fraction of a second of its time, and far less than the kernel
 /// lets pile up by itself.
 const STEP_BYTES: u64 = 32 << 20;
 
-/// A file that is brought to stable storage while it is still being written.
+/// A file that is synced while it is still being written, and that has holes where it is written with blocks of zeros.
 ///
 /// The kernel holds dirty pages back for seconds or gigabytes; a sync at the end of a large layer would then wait for all of
-/// them while nothing else is left to do. Here a thread syncs what there is, again and again, beside the stages that make
+/// them while nothing else is left to do. Here a thread syncs the file again and again, beside the stages that produce
 /// more. The caller's own sync in the end finds little left.
+///
+/// Invariants: `at <= end` unless the position was moved behind the end; no byte at or behind `end` was ever written.
 #[derive(Debug)]
 pub(crate) struct Writeback {
     file: File,
-    /// Bytes since the thread was last told.
+    /// Where the next byte goes.
+    at: u64,
+    /// The length of the file, holes counted.
+    end: u64,
+    /// Whether the bytes before `at` were left out.
+    is_in_hole: bool,
+    /// Bytes that were written to the file, holes not counted.
+    written_bytes: Arc<AtomicU64>,
+    /// Set when nobody needs the file any more.
+    cancelled: Arc<AtomicBool>,
+    /// Bytes since the last message to the thread.
     waiting_bytes: u64,
     /// None before the first step is full: small files need no thread.
     syncing: Option<Syncing>,
+}
+
+/// The error of a write after the work was cancelled.
+#[derive(Debug, thiserror::Error)]
+#[error("the work was cancelled")]
+struct Cancelled;
+
+/// Returns whether a write failed only because the work was cancelled.
+pub(crate) fn is_cancelled(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Cancelled>())
 }
 
 #[derive(Debug)]
@@ -28,17 +57,83 @@ struct Syncing {
 }
 
 impl Writeback {
-    pub(crate) fn new(file: File) -> Self {
+    /// Writes to an empty file, until `cancelled` is set.
+    pub(crate) fn new(file: File, cancelled: Arc<AtomicBool>) -> Self {
         Self {
             file,
+            at: 0,
+            end: 0,
+            is_in_hole: false,
+            written_bytes: Arc::default(),
+            cancelled,
             waiting_bytes: 0,
             syncing: None,
         }
     }
 
-    /// Ends the thread, and tells how it went: an error that it met would be told to no later sync.
+    /// Returns the counter of the bytes that take space on disk.
+    pub(crate) fn written_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.written_bytes)
+    }
+
+    /// Ends the thread, and the file where its last blocks are zeros. Returns the error of a sync, since no later sync would
+    /// return it again.
     pub(crate) fn finish(mut self) -> io::Result<()> {
-        self.stop()
+        self.stop()?;
+        if self.file.metadata()?.len() < self.end {
+            self.file.set_len(self.end)?;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes that are not left out.
+    fn write_data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.at)?;
+        self.is_in_hole = false;
+        self.written_bytes
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.waiting_bytes += bytes.len() as u64;
+        self.advance(bytes.len());
+        // Elsewhere a sync empties the drive's own cache each time, which costs more than it gains.
+        if cfg!(target_os = "linux") && self.waiting_bytes >= STEP_BYTES {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, len: usize) {
+        self.at += len as u64;
+        self.end = self.end.max(self.at);
+    }
+
+    /// Returns how many of the first bytes can be left out: zeros where nothing was written before, as whole blocks. The last
+    /// block may go on with the next bytes.
+    fn zeros(&self, bytes: &[u8]) -> usize {
+        let is_block_start = self.at.is_multiple_of(BLOCK as u64);
+        if self.at < self.end || !(is_block_start || self.is_in_hole) {
+            return 0;
+        }
+        let rest_of_block = (BLOCK - self.into_block()).min(bytes.len());
+        let (first, others) = bytes.split_at(rest_of_block);
+        if *first != ZEROS[..first.len()] {
+            return 0;
+        }
+        let blocks = others.chunks(BLOCK);
+        let zeros = blocks.take_while(|block| **block == ZEROS[..block.len()]);
+        first.len() + zeros.map(<[u8]>::len).sum::<usize>()
+    }
+
+    fn into_block(&self) -> usize {
+        usize::try_from(self.at % BLOCK as u64).unwrap_or(0)
+    }
+
+    /// Returns how many of the bytes have to be written before the next block of zeros. At least 1, if there are any.
+    fn data(&self, bytes: &[u8]) -> usize {
+        let rest_of_block = (BLOCK - self.into_block()).min(bytes.len());
+        let (first, others) = bytes.split_at(rest_of_block);
+        let blocks = others.chunks(BLOCK);
+        let data = blocks.take_while(|block| **block != ZEROS[..block.len()]);
+        first.len() + data.map(<[u8]>::len).sum::<usize>()
     }
 
     fn step(&mut self) -> io::Result<()> {
@@ -74,23 +169,39 @@ impl Writeback {
 
 impl Write for Writeback {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.waiting_bytes += written as u64;
-        // Elsewhere a sync empties the drive's own cache each time, which costs more than it gains.
-        if cfg!(target_os = "linux") && self.waiting_bytes >= STEP_BYTES {
-            self.step()?;
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other(Cancelled));
         }
-        Ok(written)
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let zeros = self.zeros(rest);
+            self.advance(zeros);
+            self.is_in_hole |= zeros > 0;
+            rest = &rest[zeros..];
+            let data = self.data(rest);
+            if data > 0 {
+                self.write_data(&rest[..data])?;
+                rest = &rest[data..];
+            }
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
 impl Seek for Writeback {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.file.seek(position)
+        let to = match position {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.end.checked_add_signed(by),
+        };
+        self.at = to.ok_or(io::ErrorKind::InvalidInput)?;
+        self.is_in_hole = false;
+        Ok(self.at)
     }
 }
 
@@ -98,9 +209,13 @@ impl Seek for Writeback {
 mod tests {
     use super::*;
 
+    fn new(file: File) -> Writeback {
+        Writeback::new(file, Arc::default())
+    }
+
     #[test]
     fn what_is_written_is_there_whatever_was_synced_between() {
-        let mut file = Writeback::new(tempfile::tempfile().unwrap());
+        let mut file = new(tempfile::tempfile().unwrap());
         let check = file.file.try_clone().unwrap();
         let piece = vec![7; 5 << 20];
         for _ in 0..15 {
@@ -115,8 +230,8 @@ mod tests {
 
     #[test]
     fn a_short_file_starts_no_thread() {
-        let mut file = Writeback::new(tempfile::tempfile().unwrap());
-        file.write_all(&vec![0; 1 << 20]).unwrap();
+        let mut file = new(tempfile::tempfile().unwrap());
+        file.write_all(&vec![1; 1 << 20]).unwrap();
         assert!(file.syncing.is_none());
         file.finish().unwrap();
     }
@@ -126,10 +241,76 @@ mod tests {
     fn a_sync_that_fails_is_not_forgotten() {
         // A sink that takes everything and cannot be synced.
         let null = File::options().write(true).open("/dev/null").unwrap();
-        let mut file = Writeback::new(null);
-        let piece = vec![0; 16 << 20];
+        let mut file = new(null);
+        let piece = vec![1; 16 << 20];
         let mut results: Vec<io::Result<()>> = (0..4).map(|_| file.write_all(&piece)).collect();
         results.push(file.finish());
         assert!(results.iter().any(Result::is_err));
+    }
+
+    /// Writes pieces into an empty file; gives the file's bytes, and how many of them were written.
+    fn written(pieces: &[&[u8]]) -> (Vec<u8>, u64) {
+        let mut file = new(tempfile::tempfile().unwrap());
+        let check = file.file.try_clone().unwrap();
+        for piece in pieces {
+            file.write_all(piece).unwrap();
+        }
+        let written = file.written_bytes().load(Ordering::Relaxed);
+        file.finish().unwrap();
+        let mut bytes = vec![0; usize::try_from(check.metadata().unwrap().len()).unwrap()];
+        check.read_exact_at(&mut bytes, 0).unwrap();
+        (bytes, written)
+    }
+
+    #[test]
+    fn blocks_of_zeros_are_holes_and_the_bytes_are_the_same() {
+        let mut bytes = vec![0; 100 * BLOCK + 77];
+        for at in [
+            0,
+            5 * BLOCK,
+            5 * BLOCK + 4095,
+            7 * BLOCK + 1,
+            60 * BLOCK,
+            61 * BLOCK,
+        ] {
+            bytes[at] = 1;
+        }
+        for piece in [1, 77, 512, BLOCK, BLOCK + 1, 3 * BLOCK, bytes.len()] {
+            let pieces: Vec<&[u8]> = bytes.chunks(piece).collect();
+            let (found, written) = written(&pieces);
+            assert!(found == bytes, "{piece}");
+            // Five blocks have something in them.
+            assert!(written <= 5 * BLOCK as u64, "{piece}: {written}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_in_zeros_is_as_long() {
+        for len in [BLOCK, 20 * BLOCK] {
+            let (found, written) = written(&[&vec![0; len]]);
+            assert_eq!((found, written), (vec![0; len], 0));
+        }
+    }
+
+    #[test]
+    fn zeros_over_what_was_written_are_written() {
+        let mut file = new(tempfile::tempfile().unwrap());
+        let check = file.file.try_clone().unwrap();
+        file.write_all(&[7; 2 * BLOCK]).unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.write_all(&ZEROS).unwrap();
+        file.finish().unwrap();
+        let mut bytes = [1; 2 * BLOCK];
+        check.read_exact_at(&mut bytes, 0).unwrap();
+        assert!(bytes[..BLOCK] == ZEROS && bytes[BLOCK..] == [7; BLOCK]);
+    }
+
+    #[test]
+    fn nothing_is_written_after_the_work_was_cancelled() {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let mut file = Writeback::new(tempfile::tempfile().unwrap(), Arc::clone(&cancelled));
+        file.write_all(b"a").unwrap();
+        cancelled.store(true, Ordering::Relaxed);
+        assert!(is_cancelled(&file.write_all(b"b").unwrap_err()));
     }
 }

@@ -41,6 +41,13 @@ pub enum Note {
         /// The xattr's name.
         name: String,
     },
+    /// A POSIX ACL that Linux cannot read was left out: the kernel would refuse every access that needs it.
+    MalformedAcl {
+        /// The entry.
+        path: String,
+        /// The xattr's name.
+        name: String,
+    },
     /// A character device 0:0, which an overlay mount would take for a whiteout, was left out.
     WhiteoutDevice {
         /// The entry.
@@ -142,6 +149,9 @@ impl fmt::Display for Note {
             ),
             Self::UnsupportedXattr { path, name } => {
                 write!(f, "{path}: left out xattr {name}, which EROFS cannot hold")
+            }
+            Self::MalformedAcl { path, name } => {
+                write!(f, "{path}: left out xattr {name}, which is not a valid ACL")
             }
             Self::WhiteoutDevice { path } => write!(
                 f,

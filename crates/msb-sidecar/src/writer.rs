@@ -74,6 +74,12 @@ impl<W: Write> SidecarWriter<W> {
         Ok(inline.map(|inline| self.output.position - inline.len() as u64))
     }
 
+    /// Returns the length of the file so far, in bytes, whiteouts included, which are written in the end.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.output.position + self.whiteouts.len() as u64
+    }
+
     /// Ends the changes: from here on they can be replayed, although the layer image is not complete yet.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 use fs_tree::ApplyError;
+use msb_budget::BudgetError;
 
 use crate::vmdk::VmdkError;
 
-/// Why layers cannot be joined. The layer is named by its device: 1 is the lowest.
+/// Reports why layers cannot be joined. The layer is named by its device: 1 is the lowest.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StitchError {
@@ -21,6 +22,20 @@ pub enum StitchError {
         device: u16,
         /// Why.
         source: ApplyError,
+    },
+    /// The layers of the image together exceed a limit, or the pull was cancelled.
+    #[error("layer {device}: merging it with the layers below")]
+    Budget {
+        /// The device of the layer.
+        device: u16,
+        /// Which limit.
+        source: BudgetError,
+    },
+    /// The merged metadata exceeds a limit of the image, or the pull was cancelled.
+    #[error("writing the merged metadata")]
+    MetadataBudget {
+        /// Which limit.
+        source: BudgetError,
     },
     /// More layers than a device table can hold.
     #[error("{count} layers; a disk can have {limit}")]
@@ -74,7 +89,7 @@ impl StitchError {
         }
     }
 
-    /// Whether a cached sidecar is damaged, so that its layer has to be made again; gives the layer's device.
+    /// Returns the device of the layer whose cached sidecar is damaged, so that the layer has to be rebuilt.
     #[must_use]
     pub fn corrupt_layer(&self) -> Option<u16> {
         match self {
@@ -83,7 +98,7 @@ impl StitchError {
         }
     }
 
-    /// The system's error where writing failed, to tell a full disk.
+    /// Returns the system's error if writing failed, to recognize a full disk.
     #[must_use]
     pub fn write_error(&self) -> Option<&std::io::Error> {
         match self {

@@ -3,7 +3,8 @@ use std::io::{self, Seek, Write};
 
 use erofs_format::{BLOCK_SIZE, MAX_EXTRA_DEVICES};
 use erofs_writer::{Device, ImageWriter, Options};
-use fs_tree::{ApplyError, Change, ChangeKind, NewContent, NewNode, Tree, merge_layer};
+use fs_tree::{ApplyError, Change, ChangeKind, LayerMerge, NewContent, NewNode, Tree, merge_layer};
+use msb_budget::{Account, BudgetError, ImageBudget, ImageLimit};
 use msb_sidecar::Changes;
 
 use crate::StitchError;
@@ -12,11 +13,18 @@ use crate::inline::{Inline, KEY_BITS};
 /// Entries that a sidecar's word is enough to make room for; more of them have to come first.
 const MAX_RESERVED: usize = 100_000;
 
-/// Layers on their way into one tree.
-#[derive(Debug, Default)]
+/// Bytes of memory that the plan of an image takes for each inode, measured with a million files.
+const PLAN_BYTES_AN_INODE: u64 = 64;
+
+/// Layers that are being merged into one tree.
+#[derive(Debug)]
 pub struct Merge {
     tree: Tree,
     inline: Inline,
+    /// What the merge holds of the image's budget.
+    account: Account,
+    /// Path components walked so far.
+    steps: u64,
 }
 
 /// A layer image behind fsmeta.
@@ -37,58 +45,84 @@ pub struct Fsmeta {
     pub inodes: u64,
 }
 
+impl Default for Merge {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Merge {
-    /// No layers yet.
+    /// Creates a merge without layers, with a budget of its own.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_budget(&ImageBudget::default())
     }
 
-    /// Creates a merge that keeps no sidecar open: it calls `open` with a device to read that layer's inline data.
-    ///
-    /// `open` must return a file with the bytes of the sidecar that was added for that device.
+    /// Creates a merge without layers, which shares the budget with the layers of its image.
     #[must_use]
-    pub fn reopening(open: impl FnMut(u16) -> io::Result<File> + Send + 'static) -> Self {
+    pub fn with_budget(budget: &ImageBudget) -> Self {
         Self {
-            tree: Tree::default(),
-            inline: Inline::reopening(Box::new(open)),
+            tree: Tree::new(),
+            inline: Inline::default(),
+            account: budget.account(),
+            steps: 0,
         }
     }
 
-    /// The tree of the layers so far.
+    /// Keeps no sidecar open: the merge calls `open` with a device to read that layer's inline data. For a merge without layers.
+    ///
+    /// `open` must return a file with the bytes of the sidecar that was added for that device.
+    #[must_use]
+    pub fn reopening(self, open: impl FnMut(u16) -> io::Result<File> + Send + 'static) -> Self {
+        Self {
+            inline: Inline::reopening(Box::new(open)),
+            ..self
+        }
+    }
+
+    /// Returns the tree of the layers so far.
     #[must_use]
     pub fn tree(&self) -> &Tree {
         &self.tree
     }
 
-    /// Puts the next layer on top; its image will be device `device`, from 1. A layer that comes twice in one image has one
+    /// Puts the next layer on top. Its image will be device `device`, from 1. A layer that comes twice in one image has one
     /// device.
     ///
     /// # Errors
-    /// [`StitchError::Sidecar`], [`StitchError::Merge`]. The merge cannot go on after one.
+    /// [`StitchError::Sidecar`], [`StitchError::Merge`], [`StitchError::Budget`]. All are final.
     pub fn add(&mut self, device: u16, changes: &Changes<File>) -> Result<(), StitchError> {
         let sidecar_error = |source| StitchError::Sidecar { device, source };
-        let tree = &mut self.tree;
         let records = usize::try_from(changes.records()).unwrap_or(usize::MAX);
-        tree.reserve(records.min(MAX_RESERVED));
+        self.tree.reserve(records.min(MAX_RESERVED));
+        let (account, before) = (&mut self.account, self.steps);
+        let mut layer = merge_layer(&mut self.tree, []);
+        let mut refused = Ok(());
         changes
             .for_each_whiteout(|whiteout| {
-                merge_layer(tree, [whiteout]);
+                if refused.is_ok() {
+                    layer.hide(whiteout);
+                    refused = account.set(ImageLimit::PathSteps, before + layer.steps());
+                }
             })
             .map_err(sidecar_error)?;
-        let mut layer = merge_layer(&mut self.tree, []);
+        refused.map_err(|source| StitchError::Budget { device, source })?;
         let mut has_inline = false;
         let applied = changes.for_each_change(device, |change| {
             let rekeyed = with_device(change, device);
             has_inline |= rekeyed.is_some();
             layer
                 .apply(rekeyed.as_ref().unwrap_or(change))
-                .map_err(Failure::Apply)
+                .map_err(Failure::Apply)?;
+            measure(account, &layer, before).map_err(Failure::Budget)
         });
+        let steps = layer.steps();
         applied.map_err(|failure| match failure {
             Failure::Sidecar(source) => sidecar_error(source),
             Failure::Apply(source) => StitchError::Merge { device, source },
+            Failure::Budget(source) => StitchError::Budget { device, source },
         })?;
+        self.steps += steps;
         if has_inline {
             self.inline
                 .add(device, changes.source())
@@ -102,7 +136,7 @@ impl Merge {
     /// # Errors
     /// See [`StitchError`].
     pub fn write_fsmeta<W: Write + Seek>(
-        self,
+        mut self,
         output: W,
         slots: &[Slot],
         uuid: [u8; 16],
@@ -133,7 +167,17 @@ impl Merge {
         let write_error = |source| StitchError::Write { source };
         let image = ImageWriter::new(output, options).map_err(write_error)?;
         let mut inline = self.inline;
-        let (written, output) = image.finish(&self.tree, &mut inline).map_err(write_error)?;
+        let budget_error = |source| StitchError::MetadataBudget { source };
+        let plan = self.tree.inode_count() as u64 * PLAN_BYTES_AN_INODE + self.tree.xattr_bytes();
+        self.account
+            .set(ImageLimit::MemoryBytes, self.tree.memory_bytes() + plan)
+            .map_err(budget_error)?;
+        let image = image.plan(&self.tree).map_err(write_error)?;
+        self.account
+            .set(ImageLimit::DiskBytes, image.bytes())
+            .map_err(budget_error)?;
+        let (written, output) = image.write(&mut inline).map_err(write_error)?;
+        self.account.keep();
         let fsmeta = Fsmeta {
             bytes: written.bytes(),
             inodes: written.inodes,
@@ -178,10 +222,19 @@ fn with_device<'a>(change: &Change<'a>, device: u16) -> Option<Change<'a>> {
     })
 }
 
-/// What stops the play-back of a sidecar.
+/// Measures the merged tree, and the work since the merge began, of which `before` are the layers below.
+fn measure(account: &mut Account, layer: &LayerMerge<'_>, before: u64) -> Result<(), BudgetError> {
+    let tree = layer.tree();
+    account.set(ImageLimit::TreeEntries, tree.entry_count() as u64)?;
+    account.set(ImageLimit::MemoryBytes, tree.memory_bytes())?;
+    account.set(ImageLimit::PathSteps, before + layer.steps())
+}
+
+/// What stops the replay of a sidecar.
 enum Failure {
     Sidecar(msb_sidecar::Error),
     Apply(ApplyError),
+    Budget(BudgetError),
 }
 
 impl From<msb_sidecar::Error> for Failure {

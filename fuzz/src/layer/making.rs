@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Cursor;
 
 use bytes::Bytes;
+use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
 use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerJob};
 use msb_oci::Digest;
@@ -48,6 +49,7 @@ pub(super) fn resume<'a>(
             more: Box::new(part.try_clone().expect("a file can be shared")),
         }),
         limits: limits(),
+        budget: ImageBudget::default(),
         windows: WindowBudget::new(WINDOWS_BYTES),
     };
     let made = RUNTIME.with_borrow_mut(|runtime| {

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use msb_budget::ImageBudget;
 use msb_sidecar::{Changes, Sidecar};
 use msb_stitch::{Merge, Proof, ProofError, StitchError, prove_layers, prove_unpublished};
 use msb_store::{LayerKey, Store, Synced, publish_all};
@@ -28,9 +29,13 @@ pub(crate) enum BuildError {
 }
 
 /// Builds a disk whose layers are all in the cache. Blocks, and needs a tokio runtime.
-pub(crate) fn build(plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
+pub(crate) fn build(
+    plan: &DiskPlan,
+    store: &Store,
+    budget: &ImageBudget,
+) -> Result<WrittenDisk, BuildError> {
     let (layers, files) = (plan.clone(), store.clone());
-    let mut merge = DiskMerge::new(move |device| open_sidecar(&layers, &files, device));
+    let mut merge = DiskMerge::new(budget, move |device| open_sidecar(&layers, &files, device));
     for device in plan.devices() {
         merge.add_cached(plan, *device, store)?;
     }
@@ -52,9 +57,12 @@ pub(crate) struct DiskMerge {
 
 impl DiskMerge {
     /// Creates a merge that calls `open` to read a layer's sidecar again: hundreds of them do not stay open.
-    pub(crate) fn new(open: impl FnMut(u16) -> io::Result<File> + Send + 'static) -> Self {
+    pub(crate) fn new(
+        budget: &ImageBudget,
+        open: impl FnMut(u16) -> io::Result<File> + Send + 'static,
+    ) -> Self {
         Self {
-            merge: Merge::reopening(open),
+            merge: Merge::with_budget(budget).reopening(open),
         }
     }
 

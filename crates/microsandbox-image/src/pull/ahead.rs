@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use msb_budget::ImageBudget;
 use msb_store::{Lock, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -35,6 +36,7 @@ impl MergeAhead {
         store: &Store,
         plan: &DiskPlan,
         states: &LayerStates,
+        budget: &ImageBudget,
         anew: bool,
     ) -> Result<Option<Self>, PullError> {
         let (store, plan) = (store.clone(), Arc::new(plan.clone()));
@@ -52,8 +54,12 @@ impl MergeAhead {
             return Ok(None);
         };
         let states = states.watch();
+        let disk = {
+            let (store, plan, states) = (store.clone(), Arc::clone(&plan), states.clone());
+            DiskMerge::new(budget, move |device| reopen(&store, &plan, &states, device))
+        };
         let merge = async move {
-            match merge(store, plan, states).await {
+            match merge(store, plan, disk, states).await {
                 Ok(disk) => disk,
                 Err(error) => {
                     tracing::debug!(?error, "the layers are not merged ahead");
@@ -96,12 +102,9 @@ impl Drop for MergeAhead {
 async fn merge(
     store: Store,
     plan: Arc<DiskPlan>,
+    mut merge: DiskMerge,
     mut states: Vec<watch::Receiver<LayerState>>,
 ) -> Result<Option<WrittenDisk>, BuildError> {
-    let mut merge = {
-        let (store, plan, states) = (store.clone(), Arc::clone(&plan), states.clone());
-        DiskMerge::new(move |device| reopen(&store, &plan, &states, device))
-    };
     for device in plan.devices().to_vec() {
         let state = &mut states[usize::from(device) - 1];
         let known = state.wait_for(|state| !matches!(state, LayerState::Pending));
@@ -173,7 +176,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let states = LayerStates::new(1);
-        let merge = MergeAhead::start(&store, &plan(), &states, false).await;
+        let merge =
+            MergeAhead::start(&store, &plan(), &states, &ImageBudget::default(), false).await;
         drop(states);
         assert!(merge.unwrap().unwrap().disk().await.is_none());
     }
@@ -184,7 +188,8 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let states = LayerStates::new(1);
         let start = async || {
-            let merge = MergeAhead::start(&store, &plan(), &states, false).await;
+            let merge =
+                MergeAhead::start(&store, &plan(), &states, &ImageBudget::default(), false).await;
             merge.unwrap()
         };
         let first = start().await;

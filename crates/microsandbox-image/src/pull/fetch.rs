@@ -108,6 +108,7 @@ impl<'a> Fetch<'a> {
             image: files.image.try_clone_file()?,
             sidecar: files.sidecar.try_clone_file()?,
             part,
+            budget: self.pull.budget.clone(),
             limits: registry.layer_limits,
             windows: registry.windows.clone(),
         };

@@ -75,6 +75,7 @@ async fn publish_disk(
         registry,
         reference,
         progress,
+        budget,
         ..
     } = pull;
     let store = registry.cache.store();
@@ -111,8 +112,8 @@ async fn publish_disk(
     let written = match written {
         Some(written) => Ok(written),
         None => {
-            let (store, plan) = (store.clone(), plan.clone());
-            blocking(move || Ok(build(&plan, &store))).await?
+            let (store, plan, budget) = (store.clone(), plan.clone(), budget.clone());
+            blocking(move || Ok(build(&plan, &store, &budget))).await?
         }
     };
     let published = match written {

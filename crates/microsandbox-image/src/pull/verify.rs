@@ -42,6 +42,7 @@ pub(super) async fn verify(
             blob_bytes: blob.bytes,
             media_type: blob.media_type.clone(),
             diff_id: layer.diff_id.clone(),
+            budget: pull.budget.clone(),
             limits: registry.layer_limits,
             windows: registry.windows.clone(),
         };

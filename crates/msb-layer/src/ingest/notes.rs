@@ -2,9 +2,10 @@ use erofs_format::XattrNamespace;
 use fs_tree::{InodeId, Node, Tree, show_path};
 use msb_sidecar::{Note, Notes};
 
+use crate::acl;
 use crate::tar::Entry;
 
-/// What is not exact, as the entries of an archive go by.
+/// Collects the fidelity notes of a layer.
 #[derive(Debug, Default)]
 pub(super) struct LayerNotes {
     notes: Notes,
@@ -22,7 +23,7 @@ impl LayerNotes {
         *count += 1;
     }
 
-    /// What the archive says of an entry in forms that are not decoded.
+    /// Adds a note for attributes of an entry in forms that are not decoded.
     pub(super) fn lost(&mut self, entry: &Entry<'_>, path: &[u8]) {
         let lost = entry.lost;
         if lost.text_acl || lost.file_flags || lost.selinux {
@@ -35,7 +36,7 @@ impl LayerNotes {
         }
     }
 
-    /// The xattrs that the disk will have; the others become notes.
+    /// Returns the xattrs that the disk will have. Adds a note for each other one.
     pub(super) fn kept_xattrs<'a>(
         &mut self,
         entry: &Entry<'a>,
@@ -50,6 +51,9 @@ impl LayerNotes {
             } else if !erofs_can_hold(name, value) {
                 let (path, name) = describe();
                 self.notes.push(Note::UnsupportedXattr { path, name });
+            } else if acl::is_acl(name) && !acl::is_valid(value) {
+                let (path, name) = describe();
+                self.notes.push(Note::MalformedAcl { path, name });
             } else {
                 kept.push((name, value));
             }
@@ -57,7 +61,7 @@ impl LayerNotes {
         kept
     }
 
-    /// All notes, with those on the layer's own tree as a whole.
+    /// Returns all notes, with those on the layer's own tree as a whole.
     pub(super) fn finish(mut self, tree: &Tree) -> Vec<Note> {
         if let Some((count, first)) = self.links_below {
             self.notes.push(Note::LinksBelow { count, first });
@@ -75,7 +79,7 @@ impl LayerNotes {
     }
 }
 
-/// What a note tells of a path or a name: its beginning, where it is longer than Linux would take it.
+/// Returns the text of a path or a name for a note, cut where it is longer than Linux accepts.
 pub(super) fn shown(bytes: &[u8]) -> String {
     const MAX_SHOWN: usize = 4095;
     show_path(&bytes[..bytes.len().min(MAX_SHOWN)]).to_string()
@@ -90,7 +94,7 @@ fn erofs_can_hold(name: &[u8], value: &[u8]) -> bool {
         && value.len() <= usize::from(u16::MAX)
 }
 
-/// How many directories the layer only implies, the root not counted, and one of them.
+/// Returns the number of directories that the layer only implies, without the root, and one of them.
 fn implied(tree: &Tree) -> Option<(u64, InodeId)> {
     let mut implied: Option<(u64, InodeId)> = None;
     let mut pending = vec![tree.root()];

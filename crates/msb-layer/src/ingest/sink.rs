@@ -9,6 +9,7 @@ use fs_tree::{
 };
 use msb_sidecar::{Note, SidecarWriter};
 
+use super::meter::Meter;
 use super::notes::{LayerNotes, shown};
 use super::{apply_error, image_error, sidecar_error};
 use crate::entry::{LayerEntry, classify, is_aufs, link_target};
@@ -25,6 +26,7 @@ pub(super) struct Sink<'t, 'l, W> {
     pub(super) image: ImageWriter<W>,
     pub(super) sidecar: SidecarWriter<BufWriter<File>>,
     pub(super) notes: LayerNotes,
+    pub(super) meter: Meter,
     applier: LayerApplier<'t>,
     limits: &'l LayerLimits,
     entries: u64,
@@ -66,6 +68,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
     type Error = LayerError;
 
     fn entry(&mut self, entry: &Entry<'_>) -> Result<(), LayerError> {
+        self.meter.entry()?;
         self.entries += 1;
         check(LayerLimit::Entries, self.limits.entries, self.entries)?;
         self.count_metadata(metadata_bytes(entry))?;
@@ -167,6 +170,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
     }
 
     fn data(&mut self, offset: u64, bytes: &[u8]) -> Result<(), LayerError> {
+        self.meter.data()?;
         match &mut self.pending.data {
             Data::Dropped => Ok(()),
             Data::Inline(buffer) => {
@@ -260,11 +264,13 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
         sidecar: SidecarWriter<BufWriter<File>>,
         applier: LayerApplier<'t>,
         limits: &'l LayerLimits,
+        meter: Meter,
     ) -> Self {
         Self {
             image,
             sidecar,
             notes: LayerNotes::default(),
+            meter,
             applier,
             limits,
             entries: 0,
@@ -334,10 +340,20 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
         )
     }
 
-    /// The names in the tree, which are more than the entries where paths imply directories.
-    fn check_tree(&self) -> Result<(), LayerError> {
-        let names = self.applier.tree().entry_count() as u64;
-        check(LayerLimit::Entries, self.limits.entries, names)
+    /// Checks the number of names in the tree, which are more than the entries where paths imply directories, and the work
+    /// that the entries took.
+    fn check_tree(&mut self) -> Result<(), LayerError> {
+        let tree = self.applier.tree();
+        let names = tree.entry_count() as u64;
+        check(LayerLimit::Entries, self.limits.entries, names)?;
+        let steps = self.applier.steps();
+        check(LayerLimit::PathSteps, self.limits.path_steps, steps)?;
+        self.meter.measure(tree, steps, self.sidecar.position())
+    }
+
+    /// Returns the number of path components walked so far.
+    pub(super) fn steps(&self) -> u64 {
+        self.applier.steps()
     }
 
     fn check_image(&self, more: u64) -> Result<(), LayerError> {
@@ -360,7 +376,8 @@ fn metadata_bytes(entry: &Entry<'_>) -> usize {
     entry.path.len() + target + xattrs
 }
 
-fn check(limit: LayerLimit, allowed: u64, actual: u64) -> Result<(), LayerError> {
+/// Checks a value against a limit of the layer.
+pub(super) fn check(limit: LayerLimit, allowed: u64, actual: u64) -> Result<(), LayerError> {
     if actual <= allowed {
         Ok(())
     } else {

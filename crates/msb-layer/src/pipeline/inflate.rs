@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use bytes::Bytes;
+use msb_budget::{Account, ImageLimit};
 use tokio::sync::mpsc;
 
 use super::hash::Piece;
@@ -32,6 +33,9 @@ pub(super) struct Stream {
 
 /// The stages behind this one.
 pub(super) struct Output {
+    pub(super) account: Account,
+    /// Set when the pull is over, whatever the stages behind this one do.
+    pub(super) cancelled: Arc<AtomicBool>,
     pub(super) time: StageTime,
     pub(super) plain_limit: u64,
     pub(super) plain_bytes: u64,
@@ -50,7 +54,7 @@ pub(super) fn decoder(
 }
 
 impl Inflate {
-    pub(super) fn run(self) -> Result<Compression, LayerError> {
+    pub(super) fn run(self) -> Result<(Compression, Account), LayerError> {
         let Self {
             earlier,
             mut body,
@@ -105,7 +109,7 @@ impl Stream {
         Ok(())
     }
 
-    fn finish(self) -> Result<Compression, LayerError> {
+    fn finish(self) -> Result<(Compression, Account), LayerError> {
         let Self {
             decoder,
             blob_bytes,
@@ -126,12 +130,15 @@ impl Stream {
         decoded.map_err(decode_error)?;
         output.write(Plain::End)?;
         output.time.tell();
-        Ok(compression)
+        Ok((compression, output.account))
     }
 }
 
 impl Output {
     fn plain(&mut self, chunk: Chunk) -> Result<(), LayerError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(LayerError::Cancelled);
+        }
         self.plain_bytes += chunk.len() as u64;
         if self.plain_bytes > self.plain_limit {
             return Err(LayerError::Limit {
@@ -140,6 +147,8 @@ impl Output {
                 actual: self.plain_bytes,
             });
         }
+        self.account
+            .set(ImageLimit::UncompressedBytes, self.plain_bytes)?;
         self.hash(Piece::Plain(chunk.clone()))?;
         self.write(Plain::Chunk(chunk))
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use msb_budget::ImageBudget;
 use msb_oci::Digest;
 use tokio::sync::oneshot;
 
@@ -21,6 +22,8 @@ pub struct VerifyJob {
     pub media_type: String,
     /// The unpacked archive's digest, from the config.
     pub diff_id: Digest,
+    /// The budget of the image.
+    pub budget: ImageBudget,
     /// Limits of the layer.
     pub limits: LayerLimits,
     /// The memory that all layers of a pull may use for the windows of zstd frames.
@@ -46,6 +49,7 @@ impl VerifyJob {
             blob_bytes,
             media_type,
             diff_id,
+            budget,
             limits,
             windows,
         } = self;
@@ -66,7 +70,7 @@ impl VerifyJob {
             hash,
             processed,
             mut failing,
-        } = Stages::start(&expected, blob_bytes, None, &limits, windows)?;
+        } = Stages::start(&expected, blob_bytes, None, &budget, &limits, windows)?;
         let cancelled = Arc::clone(&feed.cancelled);
         let (result_sender, result) = oneshot::channel();
         spawn("layer-verify", move || {

@@ -111,6 +111,8 @@ pub enum Limit {
     LongNameBytes,
     /// `xattr_bytes`.
     XattrBytes,
+    /// `xattr_name_bytes`.
+    XattrNameBytes,
     /// `symlink_bytes`.
     SymlinkBytes,
     /// `sparse_extents`.
@@ -124,6 +126,7 @@ impl fmt::Display for Limit {
             Self::GlobalPaxBytes => "size of all global PAX headers in bytes",
             Self::LongNameBytes => "GNU long name size in bytes",
             Self::XattrBytes => "size of all xattrs in bytes",
+            Self::XattrNameBytes => "size of all xattr names in bytes",
             Self::SymlinkBytes => "symlink target size in bytes",
             Self::SparseExtents => "number of sparse extents",
         })

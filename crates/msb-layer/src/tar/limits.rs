@@ -1,4 +1,4 @@
-/// How much one archive may claim. The defaults lie far beyond what real images hold.
+/// Limits on what one archive may claim. The defaults are far above what real images hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one PAX header, local or global, and of all global headers together.
@@ -7,6 +7,8 @@ pub struct Limits {
     pub long_name_bytes: u64,
     /// Bytes of all xattr names and values of one entry.
     pub xattr_bytes: u64,
+    /// Bytes of all xattr names of one entry, each with a NUL: the most that Linux lists of a file (`XATTR_LIST_MAX`).
+    pub xattr_name_bytes: u64,
     /// Bytes of a symlink's target: Linux takes no more than 4095.
     pub symlink_bytes: u64,
     /// Extents of one sparse file, empty ones counted.
@@ -19,6 +21,7 @@ impl Default for Limits {
             pax_bytes: 1 << 20,
             long_name_bytes: 1 << 16,
             xattr_bytes: 1 << 18,
+            xattr_name_bytes: 1 << 16,
             symlink_bytes: 4095,
             sparse_extents: 1 << 20,
         }

@@ -30,6 +30,7 @@ pub(super) struct PaxAttributes {
     /// Sorted by name, each name once: holds after [`read`](Self::read).
     xattrs: Vec<XattrSpan>,
     xattr_bytes: u64,
+    xattr_name_bytes: u64,
 }
 
 /// Whether a PAX header is for one entry or for all that follow.
@@ -161,10 +162,10 @@ impl PaxAttributes {
             equal
         });
         let spans = self.xattrs.iter();
-        let bytes: usize = spans
-            .map(|xattr| xattr.name.len() + xattr.value.len())
-            .sum();
-        self.xattr_bytes = bytes as u64;
+        let names: usize = spans.clone().map(|xattr| xattr.name.len()).sum();
+        let values: usize = spans.map(|xattr| xattr.value.len()).sum();
+        self.xattr_bytes = (names + values) as u64;
+        self.xattr_name_bytes = (names + self.xattrs.len()) as u64;
     }
 
     /// What is stated in a form that is not decoded.
@@ -198,7 +199,12 @@ impl PaxAttributes {
         self.sort_xattrs();
     }
 
-    /// Bytes of all xattr names and values.
+    /// Returns the bytes of all xattr names as Linux lists them: each with a NUL.
+    pub(super) fn xattr_name_bytes(&self) -> u64 {
+        self.xattr_name_bytes
+    }
+
+    /// Returns the bytes of all xattr names and values.
     pub(super) fn xattr_bytes(&self) -> u64 {
         self.xattr_bytes
     }

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
 use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
 use msb_oci::Digest;
@@ -22,6 +23,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) tar: &'a [u8],
     pub(crate) piece: usize,
     pub(crate) limits: LayerLimits,
+    pub(crate) budget: ImageBudget,
     pub(crate) blob_bytes: u64,
     pub(crate) digest: Digest,
     pub(crate) diff_id: Digest,
@@ -40,6 +42,7 @@ impl<'a> Attempt<'a> {
             tar,
             piece: blob.len().max(1),
             limits: LayerLimits::default(),
+            budget: ImageBudget::default(),
             blob_bytes: blob.len() as u64,
             digest: Digest::sha256_of(blob),
             diff_id: Digest::sha256_of(tar),
@@ -67,6 +70,7 @@ impl<'a> Attempt<'a> {
             sidecar: new_file(&base.with_extension("sidecar")),
             part: None,
             limits: self.limits,
+            budget: self.budget.clone(),
             windows: WindowBudget::default(),
         }
     }

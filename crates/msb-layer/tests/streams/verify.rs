@@ -1,5 +1,6 @@
 //! Verifying another blob of a layer that exists already.
 
+use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
 
 use super::*;
@@ -10,6 +11,7 @@ fn verify(attempt: &Attempt<'_>) -> Result<Compression, LayerError> {
         blob_bytes: attempt.blob_bytes,
         media_type: attempt.media_type.to_owned(),
         diff_id: attempt.diff_id.clone(),
+        budget: ImageBudget::default(),
         limits: attempt.limits,
         windows: WindowBudget::default(),
     };

@@ -106,6 +106,11 @@ impl TarParser {
         if xattrs > self.limits.xattr_bytes {
             return Err(self.too_large(Limit::XattrBytes, self.limits.xattr_bytes, xattrs));
         }
+        let names = self.extensions.local.xattr_name_bytes();
+        if names > self.limits.xattr_name_bytes {
+            let allowed = self.limits.xattr_name_bytes;
+            return Err(self.too_large(Limit::XattrNameBytes, allowed, names));
+        }
         let target = self.link.len() as u64;
         if matches!(self.meta.kind, MetaKind::Symlink) && target > self.limits.symlink_bytes {
             return Err(self.too_large(Limit::SymlinkBytes, self.limits.symlink_bytes, target));

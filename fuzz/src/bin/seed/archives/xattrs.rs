@@ -8,7 +8,7 @@ const CAPABILITY: &str = "xattr.security.capability=hex:010000020020000000000000
 const RECIPES: &[(&str, &str)] = &[
     (
         "xattrs",
-        "file a data=x xattr.user.b=2 xattr.user.a=1 xattr.trusted.t=hex:00ff xattr.system.posix_acl_access=hex:02000000 xattr.odd=1",
+        "file a data=x xattr.user.b=2 xattr.user.a=1 xattr.trusted.t=hex:00ff xattr.system.posix_acl_access=hex:0200000001000600ffffffff04000400ffffffff20000400ffffffff xattr.odd=1",
     ),
     (
         "xattrs-overlay",

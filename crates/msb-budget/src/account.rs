@@ -1,0 +1,91 @@
+use crate::{BudgetError, ImageBudget, ImageLimit};
+
+const LIMITS: [ImageLimit; ImageLimit::COUNT] = [
+    ImageLimit::MemoryBytes,
+    ImageLimit::Entries,
+    ImageLimit::TreeEntries,
+    ImageLimit::PathSteps,
+    ImageLimit::UncompressedBytes,
+    ImageLimit::DiskBytes,
+];
+
+/// What one part of the work holds of an [`ImageBudget`]. Returns it when dropped, unless the work [is kept](Self::keep).
+#[derive(Debug)]
+pub struct Account {
+    budget: ImageBudget,
+    /// At least the level, by [`ImageLimit`].
+    charged: [u64; ImageLimit::COUNT],
+    level: [u64; ImageLimit::COUNT],
+}
+
+impl Account {
+    pub(crate) fn new(budget: ImageBudget) -> Self {
+        Self {
+            budget,
+            charged: [0; ImageLimit::COUNT],
+            level: [0; ImageLimit::COUNT],
+        }
+    }
+
+    /// Sets how much this part of the work holds in all. A lower level than before returns nothing.
+    ///
+    /// # Errors
+    /// [`BudgetError::Exceeded`] if the image would exceed the limit, [`BudgetError::Cancelled`].
+    #[inline]
+    pub fn set(&mut self, limit: ImageLimit, level: u64) -> Result<(), BudgetError> {
+        let charged = self.charged[limit as usize];
+        if level <= charged {
+            self.level[limit as usize] = level;
+            return self.check();
+        }
+        self.charge(limit, level, level - charged)
+    }
+
+    /// Adds to what this part of the work holds.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    pub fn add(&mut self, limit: ImageLimit, more: u64) -> Result<(), BudgetError> {
+        let level = self.level[limit as usize].saturating_add(more);
+        self.set(limit, level)
+    }
+
+    /// Checks whether the work goes on.
+    ///
+    /// # Errors
+    /// [`BudgetError::Cancelled`].
+    pub fn check(&self) -> Result<(), BudgetError> {
+        if self.budget.is_cancelled() {
+            return Err(BudgetError::Cancelled);
+        }
+        Ok(())
+    }
+
+    /// Ends successful work: only memory is returned, since everything else remains done for the image.
+    pub fn keep(mut self) {
+        for limit in LIMITS {
+            if !limit.is_transient() {
+                let at = limit as usize;
+                let ahead = self.charged[at].saturating_sub(self.level[at]);
+                self.budget.give_back(limit, ahead);
+                self.charged[at] = 0;
+            }
+        }
+    }
+
+    #[cold]
+    fn charge(&mut self, limit: ImageLimit, level: u64, needed: u64) -> Result<(), BudgetError> {
+        self.check()?;
+        self.charged[limit as usize] += self.budget.charge(limit, needed, limit.ahead())?;
+        self.level[limit as usize] = level;
+        Ok(())
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        for limit in LIMITS {
+            self.budget.give_back(limit, self.charged[limit as usize]);
+        }
+    }
+}

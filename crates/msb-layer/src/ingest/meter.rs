@@ -1,0 +1,107 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use fs_tree::Tree;
+use msb_budget::{Account, ImageLimit};
+
+use super::sink::check;
+use crate::{LayerError, LayerLimit};
+
+/// Measures what a layer takes of its image's budget, while it is read.
+#[derive(Debug)]
+pub(super) struct Meter {
+    account: Account,
+    cancelled: Arc<AtomicBool>,
+    /// Bytes of the image that take space on disk.
+    image_written: Arc<AtomicU64>,
+    entries: u64,
+    sidecar_bytes: u64,
+}
+
+/// Bytes of memory that the plan of an image takes for each inode, measured with a million files.
+const PLAN_BYTES_AN_INODE: u64 = 64;
+
+impl Meter {
+    pub(super) fn new(
+        account: Account,
+        cancelled: Arc<AtomicBool>,
+        image_written: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            account,
+            cancelled,
+            image_written,
+            entries: 0,
+            sidecar_bytes: 0,
+        }
+    }
+
+    /// Counts one more entry.
+    pub(super) fn entry(&mut self) -> Result<(), LayerError> {
+        self.check()?;
+        self.entries += 1;
+        self.account.set(ImageLimit::Entries, self.entries)?;
+        Ok(())
+    }
+
+    /// Checks whether the pull goes on.
+    pub(super) fn check(&self) -> Result<(), LayerError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(LayerError::Cancelled);
+        }
+        Ok(())
+    }
+
+    /// Measures the tree, the work and the files so far.
+    pub(super) fn measure(
+        &mut self,
+        tree: &Tree,
+        steps: u64,
+        sidecar_bytes: u64,
+    ) -> Result<(), LayerError> {
+        self.sidecar_bytes = sidecar_bytes;
+        self.account
+            .set(ImageLimit::MemoryBytes, tree.memory_bytes())?;
+        self.account.set(ImageLimit::PathSteps, steps)?;
+        self.data()
+    }
+
+    /// Measures the files while the data of an entry is written.
+    pub(super) fn data(&mut self) -> Result<(), LayerError> {
+        self.check()?;
+        let written = self.image_written.load(Ordering::Relaxed);
+        let level = written.saturating_add(self.sidecar_bytes);
+        self.account.set(ImageLimit::DiskBytes, level)?;
+        Ok(())
+    }
+
+    /// Charges the memory for the plan of the image.
+    pub(super) fn plan(&mut self, tree: &Tree) -> Result<(), LayerError> {
+        let inodes = tree.inode_count() as u64 * PLAN_BYTES_AN_INODE;
+        let plan = inodes.saturating_add(tree.xattr_bytes());
+        let level = tree.memory_bytes().saturating_add(plan);
+        self.account.set(ImageLimit::MemoryBytes, level)?;
+        Ok(())
+    }
+
+    /// Checks the planned length of the image, which has `data_bytes` so far, and charges the rest of it.
+    pub(super) fn image(
+        &mut self,
+        image_bytes: u64,
+        data_bytes: u64,
+        allowed: u64,
+    ) -> Result<(), LayerError> {
+        check(LayerLimit::ImageBytes, allowed, image_bytes)?;
+        let metadata = image_bytes.saturating_sub(data_bytes);
+        let written = self.image_written.load(Ordering::Relaxed);
+        let files = written
+            .saturating_add(metadata)
+            .saturating_add(self.sidecar_bytes);
+        self.account.set(ImageLimit::DiskBytes, files)?;
+        Ok(())
+    }
+
+    pub(super) fn into_account(self) -> Account {
+        self.account
+    }
+}
