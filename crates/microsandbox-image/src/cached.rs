@@ -2,7 +2,8 @@ use msb_oci::Reference;
 use msb_platform::Platform;
 use msb_store::{LayerLengths, Store};
 
-use crate::record::{ImageRecord, image_key, layer_key};
+use crate::cache::layer_key;
+use crate::record::{ImageRecord, image_key};
 use crate::{PullError, PullResult};
 
 /// Finds the image in the cache and leases it; `None` if the cache lacks anything of it: the record, a layer, the merged metadata, or

@@ -12,8 +12,7 @@ use msb_stitch::{Disk, DiskExtent, Slot, StitchError, vmdk};
 use msb_store::{DiskKey, LayerKey, Lease, Store};
 
 use crate::PullError;
-use crate::cache::FORMAT;
-use crate::record::layer_key;
+use crate::cache::{FORMAT, layer_key};
 
 /// The disk over some layers: its name in the cache, and its devices.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ mod ahead;
 mod blocking;
 mod cached_layer;
 mod download;
+mod ensure;
 mod fetch;
 mod finish;
 mod holder;

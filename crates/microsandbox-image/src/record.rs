@@ -1,10 +1,10 @@
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
-use msb_store::{ImageKey, LayerKey, Lease, References, Store};
+use msb_store::{ImageKey, Lease, References, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::FORMAT;
+use crate::cache::layer_key;
 use crate::disk::DiskPlan;
 use crate::{DiskExtent, ImageConfig, LayerArtifact, PullResult};
 
@@ -136,11 +136,6 @@ fn open_files_note(extents: usize) -> Option<Note> {
         .into_iter()
         .find(|limit| files + OTHERS > *limit)?;
     Some(Note::OpenFiles { files, limit })
-}
-
-/// Layers are kept by what they unpack to: two blobs of one archive are one layer.
-pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
-    LayerKey::new(diff_id.clone(), FORMAT)
 }
 
 /// Images are kept by what was asked for.

@@ -9,8 +9,9 @@ use msb_platform::Platform;
 use msb_stitch::{Merge, Proof, ProofError, find_damaged_files, prove};
 use msb_store::Store;
 
+use crate::cache::layer_key;
 use crate::inspect::verify_checksum;
-use crate::record::{ImageRecord, image_key, layer_key};
+use crate::record::{ImageRecord, image_key};
 use crate::{GlobalCache, PullError, PullResult};
 
 /// What a verification of a cached image found.

@@ -125,7 +125,7 @@ async fn a_cached_file_that_cannot_be_read_is_named_and_not_rebuilt() {
         Path::new(cold["fsmeta"].as_str().unwrap()),
     ] {
         let mode = std::fs::metadata(path).unwrap().permissions();
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o000)).unwrap();
         served.registry.forget_requests();
         let output = run(&["--policy", "always"]);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

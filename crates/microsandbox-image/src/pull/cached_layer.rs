@@ -3,7 +3,7 @@ use msb_store::{LayerLengths, Store};
 
 use super::layer::{LayerSource, ReadyLayer};
 use crate::PullError;
-use crate::record::layer_key;
+use crate::cache::layer_key;
 
 /// A layer as the cache has it.
 #[derive(Debug)]

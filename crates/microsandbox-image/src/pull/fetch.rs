@@ -9,8 +9,8 @@ use super::partial::SharedPartial;
 use super::state::LayerReporter;
 use super::verify::reporter;
 use super::{Pull, layer_error};
+use crate::cache::layer_key;
 use crate::disk::clone_error;
-use crate::record::layer_key;
 use crate::{PullError, PullProgress};
 
 /// Shorter blobs are downloaded again instead of resumed. A partial blob costs every pull, for a blob of 5 MB, 3 ms of processor

@@ -3,7 +3,8 @@ use msb_sidecar::Note;
 use msb_store::LayerKey;
 
 use super::Pull;
-use super::layer::{LayerSource, ReadyLayer, ensure_layer};
+use super::ensure::ensure_layer;
+use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
 use super::state::LayerStates;
 use crate::PullError;

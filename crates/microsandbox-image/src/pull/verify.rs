@@ -9,7 +9,7 @@ use super::download::{Download, download};
 use super::holder::{Reporter, source_of};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::{Pull, layer_error};
-use crate::record::layer_key;
+use crate::cache::layer_key;
 use crate::{PullError, PullProgress};
 
 /// Downloads a blob whose layer is cached, verifies that it unpacks to that layer, and records that. Nothing of it is written.
