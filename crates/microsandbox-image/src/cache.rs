@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use msb_store::{FormatVersion, Store, StoreOptions};
+use msb_oci::Digest;
+use msb_store::{FormatVersion, LayerKey, Store, StoreOptions};
 
 use crate::PullError;
 
@@ -53,3 +54,8 @@ pub type CacheOptions = StoreOptions;
 
 /// The version in the names of all artifacts, so that no file is written by two versions of the writers.
 pub(crate) const FORMAT: FormatVersion = FormatVersion(msb_sidecar::VERSION);
+
+/// Returns the key of a layer, which is what it unpacks to: two blobs of one archive are one layer.
+pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
+    LayerKey::new(diff_id.clone(), FORMAT)
+}

@@ -2,11 +2,12 @@ use msb_oci::Reference;
 use msb_platform::Platform;
 use msb_store::{LayerLengths, Store};
 
-use crate::record::{ImageRecord, image_key, layer_key};
+use crate::cache::layer_key;
+use crate::record::{ImageRecord, image_key};
 use crate::{PullError, PullResult};
 
-/// Returns the cached image; `None` if anything is missing: the record, a layer, the merged metadata, or the right
-/// descriptor. Reads the record, the descriptor and the lengths of the files.
+/// Finds the image in the cache and leases it; `None` if the cache lacks anything of it: the record, a layer, the merged metadata, or
+/// a descriptor with the right text. Reads the record and compares lengths, nothing more.
 pub(crate) fn find(
     store: &Store,
     reference: &Reference,
@@ -21,7 +22,13 @@ pub(crate) fn find(
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true)))
+    // A disk that is gone needs no lease, and reading the cache writes nothing to it.
+    if store.disk_lengths(record.disk_plan().key())?.is_none() {
+        return Ok(None);
+    }
+    // Before the files are compared, so that no prune removes them afterwards.
+    let lease = record.lease(store)?;
+    Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true, lease)))
 }
 
 /// Returns whether every file that the record names exists, with the right length.

@@ -134,6 +134,22 @@ pub enum PullError {
         /// Why.
         source: msb_sidecar::Error,
     },
+    /// The merged metadata of a cached disk.
+    #[error("{}: reading it", path.display())]
+    Fsmeta {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A layer's files in the cache are damaged each time that it is rebuilt.
+    #[error("layer {diff_id}: its cached files are damaged again after {rebuilds} rebuilds")]
+    DamagedAgain {
+        /// The layer's diff_id.
+        diff_id: Digest,
+        /// How often it was rebuilt.
+        rebuilds: usize,
+    },
     /// A cached layer image cannot be read.
     #[error("{}: reading it", path.display())]
     LayerImage {
@@ -218,8 +234,8 @@ pub enum PullError {
         /// Why.
         source: std::io::Error,
     },
-    /// A worker thread ended without an answer.
-    #[error("a worker of the pull ended without an answer")]
+    /// A background task panicked or was aborted.
+    #[error("a background task panicked or was aborted")]
     Worker,
     /// The pull was given up.
     #[error("the pull was cancelled")]
@@ -237,6 +253,14 @@ pub enum ManifestProblem {
         layers: usize,
         /// The config's.
         diff_ids: usize,
+    },
+    /// The image's record would be longer than the cache allows, because of its config and the number of its layers.
+    #[error("the record of the image would have {bytes} bytes; the cache allows {limit}")]
+    RecordTooLarge {
+        /// The bytes of the record, at most.
+        bytes: u64,
+        /// How many there may be.
+        limit: u64,
     },
     /// More layers than a disk can have.
     #[error("it has {layers} layers; a disk can have {limit}")]
@@ -327,6 +351,7 @@ impl PullError {
             Self::Disk { source, .. } => source.is_corrupt(),
             Self::Proof { .. }
             | Self::DamagedLayer { .. }
+            | Self::DamagedAgain { .. }
             | Self::ArtifactMissing { .. }
             | Self::ArtifactLength { .. }
             | Self::Rewritten { .. }

@@ -77,6 +77,7 @@ mod image_name;
 mod images;
 mod inspect;
 mod limits;
+mod open_files;
 mod options;
 mod progress;
 mod prune;

@@ -2,37 +2,46 @@
 
 mod ahead;
 mod blocking;
+mod cached_layer;
+mod download;
+mod ensure;
+mod fetch;
 mod finish;
+mod holder;
 mod layer;
 mod layers;
-mod part;
+mod notes;
+mod partial;
 mod resolve;
 mod state;
 mod sweep;
+mod verify;
+mod waiting;
 
 use futures_util::future::try_join;
 use msb_budget::ImageBudget;
 use msb_layer::LayerError;
 use msb_oci::Reference;
-use msb_store::LayerKey;
 
 use crate::disk::DiskPlan;
 use crate::progress::Progress;
 use crate::registry::Inner;
-use crate::{PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached};
+use crate::{
+    ManifestProblem, PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached,
+};
 use ahead::MergeAhead;
 use blocking::blocking;
-use finish::{Finished, finish};
+use finish::{Finished, check_record_bytes, finish};
 use layer::LayerSource;
 use layers::{Anew, fetch_layers};
 use resolve::{Resolved, keep, resolve};
 use state::LayerStates;
 use sweep::sweep;
 
-/// How often a pull makes a layer again whose cached files turn out to be damaged.
+/// How often a pull rebuilds a layer whose cached files turn out to be damaged.
 const REPAIRS: usize = 2;
 
-/// Pulls an image, and says at the end of `progress` how it went.
+/// Pulls an image. The last event of `progress` is its outcome.
 pub(crate) async fn pull(
     registry: &Inner,
     reference: &Reference,
@@ -52,7 +61,7 @@ pub(crate) async fn pull(
     result
 }
 
-/// What is pulled, from where, and who is told: the same for all of its steps.
+/// What is pulled, from where, and where its progress goes: the same for all of its steps.
 #[derive(Clone, Copy, Debug)]
 struct Pull<'a> {
     registry: &'a Inner,
@@ -85,18 +94,15 @@ async fn run(
         total_bytes: resolved.total_bytes,
     });
     let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
-    let store = registry.cache.store();
-    // Before anything is looked for, so that no prune removes what this pull finds.
-    let _lease = {
-        let (store, plan) = (store.clone(), plan.clone());
-        let layers: Vec<LayerKey> = plan.slots().iter().map(|slot| slot.layer.clone()).collect();
-        let blobs = [
-            resolved.manifest_digest.clone(),
-            resolved.config_digest.clone(),
-        ];
-        blocking(move || Ok(store.lease(plan.key(), &layers, &blobs)?)).await?
-    };
-
+    if let Err(limit) = plan.check_layer_count() {
+        return Err(PullError::Manifest {
+            digest: resolved.manifest_digest.clone(),
+            problem: ManifestProblem::TooManyLayers {
+                layers: plan.slots().len(),
+                limit,
+            },
+        });
+    }
     let budget = ImageBudget::new(registry.image_limits);
     // Work on other threads ends soon after the pull is dropped.
     let _cancel = budget.cancel_on_drop();
@@ -108,7 +114,20 @@ async fn run(
         progress,
         budget: &budget,
     };
+    check_record_bytes(pull)?;
+    let store = registry.cache.store();
+    // Before anything is looked up, so that no prune removes what this pull finds.
+    let lease = {
+        let (store, plan) = (store.clone(), plan.clone());
+        let blobs = [
+            resolved.manifest_digest.clone(),
+            resolved.config_digest.clone(),
+        ];
+        blocking(move || Ok(plan.lease(&store, &blobs)?)).await?
+    };
+
     let mut anew = Anew::new(options.force);
+    let mut damaged = None;
     for _ in 0..=REPAIRS {
         let states = LayerStates::new(plan.slots().len());
         let merge = MergeAhead::start(store, &plan, &states, &budget, options.force).await?;
@@ -117,9 +136,9 @@ async fn run(
             keep(registry, &resolved).await?;
             sweep(registry).await
         };
-        // Beside the layers, because it waits for the disk. What is kept already costs a look at it.
+        // Beside the layers, because it waits for the disk.
         let (layers, ()) = try_join(layers, beside).await?;
-        let all_cached = layers.iter().all(|layer| layer.was_cached);
+        let all_cached = layers.layers.iter().all(|layer| layer.was_cached);
         let merge = merge.filter(|_| states.are_well());
         match finish(pull, layers, merge, options.force).await? {
             Finished::Done {
@@ -127,19 +146,25 @@ async fn run(
                 disk_was_cached,
             } => {
                 let cached = all_cached && disk_was_cached && !options.force;
-                let result = record.to_result(store, reference, cached);
+                let result = record.to_result(store, reference, cached, lease);
                 return strictly(result, options);
             }
             Finished::DamagedLayer(layer) => {
-                tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged; it is made anew");
+                tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged; it is rebuilt");
+                damaged = Some(layer.diff_id.clone());
                 anew.only(layer);
             }
         }
     }
-    Err(PullError::Worker)
+    Err(
+        damaged.map_or(PullError::Worker, |diff_id| PullError::DamagedAgain {
+            diff_id,
+            rebuilds: REPAIRS,
+        }),
+    )
 }
 
-/// The answer that needs nobody but the cache, where the policy allows one.
+/// Returns the image from the cache alone, where the policy allows that.
 async fn from_cache(
     registry: &Inner,
     reference: &Reference,
@@ -167,7 +192,7 @@ async fn from_cache(
     Ok(found)
 }
 
-/// The result, unless it lacks something and the caller wants that to be an error.
+/// Returns the result, or an error if the image is not represented exactly and the options are strict.
 fn strictly(result: PullResult, options: &PullOptions) -> Result<PullResult, PullError> {
     match result
         .notes
@@ -182,7 +207,7 @@ fn strictly(result: PullResult, options: &PullOptions) -> Result<PullResult, Pul
     }
 }
 
-/// A layer's error, with the layer's name.
+/// Adds the layer's name to its error.
 fn layer_error(reference: &Reference, layer: &LayerSource, source: LayerError) -> PullError {
     PullError::Layer {
         digest: layer.blob.digest.clone(),

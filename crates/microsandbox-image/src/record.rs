@@ -1,10 +1,10 @@
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
-use msb_store::{ImageKey, LayerKey, References, Store};
+use msb_store::{ImageKey, Lease, References, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::FORMAT;
+use crate::cache::layer_key;
 use crate::disk::DiskPlan;
 use crate::{DiskExtent, ImageConfig, LayerArtifact, PullResult};
 
@@ -41,6 +41,13 @@ impl ImageRecord {
         )
     }
 
+    /// Leases the disk of the record, with its layers and documents. Blocks on file I/O.
+    pub(crate) fn lease(&self, store: &Store) -> Result<Lease, msb_store::Error> {
+        let plan = self.disk_plan();
+        let blobs = [self.manifest_digest.clone(), self.config_digest.clone()];
+        plan.lease(store, &blobs)
+    }
+
     /// Returns the length of the disk in bytes; `None` if the lengths of its files do not fit 64 bits.
     pub(crate) fn disk_bytes(&self) -> Option<u64> {
         let plan = self.disk_plan();
@@ -67,12 +74,13 @@ impl ImageRecord {
         }
     }
 
-    /// What a pull answers with.
+    /// Returns the result of a pull, which owns the lease of the disk.
     pub(crate) fn to_result(
         &self,
         store: &Store,
         reference: &Reference,
         cached: bool,
+        lease: Lease,
     ) -> PullResult {
         let plan = self.disk_plan();
         let fsmeta = store.fsmeta_path(plan.key());
@@ -84,7 +92,10 @@ impl ImageRecord {
             path: store.layer_image_path(&slot.layer),
             bytes: slot.image_bytes,
         }));
+        let mut notes = self.notes.clone();
+        notes.extend(open_files_note(extents.len()));
         PullResult {
+            lease,
             reference: reference.clone(),
             manifest_digest: self.manifest_digest.clone(),
             platform: self.platform.clone(),
@@ -108,15 +119,23 @@ impl ImageRecord {
             fsmeta,
             vmdk: store.vmdk_path(plan.key()),
             extents,
-            notes: self.notes.clone(),
+            notes,
             config: self.config.clone(),
         }
     }
 }
 
-/// Layers are kept by what they unpack to: two blobs of one archive are one layer.
-pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
-    LayerKey::new(diff_id.clone(), FORMAT)
+/// Returns a note on the open files that a hypervisor needs for the disk, if a common limit is lower.
+fn open_files_note(extents: usize) -> Option<Note> {
+    /// Open files that a hypervisor needs beside those of the disk.
+    const OTHERS: u64 = 32;
+    const COMMON_LIMITS: [u64; 2] = [1024, 256];
+    // The descriptor is one more.
+    let files = extents as u64 + 1;
+    let limit = COMMON_LIMITS
+        .into_iter()
+        .find(|limit| files + OTHERS > *limit)?;
+    Some(Note::OpenFiles { files, limit })
 }
 
 /// Images are kept by what was asked for.

@@ -10,7 +10,8 @@ use tokio::sync::Semaphore;
 
 use crate::progress::Progress;
 use crate::{
-    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull,
+    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask,
+    open_files, pull,
 };
 
 /// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections, credentials and limits.
@@ -30,8 +31,8 @@ pub(crate) struct Inner {
     pub(crate) windows: WindowBudget,
     /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
     pub(crate) pipelines: Semaphore,
-    /// How many layers may be written to stable storage at once, over all pulls of this registry.
-    pub(crate) publishers: Semaphore,
+    /// How many layers may have files open at once, over all pulls of this registry.
+    pub(crate) open_layers: Semaphore,
 }
 
 /// Configures a [`Registry`].
@@ -48,7 +49,8 @@ pub struct RegistryBuilder {
 /// Enough to keep a slow registry's connections busy, few enough to bound memory.
 const PIPELINES: usize = 4;
 
-/// Enough for a file system to bring several small files out with one write of its journal.
+/// Layers that may be synced beside those that are downloaded: enough for a file system to persist several small files with one
+/// write of its journal.
 const PUBLISHERS: usize = 16;
 
 impl Registry {
@@ -234,6 +236,7 @@ impl RegistryBuilder {
     /// # Errors
     /// [`PullError::Registry`] for certificates or credentials that cannot be used.
     pub fn build(self) -> Result<Registry, PullError> {
+        let open_layers = open_files::layers_at_once(self.pipelines.saturating_add(PUBLISHERS));
         Ok(Registry {
             inner: Arc::new(Inner {
                 platform: self.platform,
@@ -243,7 +246,7 @@ impl RegistryBuilder {
                 layer_limits: self.layer_limits,
                 image_limits: self.image_limits,
                 pipelines: Semaphore::new(self.pipelines),
-                publishers: Semaphore::new(PUBLISHERS),
+                open_layers: Semaphore::new(open_layers),
             }),
         })
     }

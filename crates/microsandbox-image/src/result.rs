@@ -3,14 +3,19 @@ use std::path::PathBuf;
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
+use msb_store::Lease;
 use serde::Serialize;
 
 use crate::ImageConfig;
 
 /// A pulled image: what it is, and where its disk lies.
+///
+/// It owns a lease: no prune removes any of its files while it or a clone of it exists.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct PullResult {
+    #[serde(skip)]
+    pub(crate) lease: Lease,
     /// What was asked for, in full.
     #[serde(serialize_with = "as_text")]
     pub reference: Reference,
@@ -35,6 +40,16 @@ pub struct PullResult {
     pub notes: Vec<Note>,
     /// What the image says about running it.
     pub config: ImageConfig,
+}
+
+impl PullResult {
+    /// Returns the lease of the image's disk, which can be cloned and kept beyond this result.
+    ///
+    /// A VM process that inherits its descriptor (see [`Lease::inheritable_fd`]) keeps the disk by itself, even when the process that
+    /// started it has ended.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
 }
 
 /// One layer.

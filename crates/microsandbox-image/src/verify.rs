@@ -9,8 +9,9 @@ use msb_platform::Platform;
 use msb_stitch::{Merge, Proof, ProofError, find_damaged_files, prove};
 use msb_store::Store;
 
+use crate::cache::layer_key;
 use crate::inspect::verify_checksum;
-use crate::record::{ImageRecord, image_key, layer_key};
+use crate::record::{ImageRecord, image_key};
 use crate::{GlobalCache, PullError, PullResult};
 
 /// What a verification of a cached image found.
@@ -76,7 +77,9 @@ impl GlobalCache {
             reference: Box::new(reference.clone()),
             platform: Box::new(platform.clone()),
         })?;
-        let image = record.to_result(self.store(), reference, true);
+        // So that no prune removes a file that is being verified.
+        let lease = record.lease(self.store())?;
+        let image = record.to_result(self.store(), reference, true, lease);
         let mut found = Verification {
             proof: Proof::default(),
             contents,

@@ -36,4 +36,6 @@ pub use error::{LayerError, LayerLimit, PartStep};
 pub use format::UnsupportedFormat;
 pub use ingest::ReadLayer;
 pub use limits::LayerLimits;
-pub use pipeline::{BlobPart, IngestedLayer, LayerFeed, LayerJob, LayerTask};
+pub use pipeline::{
+    BlobPart, IngestedLayer, LayerFeed, LayerJob, LayerTask, VerifyJob, VerifyTask,
+};

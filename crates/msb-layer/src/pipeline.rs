@@ -1,12 +1,14 @@
+mod failure;
 mod hash;
 mod inflate;
+mod verify;
 
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
@@ -17,11 +19,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::decode::{Chunk, Compression, WindowBudget};
 use crate::format::check_media_type;
-use crate::ingest::{Ingested, ReadLayer, Targets, Work, ingest};
+use crate::ingest::{ReadLayer, Targets, Work, ingest};
 use crate::stage_time::StageTime;
 use crate::{LayerError, LayerLimits};
+use failure::{Failure, FailureSignal};
 use hash::{Hash, Hashes};
 use inflate::{Inflate, Output, Stream};
+
+pub use verify::{VerifyJob, VerifyTask};
 
 /// Plain bytes handed on at a time. A file's data is written straight from such a piece.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -121,6 +126,7 @@ pub struct LayerFeed {
     sender: mpsc::Sender<Feed>,
     is_whole: bool,
     cancelled: Arc<AtomicBool>,
+    failure: Failure,
 }
 
 /// The layer on its way.
@@ -161,48 +167,27 @@ impl LayerJob {
                 format: Some(format),
             });
         }
-        let (feed, body) = mpsc::channel(BODY_QUEUED);
-        let (to_hash, hash_queue) = sync_channel(CHUNKS_QUEUED);
-        let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
         let (read_sender, read) = oneshot::channel();
         let (result_sender, result) = oneshot::channel();
-        let processed = Arc::new(AtomicU64::new(0));
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let (earlier, more) = part.map(BlobPart::split).unzip();
-
-        let inflate = Inflate {
-            earlier,
-            body,
-            stream: Stream {
-                decoder: inflate::decoder(limits.decode, windows, Arc::clone(&cancelled)),
-                blob_bytes,
-                taken: 0,
-                processed: Arc::clone(&processed),
-                output: Output {
-                    account: budget.account(),
-                    cancelled: Arc::clone(&cancelled),
-                    time: StageTime::start("inflate", &diff_id),
-                    plain_limit: limits.plain_bytes,
-                    plain_bytes: 0,
-                    to_hash,
-                    to_write,
-                },
-            },
+        let expected = Hashes {
+            blob,
+            plain: diff_id.clone(),
         };
-        let inflate = spawn("layer-inflate", move || inflate.run())?;
-        let hash = Hash {
-            time: StageTime::start("hash", &diff_id),
-            queue: hash_queue,
-            part: more,
-        };
-        let algorithms = [blob.algorithm(), diff_id.algorithm()];
-        let hash = spawn("layer-hash", move || hash.run(algorithms))?;
-        // Nobody waits for this one: it waits for the others, and says how all of them ended.
+        let Stages {
+            feed,
+            write_queue,
+            inflate,
+            hash,
+            processed,
+            mut failing,
+        } = Stages::start(&expected, blob_bytes, part, &budget, &limits, windows)?;
+        let cancelled = Arc::clone(&feed.cancelled);
         let work = Work {
             limits,
             account: budget.account(),
             cancelled: Arc::clone(&cancelled),
         };
+        // This thread waits for the others and sends the result of all three.
         spawn("layer-write", move || {
             let mut time = StageTime::start("write", &diff_id);
             let next = || match time.input(|| write_queue.recv()) {
@@ -217,21 +202,22 @@ impl LayerJob {
             let tell = |read| drop(read_sender.send(read));
             let targets = Targets { image, sidecar };
             let ingested = ingest(next, &media_type, targets, work, diff_id.uuid(), tell);
+            let ingested = failing.watch(ingested);
             time.tell();
             drop(write_queue);
-            let expected = Hashes {
-                blob,
-                plain: diff_id,
-            };
             let result = verified(join(inflate), ingested, join(hash), expected);
+            let result = result.map(|(compression, ingested)| {
+                ingested.account.keep();
+                IngestedLayer {
+                    image: ingested.image,
+                    entries: ingested.entries,
+                    compression,
+                    notes: ingested.notes,
+                }
+            });
             // Nobody may be waiting any more: then the pull was given up.
             let _ = result_sender.send(result);
         })?;
-        let feed = LayerFeed {
-            sender: feed,
-            is_whole: false,
-            cancelled: Arc::clone(&cancelled),
-        };
         let task = LayerTask {
             read: Some(read),
             result,
@@ -242,11 +228,89 @@ impl LayerJob {
     }
 }
 
+/// The two stages that every layer has, and the queue from which the third one reads.
+struct Stages {
+    feed: LayerFeed,
+    write_queue: Receiver<Plain>,
+    inflate: JoinHandle<Result<(Compression, Account), LayerError>>,
+    hash: JoinHandle<Result<Hashes, LayerError>>,
+    processed: Arc<AtomicU64>,
+    /// For the third stage.
+    failing: FailureSignal,
+}
+
+impl Stages {
+    fn start(
+        expected: &Hashes,
+        blob_bytes: u64,
+        part: Option<BlobPart>,
+        budget: &ImageBudget,
+        limits: &LayerLimits,
+        windows: WindowBudget,
+    ) -> Result<Self, LayerError> {
+        let (feed, body) = mpsc::channel(BODY_QUEUED);
+        let (to_hash, hash_queue) = sync_channel(CHUNKS_QUEUED);
+        let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
+        let processed = Arc::new(AtomicU64::new(0));
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let (earlier, more) = part.map(BlobPart::split).unzip();
+        let failing = FailureSignal::default();
+
+        let inflate = Inflate {
+            earlier,
+            body,
+            stream: Stream {
+                decoder: inflate::decoder(limits.decode, windows, Arc::clone(&cancelled)),
+                blob_bytes,
+                taken: 0,
+                processed: Arc::clone(&processed),
+                output: Output {
+                    account: budget.account(),
+                    cancelled: Arc::clone(&cancelled),
+                    time: StageTime::start("inflate", &expected.plain),
+                    plain_limit: limits.plain_bytes,
+                    plain_bytes: 0,
+                    to_hash,
+                    to_write,
+                },
+            },
+        };
+        let mut signal = failing.clone();
+        let inflate = spawn("layer-inflate", move || signal.watch(inflate.run()))?;
+        let hash = Hash {
+            time: StageTime::start("hash", &expected.plain),
+            queue: hash_queue,
+            part: more,
+        };
+        let algorithms = [expected.blob.algorithm(), expected.plain.algorithm()];
+        let mut signal = failing.clone();
+        let hash = spawn("layer-hash", move || signal.watch(hash.run(algorithms)))?;
+        Ok(Self {
+            feed: LayerFeed {
+                sender: feed,
+                is_whole: false,
+                cancelled,
+                failure: failing.failure(),
+            },
+            write_queue,
+            inflate,
+            hash,
+            processed,
+            failing,
+        })
+    }
+}
+
 impl LayerFeed {
     /// Hands on the blob's next bytes; waits while the stages are behind. `false`: the layer has failed, and
     /// [`LayerTask::wait`] says why.
     pub async fn send(&self, bytes: Bytes) -> bool {
         self.sender.send(Feed::Bytes(bytes)).await.is_ok()
+    }
+
+    /// Waits until a stage has failed, so that a download that brings no bytes can end. [`LayerTask::wait`] returns why.
+    pub async fn failed(&self) {
+        self.failure.wait().await;
     }
 
     /// Says that these were all.
@@ -302,14 +366,14 @@ enum Plain {
     End,
 }
 
-/// Puts together how the stages ended.
-fn verified(
+/// Combines the results of the stages, and verifies both digests. `write` is the third stage's.
+fn verified<T>(
     inflated: Result<(Compression, Account), LayerError>,
-    ingested: Result<Ingested, LayerError>,
+    written: Result<T, LayerError>,
     hashed: Result<Hashes, LayerError>,
     expected: Hashes,
-) -> Result<IngestedLayer, LayerError> {
-    // First of all, because whatever else is wrong would only follow from wrong bytes.
+) -> Result<(Compression, T), LayerError> {
+    // First of all, because any other error would only follow from wrong bytes.
     if let Ok(actual) = &hashed
         && actual.blob != expected.blob
     {
@@ -318,21 +382,15 @@ fn verified(
             actual: actual.blob.clone(),
         });
     }
-    match (inflated, ingested, hashed) {
+    match (inflated, written, hashed) {
         (Ok(_), Ok(_), Ok(actual)) if actual.plain != expected.plain => Err(LayerError::DiffId {
             expected: expected.plain,
             actual: actual.plain,
         }),
-        (Ok((compression, uncompressed)), Ok(ingested), Ok(_)) => {
+        (Ok((compression, uncompressed)), Ok(written), Ok(_)) => {
             // What a layer that failed has used is returned.
             uncompressed.keep();
-            ingested.account.keep();
-            Ok(IngestedLayer {
-                image: ingested.image,
-                entries: ingested.entries,
-                compression,
-                notes: ingested.notes,
-            })
+            Ok((compression, written))
         }
         (inflate, write, hash) => Err(cause([inflate.err(), write.err(), hash.err()])),
     }

@@ -4,77 +4,112 @@ use std::os::unix::fs::FileExt;
 
 /// Reads inline data from a sidecar by key.
 ///
-/// An image requests them in the order of its tree, which mostly is the order of the archive and so of the sidecar: reading
+/// An image asks for them in the order of its tree, which mostly is the order of the archive and so of the sidecar: reading
 /// ahead saves a system call for nearly every file. In any other order nothing is read ahead.
 #[derive(Debug)]
 pub struct InlineReader {
     file: File,
+    window: InlineWindow,
+}
+
+/// The bytes of a sidecar that an [`InlineReader`] holds in memory, apart from the file.
+///
+/// A reader of hundreds of sidecars keeps one window for each, and opens a sidecar again only to refill its window.
+#[derive(Debug)]
+pub struct InlineWindow {
     /// The bytes of the file from `start` on.
-    window: Vec<u8>,
+    bytes: Vec<u8>,
     start: u64,
     /// The length of the next read that continues where the last one ended.
-    ahead: usize,
-    most: usize,
+    ahead_bytes: usize,
+    max_bytes: usize,
 }
 
 impl InlineReader {
-    /// Creates a reader of this sidecar that reads and keeps up to `window_bytes` ahead.
+    /// Creates a reader of this sidecar that holds up to `window_bytes` in memory.
     #[must_use]
     pub fn new(sidecar: File, window_bytes: usize) -> Self {
         Self {
             file: sidecar,
-            window: Vec::new(),
-            start: 0,
-            ahead: 0,
-            most: window_bytes,
+            window: InlineWindow::new(window_bytes),
         }
     }
 
     /// Fills `buffer` with the bytes of `key`.
     ///
     /// # Errors
-    /// The error of the read; [`io::ErrorKind::UnexpectedEof`] if the file ends before.
+    /// Any error of reading the file; [`io::ErrorKind::UnexpectedEof`] if it ends before.
     pub fn read(&mut self, key: u64, buffer: &mut [u8]) -> io::Result<()> {
-        if self.window_from(key, buffer.len()).is_none() {
-            self.refill(key, buffer.len())?;
+        if self.window.read(key, buffer) {
+            return Ok(());
         }
-        let bytes = self.window_from(key, buffer.len());
-        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+        self.window.refill(&self.file, key, buffer)
+    }
+}
+
+impl InlineWindow {
+    /// Creates an empty window of up to `max_bytes`.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            ahead_bytes: 0,
+            max_bytes,
+        }
     }
 
-    fn window_from(&self, key: u64, len: usize) -> Option<&[u8]> {
+    /// Fills `buffer` with the bytes of `key`. Returns `false` if the window does not hold them.
+    pub fn read(&self, key: u64, buffer: &mut [u8]) -> bool {
+        let bytes = self.bytes_at(key, buffer.len());
+        if let Some(bytes) = bytes {
+            buffer.copy_from_slice(bytes);
+        }
+        bytes.is_some()
+    }
+
+    /// Moves the window to `key` and fills `buffer` with the bytes there.
+    ///
+    /// # Errors
+    /// As [`InlineReader::read`].
+    pub fn refill(&mut self, sidecar: &File, key: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.fill(sidecar, key, buffer.len())?;
+        if self.read(key, buffer) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    fn bytes_at(&self, key: u64, len: usize) -> Option<&[u8]> {
         let at = usize::try_from(key.checked_sub(self.start)?).ok()?;
-        self.window.get(at..)?.get(..len)
+        self.bytes.get(at..)?.get(..len)
     }
 
-    fn refill(&mut self, key: u64, len: usize) -> io::Result<()> {
-        let end = self.start.saturating_add(self.window.len() as u64);
+    fn fill(&mut self, sidecar: &File, key: u64, len: usize) -> io::Result<()> {
+        let end = self.start.saturating_add(self.bytes.len() as u64);
         // A record's head lies between two files' bytes, and larger files between small ones have records only.
-        let goes_on = (self.start..end.saturating_add(self.most as u64)).contains(&key);
-        self.ahead = if goes_on {
-            (2 * self.ahead).max(4 << 10).min(self.most)
+        let continues = (self.start..end.saturating_add(self.max_bytes as u64)).contains(&key);
+        self.ahead_bytes = if continues {
+            (2 * self.ahead_bytes).max(4 << 10).min(self.max_bytes)
         } else {
             0
         };
-        self.window.resize(self.ahead.max(len), 0);
+        self.bytes.resize(self.ahead_bytes.max(len), 0);
         self.start = key;
         let mut filled = 0;
-        while filled < self.window.len() {
-            match self.file.read_at(
-                &mut self.window[filled..],
-                key.saturating_add(filled as u64),
-            ) {
+        while filled < self.bytes.len() {
+            match sidecar.read_at(&mut self.bytes[filled..], key.saturating_add(filled as u64)) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.window.clear();
+                    self.bytes.clear();
                     return Err(error);
                 }
             }
         }
-        self.window.truncate(filled);
+        self.bytes.truncate(filled);
         Ok(())
     }
 }
@@ -108,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_file_does_not_have_is_an_error_and_spoils_nothing() {
+    fn a_read_past_the_end_fails_and_later_reads_succeed() {
         let (bytes, mut reader) = reader(10_000);
         let mut buffer = [0; 100];
         reader.read(9_900, &mut buffer).unwrap();

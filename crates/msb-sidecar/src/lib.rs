@@ -48,7 +48,7 @@ mod writer;
 
 pub use changes::Changes;
 pub use error::{Error, Section};
-pub use inline::InlineReader;
+pub use inline::{InlineReader, InlineWindow};
 pub use note::{Note, Notes};
 pub use reader::Sidecar;
 pub use source::Source;

@@ -90,6 +90,13 @@ pub enum Note {
         /// The compression of the bytes.
         compression: String,
     },
+    /// A hypervisor keeps every file of the disk open, and they are more than a common limit on open files allows.
+    OpenFiles {
+        /// How many there are, the descriptor with them.
+        files: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The image's config lacks its operating system or its architecture, which the specification requires.
     UnstatedPlatform {
         /// The platform that was assumed.
@@ -112,6 +119,7 @@ impl Note {
                 | Self::LinksBelow { .. }
                 | Self::OpaqueRoot
                 | Self::MediaType { .. }
+                | Self::OpenFiles { .. }
                 | Self::UnstatedPlatform { .. }
         )
     }
@@ -187,6 +195,10 @@ impl fmt::Display for Note {
                     "the layer's media type is {media_type}, its bytes are {compression}"
                 )
             }
+            Self::OpenFiles { files, limit } => write!(
+                f,
+                "the disk consists of {files} files; a hypervisor with a limit of {limit} open files cannot open it"
+            ),
             Self::UnstatedPlatform { assumed } => write!(
                 f,
                 "the image's config does not state its platform; {assumed} was assumed"

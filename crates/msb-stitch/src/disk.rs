@@ -1,6 +1,6 @@
 use erofs_format::{BLOCK_SIZE, Crc32c};
 
-use crate::vmdk::{Descriptor, Extent, SECTOR_SIZE};
+use crate::vmdk::{self, Descriptor, Extent, SECTOR_SIZE};
 use crate::{Slot, StitchError};
 
 /// The flat disk: fsmeta, then the layer images in the order of the device table.
@@ -18,7 +18,21 @@ pub struct DiskExtent {
     pub bytes: u64,
 }
 
+impl DiskExtent {
+    /// Returns how many bytes this file takes in the text of a descriptor.
+    #[must_use]
+    pub fn descriptor_bytes(&self) -> usize {
+        vmdk::line(self.bytes / SECTOR_SIZE, &self.file).len()
+    }
+}
+
 impl Disk {
+    /// The bytes of a descriptor without extents.
+    #[must_use]
+    pub fn descriptor_head_bytes() -> usize {
+        vmdk::head(0).len()
+    }
+
     /// Joins the files: the first is fsmeta of this length, the others are the images of `slots`.
     ///
     /// # Errors

@@ -17,6 +17,7 @@
 
 mod disk;
 mod error;
+mod inline;
 mod merge;
 mod proof;
 pub mod vmdk;

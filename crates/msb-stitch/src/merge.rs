@@ -2,18 +2,13 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 
 use erofs_format::{BLOCK_SIZE, MAX_EXTRA_DEVICES};
-use erofs_writer::{Device, ImageWriter, InlineData, Options};
+use erofs_writer::{Device, ImageWriter, Options};
 use fs_tree::{ApplyError, Change, ChangeKind, LayerMerge, NewContent, NewNode, Tree, merge_layer};
 use msb_budget::{Account, BudgetError, ImageBudget, ImageLimit};
-use msb_sidecar::{Changes, InlineReader};
+use msb_sidecar::Changes;
 
 use crate::StitchError;
-
-/// Bits of an inline key that are the place in the sidecar; those above are the device.
-const KEY_BITS: u32 = 48;
-
-/// Inline data that is read from a sidecar at a time: little, because there may be hundreds of layers.
-const READ_AHEAD_BYTES: usize = 32 << 10;
+use crate::inline::{Inline, KEY_BITS};
 
 /// Entries that a sidecar's word is enough to make room for; more of them have to come first.
 const MAX_RESERVED: usize = 100_000;
@@ -25,12 +20,11 @@ const PLAN_BYTES_AN_INODE: u64 = 64;
 #[derive(Debug)]
 pub struct Merge {
     tree: Tree,
+    inline: Inline,
     /// What the merge holds of the image's budget.
     account: Account,
     /// Path components walked so far.
     steps: u64,
-    /// The sidecars of devices 1, 2, ...: inline data is read back from them.
-    sidecars: Vec<Option<InlineReader>>,
 }
 
 /// A layer image behind fsmeta.
@@ -69,9 +63,20 @@ impl Merge {
     pub fn with_budget(budget: &ImageBudget) -> Self {
         Self {
             tree: Tree::new(),
+            inline: Inline::default(),
             account: budget.account(),
             steps: 0,
-            sidecars: Vec::new(),
+        }
+    }
+
+    /// Keeps no sidecar open: the merge calls `open` with a device to read that layer's inline data. For a merge without layers.
+    ///
+    /// `open` must return a file with the bytes of the sidecar that was added for that device.
+    #[must_use]
+    pub fn reopening(self, open: impl FnMut(u16) -> io::Result<File> + Send + 'static) -> Self {
+        Self {
+            inline: Inline::reopening(Box::new(open)),
+            ..self
         }
     }
 
@@ -119,14 +124,9 @@ impl Merge {
         })?;
         self.steps += steps;
         if has_inline {
-            let file = changes.source().try_clone();
-            let file = file
+            self.inline
+                .add(device, changes.source())
                 .map_err(|source| sidecar_error(msb_sidecar::Error::Read { offset: 0, source }))?;
-            let at = usize::from(device) - 1;
-            if self.sidecars.len() <= at {
-                self.sidecars.resize_with(at + 1, || None);
-            }
-            self.sidecars[at] = Some(InlineReader::new(file, READ_AHEAD_BYTES));
         }
         Ok(())
     }
@@ -166,9 +166,7 @@ impl Merge {
         let options = Options::default().with_uuid(uuid).with_devices(devices);
         let write_error = |source| StitchError::Write { source };
         let image = ImageWriter::new(output, options).map_err(write_error)?;
-        let mut inline = SidecarInline {
-            sidecars: self.sidecars,
-        };
+        let mut inline = self.inline;
         let budget_error = |source| StitchError::MetadataBudget { source };
         let plan = self.tree.inode_count() as u64 * PLAN_BYTES_AN_INODE + self.tree.xattr_bytes();
         self.account
@@ -222,22 +220,6 @@ fn with_device<'a>(change: &Change<'a>, device: u16) -> Option<Change<'a>> {
             node,
         },
     })
-}
-
-struct SidecarInline {
-    sidecars: Vec<Option<InlineReader>>,
-}
-
-impl InlineData for SidecarInline {
-    fn read(&mut self, key: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let device = usize::try_from(key >> KEY_BITS)
-            .ok()
-            .and_then(|device| device.checked_sub(1));
-        let sidecar = device
-            .and_then(|at| self.sidecars.get_mut(at)?.as_mut())
-            .ok_or(io::ErrorKind::NotFound)?;
-        sidecar.read(key & ((1 << KEY_BITS) - 1), buffer)
-    }
 }
 
 /// Measures the merged tree, and the work since the merge began, of which `before` are the layers below.

@@ -15,8 +15,6 @@
 //! extents in silence, which would shift the disk, and older imago versions take the offset for bytes. No empty line: QEMU
 //! reads the extent behind one twice, which shifts the disk as well. No other keys: imago refuses those it does not know. A descriptor that is parsed is untrusted.
 
-use std::fmt::Write;
-
 /// The unit of extent lengths, in bytes.
 pub const SECTOR_SIZE: u64 = 512;
 
@@ -90,10 +88,7 @@ impl Descriptor {
     /// # Errors
     /// [`VmdkError::FileName`], [`VmdkError::Length`], [`VmdkError::TooLong`].
     pub fn render(&self) -> Result<String, VmdkError> {
-        let mut text = format!(
-            "{HEADER}\nversion=1\nCID={:08x}\nparentCID=ffffffff\n{CREATE_TYPE}\n# Extent description\n",
-            self.cid
-        );
+        let mut text = head(self.cid);
         for Extent { sectors, file } in &self.extents {
             if !can_be_named(file) {
                 return Err(VmdkError::FileName { file: file.clone() });
@@ -101,8 +96,7 @@ impl Descriptor {
             if !can_be_that_long(*sectors) {
                 return Err(VmdkError::Length { sectors: *sectors });
             }
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "RW {sectors} FLAT \"{file}\" 0");
+            text.push_str(&line(*sectors, file));
         }
         if text.len() > MAX_BYTES {
             Err(VmdkError::TooLong { bytes: text.len() })
@@ -146,6 +140,18 @@ impl Descriptor {
             extents,
         })
     }
+}
+
+/// The lines before the extents.
+pub(crate) fn head(cid: u32) -> String {
+    format!(
+        "{HEADER}\nversion=1\nCID={cid:08x}\nparentCID=ffffffff\n{CREATE_TYPE}\n# Extent description\n"
+    )
+}
+
+/// The line of one extent.
+pub(crate) fn line(sectors: u64, file: &str) -> String {
+    format!("RW {sectors} FLAT \"{file}\" 0\n")
 }
 
 fn parse_extent(line: &str) -> Option<Extent> {

@@ -113,6 +113,7 @@ mod presence;
 mod prune;
 mod random;
 mod record;
+mod report;
 mod staged;
 mod step;
 mod store;

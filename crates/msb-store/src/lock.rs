@@ -31,6 +31,10 @@ impl Lock {
         self.waited
     }
 
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Returns the path of the lock file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -54,7 +58,7 @@ pub enum LockOn<'a> {
 }
 
 impl LockOn<'_> {
-    fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         let name = match self {
             Self::Layer(diff_id) => format!("layer-{}-{}.lock", diff_id.algorithm(), diff_id.hex()),
             Self::Disk(key) => {

@@ -1,32 +1,37 @@
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use msb_budget::ImageBudget;
-use msb_store::{Lock, LockOn, Store};
+use msb_store::{Lock, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::blocking::blocking;
+use super::holder::Report;
 use super::state::{LayerState, LayerStates};
+use super::waiting::Artifact;
 use crate::PullError;
-use crate::disk::{BuildError, DiskMerge, DiskPlan, WrittenDisk};
+use crate::disk::{BuildError, DiskMerge, DiskPlan, WrittenDisk, open_sidecar};
 
-/// A disk that is being made beside its layers. Dropping it stops that, and leaves nothing.
+/// A disk that is merged while its layers are downloaded. Dropping it stops the work and removes its files.
 #[derive(Debug)]
 pub(super) struct MergeAhead {
-    task: JoinHandle<Option<AheadDisk>>,
+    lock: Arc<Lock>,
+    task: JoinHandle<Option<WrittenDisk>>,
 }
 
-/// A disk that only has to be published, if [`LayerStates::are_well`], and the lock under which it was made.
+/// A disk that only has to be published, if [`LayerStates::are_well`], and the lock under which it was written.
 #[derive(Debug)]
 pub(super) struct AheadDisk {
-    pub(super) lock: Lock,
+    pub(super) lock: Arc<Lock>,
     pub(super) disk: WrittenDisk,
 }
 
 impl MergeAhead {
-    /// Merges the layers while they are made, each as soon as it and those below it were read, and writes the merged metadata;
-    /// so that little is left to do when the last layer is in the cache. `None` where another pull is at it, or the cache
-    /// has the disk, unless it is made `anew`.
+    /// Merges the layers while they are converted, each as soon as it and those below it were read, and writes the merged metadata,
+    /// so that little work remains when the last layer is cached. Returns `None` if another pull is already merging this disk, or
+    /// the cache has it, unless it is rebuilt `anew`.
     pub(super) async fn start(
         store: &Store,
         plan: &DiskPlan,
@@ -38,9 +43,10 @@ impl MergeAhead {
         let lock = {
             let (store, plan) = (store.clone(), Arc::clone(&plan));
             blocking(move || {
-                let lock = store.try_lock(LockOn::Disk(plan.key()))?;
-                let is_there = !anew && plan.cached_fsmeta_bytes(&store).is_some();
-                Ok(lock.filter(|_| !is_there))
+                if !anew && plan.cached_fsmeta_bytes(&store)?.is_some() {
+                    return Ok(None);
+                }
+                Artifact::Disk(plan.key().clone()).try_lock(&store)
             })
             .await?
         };
@@ -48,10 +54,13 @@ impl MergeAhead {
             return Ok(None);
         };
         let states = states.watch();
-        let disk = DiskMerge::new(budget);
+        let disk = {
+            let (store, plan, states) = (store.clone(), Arc::clone(&plan), states.clone());
+            DiskMerge::new(budget, move |device| reopen(&store, &plan, &states, device))
+        };
         let merge = async move {
             match merge(store, plan, disk, states).await {
-                Ok(disk) => disk.map(|disk| AheadDisk { lock, disk }),
+                Ok(disk) => disk,
                 Err(error) => {
                     tracing::debug!(?error, "the layers are not merged ahead");
                     None
@@ -59,14 +68,28 @@ impl MergeAhead {
             }
         };
         Ok(Some(Self {
+            lock: Arc::new(lock),
             task: tokio::spawn(merge),
         }))
     }
 
-    /// Waits for the disk. `None`: it has to be built from the cache, which will also tell what is wrong, if anything is.
+    /// Waits for the disk, whose layers are all cached. `None`: it has to be built from the cache, which also returns the error, if
+    /// there is one.
     pub(super) async fn disk(mut self) -> Option<AheadDisk> {
+        let lock = Arc::clone(&self.lock);
+        only_local_work(&lock).await;
         // One that panicked is built from the cache, too.
-        (&mut self.task).await.ok().flatten()
+        let disk = (&mut self.task).await.ok().flatten();
+        disk.map(|disk| AheadDisk { lock, disk })
+    }
+}
+
+/// Reports to other pulls that the holder of the lock depends on no registry any more.
+pub(super) async fn only_local_work(lock: &Arc<Lock>) {
+    let lock = Arc::clone(lock);
+    let report = move || Ok(lock.report(&Report::only_local_work().to_line())?);
+    if let Err(error) = blocking(report).await {
+        tracing::debug!(%error, "the progress of a disk cannot be reported");
     }
 }
 
@@ -92,7 +115,7 @@ async fn merge(
         let (store, plan) = (store.clone(), Arc::clone(&plan));
         merge = off_the_executor(move || {
             match state {
-                LayerState::Read(layer) => merge.add(&plan, device, &layer.changes)?,
+                LayerState::Read(layer) => merge.add(&plan, device, &layer.changes, &store)?,
                 _ => merge.add_cached(&plan, device, &store)?,
             }
             Ok(merge)
@@ -117,6 +140,21 @@ async fn merge(
     Ok(Some(written))
 }
 
+/// Opens the sidecar of a layer: the one that is being written, or the cached one after that was published.
+fn reopen(
+    store: &Store,
+    plan: &DiskPlan,
+    states: &[watch::Receiver<LayerState>],
+    device: u16,
+) -> io::Result<File> {
+    let state = states[usize::from(device) - 1].borrow().clone();
+    match state {
+        LayerState::Read(layer) => layer.changes.source().try_clone(),
+        LayerState::Cached { .. } => open_sidecar(plan, store, device),
+        LayerState::Pending | LayerState::Void => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
 async fn off_the_executor<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BuildError> + Send + 'static,
 ) -> Result<T, BuildError> {
@@ -134,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn merging_ends_when_nobody_makes_the_layers_any_more() {
+    async fn merging_ends_when_the_layers_are_abandoned() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let states = LayerStates::new(1);

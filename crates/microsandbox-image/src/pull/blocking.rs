@@ -2,8 +2,8 @@ use crate::PullError;
 
 /// Runs file system work off the executor's threads.
 ///
-/// It runs to its end even if the pull is dropped meanwhile, after the pull's locks are gone too: so it must have an end of its own,
-/// and leave nothing half done. Equal input gives equal bytes, whoever publishes them.
+/// The work runs to its end even if the pull is dropped meanwhile, and its locks with it. So it must end by itself and leave nothing
+/// half done. Equal input gives equal bytes, whichever pull publishes them.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PullError> + Send + 'static,
 ) -> Result<T, PullError> {

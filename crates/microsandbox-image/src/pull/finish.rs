@@ -1,44 +1,84 @@
-use msb_store::LayerKey;
+use std::io;
+use std::sync::Arc;
 
-use super::Pull;
-use super::ahead::{AheadDisk, MergeAhead};
+use msb_sidecar::Note;
+use msb_store::{LayerKey, Lock, RECORD_LIMIT_BYTES, Store};
+
+use super::ahead::{AheadDisk, MergeAhead, only_local_work};
 use super::blocking::blocking;
+use super::holder::source_of;
 use super::layer::ReadyLayer;
-use crate::disk::{BuildError, build};
+use super::layers::ReadyLayers;
+use super::waiting::{Artifact, Waited, Waiting};
+use super::{Pull, notes};
+use crate::disk::{BuildError, DiskPlan, build};
 use crate::record::{ImageRecord, LayerRecord, image_key};
-use crate::{PullError, PullProgress};
+use crate::{ManifestProblem, PullError, PullProgress};
 
-/// What came of joining the layers.
+/// How [`finish`] ended.
 pub(super) enum Finished {
     Done {
         record: Box<ImageRecord>,
         disk_was_cached: bool,
     },
+    /// This layer has to be rebuilt.
     DamagedLayer(LayerKey),
 }
 
-/// Joins the layers into a disk, unless the cache has it, and publishes the image's record. `merge` has done
-/// most of that.
+/// A disk that is published.
+struct Disk {
+    fsmeta_bytes: u64,
+    was_cached: bool,
+}
+
+/// Stitches the layers into a disk, unless the cache has it, and publishes the image's record. `merge` has done most of that.
 pub(super) async fn finish(
     pull: Pull<'_>,
-    layers: Vec<ReadyLayer>,
+    ready: ReadyLayers,
     merge: Option<MergeAhead>,
     anew: bool,
 ) -> Result<Finished, PullError> {
+    let ReadyLayers { layers, notes } = ready;
+    let mut image_bytes = vec![0; pull.plan.slots().len()];
+    for (layer, device) in layers.iter().zip(pull.plan.devices()) {
+        image_bytes[usize::from(*device) - 1] = layer.image_bytes;
+    }
+    let plan = pull.plan.clone().with_image_bytes(&image_bytes);
+    let disk = match publish_disk(pull, plan, merge, anew).await {
+        Ok(disk) => disk,
+        Err(DiskFailure::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
+        Err(DiskFailure::Pull(error)) => return Err(*error),
+    };
+    // Those of the image are few.
+    let notes = pull.resolved.notes.iter().cloned().chain(notes).collect();
+    let record = Box::new(record(pull, &layers, notes, disk.fsmeta_bytes));
+    let key = image_key(pull.reference, &pull.registry.platform);
+    let store = pull.registry.cache.store().clone();
+    blocking(move || {
+        store.write_image(&key, &*record, &record.references())?;
+        Ok(Finished::Done {
+            record,
+            disk_was_cached: disk.was_cached,
+        })
+    })
+    .await
+}
+
+/// Publishes the disk, unless it is cached.
+async fn publish_disk(
+    pull: Pull<'_>,
+    plan: DiskPlan,
+    merge: Option<MergeAhead>,
+    anew: bool,
+) -> Result<Disk, DiskFailure> {
     let Pull {
         registry,
         reference,
-        resolved,
-        plan,
         progress,
         budget,
+        ..
     } = pull;
     let store = registry.cache.store();
-    let mut image_bytes = vec![0; plan.slots().len()];
-    for (layer, device) in layers.iter().zip(plan.devices()) {
-        image_bytes[usize::from(*device) - 1] = layer.image_bytes;
-    }
-    let plan = plan.clone().with_image_bytes(&image_bytes);
     let is_ahead = merge.is_some();
     let ahead = match merge {
         Some(merge) => {
@@ -48,71 +88,157 @@ pub(super) async fn finish(
         None => None,
     };
     let (_lock, written) = match ahead {
-        Some(AheadDisk { lock, disk }) => (lock, Some(disk)),
-        None => (store.lock_disk(plan.key()).await?, None),
+        Some(AheadDisk { lock, disk }) => (Some(lock), Some(disk)),
+        None => (lock_disk(pull, store, &plan).await?, None),
     };
-    let cached_bytes = if anew || written.is_some() {
-        None
-    } else {
+    if !anew && written.is_none() {
         let (store, plan) = (store.clone(), plan.clone());
-        blocking(move || {
-            let Some(bytes) = plan.cached_fsmeta_bytes(&store) else {
+        let cached_bytes = blocking(move || {
+            let Some(bytes) = plan.cached_fsmeta_bytes(&store)? else {
                 return Ok(None);
             };
             Ok(plan.is_whole(&store, bytes)?.then_some(bytes))
-        })
-        .await?
-    };
-    let fsmeta_bytes = match cached_bytes {
-        Some(bytes) => bytes,
+        });
+        if let Some(fsmeta_bytes) = cached_bytes.await? {
+            return Ok(Disk {
+                fsmeta_bytes,
+                was_cached: true,
+            });
+        }
+    }
+    if !is_ahead {
+        progress.send(PullProgress::Merging);
+    }
+    let written = match written {
+        Some(written) => Ok(written),
         None => {
-            if !is_ahead {
-                progress.send(PullProgress::Merging);
-            }
-            let written = match written {
-                Some(written) => Ok(written),
-                None => {
-                    let (store, plan, budget) = (store.clone(), plan.clone(), budget.clone());
-                    blocking(move || Ok(build(&plan, &store, &budget))).await?
-                }
-            };
-            let built = match written {
-                Ok(written) => written.publish(plan, store.clone()).await,
-                Err(error) => Err(error),
-            };
-            match built {
-                Ok(bytes) => {
-                    progress.send(PullProgress::FsmetaWritten { bytes });
-                    progress.send(PullProgress::VmdkWritten);
-                    bytes
-                }
-                Err(BuildError::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
-                Err(BuildError::Store(error)) => return Err(error.into()),
-                Err(BuildError::Worker) => return Err(PullError::Worker),
-                Err(BuildError::Proof(source)) => {
-                    return Err(PullError::Proof {
-                        reference: Box::new(reference.clone()),
-                        source,
-                    });
-                }
-                Err(BuildError::Stitch(source)) => {
-                    return Err(PullError::Stitch {
-                        reference: Box::new(reference.clone()),
-                        source,
-                    });
-                }
-            }
+            let (store, plan, budget) = (store.clone(), plan.clone(), budget.clone());
+            blocking(move || Ok(build(&plan, &store, &budget))).await?
         }
     };
-    let record = Box::new(ImageRecord {
+    let published = match written {
+        Ok(written) => written.publish(plan, store.clone()).await,
+        Err(error) => Err(error),
+    };
+    let bytes = published.map_err(|error| DiskFailure::new(error, reference))?;
+    progress.send(PullProgress::FsmetaWritten { bytes });
+    progress.send(PullProgress::VmdkWritten);
+    Ok(Disk {
+        fsmeta_bytes: bytes,
+        was_cached: false,
+    })
+}
+
+/// Takes the disk's lock. Returns `None` if its holder makes no progress; then the disk is built twice, with equal bytes.
+async fn lock_disk(
+    pull: Pull<'_>,
+    store: &Store,
+    plan: &DiskPlan,
+) -> Result<Option<Arc<Lock>>, PullError> {
+    let artifact = Artifact::Disk(plan.key().clone());
+    let mut waiting = Waiting::new(source_of(pull.reference));
+    loop {
+        let lock = {
+            let (store, artifact) = (store.clone(), artifact.clone());
+            blocking(move || artifact.try_lock(&store)).await?
+        };
+        if let Some(lock) = lock {
+            let lock = Arc::new(lock);
+            only_local_work(&lock).await;
+            return Ok(Some(lock));
+        }
+        if let Waited::Hopeless = waiting.wait(store, &artifact).await? {
+            return Ok(None);
+        }
+    }
+}
+
+/// Why a disk was not published.
+enum DiskFailure {
+    DamagedLayer(LayerKey),
+    Pull(Box<PullError>),
+}
+
+impl DiskFailure {
+    fn new(error: BuildError, reference: &msb_oci::Reference) -> Self {
+        let reference = || Box::new(reference.clone());
+        Self::from(match error {
+            BuildError::DamagedLayer(layer) => return Self::DamagedLayer(layer),
+            BuildError::Store(error) => error.into(),
+            BuildError::Worker => PullError::Worker,
+            BuildError::Sidecar { path, source } => PullError::Sidecar { path, source },
+            BuildError::Proof(source) => PullError::Proof {
+                reference: reference(),
+                source,
+            },
+            BuildError::Stitch(source) => PullError::Stitch {
+                reference: reference(),
+                source,
+            },
+        })
+    }
+}
+
+impl From<PullError> for DiskFailure {
+    fn from(error: PullError) -> Self {
+        Self::Pull(Box::new(error))
+    }
+}
+
+/// Checks that the image's record cannot outgrow its limit, before anything is downloaded.
+pub(super) fn check_record_bytes(pull: Pull<'_>) -> Result<(), PullError> {
+    /// For the reference, the platform and the names of the record's fields.
+    const ENVELOPE_BYTES: u64 = 64 << 10;
+    let longest = ReadyLayer {
+        image_bytes: u64::MAX,
+        sidecar_bytes: u64::MAX,
+        notes: Vec::new(),
+        was_cached: false,
+    };
+    let layers = vec![longest; pull.resolved.layers.len()];
+    let record = record(pull, &layers, Vec::new(), u64::MAX);
+    let mut bytes = ByteCount(notes::MAX_BYTES as u64 + ENVELOPE_BYTES);
+    let counted = serde_json::to_writer(&mut bytes, &record);
+    if counted.is_ok() && bytes.0 <= RECORD_LIMIT_BYTES {
+        return Ok(());
+    }
+    Err(PullError::Manifest {
+        digest: pull.resolved.manifest_digest.clone(),
+        problem: ManifestProblem::RecordTooLarge {
+            bytes: bytes.0,
+            limit: RECORD_LIMIT_BYTES,
+        },
+    })
+}
+
+/// Counts the bytes that are written to it.
+struct ByteCount(u64);
+
+impl io::Write for ByteCount {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn record(
+    pull: Pull<'_>,
+    layers: &[ReadyLayer],
+    notes: Vec<Note>,
+    fsmeta_bytes: u64,
+) -> ImageRecord {
+    let resolved = pull.resolved;
+    let sources = resolved.layers.iter().zip(layers);
+    ImageRecord {
         manifest_digest: resolved.manifest_digest.clone(),
         config_digest: resolved.config_digest.clone(),
         platform: resolved.platform.clone(),
         config: resolved.config.clone(),
-        layers: resolved
-            .layers
-            .iter()
-            .zip(&layers)
+        layers: sources
             .map(|(source, layer)| LayerRecord {
                 diff_id: source.diff_id.clone(),
                 digest: source.blob.digest.clone(),
@@ -123,19 +249,6 @@ pub(super) async fn finish(
             })
             .collect(),
         fsmeta_bytes,
-        notes: {
-            let of_layers = layers.into_iter().flat_map(|layer| layer.notes);
-            resolved.notes.iter().cloned().chain(of_layers).collect()
-        },
-    });
-    let key = image_key(reference, &registry.platform);
-    let store = store.clone();
-    blocking(move || {
-        store.write_image(&key, &*record, &record.references())?;
-        Ok(Finished::Done {
-            record,
-            disk_was_cached: cached_bytes.is_some(),
-        })
-    })
-    .await
+        notes,
+    }
 }

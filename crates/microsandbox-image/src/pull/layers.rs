@@ -1,12 +1,15 @@
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
+use msb_sidecar::Note;
 use msb_store::LayerKey;
 
 use super::Pull;
-use super::layer::{ReadyLayer, fetch_layer};
+use super::ensure::ensure_layer;
+use super::layer::{LayerSource, ReadyLayer};
+use super::notes::ImageNotes;
 use super::state::LayerStates;
 use crate::PullError;
 
-/// Which layers are made again although the cache has them.
+/// Which layers are rebuilt although the cache has them.
 #[derive(Debug)]
 pub(super) struct Anew {
     all: bool,
@@ -21,7 +24,7 @@ impl Anew {
         }
     }
 
-    /// From now on this one, and those of before: what this pull itself has just made is not made again on their account.
+    /// Restricts this to the given layer and those of earlier calls, so that layers that this pull has built are not rebuilt.
     pub(super) fn only(&mut self, layer: LayerKey) {
         self.all = false;
         self.layers.push(layer);
@@ -32,41 +35,86 @@ impl Anew {
     }
 }
 
-/// Gets every layer that the cache lacks, side by side, the largest first; gives them in the image's order.
+/// The layers of an image, all of them cached.
+#[derive(Debug)]
+pub(super) struct ReadyLayers {
+    /// Bottom to top.
+    pub(super) layers: Vec<ReadyLayer>,
+    /// Bottom to top.
+    pub(super) notes: Vec<Note>,
+}
+
+/// A device of the disk, and the layers of the image that share it.
+struct Unique<'a> {
+    device: u16,
+    /// One layer for each blob, with its place in the image, bottom to top. Mostly there is one.
+    blobs: Vec<(usize, &'a LayerSource)>,
+}
+
+/// Ensures that every layer is cached: several at once, the largest first.
 pub(super) async fn fetch_layers(
     pull: Pull<'_>,
     states: &LayerStates,
     anew: &Anew,
-) -> Result<Vec<ReadyLayer>, PullError> {
+) -> Result<ReadyLayers, PullError> {
     let plan = pull.plan;
-    // A layer that comes twice is fetched once; two fetches would wait for each other's lock. Devices are numbered in the order
-    // in which they first come.
-    let mut unique = Vec::with_capacity(plan.slots().len());
-    for (index, (layer, device)) in pull.resolved.layers.iter().zip(plan.devices()).enumerate() {
-        if usize::from(*device) > unique.len() {
-            unique.push((index, layer, *device));
-        }
-    }
+    let mut unique = unique(pull);
     let mut ready = vec![None; unique.len()];
-    unique.sort_by_key(|(index, layer, _)| (std::cmp::Reverse(layer.blob.bytes), *index));
+    let mut notes = ImageNotes::new(unique.len());
+    unique.sort_by_key(|unique| {
+        let (index, layer) = unique.blobs[0];
+        (std::cmp::Reverse(layer.blob.bytes), index)
+    });
     let mut fetches: FuturesUnordered<_> = unique
         .into_iter()
-        .map(|(index, layer, device)| async move {
+        .map(|unique| async move {
+            let device = unique.device;
             let is_anew = anew.contains(&plan.slot(device).layer);
             let state = states.of(device);
-            let ready = fetch_layer(pull, index, layer, is_anew, state).await?;
+            let (index, layer) = unique.blobs[0];
+            let mut ready = ensure_layer(pull, index, layer, is_anew, state).await?;
+            for (index, layer) in &unique.blobs[1..] {
+                let again = ensure_layer(pull, *index, layer, false, state).await?;
+                ready.was_cached &= again.was_cached;
+            }
             Ok::<_, PullError>((device, ready))
         })
         .collect();
-    while let Some((device, layer)) = fetches.try_next().await? {
-        ready[usize::from(device) - 1] = Some(layer);
+    while let Some((device, mut layer)) = fetches.try_next().await? {
+        let at = usize::from(device) - 1;
+        notes.add(at, std::mem::take(&mut layer.notes));
+        ready[at] = Some(layer);
     }
     let in_order = plan.devices().iter();
     // OK because every device was fetched.
-    in_order
-        .map(|device| {
-            let layer: &Option<ReadyLayer> = &ready[usize::from(*device) - 1];
-            layer.clone().ok_or(PullError::Worker)
-        })
-        .collect()
+    let layers = in_order.map(|device| {
+        let layer: &Option<ReadyLayer> = &ready[usize::from(*device) - 1];
+        layer.clone().ok_or(PullError::Worker)
+    });
+    Ok(ReadyLayers {
+        layers: layers.collect::<Result<_, _>>()?,
+        notes: notes.into_vec(),
+    })
+}
+
+/// Groups the layers by device: a layer that comes twice is fetched once. Devices are numbered in the order in which they first
+/// occur.
+fn unique(pull: Pull<'_>) -> Vec<Unique<'_>> {
+    let mut unique: Vec<Unique<'_>> = Vec::with_capacity(pull.plan.slots().len());
+    let devices = pull.plan.devices().iter();
+    for (index, (layer, device)) in pull.resolved.layers.iter().zip(devices).enumerate() {
+        match unique.get_mut(usize::from(*device) - 1) {
+            None => unique.push(Unique {
+                device: *device,
+                blobs: vec![(index, layer)],
+            }),
+            Some(known) => {
+                let mut blobs = known.blobs.iter();
+                if blobs.all(|(_, other)| other.blob.digest != layer.blob.digest) {
+                    known.blobs.push((index, layer));
+                }
+            }
+        }
+    }
+    unique
 }

@@ -35,16 +35,14 @@ pub(super) struct Resolved {
 
 /// Resolves a reference to the manifest and the config of one image that fits the platform.
 ///
-/// A document that is named by a digest comes from the cache if it is there.
+/// A document that an answer of the registry names by a digest comes from the cache if it is there. The reference itself never does, even
+/// with a digest, since the registry decides who may have it.
 pub(super) async fn resolve(
     registry: &Inner,
     client: &Client,
     reference: &Reference,
 ) -> Result<Resolved, PullError> {
-    let root = match reference.digest() {
-        Some(digest) => by_digest(registry, client, reference, digest).await?,
-        None => client.manifest(reference).await?,
-    };
+    let root = client.manifest(reference).await?;
     let image = search::find(registry, client, reference, root).await?;
     let (layers, diff_ids) = (image.manifest.layers.len(), image.config.diff_ids.len());
     let problem = if layers != diff_ids {

@@ -3,16 +3,16 @@ use std::sync::Arc;
 use msb_layer::ReadLayer;
 use tokio::sync::watch;
 
-/// How far a layer is, for whoever merges it.
+/// The progress of a layer, for the task that merges it.
 #[derive(Clone, Debug)]
 pub(super) enum LayerState {
     /// It cannot be merged yet.
     Pending,
-    /// It can be; whether it is what the image means is not known yet.
+    /// It can be merged, and is not verified yet.
     Read(Arc<ReadLayer>),
     /// It is in the cache.
     Cached { image_bytes: u64 },
-    /// It was read, and then made again: what was merged of it is void.
+    /// It was read, and then started over: what was merged of it is void.
     Void,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct LayerStates {
     states: Vec<LayerReporter>,
 }
 
-/// Where whoever makes a layer says how far it is.
+/// Reports the progress of one layer.
 #[derive(Debug)]
 pub(super) struct LayerReporter {
     state: watch::Sender<LayerState>,
@@ -38,18 +38,18 @@ impl LayerStates {
         }
     }
 
-    /// The state of the layer that is this device.
+    /// Returns the reporter of the layer that is this device.
     pub(super) fn of(&self, device: u16) -> &LayerReporter {
         &self.states[usize::from(device) - 1]
     }
 
-    /// All of them, to be waited for.
+    /// Returns receivers of all states.
     pub(super) fn watch(&self) -> Vec<watch::Receiver<LayerState>> {
         let layers = self.states.iter();
         layers.map(|layer| layer.state.subscribe()).collect()
     }
 
-    /// Whether every layer is in the cache, and is what was merged of it.
+    /// Returns whether every layer is cached, with the contents that were merged.
     pub(super) fn are_well(&self) -> bool {
         let well =
             |layer: &LayerReporter| matches!(*layer.state.borrow(), LayerState::Cached { .. });
@@ -66,7 +66,7 @@ impl LayerReporter {
         self.advance(LayerState::Cached { image_bytes });
     }
 
-    /// The layer is made again from its beginning.
+    /// Reports that the layer starts over from its beginning.
     pub(super) fn started_over(&self) {
         self.state.send_if_modified(|state| {
             let was_read = matches!(state, LayerState::Read(_));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_was_read_and_made_again_is_void_for_good() {
+    fn a_layer_that_was_read_and_started_over_stays_void() {
         let states = LayerStates::new(2);
         states.of(1).cached(4096);
         states.of(2).read(layer());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_starts_over_before_it_was_read_is_none_the_worse() {
+    fn a_layer_that_starts_over_before_it_was_read_can_be_merged() {
         let states = LayerStates::new(1);
         states.of(1).started_over();
         states.of(1).read(layer());

@@ -10,6 +10,7 @@ mod promises;
 mod refused;
 mod same_bytes;
 mod stages;
+mod verify;
 
 use std::error::Error as _;
 use std::fs;
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use common::{Attempt, run, runtime};
 use fs_tree::{ApplyError, TreeError};
 use msb_layer::decode::Compression;
-use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerLimit, LayerLimits};
+use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerLimit, LayerLimits, VerifyJob};
 use msb_oci::{Algorithm, Digest};
 use msb_testkit::image::Layer;
 use msb_testkit::{content, tar};

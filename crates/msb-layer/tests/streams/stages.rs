@@ -48,6 +48,34 @@ fn a_failed_layer_takes_no_more_bytes_and_says_why() {
 }
 
 #[test]
+fn a_stage_that_fails_wakes_a_download_that_brings_no_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = tar::recipe("file a size=9000000 seed=1");
+    let mut job = Attempt::plain(&tar).job(&dir.path().join("layer"));
+    // Every write to it fails as on a full disk.
+    job.image = fs::File::options().write(true).open("/dev/full").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let result = runtime.block_on(async {
+        let (feed, task) = job.start().unwrap();
+        // The stages are done with these long before more would come.
+        feed.send(Bytes::copy_from_slice(&tar[..6 << 20])).await;
+        let failed = tokio::time::timeout(std::time::Duration::from_secs(20), feed.failed());
+        assert!(failed.await.is_ok(), "the failure is not reported");
+        drop(feed);
+        task.wait().await
+    });
+    let error = result.unwrap_err();
+    assert_eq!(
+        error.write_error().map(io::Error::kind),
+        Some(io::ErrorKind::StorageFull),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_part_of_an_earlier_attempt_is_replayed_and_what_comes_is_kept() {
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);

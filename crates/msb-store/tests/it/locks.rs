@@ -180,6 +180,27 @@ fn opening_a_store_that_is_in_use_is_cheap() {
 }
 
 #[test]
+fn a_holder_reports_to_those_who_wait_and_a_later_holder_clears_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let diff_id = layer("a").diff_id;
+    let on = LockOn::Layer(&diff_id);
+    assert_eq!(store.lock_report(on).unwrap(), None);
+    let lock = store.try_lock(on).unwrap().unwrap();
+    lock.clear_report().unwrap();
+    lock.report("1000 of 4000").unwrap();
+    lock.report("2000 of 4000").unwrap();
+    let report = || store.lock_report(on).unwrap();
+    assert_eq!(report().as_deref(), Some("2000 of 4000"));
+    lock.report(&"x".repeat(1000)).unwrap();
+    assert_eq!(report().map(|line| line.len()), Some(63));
+    drop(lock);
+    let lock = store.try_lock(on).unwrap().unwrap();
+    lock.clear_report().unwrap();
+    assert_eq!(report(), None);
+}
+
+#[test]
 fn a_prune_removes_the_lock_files_that_no_process_holds() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path()).unwrap();

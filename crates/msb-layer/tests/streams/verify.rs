@@ -1,0 +1,79 @@
+//! Verifying another blob of a layer that exists already.
+
+use msb_budget::ImageBudget;
+use msb_layer::decode::WindowBudget;
+
+use super::*;
+
+fn verify(attempt: &Attempt<'_>) -> Result<Compression, LayerError> {
+    let job = VerifyJob {
+        blob: attempt.digest.clone(),
+        blob_bytes: attempt.blob_bytes,
+        media_type: attempt.media_type.to_owned(),
+        diff_id: attempt.diff_id.clone(),
+        budget: ImageBudget::default(),
+        limits: attempt.limits,
+        windows: WindowBudget::default(),
+    };
+    runtime().block_on(async {
+        let (feed, task) = job.start().unwrap();
+        for piece in attempt.blob.chunks(attempt.piece) {
+            if !feed.send(Bytes::copy_from_slice(piece)).await {
+                return task.wait().await;
+            }
+        }
+        feed.finish().await;
+        task.wait().await
+    })
+}
+
+#[test]
+fn every_compression_of_an_archive_is_verified_against_its_diff_id() {
+    let tar = tar::recipe(RECIPE);
+    let layers = [
+        (Layer::tar(tar.clone()).plain(), Compression::None),
+        (Layer::tar(tar.clone()).gzip(), Compression::Gzip),
+        (Layer::tar(tar.clone()).zstd(), Compression::Zstd),
+    ];
+    for (layer, compression) in layers {
+        let blob = layer.blob_bytes().unwrap();
+        let of = || Attempt {
+            piece: 1000,
+            ..Attempt::of(blob, &tar)
+        };
+        assert_eq!(verify(&of()).unwrap(), compression);
+        let wrong = Digest::sha256_of(b"something else");
+        let other_archive = Attempt {
+            diff_id: wrong.clone(),
+            ..of()
+        };
+        assert!(matches!(
+            verify(&other_archive),
+            Err(LayerError::DiffId { .. })
+        ));
+        let other_blob = Attempt {
+            digest: wrong,
+            ..of()
+        };
+        assert!(matches!(
+            verify(&other_blob),
+            Err(LayerError::BlobDigest { .. })
+        ));
+        let longer = Attempt {
+            blob_bytes: blob.len() as u64 + 1,
+            ..of()
+        };
+        assert!(matches!(
+            verify(&longer),
+            Err(LayerError::BlobTooShort { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_limit_on_uncompressed_bytes_holds_while_verifying() {
+    let tar = tar::recipe("file a size=5000");
+    let mut attempt = Attempt::plain(&tar);
+    attempt.limits.plain_bytes = 1000;
+    assert!(matches!(verify(&attempt), Err(LayerError::Limit { .. })));
+}
