@@ -1,7 +1,7 @@
 //! Target `config`: an image's config.
 //!
 //! Asserted, for every input:
-//! - what parses is JSON, and a cache's record of it reads back the same;
+//! - a cache's record of what parses reads back the same;
 //! - what it offers is a platform that prints in one line, whatever led to it;
 //! - the memory is bounded by the input.
 
@@ -30,8 +30,6 @@ pub fn run(bytes: &[u8]) {
     let Some(config) = parsed else {
         return;
     };
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    serde_json::from_slice::<serde_json::Value>(text).expect("it is JSON");
     let record = serde_json::to_vec(&config.image).expect("it is written");
     let again: ImageConfig = serde_json::from_slice(&record).expect("it is read");
     assert_eq!(again, config.image);

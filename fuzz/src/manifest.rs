@@ -49,12 +49,13 @@ pub fn run(bytes: &[u8]) {
         });
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if let Some(manifest) = manifest {
-        let value: Value = serde_json::from_slice(text).expect("it is JSON");
-        is_the_same(&manifest, &value);
+    // A tree of values cannot be made of everything that is skipped here: bytes that are not UTF-8, half a surrogate pair, a
+    // number out of range, deep nesting.
+    let value = serde_json::from_str::<Value>(&String::from_utf8_lossy(text));
+    if let (Some(manifest), Ok(value)) = (&manifest, &value) {
+        is_the_same(manifest, value);
     }
     if let Some(index) = index {
-        let _: Value = serde_json::from_slice(text).expect("it is JSON");
         choices(&index);
     }
 }

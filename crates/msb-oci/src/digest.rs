@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Error, Excerpt, Hasher};
+use crate::{Algorithm, Error, Excerpt};
 
 /// The digest of some content: an algorithm and lower-case hexadecimal of exactly its length.
 ///
@@ -29,63 +29,7 @@ pub struct Digest {
     text: Box<str>,
 }
 
-/// The supported digest algorithms.
-///
-/// The image specification registers blake3 too; no registry is known to serve it, and it is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// SHA-256, 64 digits.
-    Sha256,
-    /// SHA-384, 96 digits.
-    Sha384,
-    /// SHA-512, 128 digits.
-    Sha512,
-}
-
-impl Algorithm {
-    /// Returns the name in front of the colon.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha384 => "sha384",
-            Self::Sha512 => "sha512",
-        }
-    }
-
-    /// Returns the number of hexadecimal digits of a digest of this algorithm.
-    #[must_use]
-    pub const fn hex_len(self) -> usize {
-        match self {
-            Self::Sha256 => 64,
-            Self::Sha384 => 96,
-            Self::Sha512 => 128,
-        }
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl Digest {
-    /// Computes the digest of `bytes` under `algorithm`.
-    #[must_use]
-    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::new(algorithm);
-        hasher.update(bytes);
-        hasher.finish()
-    }
-
-    /// Computes the SHA-256 digest of `bytes`.
-    #[must_use]
-    pub fn sha256_of(bytes: &[u8]) -> Self {
-        Self::of(Algorithm::Sha256, bytes)
-    }
-
     /// Returns the algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
@@ -118,12 +62,6 @@ impl Digest {
             *byte = digit(*high) << 4 | digit(*low);
         }
         uuid
-    }
-
-    /// Returns whether `bytes` have this digest.
-    #[must_use]
-    pub fn matches(&self, bytes: &[u8]) -> bool {
-        Self::of(self.algorithm, bytes) == *self
     }
 
     /// Creates a digest from a finished hash; `raw` has half as many bytes as the algorithm has digits.

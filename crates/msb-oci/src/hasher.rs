@@ -73,3 +73,25 @@ impl fmt::Debug for Hasher {
         write!(f, "Hasher({})", self.algorithm())
     }
 }
+
+impl Digest {
+    /// Computes the digest of `bytes` under `algorithm`.
+    #[must_use]
+    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// Computes the SHA-256 digest of `bytes`.
+    #[must_use]
+    pub fn sha256_of(bytes: &[u8]) -> Self {
+        Self::of(Algorithm::Sha256, bytes)
+    }
+
+    /// Returns whether `bytes` have this digest.
+    #[must_use]
+    pub fn matches(&self, bytes: &[u8]) -> bool {
+        Self::of(self.algorithm(), bytes) == *self
+    }
+}

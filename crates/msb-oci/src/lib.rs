@@ -46,6 +46,7 @@
 //! OCI image specification (descriptor.md, manifest.md, config.md), OCI distribution specification ("Pulling manifests"), and the
 //! defaults of Docker's reference grammar.
 
+mod algorithm;
 mod config;
 mod descriptor;
 mod digest;
@@ -56,9 +57,10 @@ mod manifest;
 pub mod media_type;
 mod reference;
 
+pub use algorithm::Algorithm;
 pub use config::{Config, ImageConfig, StatedPlatform};
 pub use descriptor::{Descriptor, DescriptorError};
-pub use digest::{Algorithm, Digest};
+pub use digest::Digest;
 pub use error::{Error, ReferencePart};
 pub use escape_text::Excerpt;
 pub use hasher::Hasher;

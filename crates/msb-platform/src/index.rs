@@ -2,12 +2,14 @@
 
 mod child;
 
+pub use child::{Child, ChildKind};
+
 use msb_oci::json::{self, Loose, Object};
-use msb_oci::{Digest, Excerpt, media_type};
+use msb_oci::media_type;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess};
 
-use crate::{Available, Error, Offer, Platform};
+use crate::{Available, Error, OddChild, OddReason, Platform};
 use child::Members;
 
 /// The most children that are set aside and described; further ones are only counted.
@@ -23,62 +25,6 @@ pub struct Index {
     children: Vec<Child>,
     odd: Vec<OddChild>,
     odd_count: usize,
-}
-
-/// A descriptor in an index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Child {
-    /// One of those in [`msb_oci::media_type`].
-    media_type: Option<&'static str>,
-    digest: Digest,
-    /// At most `i64::MAX`.
-    size: u64,
-    offer: Option<Offer>,
-    attestation: bool,
-}
-
-/// The kind of document that a child's media type announces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ChildKind {
-    /// The manifest of one image. A child without a media type counts as one.
-    Manifest,
-    /// Another index.
-    Index,
-}
-
-/// A child that was set aside.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct OddChild {
-    /// Its place in the list, from 0.
-    pub position: usize,
-    /// Why it was set aside.
-    pub reason: OddReason,
-}
-
-/// Why a child was set aside; to be read after its name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[non_exhaustive]
-pub enum OddReason {
-    /// It is not a JSON object.
-    #[error("is not an object")]
-    NotAnObject,
-    /// Its media type is neither a manifest's nor an index's.
-    #[error("has the media type `{media_type}`")]
-    MediaType {
-        /// The beginning of the media type.
-        media_type: Excerpt,
-    },
-    /// It has no valid digest.
-    #[error("has no usable digest")]
-    Digest,
-    /// It has no size from 0 to 2^63 - 1.
-    #[error("has no usable size")]
-    Size,
-    /// Its platform has another type, or names that are not names.
-    #[error("has a malformed platform")]
-    Platform,
 }
 
 impl Index {
@@ -145,7 +91,8 @@ impl Index {
     /// Returns the children to try for `wanted`, best first; never empty.
     ///
     /// First come manifests whose platform fits, nearest variant first and among equals in the index's order; then
-    /// indexes that fit or state no platform; then manifests that state none, whose config decides (see [`Offer::of_config`]).
+    /// indexes that fit or state no platform; then manifests that state none, whose config decides (see
+    /// [`Offer::of_config`](crate::Offer::of_config)).
     /// Children that need a feature of the operating system are left out.
     ///
     /// # Errors
@@ -171,7 +118,7 @@ impl Index {
     /// Returns what the index has: the platforms that its children state, and the children that were set aside.
     #[must_use]
     pub fn available(&self) -> Available {
-        let images = self.children.iter().filter(|child| !child.attestation);
+        let images = self.children.iter().filter(|child| !child.is_attestation());
         let mut available: Available = images.filter_map(|child| child.offer.clone()).collect();
         available.add_odd(&self.odd, self.odd_count);
         available
@@ -188,7 +135,7 @@ enum Rank {
 
 impl Rank {
     fn of(child: &Child, wanted: &Platform) -> Option<Self> {
-        if child.attestation {
+        if child.is_attestation() {
             return None;
         }
         match (child.kind(), &child.offer) {
@@ -201,47 +148,6 @@ impl Rank {
             (ChildKind::Index, None) => Some(Self::Index { distance: u32::MAX }),
             (ChildKind::Manifest, None) => Some(Self::Unnamed),
         }
-    }
-}
-
-impl Child {
-    /// Returns the kind of document that it announces.
-    #[must_use]
-    pub fn kind(&self) -> ChildKind {
-        match self.media_type {
-            Some(text) if media_type::is_index(text) => ChildKind::Index,
-            _ => ChildKind::Manifest,
-        }
-    }
-
-    /// Returns the media type, if it states one: always one of those in [`msb_oci::media_type`].
-    #[must_use]
-    pub fn media_type(&self) -> Option<&'static str> {
-        self.media_type
-    }
-
-    /// Returns the digest of its bytes.
-    #[must_use]
-    pub fn digest(&self) -> &Digest {
-        &self.digest
-    }
-
-    /// Returns its length in bytes, as the index states it.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Returns the platform, if it states one.
-    #[must_use]
-    pub fn platform(&self) -> Option<&Platform> {
-        self.offer.as_ref().map(Offer::platform)
-    }
-
-    /// Returns whether this is a companion of an image and not an image.
-    #[must_use]
-    pub fn is_attestation(&self) -> bool {
-        self.attestation
     }
 }
 

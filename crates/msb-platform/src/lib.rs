@@ -48,13 +48,18 @@
 //!
 //! OCI image specification, image-index.md and config.md; the normalization and the order of variants are containerd's.
 
+mod available;
 mod error;
 mod index;
 mod normalize;
+mod odd_child;
 mod offer;
+mod parse;
 mod platform;
 
-pub use error::{Available, Error};
-pub use index::{Child, ChildKind, Index, OddChild, OddReason};
+pub use available::Available;
+pub use error::Error;
+pub use index::{Child, ChildKind, Index};
+pub use odd_child::{OddChild, OddReason};
 pub use offer::Offer;
 pub use platform::Platform;

@@ -1,12 +1,10 @@
 //! An operating system, an architecture and its variant.
 
 use std::fmt;
-use std::str::FromStr;
 
 use msb_oci::Excerpt;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::normalize::{normalize, variant_distance};
 
 /// The platform of a guest or an image: `linux/amd64`, `linux/arm/v7`.
@@ -133,53 +131,6 @@ impl Platform {
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
         };
         is_name(&self.os) && is_name(&self.architecture) && self.variant().is_none_or(is_name)
-    }
-}
-
-/// Returns whether `text` names an architecture of Linux, in any of its spellings.
-fn is_architecture(text: &str) -> bool {
-    let normal = Platform::new("linux", text);
-    matches!(
-        normal.architecture(),
-        "386"
-            | "amd64"
-            | "arm"
-            | "arm64"
-            | "loong64"
-            | "mips"
-            | "mips64"
-            | "mips64le"
-            | "mipsle"
-            | "ppc64"
-            | "ppc64le"
-            | "riscv64"
-            | "s390x"
-    )
-}
-
-impl FromStr for Platform {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let parts: Vec<&str> = text.splitn(4, '/').collect();
-        let platform = match parts[..] {
-            [architecture] if is_architecture(architecture) => {
-                Some(Self::new("linux", architecture))
-            }
-            [architecture, variant] if is_architecture(architecture) && !variant.is_empty() => {
-                Some(Self::with_variant("linux", architecture, variant))
-            }
-            [os, architecture] => Some(Self::new(os, architecture)),
-            [os, architecture, variant] if !variant.is_empty() => {
-                Some(Self::with_variant(os, architecture, variant))
-            }
-            _ => None,
-        };
-        platform
-            .filter(Self::is_well_formed)
-            .ok_or_else(|| Error::PlatformForm {
-                input: Excerpt::new(text),
-            })
     }
 }
 

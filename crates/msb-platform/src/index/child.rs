@@ -5,8 +5,70 @@ use msb_oci::{Digest, Excerpt, StatedPlatform, media_type};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Child, OddReason};
-use crate::Offer;
+use crate::{OddReason, Offer, Platform};
+
+/// A descriptor in an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// One of those in [`msb_oci::media_type`].
+    media_type: Option<&'static str>,
+    digest: Digest,
+    /// At most `i64::MAX`.
+    size: u64,
+    pub(super) offer: Option<Offer>,
+    attestation: bool,
+}
+
+/// The kind of document that a child's media type announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChildKind {
+    /// The manifest of one image. A child without a media type counts as one.
+    Manifest,
+    /// Another index.
+    Index,
+}
+
+impl Child {
+    /// Returns the kind of document that it announces.
+    #[must_use]
+    pub fn kind(&self) -> ChildKind {
+        match self.media_type {
+            Some(text) if media_type::is_index(text) => ChildKind::Index,
+            _ => ChildKind::Manifest,
+        }
+    }
+
+    /// Returns the media type, if it states one: always one of those in [`msb_oci::media_type`].
+    #[must_use]
+    pub fn media_type(&self) -> Option<&'static str> {
+        self.media_type
+    }
+
+    /// Returns the digest of its bytes.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Returns its length in bytes, as the index states it.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns the platform, if it states one.
+    #[must_use]
+    pub fn platform(&self) -> Option<&Platform> {
+        self.offer.as_ref().map(Offer::platform)
+    }
+
+    /// Returns whether this is a companion of an image and not an image.
+    #[must_use]
+    pub fn is_attestation(&self) -> bool {
+        self.attestation
+    }
+}
 
 /// The members of a child, as the index has them.
 #[derive(Deserialize)]

@@ -1,0 +1,45 @@
+//! Digest algorithms.
+
+use std::fmt;
+
+/// The supported digest algorithms.
+///
+/// The image specification registers blake3 too; no registry is known to serve it, and it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// SHA-256, 64 digits.
+    Sha256,
+    /// SHA-384, 96 digits.
+    Sha384,
+    /// SHA-512, 128 digits.
+    Sha512,
+}
+
+impl Algorithm {
+    /// Returns the name in front of the colon.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// Returns the number of hexadecimal digits of a digest of this algorithm.
+    #[must_use]
+    pub const fn hex_len(self) -> usize {
+        match self {
+            Self::Sha256 => 64,
+            Self::Sha384 => 96,
+            Self::Sha512 => 128,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
