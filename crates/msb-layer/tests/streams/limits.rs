@@ -1,5 +1,7 @@
 //! What a layer may claim.
 
+use std::os::unix::fs::MetadataExt;
+
 use super::*;
 
 fn limited(tar: &[u8], change: impl FnOnce(&mut LayerLimits)) -> Result<IngestedLayer, LayerError> {
@@ -390,4 +392,21 @@ fn a_cancelled_layer_ends_in_the_middle_of_its_archive() {
         ended
     });
     assert!(matches!(ended, Err(LayerError::Cancelled)), "{ended:?}");
+}
+
+#[test]
+fn a_file_of_zeros_takes_no_space_on_disk() {
+    // Data between and behind the zeros, which begin at no chunk's beginning.
+    let tar = tar::recipe(
+        "file a size=5000 seed=1\nfile z size=50000000 fill=zero\nfile b size=9000 seed=2",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let made = Attempt::plain(&tar)
+        .into_files(&dir.path().join("layer"))
+        .unwrap();
+    let metadata = fs::metadata(dir.path().join("layer.erofs")).unwrap();
+    assert_eq!(metadata.len(), made.image.bytes);
+    let bytes = metadata.blocks() * 512;
+    assert!(bytes <= 64 << 10, "{bytes}");
+    assert!(budgeted(&tar, |limits| limits.disk_bytes = 64 << 10).is_ok());
 }
