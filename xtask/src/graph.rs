@@ -33,14 +33,15 @@ const FOREIGN_TO_EROFS: &[&str] = &[
 /// Which `msb-*` crates a library crate of the middle may know. The facade and what lies above it may know all.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("msb-oci", &[]),
+    ("msb-budget", &[]),
     ("msb-sidecar", &[]),
     ("msb-platform", &["msb-oci"]),
     ("msb-credentials", &["msb-oci"]),
     ("msb-hosts", &["msb-oci"]),
     ("msb-registry", &["msb-oci"]),
     ("msb-store", &["msb-oci"]),
-    ("msb-layer", &["msb-oci", "msb-sidecar"]),
-    ("msb-stitch", &["msb-oci", "msb-sidecar"]),
+    ("msb-layer", &["msb-budget", "msb-oci", "msb-sidecar"]),
+    ("msb-stitch", &["msb-budget", "msb-oci", "msb-sidecar"]),
 ];
 /// Who may depend on the testkit other than for its own tests.
 const TESTKIT_USERS: &[&str] = &["xtask", "integration-tests"];
@@ -317,6 +318,7 @@ mod tests {
             ("integration-tests", &[]),
             ("erofs-x", &[]),
             ("msb-oci", &[]),
+            ("msb-budget", &[]),
         ]);
         assert_eq!(good.problems(TEXT), Vec::<String>::new());
         let up = graph(&[
@@ -324,6 +326,7 @@ mod tests {
             ("integration-tests", &[]),
             ("erofs-x", &["top"]),
             ("msb-oci", &[]),
+            ("msb-budget", &[]),
         ]);
         assert!(
             up.problems(TEXT)[0].contains("not below"),
@@ -335,6 +338,7 @@ mod tests {
             ("integration-tests", &[]),
             ("erofs-x", &["msb-oci"]),
             ("msb-oci", &[]),
+            ("msb-budget", &[]),
         ]);
         assert_eq!(strange.problems(TEXT), ["erofs-x must not know msb-oci"]);
         let new = graph(&[("top", &[]), ("integration-tests", &[]), ("new", &[])]);

@@ -56,8 +56,11 @@ const fn magic(name: &'static str, offset: usize, bytes: &'static [u8]) -> Magic
     }
 }
 
+/// Returns whether a media type is that of a format.
+type Fits = fn(&str) -> bool;
+
 /// Formats that only their media type announces: their bytes look like any others.
-const MEDIA_TYPES: &[(&str, fn(&str) -> bool)] = &[
+const MEDIA_TYPES: &[(&str, Fits)] = &[
     ("encrypted", |media_type| media_type.ends_with("+encrypted")),
     ("nydus", |media_type| {
         media_type

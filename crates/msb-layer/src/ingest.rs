@@ -137,7 +137,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     meter.plan(&tree)?;
     let data_bytes = image.position();
     let image = image.plan(&tree).map_err(image_error)?;
-    meter.image(image.bytes(), data_bytes, limits.image_bytes)?;
+    meter.image(image.bytes(), data_bytes)?;
     planned.send_replace(Some(image.bytes()));
     let inline = InlineReader::new(sidecar_handle()?, READ_AHEAD_BYTES);
     let (written, image) = image
@@ -151,7 +151,8 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         crc32c: written.crc32c.get(),
     };
     sidecar.finish(image, &notes).map_err(sidecar_error)?;
-    meter.check()?;
+    // Now that all of the image is in its file.
+    meter.data()?;
     Ok(Ingested {
         account: meter.into_account(),
         image,

@@ -18,7 +18,7 @@ pub struct LayerLimits {
     /// Bytes that sparse files may cost beyond their data: zeros around it, and chunk indexes. An archive states holes in a
     /// few bytes, whatever their length.
     pub sparse_bytes: u64,
-    /// Bytes of the layer image, metadata included.
+    /// Bytes of file data in the layer image. Its metadata counts only for [`msb_budget::ImageLimits::disk_bytes`].
     pub image_bytes: u64,
     /// What one tar entry may claim.
     pub tar: tar::Limits,

@@ -113,7 +113,7 @@ impl Writeback {
         if self.at < self.end || !(is_block_start || self.is_in_hole) {
             return 0;
         }
-        let rest_of_block = (BLOCK - self.into_block()).min(bytes.len());
+        let rest_of_block = (BLOCK - self.offset_in_block()).min(bytes.len());
         let (first, others) = bytes.split_at(rest_of_block);
         if *first != ZEROS[..first.len()] {
             return 0;
@@ -123,13 +123,13 @@ impl Writeback {
         first.len() + zeros.map(<[u8]>::len).sum::<usize>()
     }
 
-    fn into_block(&self) -> usize {
+    fn offset_in_block(&self) -> usize {
         usize::try_from(self.at % BLOCK as u64).unwrap_or(0)
     }
 
     /// Returns how many of the bytes have to be written before the next block of zeros. At least 1, if there are any.
     fn data(&self, bytes: &[u8]) -> usize {
-        let rest_of_block = (BLOCK - self.into_block()).min(bytes.len());
+        let rest_of_block = (BLOCK - self.offset_in_block()).min(bytes.len());
         let (first, others) = bytes.split_at(rest_of_block);
         let blocks = others.chunks(BLOCK);
         let data = blocks.take_while(|block| **block != ZEROS[..block.len()]);

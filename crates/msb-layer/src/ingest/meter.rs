@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use fs_tree::Tree;
 use msb_budget::{Account, ImageLimit};
 
-use super::sink::check;
-use crate::{LayerError, LayerLimit};
+use crate::LayerError;
 
 /// Measures what a layer takes of its image's budget, while it is read.
 #[derive(Debug)]
@@ -84,14 +83,8 @@ impl Meter {
         Ok(())
     }
 
-    /// Checks the planned length of the image, which has `data_bytes` so far, and charges the rest of it.
-    pub(super) fn image(
-        &mut self,
-        image_bytes: u64,
-        data_bytes: u64,
-        allowed: u64,
-    ) -> Result<(), LayerError> {
-        check(LayerLimit::ImageBytes, allowed, image_bytes)?;
+    /// Charges the metadata of the image, which has `data_bytes` so far and will have `image_bytes`.
+    pub(super) fn image(&mut self, image_bytes: u64, data_bytes: u64) -> Result<(), LayerError> {
         let metadata = image_bytes.saturating_sub(data_bytes);
         let written = self.image_written.load(Ordering::Relaxed);
         let files = written

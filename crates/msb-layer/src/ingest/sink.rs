@@ -377,7 +377,7 @@ fn metadata_bytes(entry: &Entry<'_>) -> usize {
 }
 
 /// Checks a value against a limit of the layer.
-pub(super) fn check(limit: LayerLimit, allowed: u64, actual: u64) -> Result<(), LayerError> {
+fn check(limit: LayerLimit, allowed: u64, actual: u64) -> Result<(), LayerError> {
     if actual <= allowed {
         Ok(())
     } else {

@@ -1,5 +1,7 @@
 //! What a layer may claim.
 
+use std::os::unix::fs::MetadataExt;
+
 use super::*;
 
 fn limited(tar: &[u8], change: impl FnOnce(&mut LayerLimits)) -> Result<IngestedLayer, LayerError> {
@@ -194,4 +196,217 @@ fn directories_nested_too_deep_are_refused_by_name() {
         ),
         "{error:?}"
     );
+}
+
+/// A global PAX header with so many xattrs, each with a name of `name_bytes`.
+fn global_xattrs(count: usize, name_bytes: usize) -> String {
+    let mut recipe = String::from("global");
+    for index in 0..count {
+        let name = format!("user.{index:0width$}", width = name_bytes - 5);
+        recipe += &format!(" SCHILY.xattr.{name}=x");
+    }
+    recipe + "\n"
+}
+
+#[test]
+fn the_names_of_one_files_xattrs_are_at_most_what_linux_lists() {
+    // Each name has a NUL in the list: 4096 names of 15 bytes are 64 KiB.
+    let most = tar::recipe(&(global_xattrs(4096, 15) + "file a size=1"));
+    assert!(limited(&most, |_| {}).is_ok());
+    let more = tar::recipe(&(global_xattrs(4096, 15) + "file a size=1 xattr.user.z=1"));
+    for tar in [
+        more,
+        tar::recipe(&(global_xattrs(10_000, 10) + "file a size=1")),
+    ] {
+        let error = limited(&tar, |_| {}).unwrap_err();
+        let source = error.source().map(ToString::to_string).unwrap_or_default();
+        assert!(
+            source.contains("xattr names in bytes is ") && source.contains("allowed 65536"),
+            "{source}"
+        );
+    }
+}
+
+/// As [`limited`], by the limits of the whole image.
+fn budgeted(
+    tar: &[u8],
+    change: impl FnOnce(&mut ImageLimits),
+) -> Result<IngestedLayer, LayerError> {
+    let mut limits = ImageLimits::default();
+    change(&mut limits);
+    let mut attempt = Attempt::plain(tar);
+    attempt.budget = ImageBudget::new(limits);
+    attempt.run()
+}
+
+#[track_caller]
+fn exceeds(result: Result<IngestedLayer, LayerError>, which: ImageLimit, words: &str) {
+    let error = result.unwrap_err();
+    let LayerError::Budget { source } = error else {
+        panic!("{which:?} was not hit: {error:?}");
+    };
+    assert!(matches!(source, BudgetError::Exceeded { limit, .. } if limit == which));
+    assert!(source.to_string().contains(words), "{source}");
+}
+
+#[test]
+fn what_a_layer_stores_counts_for_the_image_and_not_what_it_writes() {
+    // 500 files with 2,000 xattrs each, of which one differs: some 40 kB of blob.
+    let mut recipe = global_xattrs(2000, 15);
+    for index in 0..500 {
+        recipe += &format!("file {index} size=0 xattr.user.own={index}\n");
+    }
+    let tar = tar::recipe(&recipe);
+    exceeds(
+        budgeted(&tar, |limits| limits.memory_bytes = 4 << 20),
+        ImageLimit::MemoryBytes,
+        "bytes of memory",
+    );
+    exceeds(
+        budgeted(&tar, |limits| limits.disk_bytes = 4 << 20),
+        ImageLimit::DiskBytes,
+        "bytes on disk",
+    );
+}
+
+#[test]
+fn each_limit_of_the_image_is_named_in_its_error() {
+    let tar = tar::recipe("file a/b/c size=5000 seed=1\nfile d size=1\nsymlink e target=a");
+    assert!(budgeted(&tar, |limits| limits.entries = 3).is_ok());
+    exceeds(
+        budgeted(&tar, |limits| limits.entries = 2),
+        ImageLimit::Entries,
+        "entries of all layers",
+    );
+    exceeds(
+        budgeted(&tar, |limits| limits.path_steps = 1),
+        ImageLimit::PathSteps,
+        "path components",
+    );
+    exceeds(
+        budgeted(&tar, |limits| {
+            limits.uncompressed_bytes = tar.len() as u64 - 1
+        }),
+        ImageLimit::UncompressedBytes,
+        "uncompressed bytes",
+    );
+    exceeds(
+        budgeted(&tar, |limits| limits.memory_bytes = 500),
+        ImageLimit::MemoryBytes,
+        "bytes of memory",
+    );
+    exceeds(
+        budgeted(&tar, |limits| limits.disk_bytes = 8000),
+        ImageLimit::DiskBytes,
+        "bytes on disk",
+    );
+}
+
+#[test]
+fn layers_of_an_image_and_their_merge_share_one_budget() {
+    let tar = tar::recipe("file a size=1\nfile b size=1");
+    let mut limits = ImageLimits::default();
+    limits.entries = 3;
+    let budget = ImageBudget::new(limits);
+    let run = |budget: &ImageBudget| {
+        let mut attempt = Attempt::plain(&tar);
+        attempt.budget = budget.clone();
+        attempt.run()
+    };
+    assert!(run(&budget).is_ok());
+    exceeds(run(&budget), ImageLimit::Entries, "entries of all layers");
+    // A layer that failed holds nothing.
+    let one = tar::recipe("file a size=1");
+    let mut attempt = Attempt::plain(&one);
+    attempt.budget = budget;
+    assert!(attempt.run().is_ok());
+}
+
+/// Symbolic links of which each leads back and forth hundreds of times, and files behind all of them.
+fn winding(files: usize) -> Vec<u8> {
+    let mut recipe = String::from("dir d\n");
+    let there_and_back = "d/../".repeat(812);
+    for link in 0..39 {
+        recipe += &format!("symlink l{link} target={there_and_back}l{}\n", link + 1);
+    }
+    recipe += &format!("symlink l39 target={there_and_back}d\n");
+    for file in 0..files {
+        // Each link forgets where the last parent was.
+        recipe += &format!("symlink l0/{file} target=x\n");
+    }
+    tar::recipe(&recipe)
+}
+
+#[test]
+fn the_path_components_that_a_layer_walks_are_limited() {
+    let tar = winding(20);
+    assert!(limited(&tar, |_| {}).is_ok());
+    hits(
+        limited(&tar, |limits| limits.path_steps = 200_000),
+        LayerLimit::PathSteps,
+        200_000,
+    );
+    // Below the default in a second or two, whatever the length of the archive.
+    hits(
+        limited(&winding(2000), |_| {}),
+        LayerLimit::PathSteps,
+        64 << 20,
+    );
+}
+
+#[test]
+fn whiteouts_that_look_through_the_same_directory_again_are_limited() {
+    let bottom = "d/".repeat(40);
+    let mut recipe = String::new();
+    for index in 0..2000 {
+        recipe += &format!("whiteout {bottom}{index}\n");
+    }
+    recipe += &format!("file {bottom}x size=1\n");
+    for depth in 1..=40 {
+        recipe += &format!("whiteout {}\n", "d/".repeat(depth).trim_end_matches('/'));
+    }
+    let tar = tar::recipe(&recipe);
+    assert!(limited(&tar, |_| {}).is_ok());
+    hits(
+        limited(&tar, |limits| limits.path_steps = 120_000),
+        LayerLimit::PathSteps,
+        120_000,
+    );
+}
+
+#[test]
+fn a_cancelled_layer_ends_in_the_middle_of_its_archive() {
+    let tar = winding(1500);
+    let attempt = Attempt::plain(&tar);
+    let dir = tempfile::tempdir().unwrap();
+    let job = attempt.job(&dir.path().join("layer"));
+    let ended = runtime().block_on(async {
+        let (feed, task) = job.start().unwrap();
+        // One piece, so that nothing more is waited for.
+        feed.send(Bytes::copy_from_slice(&tar)).await;
+        tokio::task::yield_now().await;
+        drop(feed);
+        let started = std::time::Instant::now();
+        let ended = task.wait().await;
+        assert!(started.elapsed() < std::time::Duration::from_secs(1));
+        ended
+    });
+    assert!(matches!(ended, Err(LayerError::Cancelled)), "{ended:?}");
+}
+
+#[test]
+fn a_file_of_zeros_takes_no_space_on_disk() {
+    // Data between and behind the zeros, which begin at no chunk's beginning.
+    let tar = tar::recipe(
+        "file a size=5000 seed=1\nfile z size=50000000 fill=zero\nfile b size=9000 seed=2",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let made = Attempt::plain(&tar)
+        .into_files(&dir.path().join("layer"))
+        .unwrap();
+    let metadata = fs::metadata(dir.path().join("layer.erofs")).unwrap();
+    assert_eq!(metadata.len(), made.image.bytes);
+    let bytes = metadata.blocks() * 512;
+    assert!(bytes <= 64 << 10, "{bytes}");
+    assert!(budgeted(&tar, |limits| limits.disk_bytes = 64 << 10).is_ok());
 }

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, atomic::Ordering};
 use bytes::Bytes;
 use common::{Attempt, run, runtime};
 use fs_tree::{ApplyError, TreeError};
+use msb_budget::{BudgetError, ImageBudget, ImageLimit, ImageLimits};
 use msb_layer::decode::Compression;
 use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerLimit, LayerLimits, VerifyJob};
 use msb_oci::{Algorithm, Digest};

@@ -1,0 +1,108 @@
+//! The merge shares the budget of its image.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::File;
+
+use fs_tree::{Change, ChangeKind, Metadata, NewNode};
+use msb_budget::{BudgetError, ImageBudget, ImageLimit, ImageLimits};
+use msb_sidecar::{ImageSummary, Sidecar, SidecarWriter};
+use msb_stitch::{Merge, Slot, StitchError};
+
+/// A layer of so many directories in one another.
+fn sidecar(folder: &str, directories: usize) -> Sidecar<File> {
+    let file = tempfile::tempfile().unwrap();
+    let mut writer = SidecarWriter::new(file.try_clone().unwrap());
+    let node = NewNode::Directory;
+    for number in 0..directories {
+        let kind = ChangeKind::Node {
+            metadata: Metadata::default(),
+            xattrs: &[],
+            node,
+        };
+        let path = format!("{folder}/{number}");
+        let path = path.as_bytes();
+        writer.change(&Change { path, kind }, None).unwrap();
+    }
+    let image = ImageSummary {
+        bytes: 4096,
+        crc32c: 0,
+    };
+    writer.finish(image, &[]).unwrap();
+    Sidecar::open(file).unwrap()
+}
+
+#[track_caller]
+fn refused(change: impl FnOnce(&mut ImageLimits)) -> (u16, BudgetError) {
+    let mut limits = ImageLimits::default();
+    change(&mut limits);
+    let mut merge = Merge::with_budget(&ImageBudget::new(limits));
+    for (device, folder) in [(1, "a"), (2, "b"), (3, "c")] {
+        match merge.add(device, sidecar(folder, 1000).changes()) {
+            Ok(()) => {}
+            Err(StitchError::Budget { device, source }) => return (device, source),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("nothing was refused");
+}
+
+#[test]
+fn the_merged_tree_is_limited_for_all_layers_together() {
+    // Each layer fits alone.
+    let (device, error) = refused(|limits| limits.tree_entries = 2500);
+    assert_eq!(device, 3);
+    let expected = BudgetError::Exceeded {
+        limit: ImageLimit::TreeEntries,
+        allowed: 2500,
+        actual: 2501,
+    };
+    assert_eq!(error, expected);
+    assert!(error.to_string().contains("merged file tree"), "{error}");
+    let (device, error) = refused(|limits| limits.memory_bytes = 300_000);
+    assert_eq!(device, 3);
+    assert!(error.to_string().contains("bytes of memory"), "{error}");
+}
+
+#[test]
+fn path_components_are_counted_over_all_layers() {
+    let (_, error) = refused(|limits| limits.path_steps = 2);
+    assert!(error.to_string().contains("path components"), "{error}");
+}
+
+#[test]
+fn a_cancelled_merge_ends_within_a_layer() {
+    let budget = ImageBudget::default();
+    let mut merge = Merge::with_budget(&budget);
+    budget.cancel();
+    let error = merge.add(1, sidecar("a", 10).changes()).unwrap_err();
+    assert!(matches!(
+        error,
+        StitchError::Budget {
+            source: BudgetError::Cancelled,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn merged_metadata_counts_as_bytes_on_disk() {
+    let mut limits = ImageLimits::default();
+    limits.disk_bytes = 10_000;
+    let mut merge = Merge::with_budget(&ImageBudget::new(limits));
+    merge.add(1, sidecar("a", 1000).changes()).unwrap();
+    let slots = [Slot {
+        tag: "a".into(),
+        image_bytes: 4096,
+    }];
+    let written = merge.write_fsmeta(tempfile::tempfile().unwrap(), &slots, [1; 16]);
+    assert!(matches!(
+        written,
+        Err(StitchError::MetadataBudget {
+            source: BudgetError::Exceeded {
+                limit: ImageLimit::DiskBytes,
+                ..
+            }
+        })
+    ));
+}
