@@ -16,6 +16,9 @@ const MAX_RESERVED: usize = 100_000;
 /// Bytes of memory that the plan of an image takes for each inode, measured with a million files.
 const PLAN_BYTES_AN_INODE: u64 = 64;
 
+/// Changes that are applied between two measurements: what they add is little, and measuring is not free.
+const CHANGES_A_MEASURE: u32 = 32;
+
 /// Layers that are being merged into one tree.
 #[derive(Debug)]
 pub struct Merge {
@@ -107,15 +110,22 @@ impl Merge {
             })
             .map_err(sidecar_error)?;
         refused.map_err(|source| StitchError::Budget { device, source })?;
-        let mut has_inline = false;
+        let (mut has_inline, mut unmeasured) = (false, 0);
         let applied = changes.for_each_change(device, |change| {
             let rekeyed = with_device(change, device);
             has_inline |= rekeyed.is_some();
             layer
                 .apply(rekeyed.as_ref().unwrap_or(change))
                 .map_err(Failure::Apply)?;
+            unmeasured += 1;
+            if unmeasured < CHANGES_A_MEASURE {
+                return Ok(());
+            }
+            unmeasured = 0;
             measure(account, &layer, before).map_err(Failure::Budget)
         });
+        let applied =
+            applied.and_then(|()| measure(account, &layer, before).map_err(Failure::Budget));
         let steps = layer.steps();
         applied.map_err(|failure| match failure {
             Failure::Sidecar(source) => sidecar_error(source),

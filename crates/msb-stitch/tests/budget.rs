@@ -52,12 +52,14 @@ fn the_merged_tree_is_limited_for_all_layers_together() {
     // Each layer fits alone.
     let (device, error) = refused(|limits| limits.tree_entries = 2500);
     assert_eq!(device, 3);
-    let expected = BudgetError::Exceeded {
-        limit: ImageLimit::TreeEntries,
-        allowed: 2500,
-        actual: 2501,
-    };
-    assert_eq!(error, expected);
+    assert!(matches!(
+        error,
+        BudgetError::Exceeded {
+            limit: ImageLimit::TreeEntries,
+            allowed: 2500,
+            actual: 2501..2600,
+        }
+    ));
     assert!(error.to_string().contains("merged file tree"), "{error}");
     let (device, error) = refused(|limits| limits.memory_bytes = 300_000);
     assert_eq!(device, 3);

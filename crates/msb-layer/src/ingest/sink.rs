@@ -21,6 +21,9 @@ use crate::{LayerError, LayerLimit, LayerLimits};
 /// its own. Up to half a block that takes less room in all, and no read of its own.
 const INLINE_BYTES: u64 = 2048;
 
+/// Entries between two measurements of what the layer takes of its image's budget.
+const ENTRIES_A_MEASURE: u64 = 16;
+
 /// Takes the entries of one archive.
 pub(super) struct Sink<'t, 'l, W> {
     pub(super) image: ImageWriter<W>,
@@ -348,7 +351,10 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
         check(LayerLimit::Entries, self.limits.entries, names)?;
         let steps = self.applier.steps();
         check(LayerLimit::PathSteps, self.limits.path_steps, steps)?;
-        self.meter.measure(tree, steps, self.sidecar.position())
+        if self.entries.is_multiple_of(ENTRIES_A_MEASURE) {
+            self.meter.measure(tree, steps, self.sidecar.position())?;
+        }
+        Ok(())
     }
 
     /// Returns the number of path components walked so far.
