@@ -88,7 +88,7 @@ pub use fs_tree::{
 pub use host_tree::{HostTree, Omitted};
 pub use image::{ImageWriter, PlannedImage, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
-pub use options::{Device, MAX_CHUNKS, Options};
+pub use options::{Device, MAX_CHUNKS, Options, PLAN_BYTES_PER_INODE};
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

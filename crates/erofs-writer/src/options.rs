@@ -4,6 +4,9 @@ use fs_tree::Timestamp;
 /// The largest number of chunk indexes of one file: 8 MiB of them.
 pub const MAX_CHUNKS: u64 = 1 << 20;
 
+/// Bytes of memory that planning an image takes for each inode, as an estimate for budgets: the longest per-inode records of the plan.
+pub const PLAN_BYTES_PER_INODE: u64 = 64;
+
 /// Properties of an image beside its files. The default is an image on one device, without a label, for Linux 6.12.
 ///
 /// ```

@@ -35,21 +35,25 @@
 //! ```
 
 mod apply;
+mod apply_error;
 mod bytes;
 mod change;
 mod inode;
 mod resolve;
 mod show;
 mod tree;
+mod tree_error;
 mod walk;
 mod xattrs;
 
-pub use apply::{Applied, ApplyError, LayerApplier, LayerMerge, Whiteout, merge_layer};
+pub use apply::{Applied, LayerApplier, LayerMerge, Whiteout, merge_layer};
+pub use apply_error::ApplyError;
 pub use change::{Change, ChangeKind, NewContent, NewNode};
 pub use inode::{
     Content, Directory, Extent, Inode, InodeId, Metadata, Node, SymlinkTarget, Timestamp,
 };
 pub use show::show_path;
-pub use tree::{Child, MAX_DEPTH, Tree, TreeError};
+pub use tree::{Child, Tree};
+pub use tree_error::{MAX_DEPTH, TreeError};
 pub use walk::{Visit, Walk};
 pub use xattrs::XattrsId;

@@ -4,6 +4,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::bytes::{ByteStore, Span};
 use crate::inode::{NONE, SymlinkTarget};
+use crate::tree_error::{MAX_DEPTH, TreeError};
 use crate::xattrs::{XattrSets, XattrsId};
 use crate::{Content, Directory, Extent, Inode, InodeId, Metadata, NewContent, NewNode, Node};
 use entries::NameHash;
@@ -44,31 +45,6 @@ pub struct Child<'a> {
     /// The inode.
     pub inode: InodeId,
 }
-
-/// What a tree refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TreeError {
-    /// More inodes, entries or bytes of names than 32 bits can count.
-    #[error("the file tree is full: more than 2^32 inodes, entries or bytes of names")]
-    Full,
-    /// The name is taken.
-    #[error("the directory already has an entry of that name")]
-    Exists,
-    /// The inode that should get an entry is not a directory.
-    #[error("not a directory")]
-    NotADirectory,
-    /// A directory has one name.
-    #[error("a directory cannot have another name")]
-    IsADirectory,
-    /// A directory below too many others.
-    #[error("directories are nested more than {MAX_DEPTH} deep")]
-    TooDeep,
-}
-
-/// How many directories a directory may lie below. Linux takes paths of up to 4,096 bytes, so that no system call can name
-/// anything deeper; and whoever walks the tree may rely on it.
-pub const MAX_DEPTH: u16 = 2048;
 
 impl Default for Tree {
     fn default() -> Self {

@@ -18,15 +18,19 @@ pub struct Account {
     level: [u64; ImageLimit::COUNT],
 }
 
-impl Account {
-    pub(crate) fn new(budget: ImageBudget) -> Self {
-        Self {
-            budget,
+impl ImageBudget {
+    /// Opens an account.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        Account {
+            budget: self.clone(),
             charged: [0; ImageLimit::COUNT],
             level: [0; ImageLimit::COUNT],
         }
     }
+}
 
+impl Account {
     /// Sets how much this part of the work holds in all. A lower level than before returns nothing.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::{Account, BudgetError, ImageLimit, ImageLimits};
+use crate::{BudgetError, ImageLimit, ImageLimits};
 
 /// The budget of one image. Clones are the same budget.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +23,6 @@ impl ImageBudget {
             limits,
             ..Shared::default()
         }))
-    }
-
-    /// Opens an account.
-    #[must_use]
-    pub fn account(&self) -> Account {
-        Account::new(self.clone())
     }
 
     /// Cancels the work on the image: every account fails from now on.

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 
 use erofs_format::{BLOCK_SIZE, MAX_EXTRA_DEVICES};
-use erofs_writer::{Device, ImageWriter, Options};
+use erofs_writer::{Device, ImageWriter, Options, PLAN_BYTES_PER_INODE};
 use fs_tree::{ApplyError, Change, ChangeKind, LayerMerge, NewContent, NewNode, Tree, merge_layer};
 use msb_budget::{Account, BudgetError, ImageBudget, ImageLimit};
 use msb_sidecar::Changes;
@@ -12,9 +12,6 @@ use crate::inline::{Inline, KEY_BITS};
 
 /// Entries that a sidecar's word is enough to make room for; more of them have to come first.
 const MAX_RESERVED: usize = 100_000;
-
-/// Bytes of memory that the plan of an image takes for each inode, measured with a million files.
-const PLAN_BYTES_AN_INODE: u64 = 64;
 
 /// Changes that are applied between two measurements: what they add is little, and measuring is not free.
 const CHANGES_A_MEASURE: u32 = 32;
@@ -178,7 +175,7 @@ impl Merge {
         let image = ImageWriter::new(output, options).map_err(write_error)?;
         let mut inline = self.inline;
         let budget_error = |source| StitchError::MetadataBudget { source };
-        let plan = self.tree.inode_count() as u64 * PLAN_BYTES_AN_INODE + self.tree.xattr_bytes();
+        let plan = self.tree.inode_count() as u64 * PLAN_BYTES_PER_INODE + self.tree.xattr_bytes();
         self.account
             .set(ImageLimit::MemoryBytes, self.tree.memory_bytes() + plan)
             .map_err(budget_error)?;

@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::env::set_current_dir(std::env::args_os().nth(1).ok_or("stranger FOLDER")?)?;
     fs::write("blob", [b'b'; 8192])?;
     let (tag, blocks) = (b"blob".to_vec(), 2);
-    let options = Options { devices: vec![Device { tag, blocks }], ..Options::default() };
+    let options = Options::default().with_devices(vec![Device::new(tag, blocks)]);
     let mut image = Builder::with_options(File::create("image.erofs")?, options)?;
     image.hard_link("etc/issue", "etc/motd")?; // In any order.
     image.file("var/log/big", 0o600, repeat(b'x').take(50_000_000))?;

@@ -1,6 +1,6 @@
-use super::{Applied, ApplyError, Extraction, split};
+use super::{Applied, Extraction, split};
 use crate::resolve::Missing;
-use crate::{Change, ChangeKind, InodeId, Node, Tree};
+use crate::{ApplyError, Change, ChangeKind, InodeId, Node, Tree};
 
 /// Applies the changes of one layer to an empty tree, which becomes the tree of that layer alone: with [`Node::Whiteout`]
 /// where it hides a path and [`crate::Directory::opaque`] where it hides a directory's children, as an overlay of the

@@ -1,6 +1,6 @@
-use super::{ApplyError, Extraction, split};
+use super::{Extraction, split};
 use crate::resolve::{Missing, find_directory};
-use crate::{Change, ChangeKind, Tree};
+use crate::{ApplyError, Change, ChangeKind, Tree};
 
 /// What a layer hides of the layers below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

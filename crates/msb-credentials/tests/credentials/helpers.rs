@@ -162,7 +162,7 @@ fn a_helper_that_fails_is_named() {
         (
             "escape",
             Some("printf '\\033[31mred\\n'; exit 1".to_owned()),
-            "\u{fffd}[31mred",
+            "\\u{1b}[31mred",
         ),
     ];
     for (helper, script, expected) in cases {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use erofs_writer::PLAN_BYTES_PER_INODE;
 use fs_tree::Tree;
 use msb_budget::{Account, ImageLimit};
 
@@ -16,9 +17,6 @@ pub(super) struct Meter {
     entries: u64,
     sidecar_bytes: u64,
 }
-
-/// Bytes of memory that the plan of an image takes for each inode, measured with a million files.
-const PLAN_BYTES_AN_INODE: u64 = 64;
 
 impl Meter {
     pub(super) fn new(
@@ -76,7 +74,7 @@ impl Meter {
 
     /// Charges the memory for the plan of the image.
     pub(super) fn plan(&mut self, tree: &Tree) -> Result<(), LayerError> {
-        let inodes = tree.inode_count() as u64 * PLAN_BYTES_AN_INODE;
+        let inodes = tree.inode_count() as u64 * PLAN_BYTES_PER_INODE;
         let plan = inodes.saturating_add(tree.xattr_bytes());
         let level = tree.memory_bytes().saturating_add(plan);
         self.account.set(ImageLimit::MemoryBytes, level)?;
