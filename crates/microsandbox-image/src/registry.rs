@@ -1,3 +1,7 @@
+mod inner;
+
+pub(crate) use inner::Inner;
+
 use std::sync::Arc;
 
 use msb_budget::ImageLimits;
@@ -18,21 +22,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) platform: Platform,
-    pub(crate) cache: GlobalCache,
-    pub(crate) client: Client,
-    pub(crate) layer_limits: LayerLimits,
-    pub(crate) image_limits: ImageLimits,
-    /// The memory for windows of zstd frames, over all pulls of this registry.
-    pub(crate) windows: WindowBudget,
-    /// How many layers may be downloaded and unpacked at once, over all pulls of this registry.
-    pub(crate) pipelines: Semaphore,
-    /// How many layers may have files open at once, over all pulls of this registry.
-    pub(crate) open_layers: Semaphore,
 }
 
 /// Configures a [`Registry`].

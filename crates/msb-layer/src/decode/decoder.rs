@@ -4,26 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::chunk::{Chunk, Pool};
-use super::compression::{Compression, Setup};
+use super::compression::Compression;
 use super::error::{DecodeError, PushError};
+use super::format::Setup;
+use super::limits::Limits;
 use super::output::Output;
-use super::stream::{Out, Stop, StreamDecoder};
+use super::stop::{Out, Stop};
+use super::stream::StreamDecoder;
 use super::window::WindowBudget;
-
-/// Limits on what a compressed stream may claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of the window of a zstd frame. The decoder holds that memory until a frame needs a larger window.
-    pub zstd_window_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            zstd_window_bytes: 128 << 20,
-        }
-    }
-}
 
 /// Decodes a stream that is pushed in pieces. See the [module](super) for its invariants.
 pub struct Decoder {

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use super::compression::{Compression, Format};
+use super::compression::Compression;
 use super::error::{Corruption, DecodeError};
+use super::format::Format;
 use super::gzip_header::HeaderReader;
 use super::inflate::{Inflate, ZlibRs};
 use super::output::Output;
-use super::stream::{Out, Stop, StreamDecoder};
+use super::stop::{Out, Stop};
+use super::stream::StreamDecoder;
 
 /// The row of the table.
 pub(super) const FORMAT: Format = Format {

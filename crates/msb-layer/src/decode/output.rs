@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use super::chunk::{Buffer, Pool};
-use super::stream::{Out, Stop};
+use super::stop::{Out, Stop};
 
 /// Collects uncompressed bytes in a buffer, and passes it on when it is full.
 pub(super) struct Output {

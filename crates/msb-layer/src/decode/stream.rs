@@ -1,9 +1,8 @@
 use std::fmt;
-use std::ops::ControlFlow;
 
-use super::chunk::Chunk;
 use super::error::DecodeError;
 use super::output::Output;
+use super::stop::{Out, Stop};
 
 /// Decodes one compression. A [`Decoder`](super::Decoder) chooses it by the first bytes of a stream.
 pub(super) trait StreamDecoder: fmt::Debug + Send {
@@ -12,22 +11,4 @@ pub(super) trait StreamDecoder: fmt::Debug + Send {
 
     /// Checks that the stream may end here.
     fn finish(&self) -> Result<(), DecodeError>;
-}
-
-/// Takes a chunk of uncompressed bytes; breaks where no more are accepted.
-pub(super) type Out<'a> = &'a mut dyn FnMut(Chunk) -> ControlFlow<()>;
-
-/// Reports why decoding stopped.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// The compressed bytes are malformed or exceed a limit.
-    Decode(DecodeError),
-    /// The output accepted no more.
-    Output,
-}
-
-impl From<DecodeError> for Stop {
-    fn from(error: DecodeError) -> Self {
-        Self::Decode(error)
-    }
 }

@@ -1,9 +1,11 @@
 //! No compression: the bytes are copied into chunks.
 
-use super::compression::{Compression, Format};
+use super::compression::Compression;
 use super::error::DecodeError;
+use super::format::Format;
 use super::output::Output;
-use super::stream::{Out, Stop, StreamDecoder};
+use super::stop::{Out, Stop};
+use super::stream::StreamDecoder;
 
 /// The row of the table for everything that begins with no other format's magic.
 pub(super) const FORMAT: Format = Format {

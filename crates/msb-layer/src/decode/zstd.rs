@@ -3,10 +3,12 @@
 //! Each frame's header is held back until its window is known, so that one beyond the limit is refused by its size, and
 //! before memory is taken for it.
 
-use super::compression::{Compression, Format};
+use super::compression::Compression;
 use super::error::{Corruption, DecodeError};
+use super::format::Format;
 use super::output::Output;
-use super::stream::{Out, Stop, StreamDecoder};
+use super::stop::{Out, Stop};
+use super::stream::StreamDecoder;
 use super::window::{Window, WindowBudget};
 use super::zstd_header::{self, Start};
 use async_compression::codecs::{
