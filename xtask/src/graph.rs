@@ -318,7 +318,6 @@ mod tests {
             ("integration-tests", &[]),
             ("erofs-x", &[]),
             ("msb-oci", &[]),
-            ("msb-budget", &[]),
         ]);
         assert_eq!(good.problems(TEXT), Vec::<String>::new());
         let up = graph(&[
@@ -326,7 +325,6 @@ mod tests {
             ("integration-tests", &[]),
             ("erofs-x", &["top"]),
             ("msb-oci", &[]),
-            ("msb-budget", &[]),
         ]);
         assert!(
             up.problems(TEXT)[0].contains("not below"),
@@ -338,7 +336,6 @@ mod tests {
             ("integration-tests", &[]),
             ("erofs-x", &["msb-oci"]),
             ("msb-oci", &[]),
-            ("msb-budget", &[]),
         ]);
         assert_eq!(strange.problems(TEXT), ["erofs-x must not know msb-oci"]);
         let new = graph(&[("top", &[]), ("integration-tests", &[]), ("new", &[])]);

@@ -72,7 +72,7 @@ impl GlobalCache {
         contents: bool,
     ) -> Result<Verification, PullError> {
         let key = image_key(reference, platform);
-        let record = self.store().read_image::<ImageRecord>(&key)?;
+        let record = self.existing()?.read_image::<ImageRecord>(&key)?;
         let record = record.ok_or_else(|| PullError::NotCached {
             reference: Box::new(reference.clone()),
             platform: Box::new(platform.clone()),

@@ -374,8 +374,8 @@ fn credentials_come_from_standard_input_over_tls() {
     };
     ok(&pull(Some("hunter2\n")));
     let hints = [
-        (None, "hint: sign in: printf"),
-        (Some("hunter3"), "refused these credentials"),
+        (None, "hint: sign in with `printf"),
+        (Some("hunter3"), "the user name or the password is wrong"),
     ];
     for (given, hint) in hints {
         let refused = pull(given);
@@ -406,7 +406,7 @@ fn refusals_name_the_option_that_helps() {
 
     let reference = format!("{}/a:b", plain.host());
     let text = stderr(&pull(&reference, &[]));
-    let hint = format!("pass --plain-http {}", plain.host());
+    let hint = format!("allow plain HTTP with `--plain-http {}`", plain.host());
     assert!(
         text.contains("not authorized") && text.contains(&hint),
         "{text}"
