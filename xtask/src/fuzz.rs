@@ -97,7 +97,7 @@ const TARGETS: &[Target] = &[
     Target {
         name: "challenge",
         max_len: 1 << 10,
-        sources: &["crates/msb-registry/src/challenge.rs"],
+        sources: &["crates/msb-registry/src/auth/challenge.rs"],
     },
 ];
 

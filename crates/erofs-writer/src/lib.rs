@@ -16,7 +16,7 @@
 //! 0 stays empty, because `readdir` hides an inode with number 0.
 //!
 //! The same planner handles every kind of image. Files may be on the primary device, on further devices
-//! ([`Options::devices`]), or both; only their [`Content`](fs_tree::Content) differs.
+//! ([`Options::devices`]), or both; only their [`Content`] differs.
 //!
 //! The crate does not compress, does not mount, and knows nothing of OCI. It is synchronous and writes to any
 //! [`Write`](std::io::Write) + [`Seek`](std::io::Seek). `erofs-reader` reads the images back.
