@@ -148,6 +148,8 @@ fn no_cause_is_printed_twice() {
                 &reference,
                 "--plain-http",
                 reference.split('/').next().unwrap(),
+                "--retry-seconds",
+                "1",
             ],
             "",
         );
@@ -197,4 +199,29 @@ fn an_argument_from_outside_is_escaped_in_a_usage_error() {
     let text = stderr(&output);
     // clap itself leaves out what looks like a terminal sequence.
     assert!(text.contains(r"invalid value '\u{202e}'"), "{text}");
+}
+
+#[test]
+fn a_limit_is_set_by_its_name_and_named_in_its_error() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let cache = tempfile::tempdir().unwrap();
+    let pull = |limit: &str| {
+        let args = [&["pull", &reference, "--limit", limit][..], &PLATFORM].concat();
+        run(cache.path(), args)
+    };
+    let refused = pull("layer-uncompressed-bytes=1K");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(
+        stderr(&refused).contains("uncompressed bytes"),
+        "{refused:?}"
+    );
+    let unknown = pull("no-such-limit=1");
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+    assert!(
+        stderr(&unknown).contains("image-memory-bytes"),
+        "{unknown:?}"
+    );
+    let taken = pull("layer-uncompressed-bytes=1M");
+    assert_eq!(taken.status.code(), Some(0), "{taken:?}");
 }

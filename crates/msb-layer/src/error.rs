@@ -280,7 +280,7 @@ impl fmt::Display for LayerLimit {
             Self::Entries => "entries of the layer",
             Self::MetadataBytes => "bytes of the layer's paths, links and xattrs",
             Self::PathSteps => "path components walked for the layer",
-            Self::PlainBytes => "bytes of the decompressed layer",
+            Self::PlainBytes => "uncompressed bytes of the layer",
             Self::FileBytes => "bytes of one file",
             Self::SparseBytes => "bytes that the layer's sparse files cost beyond their data",
             Self::ImageBytes => "bytes of the layer image",

@@ -1,7 +1,8 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    GlobalCache, PullError, PullOptions, PullPolicy, PullResult, Reference, Registry, escape_path,
+    CacheOptions, GlobalCache, NamedLimit, PullError, PullOptions, PullPolicy, PullResult,
+    Reference, Registry, escape_path,
 };
 use tokio::time::timeout;
 
@@ -42,6 +43,14 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     strict: bool,
 
+    /// Set a limit on what a layer or an image may take, such as image-memory-bytes=512M; repeatable
+    #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits_help())]
+    limits: Vec<NamedLimit>,
+
+    /// Set the immutable flag of cached layers and disks, where the file system has it (needs CAP_LINUX_IMMUTABLE)
+    #[arg(long)]
+    immutable: bool,
+
     #[command(flatten)]
     registry: RegistryArgs,
 
@@ -60,7 +69,18 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     if args.registry.has_secret() {
         secrets::protect();
     }
+    let cache = if args.immutable {
+        let mut options = CacheOptions::default();
+        options.immutable = true;
+        GlobalCache::with_options(cache.root(), options)?
+    } else {
+        cache
+    };
     let builder = Registry::builder(args.platform.platform(), cache);
+    let builder = args
+        .limits
+        .iter()
+        .fold(builder, |builder, limit| builder.limit(*limit));
     let registry = args.registry.apply(&args.references, builder)?.build()?;
     let options = PullOptions {
         pull_policy: args.policy,
@@ -81,6 +101,15 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         }
         Ok(outcome)
     })
+}
+
+/// Returns the help of `--limit`, with every limit.
+fn limits_help() -> String {
+    let mut help = "Set a limit on what a layer or an image may take; repeatable.\n\nThe limits, whose values take a suffix K, M, G or T:\n".to_owned();
+    for (name, meaning) in NamedLimit::all() {
+        help.push_str(&format!("  {name}: {meaning}\n"));
+    }
+    help
 }
 
 async fn pull(
