@@ -7,7 +7,7 @@ use erofs_reader::{FlatDisk, Image, Inode, Limits};
 use fs_tree::show_path;
 use msb_oci::Reference;
 use msb_sidecar::Sidecar;
-use msb_stitch::{Merge, Proof, StitchError, prove};
+use msb_stitch::{FilePool, Merge, PooledFile, Proof, StitchError, prove};
 use msb_store::Store;
 
 use crate::{PullError, PullResult};
@@ -15,7 +15,7 @@ use crate::{PullError, PullResult};
 /// A pulled image's files, read from its disk without mounting it.
 #[derive(Debug)]
 pub struct ImageTree {
-    image: Image<FlatDisk<File>>,
+    image: Image<FlatDisk<PooledFile>>,
     reference: Reference,
 }
 
@@ -23,12 +23,12 @@ impl PullResult {
     /// Opens the image's disk for reading. Blocks on file I/O, as all of [`ImageTree`] does.
     ///
     /// # Errors
-    /// [`PullError::Disk`], [`PullError::Copy`] for a file of the disk that cannot be opened.
+    /// [`PullError::Disk`], [`PullError::LayerImage`] for a file of the disk that cannot be opened.
     pub fn open_tree(&self) -> Result<ImageTree, PullError> {
+        let pool = FilePool::new(open_file);
         let open = |path: &Path| {
-            open_file(path).map_err(|source| PullError::Copy {
-                reference: Box::new(self.reference.clone()),
-                path: path.display().to_string(),
+            pool.file(path).map_err(|source| PullError::LayerImage {
+                path: path.to_path_buf(),
                 source,
             })
         };
@@ -67,7 +67,15 @@ impl PullResult {
 
     /// Merges the sidecars into the image's tree.
     pub(crate) fn merge(&self) -> Result<Merge, PullError> {
-        let mut merge = Merge::new();
+        let sidecars: Vec<_> = self
+            .extents
+            .iter()
+            .map(|extent| extent.path.with_extension("layer"))
+            .collect();
+        let mut merge = Merge::new().reopening(move |device| {
+            let path = sidecars.get(usize::from(device));
+            open_file(path.ok_or(io::ErrorKind::NotFound)?)
+        });
         for layer in &self.layers {
             let path = layer.erofs.with_extension("layer");
             let sidecar_error = |path, source| PullError::Sidecar { path, source };
@@ -107,7 +115,7 @@ impl PullResult {
 impl ImageTree {
     /// The disk's filesystem, for everything else.
     #[must_use]
-    pub fn image(&self) -> &Image<FlatDisk<File>> {
+    pub fn image(&self) -> &Image<FlatDisk<PooledFile>> {
         &self.image
     }
 

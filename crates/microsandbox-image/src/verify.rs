@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_tree::show_path;
@@ -8,6 +9,7 @@ use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_stitch::{Merge, Proof, ProofError, find_damaged_files, prove};
 use msb_store::Store;
+use rustix::io::Errno;
 
 use crate::cache::layer_key;
 use crate::inspect::verify_checksum;
@@ -64,7 +66,8 @@ impl GlobalCache {
     /// Blocks on file I/O. Damage is a result and not an error.
     ///
     /// # Errors
-    /// [`PullError::NotCached`], [`PullError::Store`].
+    /// [`PullError::NotCached`], [`PullError::Store`]; a fault of the machine that shows no damage, such as too many open files or a
+    /// lacking permission.
     pub fn verify(
         &self,
         reference: &Reference,
@@ -91,17 +94,20 @@ impl GlobalCache {
             return Ok(found);
         }
         if contents {
-            found.checksums(&image);
+            found.checksums(&image)?;
         }
         let merge = if contents && found.damage.iter().all(Damage::is_of_bytes) {
-            image
-                .merge()
-                .map_err(|error| found.merge_error(&image, error))
-                .ok()
+            match image.merge() {
+                Ok(merge) => Some(merge),
+                Err(error) => {
+                    found.merge_error(&image, error)?;
+                    None
+                }
+            }
         } else {
             None
         };
-        found.disk(&image, merge.as_ref());
+        found.disk(&image, merge.as_ref())?;
         Ok(found)
     }
 }
@@ -144,7 +150,7 @@ impl Verification {
                 file,
                 layer.image_bytes,
                 diff_id,
-            );
+            )?;
             let (path, file) = (sidecar_of(path), store.open_layer_sidecar(&key)?);
             self.length(
                 ArtifactKind::Sidecar,
@@ -152,7 +158,7 @@ impl Verification {
                 file,
                 layer.sidecar_bytes,
                 diff_id,
-            );
+            )?;
         }
         let file = store.open_fsmeta(record.disk_plan().key())?;
         self.length(
@@ -161,7 +167,7 @@ impl Verification {
             file,
             record.fsmeta_bytes,
             None,
-        );
+        )?;
         Ok(())
     }
 
@@ -172,10 +178,10 @@ impl Verification {
         file: Option<File>,
         expected: u64,
         layer: Option<&Digest>,
-    ) {
+    ) -> Result<(), PullError> {
         let path_of = path.to_path_buf();
         let error = match file.map(|file| file.metadata()) {
-            Some(Ok(metadata)) if metadata.len() == expected => return,
+            Some(Ok(metadata)) if metadata.len() == expected => return Ok(()),
             Some(Ok(metadata)) => PullError::ArtifactLength {
                 path: path_of,
                 expected,
@@ -187,7 +193,7 @@ impl Verification {
             },
             None => PullError::ArtifactMissing { path: path_of },
         };
-        self.add(artifact, path, layer, error);
+        self.add(artifact, path, layer, error)
     }
 
     /// Compares the descriptor with the one that would be written now.
@@ -211,12 +217,11 @@ impl Verification {
             Some(_) => PullError::Rewritten { path },
             None => PullError::ArtifactMissing { path },
         };
-        self.add(ArtifactKind::Descriptor, &image.vmdk, None, error);
-        Ok(())
+        self.add(ArtifactKind::Descriptor, &image.vmdk, None, error)
     }
 
     /// Compares the checksums of the layer images, also of the parts that the merged disk does not use.
-    fn checksums(&mut self, image: &PullResult) {
+    fn checksums(&mut self, image: &PullResult) -> Result<(), PullError> {
         let mut seen = HashSet::new();
         for layer in &image.layers {
             if !seen.insert(&layer.diff_id) {
@@ -227,13 +232,14 @@ impl Verification {
                     PullError::Sidecar { path, .. } => (ArtifactKind::Sidecar, path.clone()),
                     _ => (ArtifactKind::LayerImage, layer.erofs.clone()),
                 };
-                self.add(artifact, &path, Some(&layer.diff_id), error);
+                self.add(artifact, &path, Some(&layer.diff_id), error)?;
             }
         }
+        Ok(())
     }
 
     /// Reads the disk through its descriptor.
-    fn disk(&mut self, image: &PullResult, merge: Option<&Merge>) {
+    fn disk(&mut self, image: &PullResult, merge: Option<&Merge>) -> Result<(), PullError> {
         let result = match merge {
             Some(merge) => find_damaged_files(&image.vmdk, merge.tree()),
             None => prove(&image.vmdk, None).map(|proof| (proof, Vec::new())),
@@ -241,16 +247,16 @@ impl Verification {
         match result {
             Ok((proof, damaged)) => {
                 self.proof = proof;
-                for error in damaged {
-                    self.damaged_file(image, error);
-                }
+                damaged
+                    .into_iter()
+                    .try_for_each(|error| self.damaged_file(image, error))
             }
             Err(error) => self.proof_error(image, error),
         }
     }
 
     /// Names the layer that holds the bytes of a damaged file.
-    fn damaged_file(&mut self, image: &PullResult, error: ProofError) {
+    fn damaged_file(&mut self, image: &PullResult, error: ProofError) -> Result<(), PullError> {
         let ProofError::Contents { path, device, .. } = &error else {
             return self.proof_error(image, error);
         };
@@ -259,15 +265,16 @@ impl Verification {
         let holder = extent.map_or(&image.fsmeta, |extent| &extent.path).clone();
         if let Some(known) = self.damage.iter_mut().find(|damage| damage.path == holder) {
             known.files.push(file);
-            return;
+            return Ok(());
         }
-        self.proof_error(image, error);
+        self.proof_error(image, error)?;
         if let Some(new) = self.damage.last_mut() {
             new.files.push(file);
         }
+        Ok(())
     }
 
-    fn proof_error(&mut self, image: &PullResult, error: ProofError) {
+    fn proof_error(&mut self, image: &PullResult, error: ProofError) -> Result<(), PullError> {
         let path = match &error {
             ProofError::Read { path, .. }
             | ProofError::Vmdk { path, .. }
@@ -291,11 +298,11 @@ impl Verification {
             reference: Box::new(image.reference.clone()),
             source: error,
         };
-        self.add(artifact, &path, layer.as_ref(), error);
+        self.add(artifact, &path, layer.as_ref(), error)
     }
 
     /// Names the sidecar that could not be replayed.
-    fn merge_error(&mut self, image: &PullResult, error: PullError) {
+    fn merge_error(&mut self, image: &PullResult, error: PullError) -> Result<(), PullError> {
         let path = match &error {
             PullError::Sidecar { path, .. } => path.clone(),
             PullError::Stitch { source, .. } => {
@@ -308,7 +315,7 @@ impl Verification {
         let mut layers = image.layers.iter();
         let layer = layers.find(|layer| sidecar_of(&layer.erofs) == path);
         let layer = layer.map(|layer| layer.diff_id.clone());
-        self.add(ArtifactKind::Sidecar, &path, layer.as_ref(), error);
+        self.add(ArtifactKind::Sidecar, &path, layer.as_ref(), error)
     }
 
     fn add(
@@ -317,7 +324,10 @@ impl Verification {
         path: &Path,
         layer: Option<&Digest>,
         error: PullError,
-    ) {
+    ) -> Result<(), PullError> {
+        if is_of_machine(&error) {
+            return Err(error);
+        }
         self.damage.push(Damage {
             artifact,
             path: path.to_path_buf(),
@@ -325,7 +335,24 @@ impl Verification {
             files: Vec::new(),
             error,
         });
+        Ok(())
     }
+}
+
+/// Returns whether a file could not be read for a reason that shows nothing about its bytes.
+fn is_of_machine(error: &PullError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let is_limit = matches!(
+                error.raw_os_error().map(Errno::from_raw_os_error),
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+            );
+            return is_limit || error.kind() == io::ErrorKind::PermissionDenied;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl Damage {

@@ -19,10 +19,12 @@ mod disk;
 mod error;
 mod inline;
 mod merge;
+mod pooled;
 mod proof;
 pub mod vmdk;
 
 pub use disk::{Disk, DiskExtent};
 pub use error::StitchError;
 pub use merge::{Fsmeta, Merge, Slot};
+pub use pooled::{FilePool, PooledFile};
 pub use proof::{Proof, ProofError, find_damaged_files, prove, prove_layers, prove_unpublished};

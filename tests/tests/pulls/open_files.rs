@@ -45,6 +45,21 @@ async fn pulls(layers: usize) {
     assert_eq!(run(&[])["cached"], false);
     assert_eq!(run(&[])["cached"], true);
     assert_eq!(run(&["--policy", "always"])["cached"], true);
+    for command in [
+        &["verify", "--full", &name][..],
+        &["verify", &name],
+        &["tree", &name, "/d"],
+        &["cat", &name, "/short1"],
+    ] {
+        let output = limited(64, cache.path(), command);
+        assert!(output.status.success(), "{command:?}: {output:?}");
+    }
+    // Too few even for that is an error of the machine and not damage.
+    let output = limited(9, cache.path(), &["verify", "--full", &name]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr.contains("Too many open files"), "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("DAMAGED"));
     // The layers from the cache, and the disk anew.
     std::fs::remove_dir_all(cache.path().join("disks")).unwrap();
     assert_eq!(run(&["--policy", "always"])["cached"], false);

@@ -8,29 +8,33 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::ProofError;
+use crate::pooled::{FilePool, PooledFile};
 use crate::vmdk::{Descriptor, MAX_BYTES, SECTOR_SIZE};
 
 /// A file of the disk.
 #[derive(Debug)]
 pub(super) enum Part {
-    There(File),
+    /// A file that is not published, open.
+    Open(File),
+    /// A published file.
+    Published(PooledFile),
     /// Not published yet: only its length is known.
-    Promised {
-        bytes: u64,
-    },
+    Promised { bytes: u64 },
 }
 
 impl ReadAt for Part {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
-            Self::There(file) => ReadAt::read_exact_at(file, buffer, offset),
+            Self::Open(file) => ReadAt::read_exact_at(file, buffer, offset),
+            Self::Published(file) => file.read_exact_at(buffer, offset),
             Self::Promised { .. } => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     fn size(&self) -> io::Result<u64> {
         match self {
-            Self::There(file) => file.size(),
+            Self::Open(file) => file.size(),
+            Self::Published(file) => file.size(),
             Self::Promised { bytes } => Ok(*bytes),
         }
     }
@@ -57,20 +61,14 @@ pub(super) fn open(
     let (mut parts, mut starts, mut at) = (Vec::new(), Vec::new(), 0);
     let is_published = fsmeta.is_none();
     let mut fsmeta = fsmeta;
+    let pool = FilePool::new(open_file);
     for (path, bytes) in &files {
-        let file = match fsmeta.take() {
-            Some(fsmeta) => Some(fsmeta),
-            None if is_published => Some(open_file(path).map_err(read_error(path))?),
-            None => None,
-        };
-        let part = match file {
-            Some(file) => {
-                let metadata = file.metadata().map_err(read_error(path))?;
-                check_length(path, *bytes, metadata.len())?;
-                Part::There(file)
-            }
+        let part = match fsmeta.take() {
+            Some(fsmeta) => Part::Open(fsmeta),
+            None if is_published => Part::Published(pool.file(path).map_err(read_error(path))?),
             None => Part::Promised { bytes: *bytes },
         };
+        check_length(path, *bytes, part.size().map_err(read_error(path))?)?;
         parts.push((part, *bytes));
         starts.push(at);
         // What is too long in all is refused as a disk.
