@@ -52,6 +52,8 @@ pub enum Tool {
     Zstd,
     /// Decompresses kernel modules.
     Xz,
+    /// An independent writer of archives: libarchive.
+    Bsdtar,
     /// Installs Python packages.
     Python,
     /// Installs JavaScript packages.
@@ -93,6 +95,7 @@ impl Tool {
         Tool::Gzip,
         Tool::Zstd,
         Tool::Xz,
+        Tool::Bsdtar,
         Tool::Python,
         Tool::Npm,
         Tool::Valgrind,
@@ -122,6 +125,7 @@ impl Tool {
             Tool::Gzip => ("gzip", "gzip", None),
             Tool::Zstd => ("zstd", "zstd", None),
             Tool::Xz => ("xz", "xz-utils", None),
+            Tool::Bsdtar => ("bsdtar", "libarchive-tools", None),
             Tool::Python => ("python3", "python3-pip", None),
             Tool::Npm => ("npm", "npm", None),
             Tool::Valgrind => ("valgrind", "valgrind", None),
