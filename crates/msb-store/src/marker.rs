@@ -136,7 +136,7 @@ fn number(text: &[u8]) -> Option<u32> {
 pub(crate) fn write(root: &Dir, modes: &Modes) -> Result<()> {
     let first = first_line(LAYOUT_VERSION);
     let text = format!("{first}\n{}\n", Digest::sha256_of(first.as_bytes()));
-    let Some((name, mut file)) = create_locked(root, MARKER, modes.artifact, modes)? else {
+    let Some((name, mut file)) = create_locked(root, MARKER, modes.artifact)? else {
         return Err(root.error(Step::Create, MARKER, std::io::ErrorKind::NotFound.into()));
     };
     let written = file.write_all(text.as_bytes());

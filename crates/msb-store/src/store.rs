@@ -11,15 +11,29 @@ use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
 use crate::marker::{self, Found, store_dirs};
 use crate::permissions::{Modes, warn_of_others};
+use crate::session::OpenDirs;
 use crate::step::Step;
 use crate::sys;
 
 /// A handle on one cache directory; cheap to clone, free to share between threads, tasks and processes.
 ///
-/// All calls block for as long as the file system takes, except the `async` ones. No descriptor stays open between calls.
-#[derive(Debug, Clone)]
+/// All calls block for as long as the file system takes, except the `async` ones. No descriptor stays open between calls, except in a
+/// [`Session`](crate::Session).
+#[derive(Debug)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    /// The directories that are open; `None` outside of a session.
+    opened: Option<OpenDirs>,
+}
+
+/// A clone is never part of a session, so that what outlives the session keeps no directory open.
+impl Clone for Store {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            opened: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -72,7 +86,23 @@ impl Store {
                 options,
                 checked: AtomicU8::new(UNKNOWN),
             }),
+            opened: None,
         })
+    }
+
+    /// Returns a handle that keeps the directories open that it opens.
+    pub(crate) fn with_open_dirs(&self) -> Self {
+        Self {
+            opened: Some(OpenDirs::default()),
+            ..self.clone()
+        }
+    }
+
+    /// Closes the directories that a session has open, because one of them was removed.
+    pub(crate) fn close_dirs(&self) {
+        if let Some(opened) = &self.opened {
+            opened.clear();
+        }
     }
 
     /// Returns the absolute root.
@@ -126,11 +156,20 @@ impl Store {
 
     /// Opens a directory below the root for reading or removing; `None` if there is none.
     pub(crate) fn dir(&self, below: &str) -> Result<Option<Dir>> {
-        match self.root_dir()? {
-            Some(root) if below.is_empty() => Ok(Some(root)),
-            Some(root) => root.open_dir(below),
-            None => Ok(None),
+        if let Some(dir) = self.opened.as_ref().and_then(|opened| opened.dir(below)) {
+            return Ok(Some(dir));
         }
+        let Some(root) = self.root_dir()? else {
+            return Ok(None);
+        };
+        if below.is_empty() {
+            return Ok(Some(root));
+        }
+        let dir = root.open_dir(below)?;
+        if let (Some(opened), Some(dir)) = (&self.opened, &dir) {
+            opened.keep(below, dir);
+        }
+        Ok(dir)
     }
 
     /// Opens a directory below the root, creating it and the cache if necessary.
@@ -139,11 +178,21 @@ impl Store {
         if below.is_empty() {
             return Ok((root, modes));
         }
-        Ok((root.make_dir(below, &modes)?, modes))
+        if let Some(dir) = self.opened.as_ref().and_then(|opened| opened.dir(below)) {
+            return Ok((dir, modes));
+        }
+        let dir = root.make_dir(below, &modes)?;
+        if let Some(opened) = &self.opened {
+            opened.keep(below, &dir);
+        }
+        Ok((dir, modes))
     }
 
     /// Opens the root, which alone may be a link; `None` if there is no cache.
     fn root_dir(&self) -> Result<Option<Dir>> {
+        if let Some(root) = self.opened.as_ref().and_then(OpenDirs::root) {
+            return Ok(Some(root));
+        }
         let Some(root) = self.open_root()? else {
             return Ok(None);
         };
@@ -153,11 +202,21 @@ impl Store {
             }
             self.mark_readable(&root)?;
         }
+        if let Some(opened) = &self.opened {
+            opened.keep_root(&root);
+        }
         Ok(Some(root))
     }
 
     fn root_for_writing(&self) -> Result<(Dir, Modes)> {
-        let root = match self.open_root()? {
+        if let Some(writable) = self.opened.as_ref().and_then(OpenDirs::writable_root) {
+            return Ok(writable);
+        }
+        let opened = match self.opened.as_ref().and_then(OpenDirs::root) {
+            Some(root) => Some(root),
+            None => self.open_root()?,
+        };
+        let root = match opened {
             Some(root) => root,
             None => self.create_root()?,
         };
@@ -172,6 +231,9 @@ impl Store {
                 marker::write(&root, &modes)?;
             }
             self.inner.checked.store(WRITABLE, Ordering::Release);
+        }
+        if let Some(opened) = &self.opened {
+            opened.keep_writable_root(&root, modes);
         }
         Ok((root, modes))
     }

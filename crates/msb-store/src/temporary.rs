@@ -8,7 +8,6 @@ use rustix::fs::Mode;
 
 use crate::dir::Dir;
 use crate::error::Result;
-use crate::permissions::Modes;
 use crate::random;
 use crate::step::Step;
 
@@ -17,11 +16,10 @@ pub(crate) fn create_locked(
     dir: &Dir,
     target: &str,
     mode: Mode,
-    modes: &Modes,
 ) -> Result<Option<(String, File)>> {
     loop {
         let name = temporary_name(target);
-        let file = match dir.create_new(&name, mode, modes) {
+        let file = match dir.create_new(&name, mode) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(dir.error(Step::Create, &name, e)),
@@ -29,7 +27,7 @@ pub(crate) fn create_locked(
         };
         let locked = match FileExt::try_lock(&file) {
             // A sweep can get in between creating and locking; then the name is gone, and another is tried.
-            Ok(()) => dir.names_same_file(&name, &file),
+            Ok(()) => dir.set_exact_mode(&name, &file, mode),
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(e)) => Err(dir.error(Step::Lock, &name, e)),
         };
