@@ -65,7 +65,7 @@ impl Setup {
             .layers
             .iter()
             .find(|layer| path.with_extension("erofs") == layer.erofs);
-        assert_eq!(damage.layer, layer.map(|layer| layer.diff_id.clone()));
+        assert_eq!(damage.layer, layer.map(|layer| layer.diff_id));
         assert!(damage.error.is_corrupt(), "{}", damage.error);
         damage.files
     }

@@ -51,7 +51,7 @@ pub(crate) async fn pull(
     let result = run(registry, reference, options, progress).await;
     progress.send(match &result {
         Ok(result) => PullProgress::Complete {
-            manifest_digest: result.manifest_digest.clone(),
+            manifest_digest: result.manifest_digest,
             cached: result.cached,
         },
         Err(error) => PullProgress::Failed {
@@ -89,14 +89,14 @@ async fn run(
     let client = registry.client.with_observer(progress.observer(None));
     let resolved = resolve(registry, &client, reference).await?;
     progress.send(PullProgress::Resolved {
-        manifest_digest: resolved.manifest_digest.clone(),
+        manifest_digest: resolved.manifest_digest,
         layer_count: resolved.layers.len(),
         total_bytes: resolved.total_bytes,
     });
     let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
     if let Err(limit) = plan.check_layer_count() {
         return Err(PullError::Manifest {
-            digest: resolved.manifest_digest.clone(),
+            digest: resolved.manifest_digest,
             problem: ManifestProblem::TooManyLayers {
                 layers: plan.slots().len(),
                 limit,
@@ -119,10 +119,7 @@ async fn run(
     // Before anything is looked up, so that no prune removes what this pull finds.
     let lease = {
         let (store, plan) = (store.clone(), plan.clone());
-        let blobs = [
-            resolved.manifest_digest.clone(),
-            resolved.config_digest.clone(),
-        ];
+        let blobs = [resolved.manifest_digest, resolved.config_digest];
         blocking(move || Ok(plan.lease(&store, &blobs)?)).await?
     };
 
@@ -151,7 +148,7 @@ async fn run(
             }
             Finished::DamagedLayer(layer) => {
                 tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged; it is rebuilt");
-                damaged = Some(layer.diff_id.clone());
+                damaged = Some(layer.diff_id);
                 anew.only(layer);
             }
         }
@@ -210,7 +207,7 @@ fn strictly(result: PullResult, options: &PullOptions) -> Result<PullResult, Pul
 /// Adds the layer's name to its error.
 fn layer_error(reference: &Reference, layer: &LayerSource, source: LayerError) -> PullError {
     PullError::Layer {
-        digest: layer.blob.digest.clone(),
+        digest: layer.blob.digest,
         reference: Box::new(reference.clone()),
         source,
     }

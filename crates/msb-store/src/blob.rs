@@ -38,7 +38,7 @@ impl Store {
         if actual != *digest {
             return Err(Error::DigestMismatch {
                 path: self.path_of(&place),
-                expected: Box::new(digest.clone()),
+                expected: Box::new(*digest),
                 actual: Box::new(actual),
             });
         }

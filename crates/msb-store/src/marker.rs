@@ -124,7 +124,7 @@ fn number(text: &[u8]) -> Option<u32> {
     match lines.next() {
         Some(check) if check.starts_with("sha256:") => {
             let expected = Digest::sha256_of(first.as_bytes());
-            (check == expected.as_str()).then_some(number)
+            (check == expected.to_string()).then_some(number)
         }
         // Layout 2 and later have a second line. A number above that may be a later version's that has another one.
         _ if number == 2 => None,

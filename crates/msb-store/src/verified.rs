@@ -25,7 +25,7 @@ impl Store {
         if blobs.contains(blob) {
             return Ok(());
         }
-        blobs.push(blob.clone());
+        blobs.push(*blob);
         let first = blobs.len().saturating_sub(MAX_BLOBS);
         let text: String = blobs[first..]
             .iter()

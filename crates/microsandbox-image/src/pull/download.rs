@@ -20,7 +20,7 @@ pub(super) enum Download {
 
 /// Returns the stream of the blob of layer `index` from `offset` on. Delays of its requests are events of the layer.
 pub(super) fn open_blob(pull: Pull<'_>, index: usize, blob: &Blob, offset: u64) -> BlobStream {
-    let request = BlobRequest::new(blob.digest.clone(), blob.bytes)
+    let request = BlobRequest::new(blob.digest, blob.bytes)
         .from_offset(offset)
         .with_urls(blob.urls.clone());
     let observer = pull.progress.observer(Some(index));

@@ -36,13 +36,13 @@ pub(super) async fn ensure_layer(
     let cached = |ready: ReadyLayer| {
         progress.send(PullProgress::LayerCached {
             layer: index,
-            diff_id: layer.diff_id.clone(),
+            diff_id: layer.diff_id,
             total_bytes: layer.blob.bytes,
         });
         state.cached(ready.image_bytes);
         ready
     };
-    let artifact = Artifact::Layer(layer.diff_id.clone());
+    let artifact = Artifact::Layer(layer.diff_id);
     let mut waiting = Waiting::new(source_of(pull.reference));
     let mut waits_for_lock = true;
     let mut is_announced = false;

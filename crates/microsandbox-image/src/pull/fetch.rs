@@ -96,15 +96,15 @@ impl<'a> Fetch<'a> {
         let resumed_bytes = part.as_ref().map_or(0, |part| part.bytes);
         progress.send(PullProgress::LayerStarted {
             layer: self.index,
-            digest: blob.digest.clone(),
+            digest: blob.digest,
             total_bytes: blob.bytes,
             resumed_bytes,
         });
         let job = LayerJob {
-            blob: blob.digest.clone(),
+            blob: blob.digest,
             blob_bytes: blob.bytes,
             media_type: blob.media_type.clone(),
-            diff_id: self.layer.diff_id.clone(),
+            diff_id: self.layer.diff_id,
             image: files.image.try_clone_file()?,
             sidecar: files.sidecar.try_clone_file()?,
             part,
@@ -147,7 +147,7 @@ impl<'a> Fetch<'a> {
 
     async fn open(&self) -> Result<Files, PullError> {
         let (store, key) = (self.pull.registry.cache.store().clone(), self.key.clone());
-        let (digest, bytes) = (self.layer.blob.digest.clone(), self.layer.blob.bytes);
+        let (digest, bytes) = (self.layer.blob.digest, self.layer.blob.bytes);
         let uses_partial = self.uses_partial && bytes >= MIN_PARTIAL_BYTES;
         blocking(move || {
             // At least as much as the blob: a full disk is an error before anything is downloaded.
@@ -197,7 +197,7 @@ impl<'a> Fetch<'a> {
             ingested.compression,
         ));
         let (store, key) = (self.pull.registry.cache.store().clone(), self.key.clone());
-        let digest = self.layer.blob.digest.clone();
+        let digest = self.layer.blob.digest;
         let sidecar_bytes = blocking(move || {
             let sidecar_bytes = files.sidecar_bytes()?;
             // The sidecar's name comes last: its presence is the layer's.
@@ -211,7 +211,7 @@ impl<'a> Fetch<'a> {
         .await?;
         self.pull.progress.send(PullProgress::LayerMaterialized {
             layer: self.index,
-            diff_id: self.layer.diff_id.clone(),
+            diff_id: self.layer.diff_id,
             image_bytes,
         });
         Ok(ReadyLayer {

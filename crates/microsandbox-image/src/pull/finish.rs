@@ -203,7 +203,7 @@ pub(super) fn check_record_bytes(pull: Pull<'_>) -> Result<(), PullError> {
         return Ok(());
     }
     Err(PullError::Manifest {
-        digest: pull.resolved.manifest_digest.clone(),
+        digest: pull.resolved.manifest_digest,
         problem: ManifestProblem::RecordTooLarge {
             bytes: bytes.0,
             limit: RECORD_LIMIT_BYTES,
@@ -234,14 +234,14 @@ fn record(
     let resolved = pull.resolved;
     let sources = resolved.layers.iter().zip(layers);
     ImageRecord {
-        manifest_digest: resolved.manifest_digest.clone(),
-        config_digest: resolved.config_digest.clone(),
+        manifest_digest: resolved.manifest_digest,
+        config_digest: resolved.config_digest,
         platform: resolved.platform.clone(),
         config: resolved.config.clone(),
         layers: sources
             .map(|(source, layer)| LayerRecord {
-                diff_id: source.diff_id.clone(),
-                digest: source.blob.digest.clone(),
+                diff_id: source.diff_id,
+                digest: source.blob.digest,
                 media_type: source.blob.media_type.clone(),
                 size: source.blob.bytes,
                 image_bytes: layer.image_bytes,

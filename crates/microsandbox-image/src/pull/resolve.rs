@@ -64,8 +64,8 @@ pub(super) async fn resolve(
     let config_digest = image.manifest.config.digest;
     Ok(Resolved {
         documents: vec![
-            (image.document.digest.clone(), image.document.bytes),
-            (config_digest.clone(), image.config_bytes),
+            (image.document.digest, image.document.bytes),
+            (config_digest, image.config_bytes),
         ],
         manifest_digest: image.document.digest,
         config_digest,
@@ -94,13 +94,11 @@ async fn by_digest(
     digest: &Digest,
 ) -> Result<Document, PullError> {
     if let Some(bytes) = cached(registry, digest).await?
-        && let Some(document) = Document::from_verified(bytes.into(), digest.clone())
+        && let Some(document) = Document::from_verified(bytes.into(), *digest)
     {
         return Ok(document);
     }
-    Ok(client
-        .manifest(&reference.with_digest(digest.clone()))
-        .await?)
+    Ok(client.manifest(&reference.with_digest(*digest)).await?)
 }
 
 /// Returns a config from the cache, else from the registry, with the size that its descriptor states.
@@ -114,7 +112,7 @@ async fn fetch_config(
         let actual = bytes.len() as u64;
         if actual != config.size {
             return Err(PullError::Announced {
-                digest: config.digest.clone(),
+                digest: config.digest,
                 problem: AnnouncedProblem::Size {
                     expected: config.size,
                     actual,
@@ -128,7 +126,7 @@ async fn fetch_config(
 }
 
 async fn cached(registry: &Inner, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
-    let (store, digest) = (registry.cache.store().clone(), digest.clone());
+    let (store, digest) = (registry.cache.store().clone(), *digest);
     blocking(move || match store.read_blob(&digest, MAX_DOCUMENT_BYTES) {
         // The client's limits may be higher than this one.
         Err(msb_store::Error::TooLarge { .. }) => Ok(None),

@@ -31,15 +31,15 @@ pub(super) async fn verify(
     let compression = loop {
         progress.send(PullProgress::LayerStarted {
             layer: index,
-            digest: blob.digest.clone(),
+            digest: blob.digest,
             total_bytes: blob.bytes,
             resumed_bytes: 0,
         });
         let job = VerifyJob {
-            blob: blob.digest.clone(),
+            blob: blob.digest,
             blob_bytes: blob.bytes,
             media_type: blob.media_type.clone(),
-            diff_id: layer.diff_id.clone(),
+            diff_id: layer.diff_id,
             budget: pull.budget.clone(),
             limits: registry.layer_limits,
             windows: registry.windows.clone(),
@@ -61,12 +61,12 @@ pub(super) async fn verify(
     let (store, key, digest) = (
         registry.cache.store().clone(),
         layer_key(&layer.diff_id),
-        blob.digest.clone(),
+        blob.digest,
     );
     blocking(move || Ok(store.record_verified_blob(&key, &digest)?)).await?;
     progress.send(PullProgress::LayerMaterialized {
         layer: index,
-        diff_id: layer.diff_id.clone(),
+        diff_id: layer.diff_id,
         image_bytes: ready.image_bytes,
     });
     ready

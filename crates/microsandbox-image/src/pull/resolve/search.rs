@@ -153,7 +153,7 @@ impl Search<'_> {
     ) -> Result<Option<FoundImage>, PullError> {
         let manifest =
             Manifest::parse(&document.bytes).map_err(|source| PullError::ManifestDocument {
-                digest: document.digest.clone(),
+                digest: document.digest,
                 source,
             })?;
         check_announced(child, &document, manifest.media_type.as_deref())?;
@@ -161,7 +161,7 @@ impl Search<'_> {
         let config_bytes =
             fetch_config(self.registry, self.client, self.reference, &manifest.config).await?;
         let config = Config::parse(&config_bytes).map_err(|source| PullError::Config {
-            digest: manifest.config.digest.clone(),
+            digest: manifest.config.digest,
             source,
         })?;
         let wanted = &self.registry.platform;
@@ -192,7 +192,7 @@ impl Search<'_> {
     /// Fetches the next candidate; `None` if there is none left.
     async fn next(&mut self) -> Result<Option<(Document, Option<Candidate>)>, PullError> {
         while let Some(candidate) = self.stack.pop() {
-            if !self.seen.insert(candidate.child.digest().clone()) {
+            if !self.seen.insert(*candidate.child.digest()) {
                 continue;
             }
             self.count_document()?;
@@ -251,7 +251,7 @@ fn check_announced(
     };
     let fault = |problem| {
         Err(PullError::Announced {
-            digest: document.digest.clone(),
+            digest: document.digest,
             problem,
         })
     };

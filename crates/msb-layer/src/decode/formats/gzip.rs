@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::compression::Compression;
-use super::error::{Corruption, DecodeError};
-use super::format::Format;
 use super::gzip_header::HeaderReader;
 use super::inflate::{Inflate, ZlibRs};
-use super::output::Output;
-use super::stop::{Out, Stop};
-use super::stream::StreamDecoder;
+use crate::decode::compression::Compression;
+use crate::decode::error::{Corruption, DecodeError};
+use crate::decode::format::Format;
+use crate::decode::output::Output;
+use crate::decode::stop::{Out, Stop};
+use crate::decode::stream::StreamDecoder;
 
 /// The row of the table.
 pub(super) const FORMAT: Format = Format {

@@ -3,14 +3,14 @@
 //! Each frame's header is held back until its window is known, so that one beyond the limit is refused by its size, and
 //! before memory is taken for it.
 
-use super::compression::Compression;
-use super::error::{Corruption, DecodeError};
-use super::format::Format;
-use super::output::Output;
-use super::stop::{Out, Stop};
-use super::stream::StreamDecoder;
-use super::window::{Window, WindowBudget};
 use super::zstd_header::{self, Start};
+use crate::decode::compression::Compression;
+use crate::decode::error::{Corruption, DecodeError};
+use crate::decode::format::Format;
+use crate::decode::output::Output;
+use crate::decode::stop::{Out, Stop};
+use crate::decode::stream::StreamDecoder;
+use crate::decode::window::{Window, WindowBudget};
 use async_compression::codecs::{
     DecodeV2, ZstdDecoder,
     core::util::{PartialBuffer, WriteBuffer},

@@ -1,6 +1,6 @@
 //! The header of a gzip member, RFC 1952 section 2.3, byte by byte.
 
-use super::Corruption;
+use crate::decode::error::Corruption;
 
 const FHCRC: u8 = 1 << 1;
 const FEXTRA: u8 = 1 << 2;

@@ -1,11 +1,11 @@
 //! No compression: the bytes are copied into chunks.
 
-use super::compression::Compression;
-use super::error::DecodeError;
-use super::format::Format;
-use super::output::Output;
-use super::stop::{Out, Stop};
-use super::stream::StreamDecoder;
+use crate::decode::compression::Compression;
+use crate::decode::error::DecodeError;
+use crate::decode::format::Format;
+use crate::decode::output::Output;
+use crate::decode::stop::{Out, Stop};
+use crate::decode::stream::StreamDecoder;
 
 /// The row of the table for everything that begins with no other format's magic.
 pub(super) const FORMAT: Format = Format {
