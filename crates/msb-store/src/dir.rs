@@ -111,12 +111,7 @@ impl Dir {
     ///
     /// The file must be regular, have one link and belong to this user; anything else is unlinked, so that nothing outside the store is
     /// ever written through it. A file that has lost its name since it was opened is left alone.
-    pub(crate) fn own_file(
-        &self,
-        name: &str,
-        file: &File,
-        modes: &Modes,
-    ) -> Result<Option<Entry>> {
+    pub(crate) fn own_file(&self, name: &str, file: &File, modes: &Modes) -> Result<Option<Entry>> {
         let entry = Entry::of(file).map_err(|e| self.error(Step::Stat, name, e))?;
         if entry.link_count == 0 {
             return Ok(None);

@@ -60,8 +60,8 @@ struct Opened {
     root: Option<Dir>,
     /// Set after the root was checked for writing.
     modes: Option<Modes>,
-    /// By their paths below the root. A session uses few.
-    below: Vec<(String, Dir)>,
+    /// By their paths below the root; `None` for those that were absent. A session uses few.
+    below: Vec<(String, Option<Dir>)>,
 }
 
 impl OpenDirs {
@@ -75,7 +75,8 @@ impl OpenDirs {
         opened.root.clone().zip(opened.modes)
     }
 
-    pub(crate) fn dir(&self, below: &str) -> Option<Dir> {
+    /// Returns a directory that was looked up before: `Some(None)` if it was absent, `None` if it was not looked up.
+    pub(crate) fn dir(&self, below: &str) -> Option<Option<Dir>> {
         let opened = self.lock();
         let found = opened.below.iter().find(|(name, _)| name == below);
         found.map(|(_, dir)| dir.clone())
@@ -91,8 +92,10 @@ impl OpenDirs {
         opened.modes = Some(modes);
     }
 
-    pub(crate) fn keep(&self, below: &str, dir: &Dir) {
-        self.lock().below.push((below.to_owned(), dir.clone()));
+    pub(crate) fn keep(&self, below: &str, dir: Option<&Dir>) {
+        let mut opened = self.lock();
+        opened.below.retain(|(name, _)| name != below);
+        opened.below.push((below.to_owned(), dir.cloned()));
     }
 
     pub(crate) fn clear(&self) {

@@ -26,7 +26,6 @@ use crate::{DiskKey, LayerKey, Session, Store, immutable, sys};
 #[derive(Debug)]
 pub struct Staged {
     temporary: Temporary,
-    modes: Modes,
 }
 
 /// A staged file whose bytes are on stable storage, and which only lacks its name.
@@ -40,6 +39,7 @@ pub struct Synced {
 #[derive(Debug)]
 struct Temporary {
     store: Store,
+    modes: Modes,
     file: File,
     /// In the target's directory.
     name: String,
@@ -100,9 +100,10 @@ impl Store {
         sidecar: Synced,
     ) -> Result<()> {
         let session = self.session();
+        let mode = image.temporary.modes.artifact;
         image.publish_in(&session)?;
         // Before the sidecar, so that no other pull finds a layer whose blob it has to verify again.
-        session.record_new_blob(key, blob)?;
+        session.record_new_blob(key, blob, mode)?;
         sidecar.publish_in(&session)
     }
 
@@ -125,6 +126,7 @@ impl Staged {
             if let Some((name, file)) = created {
                 let temporary = Temporary {
                     store: store.clone(),
+                    modes,
                     file,
                     path: dir.path_of(&name),
                     target_path: dir.path_of(&target.name),
@@ -132,7 +134,7 @@ impl Staged {
                     target,
                     is_published: false,
                 };
-                return Ok(Self { temporary, modes });
+                return Ok(Self { temporary });
             }
             store.close_dirs();
         }
@@ -194,7 +196,7 @@ impl Staged {
     }
 
     fn set_mode(&self) -> Result<()> {
-        rustix::fs::fchmod(self.file(), self.modes.artifact)
+        rustix::fs::fchmod(self.file(), self.temporary.modes.artifact)
             .map_err(io::Error::from)
             .at(Step::SetPermissions, self.path())
     }

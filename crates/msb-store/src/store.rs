@@ -157,7 +157,7 @@ impl Store {
     /// Opens a directory below the root for reading or removing; `None` if there is none.
     pub(crate) fn dir(&self, below: &str) -> Result<Option<Dir>> {
         if let Some(dir) = self.opened.as_ref().and_then(|opened| opened.dir(below)) {
-            return Ok(Some(dir));
+            return Ok(dir);
         }
         let Some(root) = self.root_dir()? else {
             return Ok(None);
@@ -166,8 +166,8 @@ impl Store {
             return Ok(Some(root));
         }
         let dir = root.open_dir(below)?;
-        if let (Some(opened), Some(dir)) = (&self.opened, &dir) {
-            opened.keep(below, dir);
+        if let Some(opened) = &self.opened {
+            opened.keep(below, dir.as_ref());
         }
         Ok(dir)
     }
@@ -178,12 +178,13 @@ impl Store {
         if below.is_empty() {
             return Ok((root, modes));
         }
-        if let Some(dir) = self.opened.as_ref().and_then(|opened| opened.dir(below)) {
+        let opened = self.opened.as_ref().and_then(|opened| opened.dir(below));
+        if let Some(dir) = opened.flatten() {
             return Ok((dir, modes));
         }
         let dir = root.make_dir(below, &modes)?;
         if let Some(opened) = &self.opened {
-            opened.keep(below, &dir);
+            opened.keep(below, Some(&dir));
         }
         Ok((dir, modes))
     }

@@ -12,11 +12,7 @@ use crate::random;
 use crate::step::Step;
 
 /// Creates a temporary file for `target` and locks it; `None` if the directory was removed.
-pub(crate) fn create_locked(
-    dir: &Dir,
-    target: &str,
-    mode: Mode,
-) -> Result<Option<(String, File)>> {
+pub(crate) fn create_locked(dir: &Dir, target: &str, mode: Mode) -> Result<Option<(String, File)>> {
     loop {
         let name = temporary_name(target);
         let file = match dir.create_new(&name, mode) {

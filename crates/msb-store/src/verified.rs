@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use msb_oci::Digest;
+use rustix::fs::Mode;
 
 use crate::artifact::{LAYER, LAYER_BLOBS};
 use crate::error::Result;
@@ -37,22 +38,22 @@ impl Store {
     /// Records the blob of a layer that was just built, which mostly has no list yet.
     ///
     /// The list is created under its own name: one that is empty or cut off, after a crash, counts as none.
-    pub(crate) fn record_new_blob(&self, key: &LayerKey, blob: &Digest) -> Result<()> {
+    pub(crate) fn record_new_blob(&self, key: &LayerKey, blob: &Digest, mode: Mode) -> Result<()> {
         let place = LAYER.place(key, LAYER_BLOBS);
-        let (dir, modes) = self.make_dir(&place.dir)?;
-        let mut file = match dir.create_new(&place.name, modes.artifact) {
+        let Some(dir) = self.dir(&place.dir)? else {
+            return self.record_verified_blob(key, blob);
+        };
+        let mut file = match dir.create_new(&place.name, mode) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return self.record_verified_blob(key, blob);
             }
             Err(e) => return Err(dir.error(Step::Create, &place.name, e)),
         };
-        let written = dir
-            .set_exact_mode(&place.name, &file, modes.artifact)
-            .and_then(|_| {
-                file.write_all(format!("{blob}\n").as_bytes())
-                    .map_err(|e| dir.error(Step::Write, &place.name, e))
-            });
+        let written = dir.set_exact_mode(&place.name, &file, mode).and_then(|_| {
+            file.write_all(format!("{blob}\n").as_bytes())
+                .map_err(|e| dir.error(Step::Write, &place.name, e))
+        });
         if written.is_err() {
             // The first error counts.
             let _ = dir.remove_file(&place.name);
