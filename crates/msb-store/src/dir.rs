@@ -286,6 +286,8 @@ impl Dir {
     /// [`Error::NotADirectory`] for a link or a file under its name or one above it.
     pub(crate) fn open_dir(&self, below: &str) -> Result<Option<Self>> {
         let path = self.path.join(below);
+        #[cfg(test)]
+        crate::order::note("open", &path);
         match sys::open_dir_beneath(self.fd.as_fd(), below) {
             Ok(fd) => Ok(Some(Self::new(fd, path))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),

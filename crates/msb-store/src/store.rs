@@ -247,6 +247,8 @@ impl Store {
 
     fn open_root(&self) -> Result<Option<Dir>> {
         let path = self.root();
+        #[cfg(test)]
+        crate::order::note("open", path);
         match sys::open_root(path) {
             Ok(fd) => Ok(Some(Dir::new(fd, path.to_owned()))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -54,6 +54,8 @@ impl Store {
             file.write_all(format!("{blob}\n").as_bytes())
                 .map_err(|e| dir.error(Step::Write, &place.name, e))
         });
+        #[cfg(test)]
+        crate::order::note("name", &dir.path_of(&place.name));
         if written.is_err() {
             // The first error counts.
             let _ = dir.remove_file(&place.name);
