@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use fs4::{FileExt, TryLockError};
 use msb_oci::Digest;
 
-use crate::artifact::LOCKS;
-use crate::artifact::{DISK, Place};
+use crate::artifact::{ALGORITHMS, DISK, LOCKS, Place};
 use crate::error::{Error, Result, Shown};
 use crate::step::Step;
 use crate::{DiskKey, Store, random};
@@ -68,6 +67,24 @@ impl LockOn<'_> {
             }
         };
         Place::new(LOCKS, name)
+    }
+
+    /// Returns whether a file in the directory of locks has a name that [`Self::place`] makes.
+    pub(crate) fn is_name(name: &str) -> bool {
+        let key = || {
+            let (kind, rest) = name.strip_suffix(".lock")?.split_once('-')?;
+            let (algorithm, key) = rest.split_once('-')?;
+            Some((kind, algorithm, key))
+        };
+        match key() {
+            Some(("layer", algorithm, hex)) => {
+                format!("{algorithm}:{hex}").parse::<Digest>().is_ok()
+            }
+            Some(("disk", algorithm, stem)) => ALGORITHMS.into_iter().any(|known| {
+                known.to_string() == algorithm && DISK.key_of::<DiskKey>(known, stem).is_some()
+            }),
+            _ => false,
+        }
     }
 }
 

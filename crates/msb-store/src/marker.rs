@@ -19,12 +19,13 @@ use crate::error::{Error, Result};
 use crate::permissions::Modes;
 use crate::step::Step;
 use crate::sys;
-use crate::temporary::{create_locked, is_temporary};
+use crate::temporary::{create_locked, temporary_target};
 
 /// The layout that this version writes, and the newest that it reads.
 pub const LAYOUT_VERSION: u32 = 2;
 
-const MARKER: &str = "layout";
+/// The marker's file name.
+pub(crate) const MARKER: &str = "layout";
 const PREFIX: &str = "msb-store layout ";
 /// More than a marker has; a longer file is not one.
 const LIMIT_BYTES: u64 = 256;
@@ -73,7 +74,7 @@ impl Found {
         let is_foreign = |name: &String| {
             let is_known = is_store_dir(name)
                 || [MARKER, "lost+found"].contains(&name.as_str())
-                || is_temporary(name);
+                || temporary_target(name) == Some(MARKER);
             !is_known
         };
         let has_foreign = names.len() == MAX_NAMES || names.iter().any(is_foreign);

@@ -50,6 +50,37 @@ fn files_are_synced_before_they_are_named() {
 }
 
 #[test]
+fn the_directories_above_a_new_cache_are_synced_before_its_marker_is_named() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("a/b/cache");
+    std::fs::create_dir_all(&root).unwrap();
+    // A process that created the root and died, and then none at all.
+    for is_there in [true, false] {
+        if !is_there {
+            std::fs::remove_dir_all(temp.path().join("a")).unwrap();
+        }
+        take();
+        let store = crate::Store::open(&root).unwrap();
+        store
+            .write_blob(&msb_oci::Digest::sha256_of(b""), b"")
+            .unwrap();
+        let noted = take();
+        let marker = ("name", root.join("layout"));
+        let marked = noted.iter().position(|step| *step == marker).unwrap();
+        for above in ["", "a", "a/b"] {
+            let synced = ("sync", temp.path().join(above));
+            assert!(noted[..marked].contains(&synced), "{above}: {noted:?}");
+        }
+    }
+    // Once for each cache.
+    let store = crate::Store::open(&root).unwrap();
+    store
+        .write_blob(&msb_oci::Digest::sha256_of(b"x"), b"x")
+        .unwrap();
+    assert!(!take().contains(&("sync", temp.path().join("a/b"))));
+}
+
+#[test]
 fn a_layers_blob_is_recorded_before_its_sidecar_is_named() {
     let (_temp, store, _) = store_with_a_layer();
     let layer = crate::LayerKey::new(

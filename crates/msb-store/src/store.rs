@@ -49,8 +49,9 @@ pub(crate) struct Inner {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StoreOptions {
-    /// Creates the cache shared with this group: directories have mode 2770, locks 0660, published files 0440. Has no effect on a cache
-    /// that exists; its root's mode decides.
+    /// Shares a new cache with this group: directories have mode 2770, locks 0660, published files 0440. An empty directory is a new
+    /// cache. A cache that has contents stays as it is, because its root's mode decides; a warning is logged if it is not shared with
+    /// this group.
     pub shared_group: Option<u32>,
     /// Sets the immutable flag of published layers and disks, where the file system has it and the process may
     /// (`CAP_LINUX_IMMUTABLE`). Removing clears it first.
@@ -103,6 +104,12 @@ impl Store {
         if let Some(opened) = &self.opened {
             opened.clear();
         }
+    }
+
+    /// Returns how this handle creates files.
+    #[must_use]
+    pub fn options(&self) -> &StoreOptions {
+        &self.inner.options
     }
 
     /// Returns the absolute root.
@@ -221,14 +228,21 @@ impl Store {
             Some(root) => root,
             None => self.create_root()?,
         };
+        let is_checked = self.inner.checked.load(Ordering::Acquire) == WRITABLE;
+        if let (false, Some(group)) = (is_checked, self.inner.options.shared_group) {
+            share(&root, group)?;
+        }
         let modes = Modes::of(&root.entry()?);
-        if self.inner.checked.load(Ordering::Acquire) != WRITABLE {
+        if !is_checked {
             let found = Found::at(&root)?;
             if self.inner.checked.load(Ordering::Acquire) == UNKNOWN {
                 self.mark_readable(&root)?;
             }
             if found != Found::Current {
                 tighten(&root, &modes)?;
+                // A process that created the root, or a directory above it, may have died before it synced that. The marker shows
+                // that it was done.
+                sync_above(self.root())?;
                 marker::write(&root, &modes)?;
             }
             self.inner.checked.store(WRITABLE, Ordering::Release);
@@ -259,7 +273,7 @@ impl Store {
         }
     }
 
-    /// Creates the root for its owner alone, or shared; the directories above it as the umask has it.
+    /// Creates the root for its owner alone, and the directories above it with the permissions that the umask leaves.
     fn create_root(&self) -> Result<Dir> {
         let path = self.root();
         if let Some(parent) = path.parent() {
@@ -275,21 +289,46 @@ impl Store {
         // A handle that knew an earlier directory of this name knows nothing of this one.
         self.inner.checked.store(UNKNOWN, Ordering::Release);
         if is_new {
-            if let Some(group) = self.inner.options.shared_group {
-                let group = rustix::fs::Gid::from_raw(group);
-                rustix::fs::fchown(&root, None, Some(group))
-                    .map_err(io::Error::from)
-                    .at(Step::SetPermissions, path)?;
-                root.set_mode(Modes::SHARED.dir)?;
-            } else {
-                root.set_mode(Modes::PRIVATE.dir)?;
-            }
+            // The umask may have taken bits away.
+            root.set_mode(Modes::PRIVATE.dir)?;
         }
         Ok(root)
     }
 }
 
-/// Takes everybody else's permissions from the directories of an older layout.
+/// Shares an empty root with a group. The root is the caller's, and so is the decision.
+fn share(root: &Dir, group: u32) -> Result<()> {
+    let entry = root.entry()?;
+    if Modes::of(&entry).is_shared && entry.gid == group {
+        return Ok(());
+    }
+    let path = root.path();
+    if !root.list_up_to(1)?.is_empty() {
+        tracing::warn!(path = %crate::error::Shown(path), group, "the cache exists and is not shared with this group");
+        return Ok(());
+    }
+    let owner = Some(rustix::fs::Gid::from_raw(group));
+    rustix::fs::fchown(root, None, owner)
+        .map_err(io::Error::from)
+        .at(Step::SetPermissions, path)?;
+    root.set_mode(Modes::SHARED.dir)
+}
+
+/// Syncs every directory above the root, nearest last, so that the root's name is durable. Those that this user cannot read are left
+/// out: this user created none of them.
+fn sync_above(root: &Path) -> Result<()> {
+    let above: Vec<&Path> = root.ancestors().skip(1).collect();
+    for path in above.into_iter().rev() {
+        match sys::open_root(path) {
+            Ok(fd) => Dir::new(fd, path.to_owned()).sync()?,
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(e) => return Err(Error::from_io(Step::Open, path, e)),
+        }
+    }
+    Ok(())
+}
+
+/// Takes the permissions of other users from the directories of an older layout.
 fn tighten(root: &Dir, modes: &Modes) -> Result<()> {
     for name in store_dirs() {
         if let Some(dir) = root.open_dir(name)?
