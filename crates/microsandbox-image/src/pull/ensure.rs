@@ -6,7 +6,7 @@ use super::Pull;
 use super::blocking::blocking;
 use super::cached_layer::CachedLayer;
 use super::fetch::Fetch;
-use super::holder::source_of;
+use super::holder::origin_name;
 use super::layer::{Claim, LayerSource, ReadyLayer};
 use super::state::LayerReporter;
 use super::verify::verify;
@@ -26,9 +26,9 @@ pub(super) async fn ensure_layer(
     state: &LayerReporter,
 ) -> Result<ReadyLayer, PullError> {
     let Pull {
-        registry, progress, ..
+        engine, progress, ..
     } = pull;
-    let store = registry.cache.store();
+    let store = engine.cache.store();
     let find = || {
         let (store, layer) = (store.clone(), layer.clone());
         blocking(move || CachedLayer::find(&store, &layer))
@@ -43,15 +43,15 @@ pub(super) async fn ensure_layer(
         ready
     };
     let artifact = Artifact::Layer(layer.diff_id);
-    let mut waiting = Waiting::new(source_of(pull.reference));
+    let mut waiting = Waiting::new(origin_name(pull.source));
     let mut waits_for_lock = true;
     let mut is_announced = false;
     loop {
-        let files = permit(&registry.open_layers).await?;
+        let files = permit(&engine.open_layers).await?;
         if !anew && let CachedLayer::Verified(ready) = find().await? {
             return Ok(cached(ready));
         }
-        let pipeline = permit(&registry.pipelines).await?;
+        let pipeline = permit(&engine.pipelines).await?;
         let lock = if waits_for_lock {
             let lock = {
                 let (store, artifact) = (store.clone(), artifact.clone());
