@@ -6,7 +6,7 @@ use super::Pull;
 use super::blocking::blocking;
 use super::cached_layer::CachedLayer;
 use super::fetch::{Fetch, Files};
-use super::holder::source_of;
+use super::holder::origin_name;
 use super::layer::{Claim, LayerSource, ReadyLayer};
 use super::state::LayerReporter;
 use super::verify::verify;
@@ -43,9 +43,9 @@ pub(super) async fn ensure_layer(
     state: &LayerReporter,
 ) -> Result<ReadyLayer, PullError> {
     let Pull {
-        registry, progress, ..
+        engine, progress, ..
     } = pull;
-    let store = registry.cache.store();
+    let store = engine.cache.store();
     let cached = |ready: ReadyLayer| {
         progress.send(PullProgress::LayerCached {
             layer: index,
@@ -56,13 +56,13 @@ pub(super) async fn ensure_layer(
         ready
     };
     let artifact = Artifact::Layer(layer.diff_id);
-    let mut waiting = Waiting::new(source_of(pull.reference));
+    let mut waiting = Waiting::new(origin_name(pull.source));
     let mut waits_for_lock = true;
     let mut is_announced = false;
     // A cached layer takes no permit of a pipeline.
     let mut looks_first = known == Known::Nothing;
     loop {
-        let files = permit(&registry.open_layers).await?;
+        let files = permit(&engine.open_layers).await?;
         if looks_first {
             let (store, layer) = (store.clone(), layer.clone());
             let found = blocking(move || CachedLayer::find(&store.session(), &layer)).await?;
@@ -70,9 +70,10 @@ pub(super) async fn ensure_layer(
                 return Ok(cached(ready));
             }
         }
-        let pipeline = permit(&registry.pipelines).await?;
+        let pipeline = permit(&engine.pipelines).await?;
         let begun = {
             let (store, layer, artifact) = (store.clone(), layer.clone(), artifact.clone());
+            let uses_partial = pull.source.is_interruptible();
             blocking(move || {
                 let session = store.session();
                 let lock = match waits_for_lock {
@@ -90,7 +91,9 @@ pub(super) async fn ensure_layer(
                 let work = match found {
                     CachedLayer::Verified(ready) => Work::None(ready),
                     CachedLayer::Unverified(ready) => Work::Verify(ready),
-                    CachedLayer::Absent => Work::Fetch(Files::open(&session, &layer, true)?),
+                    CachedLayer::Absent => {
+                        Work::Fetch(Files::open(&session, &layer, uses_partial)?)
+                    }
                 };
                 Ok(Some((lock, work)))
             })

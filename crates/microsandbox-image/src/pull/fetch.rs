@@ -1,9 +1,8 @@
 use msb_layer::{IngestedLayer, LayerError, LayerJob};
-use msb_registry::BlobStream;
 use msb_store::{LayerKey, Staged, Step, Store};
 
 use super::blocking::blocking;
-use super::download::{Download, download, open_blob};
+use super::download::{BlobStream, Download};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::partial::SharedPartial;
 use super::state::LayerReporter;
@@ -27,7 +26,7 @@ pub(super) struct Fetch<'a> {
     state: &'a LayerReporter,
     claim: Claim<'a>,
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would otherwise make
-    /// this pull start over for ever.
+    /// this pull start over forever.
     restarted: Option<BlobStream>,
     /// Unset after a partial blob was wrong, or could not be removed.
     uses_partial: bool,
@@ -110,7 +109,7 @@ impl<'a> Fetch<'a> {
 
     async fn attempt(&mut self, files: Files) -> Result<Attempt, PullError> {
         let Pull {
-            registry, progress, ..
+            engine, progress, ..
         } = self.pull;
         let blob = &self.layer.blob;
         let part = files.partial.as_ref().and_then(SharedPartial::to_blob_part);
@@ -130,8 +129,8 @@ impl<'a> Fetch<'a> {
             sidecar: files.sidecar.try_clone_file()?,
             part,
             budget: self.pull.budget.clone(),
-            limits: registry.layer_limits,
-            windows: registry.windows.clone(),
+            limits: engine.layer_limits,
+            windows: engine.windows.clone(),
         };
         let (feed, mut task) = job.start().map_err(|error| self.error(error))?;
         let reporter = reporter(self.pull, self.layer, &self.claim, task.processed());
@@ -166,9 +165,9 @@ impl<'a> Fetch<'a> {
         reporter.during(work).await
     }
 
-    async fn open(&self) -> Result<Files, PullError> {
-        let (store, layer) = (self.pull.registry.cache.store().clone(), self.layer.clone());
-        let uses_partial = self.uses_partial;
+    async fn open(&mut self) -> Result<Files, PullError> {
+        let (store, layer) = (self.pull.engine.cache.store().clone(), self.layer.clone());
+        let uses_partial = self.uses_partial && self.pull.source.is_interruptible();
         blocking(move || Files::open(&store.session(), &layer, uses_partial)).await
     }
 
@@ -181,9 +180,9 @@ impl<'a> Fetch<'a> {
         let blob = &self.layer.blob;
         let mut stream = match self.restarted.take() {
             Some(stream) if stream.position() == resumed_bytes => stream,
-            _ => open_blob(self.pull, self.index, blob, resumed_bytes),
+            _ => BlobStream::open(self.pull, self.index, blob, resumed_bytes),
         };
-        let ended = download(&mut stream, feed, progress, self.index, blob.bytes).await?;
+        let ended = stream.send_to(feed, progress).await?;
         if matches!(ended, Download::Restarted) {
             self.restarted = Some(stream);
         }
@@ -203,7 +202,7 @@ impl<'a> Fetch<'a> {
             &self.layer.blob.media_type,
             ingested.compression,
         ));
-        let (store, key) = (self.pull.registry.cache.store().clone(), self.key.clone());
+        let (store, key) = (self.pull.engine.cache.store().clone(), self.key.clone());
         let digest = self.layer.blob.digest;
         let sidecar_bytes = blocking(move || {
             let sidecar_bytes = files.sidecar_bytes()?;

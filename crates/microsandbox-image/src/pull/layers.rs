@@ -112,7 +112,7 @@ pub(super) async fn fetch_layers(
 
 /// Returns the layers that the cache lacks. All are looked up at once, because most pulls lack most of their layers.
 async fn missing(pull: Pull<'_>, unique: &[Unique<'_>]) -> Result<HashSet<LayerKey>, PullError> {
-    let store = pull.registry.cache.store().clone();
+    let store = pull.engine.cache.store().clone();
     let layers = unique
         .iter()
         .map(|unique| layer_key(&unique.blobs[0].1.diff_id));
