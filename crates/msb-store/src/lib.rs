@@ -107,6 +107,7 @@ mod key;
 mod lease;
 mod lock;
 mod marker;
+mod open_dirs;
 #[cfg(test)]
 mod order;
 mod partial;
