@@ -5,7 +5,10 @@
     reason = "a test, and what it calls, fails by panicking"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod interrupted;
+mod sign_in;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -420,136 +423,4 @@ fn an_image_cached_for_another_platform_is_told_of() {
     let output = run(cache.path(), args);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("hint: it is cached with --platform linux/amd64"));
-}
-
-#[test]
-fn credentials_come_from_standard_input_over_tls() {
-    let registry = DockerRegistry::start(RegistryOptions {
-        basic_auth: Some(("me".into(), "hunter2".into())),
-        tls: true,
-        ..RegistryOptions::default()
-    })
-    .unwrap();
-    let reference = push(&registry);
-    let ca = registry.ca_cert().unwrap();
-    let pull = |password: Option<&str>| {
-        let cache = tempfile::tempdir().unwrap();
-        let mut args = vec!["pull", &reference, "--ca-cert", ca.to_str().unwrap()];
-        args.extend(PLATFORM);
-        if password.is_some() {
-            args.extend(["--username", "me", "--password-stdin"]);
-        }
-        run_with_input(cache.path(), &args, password.unwrap_or(""))
-    };
-    ok(&pull(Some("hunter2\n")));
-    let hints = [
-        (None, "hint: sign in with `printf"),
-        (Some("hunter3"), "the user name or the password is wrong"),
-    ];
-    for (given, hint) in hints {
-        let refused = pull(given);
-        assert_eq!(refused.status.code(), Some(1));
-        let text = stderr(&refused);
-        assert!(text.contains(hint), "{text}");
-        assert!(!text.contains("hunter"), "{text}");
-    }
-}
-
-#[test]
-fn refusals_name_the_option_that_helps() {
-    let registry = |tls| {
-        DockerRegistry::start(RegistryOptions {
-            basic_auth: Some(("me".into(), "hunter2".into())),
-            tls,
-            ..RegistryOptions::default()
-        })
-        .unwrap()
-    };
-    let pull = |reference: &str, more: &[&str]| {
-        let cache = tempfile::tempdir().unwrap();
-        let sign_in = ["--username", "me", "--password-stdin"];
-        let args = [&["pull", reference][..], &PLATFORM, &sign_in, more].concat();
-        run_with_input(cache.path(), &args, "hunter2")
-    };
-    let (plain, tls) = (registry(false), registry(true));
-
-    let reference = format!("{}/a:b", plain.host());
-    let text = stderr(&pull(&reference, &[]));
-    let hint = format!("allow plain HTTP with `--plain-http {}`", plain.host());
-    assert!(
-        text.contains("not authorized") && text.contains(&hint),
-        "{text}"
-    );
-
-    let reference = push(&tls);
-    let text = stderr(&pull(&reference, &[]));
-    assert!(text.contains("unknown authority"), "{text}");
-    assert!(
-        text.contains("hint: ") && text.contains("--ca-cert FILE"),
-        "{text}"
-    );
-    assert_eq!(text.matches("caused by").count(), 1, "{text}");
-
-    // One certificate of a bundle that cannot be used is a warning, and the others count.
-    let folder = tempfile::tempdir().unwrap();
-    let bundle = folder.path().join("bundle.pem");
-    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let good = std::fs::read_to_string(tls.ca_cert().unwrap()).unwrap();
-    std::fs::write(&bundle, format!("\u{feff}{damaged}{good}")).unwrap();
-    let output = pull(&reference, &["--ca-cert", bundle.to_str().unwrap()]);
-    ok(&output);
-    let text = stderr(&output);
-    let warning = "bundle.pem: certificate 1 (line 1) cannot be used and is skipped";
-    assert_eq!(text.matches(warning).count(), 1, "{text}");
-}
-
-#[test]
-fn a_reader_that_goes_away_is_no_error() {
-    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
-    let reference = push(&registry);
-    let folder = tempfile::tempdir().unwrap();
-    let cache = folder.path();
-    ok(&run(cache, [&["pull", &reference][..], &PLATFORM].concat()));
-    for args in [&["cat", &reference, "/etc/motd"][..], &["tree", &reference]] {
-        let mut command = command(cache);
-        command.args(args).args(PLATFORM);
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let output = command.stdout(writer).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert_eq!(stderr(&output), "");
-    }
-}
-
-#[test]
-fn an_interrupt_ends_with_130_and_the_next_pull_is_whole() {
-    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
-    let reference = push(&registry);
-    let folder = tempfile::tempdir().unwrap();
-    // A registry that answers nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let hanging = format!("{}/test:v1", silent.local_addr().unwrap());
-    let child = command(folder.path())
-        .args(["pull", &reference, &hanging])
-        .args(PLATFORM)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut connection, _): (TcpStream, _) = silent.accept().unwrap();
-    assert!(connection.read(&mut [0; 64]).unwrap() > 0);
-    let start = Instant::now();
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
-    assert!(start.elapsed() < Duration::from_secs(3));
-    assert_eq!(output.status.code(), Some(130), "{output:?}");
-    assert!(stderr(&output).ends_with("error: interrupted\n"));
-    // The first one was done.
-    assert!(stdout(&output).starts_with(&format!("{reference} pulled")));
-    let _ = connection.write_all(b"");
-    ok(&run(folder.path(), ["verify", "--full"]));
 }
