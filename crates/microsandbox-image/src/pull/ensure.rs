@@ -27,7 +27,7 @@ pub(super) enum Known {
 enum Work {
     None(ReadyLayer),
     Verify(ReadyLayer),
-    Fetch(Files),
+    Fetch(Box<Files>),
 }
 
 /// Ensures that the layer is cached and that its blob unpacks to it, downloading and converting the blob if necessary.
@@ -91,7 +91,9 @@ pub(super) async fn ensure_layer(
                 let work = match found {
                     CachedLayer::Verified(ready) => Work::None(ready),
                     CachedLayer::Unverified(ready) => Work::Verify(ready),
-                    CachedLayer::Absent => Work::Fetch(Files::open(&session, &layer, is_interruptible)?),
+                    CachedLayer::Absent => {
+                        Work::Fetch(Box::new(Files::open(&session, &layer, is_interruptible)?))
+                    }
                 };
                 Ok(Some((lock, work)))
             })
@@ -118,7 +120,7 @@ pub(super) async fn ensure_layer(
             Work::Verify(ready) => verify(pull, index, layer, claim, ready).await?,
             Work::Fetch(files) => {
                 let fetch = Fetch::new(pull, index, layer, claim, state);
-                fetch.run(files).await?
+                fetch.run(*files).await?
             }
         };
         state.cached(ready.image_bytes);
