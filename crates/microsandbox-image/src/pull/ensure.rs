@@ -73,7 +73,7 @@ pub(super) async fn ensure_layer(
         let pipeline = permit(&engine.pipelines).await?;
         let begun = {
             let (store, layer, artifact) = (store.clone(), layer.clone(), artifact.clone());
-            let uses_partial = pull.source.is_interruptible();
+            let is_interruptible = pull.source.is_interruptible();
             blocking(move || {
                 let session = store.session();
                 let lock = match waits_for_lock {
@@ -92,7 +92,7 @@ pub(super) async fn ensure_layer(
                     CachedLayer::Verified(ready) => Work::Nothing(ready),
                     CachedLayer::Unverified(ready) => Work::Verify(ready),
                     CachedLayer::Absent => {
-                        Work::Fetch(Box::new(Files::open(&session, &layer, uses_partial)?))
+                        Work::Fetch(Box::new(Files::open(&session, &layer, is_interruptible)?))
                     }
                 };
                 Ok(Some((lock, work)))

@@ -91,7 +91,7 @@ impl<'a> Fetch<'a> {
             state,
             claim,
             restarted: None,
-            uses_partial: true,
+            uses_partial: pull.source.is_interruptible(),
         }
     }
 
@@ -165,9 +165,10 @@ impl<'a> Fetch<'a> {
         reporter.during(work).await
     }
 
+    // `&mut`, because a held stream is not `Sync`, so that a shared borrow would not be `Send`.
     async fn open(&mut self) -> Result<Files, PullError> {
         let (store, layer) = (self.pull.engine.cache.store().clone(), self.layer.clone());
-        let uses_partial = self.uses_partial && self.pull.source.is_interruptible();
+        let uses_partial = self.uses_partial;
         blocking(move || Files::open(&store.session(), &layer, uses_partial)).await
     }
 
