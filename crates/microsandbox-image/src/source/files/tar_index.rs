@@ -165,9 +165,7 @@ impl TarSink for Sink<'_> {
                 }
             }
             Kind::Symlink { target } => Member::Link(symlink_target(&name, target)),
-            Kind::HardLink { target } => {
-                Member::Link(normalize(target, &limits()).ok().map(|name| (*name).into()))
-            }
+            Kind::HardLink { target } => Member::Link(normal(self.archive, target).ok()),
             _ => Member::Other,
         };
         let is_directory = matches!(entry.kind, Kind::Directory);
