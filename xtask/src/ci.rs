@@ -4,7 +4,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::{
-    Outcome, cargo, demo, deny, docs, fuzz, golden, graph, instructions, judges, show, tests, traps,
+    Outcome, cargo, conformance, demo, deny, docs, fuzz, golden, graph, instructions, oracles,
+    show, tests,
 };
 
 /// A step: its name, and what it does.
@@ -34,8 +35,8 @@ const STEPS: &[Step] = &[
         tests::test(&tests::TestOptions::default(), out)
     }),
     ("fuzz", |out| fuzz::fuzz(&fuzz::FuzzOptions::short(), out)),
-    ("traps", |out| {
-        traps::traps(&traps::TrapsOptions::default(), out)
+    ("conformance", |out| {
+        conformance::conformance(&conformance::ConformanceOptions::default(), out)
     }),
     ("golden", |out| {
         golden::golden(&golden::GoldenOptions::default(), out)
@@ -43,9 +44,9 @@ const STEPS: &[Step] = &[
     ("instructions", |out| {
         instructions::instructions(&instructions::InstructionsOptions::default(), out)
     }),
-    ("fsck", judges::fsck),
-    ("kernel", judges::kernel),
-    ("vm", judges::vm),
+    ("fsck", oracles::fsck),
+    ("kernel", oracles::kernel),
+    ("vm", oracles::vm),
     ("demo", |out| demo::demo(&demo::DemoOptions::default(), out)),
 ];
 

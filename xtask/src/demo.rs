@@ -20,7 +20,7 @@ use msb_testkit::tree::{Entry, Ignore, Listing, escape};
 use serde_json::json;
 
 use crate::fixtures::Fixture;
-use crate::{Outcome, cargo, judges, listing, progress, show};
+use crate::{Outcome, cargo, listing, oracles, progress, show};
 
 /// What to show.
 #[derive(Debug, Default, Args)]
@@ -186,7 +186,7 @@ fn mount(result: &PullResult, ours: &Listing, out: &mut dyn Write) -> Outcome {
         writeln!(out, "not mounted here: that needs root")?;
         return Ok(());
     }
-    let mounted = match KernelMount::erofs(&result.fsmeta, &judges::devices(result)) {
+    let mounted = match KernelMount::erofs(&result.fsmeta, &oracles::devices(result)) {
         Ok(mounted) => mounted,
         // The machine's limits, which say nothing of the disk: the kernel knows no EROFS, or this root may not mount.
         Err(

@@ -1,4 +1,4 @@
-//! Images from text, and their disks: what the judges judge.
+//! Images from text, and their disks: what the oracles judge.
 //!
 //! `tests/golden/NAME.recipe` is an image of layers, bottom to top, each a line `--- gzip`, `--- zstd` or `--- plain` and a
 //! recipe of [`msb_testkit::tar`] below it. What stands before the first such line is a comment.

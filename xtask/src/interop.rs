@@ -34,10 +34,10 @@ impl InteropOptions {
     }
 }
 
-/// A thing that somebody makes and somebody else judges, and the test target that has it.
+/// A thing that somebody makes and somebody else oracles, and the test target that has it.
 struct Pair {
     made: &'static str,
-    judge: &'static str,
+    oracle: &'static str,
     package: &'static str,
     target: &'static str,
     /// Prints how often each case was met.
@@ -47,42 +47,42 @@ struct Pair {
 const PAIRS: &[Pair] = &[
     Pair {
         made: "random stacks, merged",
-        judge: "a naive model",
+        oracle: "a naive model",
         package: "fs-tree",
         target: "merge_equals_model",
         has_histogram: true,
     },
     Pair {
         made: "random stacks, tar to disk",
-        judge: "the model, umoci, the kernel",
+        oracle: "the model, umoci, the kernel",
         package: "integration-tests",
         target: "stacks",
         has_histogram: true,
     },
     Pair {
         made: "layers and disks",
-        judge: "fsck.erofs, the kernel, an overlay",
+        oracle: "fsck.erofs, the kernel, an overlay",
         package: "msb-layer",
         target: "layers",
         has_histogram: false,
     },
     Pair {
         made: "images of erofs-writer",
-        judge: "the kernel",
+        oracle: "the kernel",
         package: "erofs-writer",
         target: "kernel",
         has_histogram: false,
     },
     Pair {
         made: "images of mkfs.erofs",
-        judge: "erofs-reader",
+        oracle: "erofs-reader",
         package: "erofs-reader",
         target: "mkfs",
         has_histogram: false,
     },
     Pair {
         made: "VMDK descriptors",
-        judge: "QEMU, imago",
+        oracle: "QEMU, imago",
         package: "msb-stitch",
         target: "vmdk",
         has_histogram: false,
@@ -101,9 +101,9 @@ pub(crate) fn interop(options: &InteropOptions, out: &mut dyn Write) -> Outcome 
     setup::setup(out)?;
     let mut verdicts = Vec::new();
     for pair in PAIRS {
-        writeln!(out, "\n==> {} before {}", pair.made, pair.judge)?;
+        writeln!(out, "\n==> {} before {}", pair.made, pair.oracle)?;
         out.flush()?;
-        verdicts.push(judge(pair, options, out)?);
+        verdicts.push(verdict(pair, options, out)?);
     }
     writeln!(out)?;
     for (pair, verdict) in PAIRS.iter().zip(&verdicts) {
@@ -111,7 +111,7 @@ pub(crate) fn interop(options: &InteropOptions, out: &mut dyn Write) -> Outcome 
             out,
             "{:<28} {:<36} {:>3} tests {:>7.1} s  {}",
             pair.made,
-            pair.judge,
+            pair.oracle,
             verdict.passed,
             verdict.elapsed.as_secs_f64(),
             if verdict.is_ok { "pass" } else { "FAIL" }
@@ -130,7 +130,7 @@ pub(crate) fn interop(options: &InteropOptions, out: &mut dyn Write) -> Outcome 
     }
 }
 
-fn judge(
+fn verdict(
     pair: &Pair,
     options: &InteropOptions,
     out: &mut dyn Write,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   demo    one image, from a registry inside this process to a proved disk: what the project does
-//!   ci ──▶  fmt, graph, clippy, docs, deny, test, fuzz, traps, golden, instructions, fsck, kernel, vm, demo; each of them is a
+//!   ci ──▶  fmt, graph, clippy, docs, deny, test, fuzz, conformance, golden, instructions, fsck, kernel, vm, demo; each of them is a
 //!           command by itself
 //! ```
 //!
@@ -11,6 +11,7 @@
 mod bench;
 mod cargo;
 mod ci;
+mod conformance;
 mod demo;
 mod deny;
 mod docs;
@@ -20,14 +21,13 @@ mod golden;
 mod graph;
 mod instructions;
 mod interop;
-mod judges;
 mod listing;
+mod oracles;
 mod progress;
 mod setup;
 mod show;
 mod soak;
 mod tests;
-mod traps;
 
 use std::error::Error;
 use std::io::Write;
@@ -60,8 +60,8 @@ enum Command {
     Fuzz(fuzz::FuzzOptions),
     /// Compare the artifacts of fixed recipes with the digests in tests/golden
     Golden(golden::GoldenOptions),
-    /// List the traps with their tests and judges; fail where one has no test
-    Traps(traps::TrapsOptions),
+    /// List the conformance with their tests and oracles; fail where one has no test
+    Conformance(conformance::ConformanceOptions),
     /// Check every golden disk and layer with fsck.erofs
     Fsck,
     /// Mount every golden disk and layer with the kernel and compare the trees
@@ -108,10 +108,10 @@ fn run(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Graph(options) => graph::graph(&options, out),
         Command::Fuzz(options) => fuzz::fuzz(&options, out),
         Command::Golden(options) => golden::golden(&options, out),
-        Command::Traps(options) => traps::traps(&options, out),
-        Command::Fsck => judges::fsck(out),
-        Command::Kernel => judges::kernel(out),
-        Command::Vm => judges::vm(out),
+        Command::Conformance(options) => conformance::conformance(&options, out),
+        Command::Fsck => oracles::fsck(out),
+        Command::Kernel => oracles::kernel(out),
+        Command::Vm => oracles::vm(out),
         Command::Interop(options) => interop::interop(&options, out),
         Command::Bench(options) => bench::bench(&options, out),
         Command::Measure(options) => bench::measured(&options, out),

@@ -99,7 +99,7 @@ pub(crate) fn devices(result: &PullResult) -> Vec<&Path> {
 }
 
 /// Has fsck.erofs look at every image of a pull, and our own reader at all of the disk.
-pub(crate) fn judge(result: &PullResult) {
+pub(crate) fn verify(result: &PullResult) {
     for layer in &result.layers {
         erofs_tools::fsck(&layer.erofs, &[]).unwrap();
     }

@@ -1,4 +1,4 @@
-//! A file of `tests/traps`.
+//! A file of `tests/conformance`.
 //!
 //! A layer begins with `--- COMPRESSION`: `plain`, `gzip`, `gzip members`, `zstd` or `zstd chunked`; then, if need be, words:
 //! `piece=1` (bytes a piece of the download), `trailing=VALUE` (bytes behind the blob), `after=VALUE` (bytes behind the
@@ -19,7 +19,7 @@ use crate::tree::ExpectedTree;
 
 /// One case of one clause.
 #[derive(Debug)]
-pub(crate) struct Trap {
+pub(crate) struct Recipe {
     pub(crate) layers: Vec<Blob>,
     pub(crate) expected: Expected,
 }
@@ -38,7 +38,7 @@ pub(crate) enum Expected {
 
 /// Every file, with the test's name: `layers/whiteout-lower-only`.
 pub(crate) fn all() -> Result<Vec<(String, PathBuf)>, Failure> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("traps");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
     let mut all = Vec::new();
     for folder in fs::read_dir(&root)? {
         let folder = folder?.path();
@@ -47,7 +47,7 @@ pub(crate) fn all() -> Result<Vec<(String, PathBuf)>, Failure> {
         }
         for file in fs::read_dir(&folder)? {
             let path = file?.path();
-            if path.extension().is_some_and(|name| name == "trap") {
+            if path.extension().is_some_and(|name| name == "recipe") {
                 let name = path.strip_prefix(&root)?.with_extension("");
                 all.push((name.to_string_lossy().into_owned(), path));
             }
@@ -57,7 +57,7 @@ pub(crate) fn all() -> Result<Vec<(String, PathBuf)>, Failure> {
     Ok(all)
 }
 
-impl Trap {
+impl Recipe {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         Self::parse(&fs::read_to_string(path)?)
     }

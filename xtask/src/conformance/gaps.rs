@@ -23,7 +23,7 @@ pub(super) fn problems(
         }
         for name in own {
             if recipes[name] != format!("# {}", clause.sentence) {
-                problems.push(format!("{name}.trap: does not begin with its clause"));
+                problems.push(format!("{name}.recipe: does not begin with its clause"));
             }
         }
         for test in &clause.tests {
@@ -35,7 +35,7 @@ pub(super) fn problems(
     for name in recipes.keys() {
         let id = name.split('@').next().unwrap_or_default();
         if !ids.contains(id) {
-            problems.push(format!("{name}.trap: of no clause"));
+            problems.push(format!("{name}.recipe: of no clause"));
         }
     }
     problems
@@ -46,7 +46,7 @@ mod tests {
     use super::super::clauses::parse;
     use super::*;
 
-    const TABLE: &str = "| id | clause | judges | other tests |\n|---|---|---|---|\n\
+    const TABLE: &str = "| id | clause | oracles | other tests |\n|---|---|---|---|\n\
         | `a/one` | The first. | all |  |\n| `a/two` | The second. | bytes | `p::b::t`, `p::lib::u` |\n";
 
     fn told(table: &str, recipes: &[(&str, &str)], missing: &str) -> Vec<String> {
@@ -76,11 +76,11 @@ mod tests {
         );
         assert_eq!(
             told(TABLE, &[one, ("a/three@x", "# ?")], ""),
-            ["a/three@x.trap: of no clause"]
+            ["a/three@x.recipe: of no clause"]
         );
         assert_eq!(
             told(TABLE, &[("a/one", "# Another.")], ""),
-            ["a/one.trap: does not begin with its clause"]
+            ["a/one.recipe: does not begin with its clause"]
         );
         let twice = format!("{TABLE}| `a/one` | The first. | all |  |\n");
         assert_eq!(told(&twice, &[one], ""), ["a/one: there are two of it"]);

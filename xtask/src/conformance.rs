@@ -1,9 +1,9 @@
-//! `cargo xtask traps`: every clause of `tests/traps/clauses.md` has a test, every recipe a clause, and every promise of
+//! `cargo xtask conformance`: every clause of `tests/conformance/clauses.md` has a test, every recipe a clause, and every promise of
 //! `docs/security.md` a test.
 //!
 //! ```text
-//!   clauses.md ──▶ | `id` | sentence | judges | `package::binary::test`, ... |
-//!        ├── tests/traps/<id>.trap, <id>@<case>.trap     each begins with the sentence
+//!   clauses.md ──▶ | `id` | sentence | oracles | `package::binary::test`, ... |
+//!        ├── tests/conformance/<id>.recipe, <id>@<case>.recipe     each begins with the sentence
 //!        └── fn test in crates/<package> or tests        is there, is a test, is not ignored
 //! ```
 
@@ -26,16 +26,16 @@ use sources::Sources;
 
 /// Whether to run them too.
 #[derive(Debug, Default, Args)]
-pub(crate) struct TrapsOptions {
+pub(crate) struct ConformanceOptions {
     /// Also run every test that is named, and see each of them pass
     #[arg(long)]
     run: bool,
 }
 
-/// Prints the clauses with their tests and judges, and fails on a gap.
-pub(crate) fn traps(options: &TrapsOptions, out: &mut dyn Write) -> Outcome {
+/// Prints the clauses with their tests and oracles, and fails on a gap.
+pub(crate) fn conformance(options: &ConformanceOptions, out: &mut dyn Write) -> Outcome {
     let root = cargo::workspace();
-    let folder = root.join("tests/traps");
+    let folder = root.join("tests/conformance");
     let clauses = clauses::parse(&fs::read_to_string(folder.join("clauses.md"))?)?;
     let recipes = clauses::recipes(&folder)?;
     let mut sources = Sources::new(root.clone());
@@ -59,9 +59,9 @@ pub(crate) fn traps(options: &TrapsOptions, out: &mut dyn Write) -> Outcome {
 
 fn print(clauses: &[Clause], recipes: &Recipes, out: &mut dyn Write) -> Outcome {
     let width = |of: fn(&Clause) -> usize| clauses.iter().map(of).max().unwrap_or(0);
-    let (ids, judges) = (
+    let (ids, oracles) = (
         width(|clause| clause.id.len()),
-        width(|clause| clause.judges.len()),
+        width(|clause| clause.oracles.len()),
     );
     let mut others = BTreeSet::new();
     for clause in clauses {
@@ -76,9 +76,9 @@ fn print(clauses: &[Clause], recipes: &Recipes, out: &mut dyn Write) -> Outcome 
         others.extend(&clause.tests);
         writeln!(
             out,
-            "{:<ids$}  {:<judges$}  {}",
+            "{:<ids$}  {:<oracles$}  {}",
             clause.id,
-            clause.judges,
+            clause.oracles,
             tests.join(", ")
         )?;
     }

@@ -12,7 +12,7 @@ use super::files::files;
 pub(super) struct Clause {
     pub(super) id: String,
     pub(super) sentence: String,
-    pub(super) judges: String,
+    pub(super) oracles: String,
     /// `package::binary::test`
     pub(super) tests: Vec<String>,
 }
@@ -33,10 +33,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Clause>, Box<dyn Error>> {
     let mut clauses = Vec::new();
     for line in text.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let [id, sentence, judges, tests] = cells[..] else {
+        let [id, sentence, oracles, tests] = cells[..] else {
             return Err(format!("not four cells: {line}").into());
         };
-        if sentence.is_empty() || judges.is_empty() {
+        if sentence.is_empty() || oracles.is_empty() {
             return Err(format!("an empty cell: {line}").into());
         }
         let tests = tests
@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Clause>, Box<dyn Error>> {
         clauses.push(Clause {
             id: id.trim_matches('`').to_owned(),
             sentence: sentence.to_owned(),
-            judges: judges.to_owned(),
+            oracles: oracles.to_owned(),
             tests: tests.collect(),
         });
     }
@@ -65,10 +65,10 @@ pub(super) fn recipes(folder: &Path) -> Result<Recipes, Box<dyn Error>> {
             let text = fs::read_to_string(&path)?;
             Ok(text.lines().next().unwrap_or_default().to_owned())
         };
-        match name.strip_suffix(".trap") {
+        match name.strip_suffix(".recipe") {
             Some(name) => drop(all.insert(name.to_owned(), first()?)),
             None if name == "clauses.md" => {}
-            None => return Err(format!("tests/traps/{name} is no recipe").into()),
+            None => return Err(format!("tests/conformance/{name} is no recipe").into()),
         }
     }
     Ok(all)

@@ -43,7 +43,7 @@ impl ExpectedNotes {
         Ok(Self { lines })
     }
 
-    pub(crate) fn judge(&self, disk: &Disk) -> Result<(), Failure> {
+    pub(crate) fn verify(&self, disk: &Disk) -> Result<(), Failure> {
         let mut wanted: Vec<&Line> = self.lines.iter().collect();
         for (layer, number) in disk.layers.iter().zip(1..) {
             for note in &layer.made.notes {

@@ -8,7 +8,7 @@ use super::clauses::{Clause, Recipes};
 use crate::{Outcome, cargo, setup};
 
 /// The target whose tests are the recipes.
-const RECIPES: (&str, &str) = ("integration-tests", "traps");
+const RECIPES: (&str, &str) = ("integration-tests", "conformance");
 
 /// Runs the tests, those of a binary at once, and looks for each of them in what it says.
 pub(super) fn run(clauses: &[Clause], recipes: &Recipes, out: &mut dyn Write) -> Outcome {

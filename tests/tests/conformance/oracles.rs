@@ -1,4 +1,4 @@
-//! Everyone who has a say, on one disk: our reader, the proof, fsck.erofs, QEMU and the kernel.
+//! Everyone who has a say, on one disk: our reader, the verification of the disk, fsck.erofs, QEMU and the kernel.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,11 +13,11 @@ use msb_testkit::mount::KernelMount;
 use msb_testkit::tree::{Ignore, Listing, escape};
 use msb_testkit::{erofs_tools, vmdk};
 
-use crate::trap::{Expected, Trap};
+use crate::recipe::{Expected, Recipe};
 use crate::tree::{ExpectedTree, Segment};
 
-pub(crate) fn judge(trap: &Trap) -> Result<(), Failure> {
-    match (&trap.expected, Disk::of(&trap.layers)) {
+pub(crate) fn verify(recipe: &Recipe) -> Result<(), Failure> {
+    match (&recipe.expected, Disk::of(&recipe.layers)) {
         (
             Expected::Disk {
                 tree,
@@ -26,9 +26,9 @@ pub(crate) fn judge(trap: &Trap) -> Result<(), Failure> {
             },
             Ok(disk),
         ) => {
-            notes.judge(&disk)?;
+            notes.verify(&disk)?;
             by_reader(&disk, tree)?;
-            by_proof(&disk)?;
+            by_verification(&disk)?;
             by_fsck(&disk)?;
             by_kernel(&disk, tree)?;
             if *overlay {
@@ -85,7 +85,7 @@ pub(crate) fn by_reader(disk: &Disk, expected: &ExpectedTree) -> Result<(), Fail
 }
 
 /// Every layer by itself is sound, and the disk is what the sums say that were taken when the layers came in.
-pub(crate) fn by_proof(disk: &Disk) -> Result<(), Failure> {
+pub(crate) fn by_verification(disk: &Disk) -> Result<(), Failure> {
     for layer in &disk.layers {
         check(
             &Image::open(File::open(&layer.image)?)?,

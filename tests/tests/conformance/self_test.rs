@@ -1,4 +1,4 @@
-//! Each judge is shown to fail on a disk that it would else take, once for each kind of damage.
+//! Each oracle is shown to fail on a disk that it would else take, once for each kind of damage.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -8,8 +8,8 @@ use integration_tests::Failure;
 use integration_tests::disk::Disk;
 use libtest_mimic::Trial;
 
-use crate::judge::{by_fsck, by_kernel, by_proof, by_reader, judge};
-use crate::trap::{Expected, Trap};
+use crate::oracles::{by_fsck, by_kernel, by_reader, by_verification, verify};
+use crate::recipe::{Expected, Recipe};
 use crate::tree::ExpectedTree;
 
 const SAMPLE: &str = "# A sample.
@@ -36,25 +36,27 @@ type Test = fn() -> Result<(), Failure>;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let tests: [(&str, Test); 9] = [
-        ("judges/take-the-sample", || judge(&Trap::parse(SAMPLE)?)),
-        ("judges/expected-trees-matter", expected_trees_matter),
-        ("judges/notes-matter", notes_matter),
-        ("judges/errors-matter", errors_matter),
+        ("oracles/take-the-sample", || {
+            verify(&Recipe::parse(SAMPLE)?)
+        }),
+        ("oracles/expected-trees-matter", expected_trees_matter),
+        ("oracles/notes-matter", notes_matter),
+        ("oracles/errors-matter", errors_matter),
         (
-            "judges/reader-and-kernel-see-a-mode",
+            "oracles/reader-and-kernel-see-a-mode",
             reader_and_kernel_see_a_mode,
         ),
         (
-            "judges/proof-sees-a-byte-of-data",
-            proof_sees_a_byte_of_data,
+            "oracles/verification-sees-a-byte-of-data",
+            verification_sees_a_byte_of_data,
         ),
         (
-            "judges/proof-sees-swapped-extents",
-            proof_sees_swapped_extents,
+            "oracles/verification-sees-swapped-extents",
+            verification_sees_swapped_extents,
         ),
-        ("judges/fsck-sees-a-superblock", fsck_sees_a_superblock),
+        ("oracles/fsck-sees-a-superblock", fsck_sees_a_superblock),
         (
-            "judges/kernel-sees-what-qemu-reads",
+            "oracles/kernel-sees-what-qemu-reads",
             kernel_sees_what_qemu_reads,
         ),
     ];
@@ -73,9 +75,9 @@ fn refused(result: Result<(), Failure>, text: &str) -> Result<(), Failure> {
 }
 
 fn sample() -> Result<(Disk, ExpectedTree), Failure> {
-    let trap = Trap::parse(SAMPLE)?;
-    match trap.expected {
-        Expected::Disk { tree, .. } => Ok((Disk::of(&trap.layers)?, tree)),
+    let recipe = Recipe::parse(SAMPLE)?;
+    match recipe.expected {
+        Expected::Disk { tree, .. } => Ok((Disk::of(&recipe.layers)?, tree)),
         Expected::Error(_) => Err("the sample has a tree".into()),
     }
 }
@@ -110,8 +112,8 @@ fn expected_trees_matter() -> Result<(), Failure> {
         if !tree.contains(from) {
             return Err(format!("{from:?} is not in the sample").into());
         }
-        let trap = Trap::parse(&format!("{layers}=== tree{}", tree.replace(from, to)))?;
-        refused(judge(&trap), seen)?;
+        let recipe = Recipe::parse(&format!("{layers}=== tree{}", tree.replace(from, to)))?;
+        refused(verify(&recipe), seen)?;
     }
     Ok(())
 }
@@ -127,30 +129,30 @@ fn notes_matter() -> Result<(), Failure> {
             "nobody tells",
         ),
     ] {
-        refused(judge(&Trap::parse(&SAMPLE.replace(line, to))?), seen)?;
+        refused(verify(&Recipe::parse(&SAMPLE.replace(line, to))?), seen)?;
     }
     Ok(())
 }
 
 fn errors_matter() -> Result<(), Failure> {
     let recipe = "--- plain\nfile ../a size=1\n=== error\n";
-    judge(&Trap::parse(&format!("{recipe}ParentDir"))?)?;
+    verify(&Recipe::parse(&format!("{recipe}ParentDir"))?)?;
     refused(
-        judge(&Trap::parse(&format!("{recipe}TooLong"))?),
+        verify(&Recipe::parse(&format!("{recipe}TooLong"))?),
         "is not in",
     )?;
     let sound = "--- plain\nfile a size=1\n=== error\nanything";
-    refused(judge(&Trap::parse(sound)?), "no error, but a disk")?;
+    refused(verify(&Recipe::parse(sound)?), "no error, but a disk")?;
     let broken = "--- plain\nfile ../a size=1\n=== tree\ndir /";
-    refused(judge(&Trap::parse(broken)?), "no disk")
+    refused(verify(&Recipe::parse(broken)?), "no disk")
 }
 
 /// The disk is of another layer than is expected, and sound in itself.
 fn reader_and_kernel_see_a_mode() -> Result<(), Failure> {
     let (_, expected) = sample()?;
-    let other = Trap::parse(&SAMPLE.replace("dir d mode=0700", "dir d mode=0711"))?;
+    let other = Recipe::parse(&SAMPLE.replace("dir d mode=0700", "dir d mode=0711"))?;
     let disk = Disk::of(&other.layers)?;
-    by_proof(&disk)?;
+    by_verification(&disk)?;
     refused(by_reader(&disk, &expected), "mode 0700 != 0711")?;
     if rustix::process::geteuid().is_root() {
         refused(by_kernel(&disk, &expected), "mode 0700 != 0711")?;
@@ -158,26 +160,26 @@ fn reader_and_kernel_see_a_mode() -> Result<(), Failure> {
     Ok(())
 }
 
-fn proof_sees_a_byte_of_data() -> Result<(), Failure> {
+fn verification_sees_a_byte_of_data() -> Result<(), Failure> {
     let (disk, expected) = sample()?;
     // The first block of a layer image is its superblock's; data follow.
     flip(&disk.layers[0].image, 4096 + 100)?;
-    refused(by_proof(&disk), "d/a: checksum mismatch")?;
+    refused(by_verification(&disk), "d/a: checksum mismatch")?;
     refused(by_reader(&disk, &expected), "sha256")?;
     // EROFS has no sums of data.
     by_fsck(&disk)?;
     flip(&disk.layers[0].image, 4096 + 100)?;
-    by_proof(&disk)
+    by_verification(&disk)
 }
 
-fn proof_sees_swapped_extents() -> Result<(), Failure> {
+fn verification_sees_swapped_extents() -> Result<(), Failure> {
     let (disk, _) = sample()?;
     let text = fs::read_to_string(&disk.vmdk)?;
     let mut lines: Vec<&str> = text.lines().collect();
     let last = lines.len() - 1;
     lines.swap(last - 1, last);
     fs::write(&disk.vmdk, lines.join("\n") + "\n")?;
-    refused(by_proof(&disk), "")
+    refused(by_verification(&disk), "")
 }
 
 fn fsck_sees_a_superblock() -> Result<(), Failure> {
