@@ -14,7 +14,7 @@ use msb_testkit::skopeo;
 use serde_json::json;
 
 use super::archives::{Archive, Written, config, docker_save, hex, tar_of};
-use super::common::{docker_registry, judge, pull, push, reference, registry_in};
+use super::common::{docker_registry, pull, push, reference, registry_in, verify};
 use super::{image, load, loader, name};
 
 fn bytes(path: &Path) -> Vec<u8> {
@@ -88,7 +88,7 @@ async fn a_registry_a_layout_and_both_kinds_of_archives_give_equal_disks() {
         assert_same(&loaded, &pulled);
         assert_eq!(loaded.reference, name(tag));
         assert!(!loaded.cached);
-        judge(&loaded);
+        verify(&loaded);
         if source != &docker {
             assert_eq!(loaded.manifest_digest.to_string(), built.manifest_digest);
         }
@@ -232,7 +232,7 @@ async fn layers_of_a_docker_archive_may_be_compressed() {
     assert_eq!(loaded.layers[0].digest.to_string(), a.digest());
     assert_eq!(loaded.layers[1].digest.to_string(), b.digest());
     assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
-    judge(&loaded);
+    verify(&loaded);
 }
 
 #[tokio::test]
