@@ -65,7 +65,7 @@ impl Setup {
             .layers
             .iter()
             .find(|layer| path.with_extension("erofs") == layer.erofs);
-        assert_eq!(damage.layer, layer.map(|layer| layer.diff_id.clone()));
+        assert_eq!(damage.layer, layer.map(|layer| layer.diff_id));
         assert!(damage.error.is_corrupt(), "{}", damage.error);
         damage.files
     }
@@ -209,4 +209,13 @@ fn several_damaged_layers_are_all_named() {
         .map(|damage| damage.files.clone())
         .collect();
     assert_eq!(files, [["/a"], ["/c"]]);
+}
+
+#[test]
+fn every_byte_of_a_sidecar_is_covered() {
+    let setup = Setup::new(&["file a size=100\nsymlink l target=a\nfile b size=5000"]);
+    let sidecar = setup.image.layers[0].erofs.with_extension("layer");
+    for at in 0..fs::metadata(&sidecar).unwrap().len() {
+        setup.finds(&sidecar, true, ArtifactKind::Sidecar, |path| flip(path, at));
+    }
 }

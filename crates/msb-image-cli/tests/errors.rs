@@ -181,7 +181,7 @@ fn what_a_server_sends_reaches_the_terminal_escaped() {
         "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"no\\u001b[2J\\u202e\\u009b\u{200b}\"}]}";
     registry.fault(
         "/v2/",
-        Fault::Answer {
+        Fault::Response {
             status: 403,
             content_type: "application/json",
             body: body.into(),

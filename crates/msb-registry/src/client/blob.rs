@@ -374,7 +374,7 @@ impl BlobStream {
                 BlobEvent::Restarted => bytes.clear(),
             }
         }
-        let expected = self.source.digest.clone();
+        let expected = self.source.digest;
         let actual = Digest::of(expected.algorithm(), &bytes);
         if actual != expected {
             return Err(Error::DigestMismatch {

@@ -110,7 +110,7 @@ impl Client {
                 limit,
             });
         }
-        let request = BlobRequest::new(digest.clone(), size);
+        let request = BlobRequest::new(*digest, size);
         BlobStream::new(self.sender.clone(), reference.clone(), request, step)
             .collect()
             .await

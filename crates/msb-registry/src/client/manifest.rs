@@ -37,7 +37,7 @@ pub(super) async fn fetch_manifest(
             if actual == *expected {
                 Ok(actual)
             } else {
-                Err((expected.clone(), actual))
+                Err((*expected, actual))
             }
         }
         None => Ok(Digest::sha256_of(&bytes)),

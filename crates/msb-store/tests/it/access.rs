@@ -25,6 +25,12 @@ fn child_that_fills_a_cache() {
     store
         .record_verified_blob(&layer("a"), &layer("b").diff_id)
         .unwrap();
+    let image = store.stage_layer_image(&layer("c")).unwrap();
+    let sidecar = store.stage_layer_sidecar(&layer("c")).unwrap();
+    let (image, sidecar) = (image.sync().unwrap(), sidecar.sync().unwrap());
+    store
+        .publish_layer(&layer("c"), &layer("b").diff_id, image, sidecar)
+        .unwrap();
     let lease = store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
     let lock = store.try_lock(LockOn::Layer(&layer("a").diff_id)).unwrap();
     let partial = store.open_partial_blob(&layer("a").diff_id, 10).unwrap();
