@@ -3,7 +3,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use microsandbox_image::{Platform, PullError, Reference};
+use microsandbox_image::{Platform, PullError, Reference, escape};
 
 use crate::hint::hint;
 use crate::output::one_line;
@@ -34,6 +34,10 @@ pub(crate) enum Failure {
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
+    #[error("there is no group {}", escape(name))]
+    NoGroup { name: String },
+    #[error("group {}: looking it up", escape(name))]
+    GroupLookup { name: String, source: io::Error },
     #[error("--force downloads everything again, and --policy never downloads nothing")]
     ForceOffline,
     /// One password must not go to two registries.
@@ -142,6 +146,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::NoCacheDir
+            | Self::NoGroup { .. }
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
             | Self::NoPassword { .. } => 2,

@@ -17,6 +17,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::{command, ok, run, run_with_input, stderr, stdout};
+use msb_testkit::fault_registry::FaultRegistry;
 use msb_testkit::image::{ImageBuilder, Layer};
 use msb_testkit::registry::{DockerRegistry, RegistryOptions};
 use serde_json::{Value, json};
@@ -308,6 +309,13 @@ fn a_damaged_disk_is_found_and_made_anew() {
     let report = json_lines(&stdout(&output)).remove(0);
     assert_eq!(report["status"], "incomplete");
     assert_eq!(report["damaged"][0]["path"], layer);
+    let text = stdout(&run(cache, ["verify"]));
+    assert!(
+        text.contains("file data was not compared; --full does that"),
+        "{text}"
+    );
+    let text = stdout(&run(cache, ["verify", "--full"]));
+    assert!(!text.contains("was not compared"), "{text}");
     let cause = report["causes"][0].as_str().unwrap();
     assert!(
         cause.contains("expected ") && cause.contains("found 4096"),
@@ -321,6 +329,70 @@ fn a_damaged_disk_is_found_and_made_anew() {
     assert_eq!(pull(&["--force"])["cached"], false);
     ok(&run(cache, ["verify", "--full"]));
     assert_eq!(std::fs::read(layer).unwrap(), whole);
+}
+
+#[test]
+fn a_full_verification_without_file_data_states_that() {
+    let layout = tempfile::tempdir().unwrap();
+    ImageBuilder::new()
+        .layer(Layer::recipe("dir d\nfile d/empty size=0").gzip())
+        .write_layout(layout.path(), "v1")
+        .unwrap();
+    let registry = FaultRegistry::start().unwrap();
+    registry.serve("test", layout.path());
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let reference = format!("{}/test:v1", registry.host());
+    ok(&run(cache, [&["pull", &reference][..], &PLATFORM].concat()));
+    let full = ok(&run(cache, ["verify", "--full"]));
+    assert!(
+        full.contains("no file data to compare") && !full.contains("structure only"),
+        "{full}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_immutable_flag_is_set_where_it_can_be() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let pull = |more: &[&str]| {
+        let args = [&["pull", &reference, "--format", "json"], more, &PLATFORM].concat();
+        json_lines(&ok(&run(cache, args))).remove(0)
+    };
+    let flag_of = |path: &Path| {
+        let flags = std::process::Command::new("lsattr")
+            .arg(path)
+            .output()
+            .unwrap();
+        let flags = String::from_utf8(flags.stdout).unwrap();
+        flags
+            .split(' ')
+            .next()
+            .is_some_and(|flags| flags.contains('i'))
+    };
+    let layer = pull(&[])["layers"][0]["erofs"].as_str().unwrap().to_owned();
+    let layer = Path::new(&layer);
+    assert!(!flag_of(layer));
+    pull(&["--immutable", "--force"]);
+    // Another program finds out whether the flag can be set here.
+    let probe = cache.join("probe");
+    std::fs::write(&probe, "").unwrap();
+    let chattr = |flag: &str| {
+        std::process::Command::new("chattr")
+            .arg(flag)
+            .arg(&probe)
+            .output()
+    };
+    let is_possible = chattr("+i").unwrap().status.success();
+    chattr("-i").unwrap();
+    std::fs::remove_file(&probe).unwrap();
+    assert_eq!(flag_of(layer), is_possible);
+    ok(&run(cache, ["rm", &reference, PLATFORM[0], PLATFORM[1]]));
+    ok(&run(cache, ["prune", "--grace", "0"]));
+    assert!(!layer.exists());
 }
 
 #[test]
