@@ -98,6 +98,7 @@ pub use images::CachedImage;
 pub use inspect::ImageTree;
 pub use limits::{NamedLimit, UnknownLimit};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
+pub use msb_credentials::{Error as CredentialError, HelperFault};
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
     Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
@@ -115,6 +116,6 @@ pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use prune::Pruned;
 pub use pull_task::PullTask;
-pub use registry::{Registry, RegistryBuilder};
+pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
 pub use verify::{ArtifactKind, Damage, Verification};

@@ -1,5 +1,7 @@
+mod docker_credentials;
 mod inner;
 
+pub use docker_credentials::DockerCredentials;
 pub(crate) use inner::Inner;
 
 use std::sync::Arc;

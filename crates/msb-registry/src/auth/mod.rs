@@ -113,7 +113,7 @@ impl Auth {
                         && attempt.grants.is_empty()
                         && !self
                             .credentials
-                            .get(&registry.host)
+                            .get(&registry.host, registry.repository())
                             .await?
                             .auth
                             .is_anonymous()
@@ -144,7 +144,7 @@ impl Auth {
                 source: Some(source),
                 ..
             }) => {
-                let held = self.credentials.get(&site.host).await?;
+                let held = self.credentials.get(&site.host, site.repository()).await?;
                 let source = source.clone();
                 match self.fetch(source, site, &held, observer).await {
                     Ok(grant) => {
@@ -159,7 +159,7 @@ impl Auth {
             _ => *slot = None,
         }
         // A bearer token needs no challenge; with one at hand, none is waited for.
-        if let Some(held) = self.credentials.known(&site.host)
+        if let Some(held) = self.credentials.known(&site.host, site.repository())
             && matches!(held.auth, RegistryAuth::Bearer { .. })
         {
             *slot = self.static_grant(site, &held, "bearer")?;
@@ -186,7 +186,7 @@ impl Auth {
             return Ok(Some(grant.clone()));
         }
         *slot = None;
-        let held = self.credentials.get(&site.host).await?;
+        let held = self.credentials.get(&site.host, site.repository()).await?;
         let find = |scheme| challenges.iter().find(|found| found.scheme == scheme);
         let bearer = find("bearer").filter(|_| !matches!(held.auth, RegistryAuth::Bearer { .. }));
         let source = match bearer {
@@ -288,7 +288,7 @@ impl Attempt<'_, '_> {
             None => {
                 let credentials = self.credential_use(&site).await?;
                 if credentials == CredentialUse::Sent {
-                    self.auth.credentials.forget(&site.host);
+                    self.auth.credentials.forget(&site.host, site.repository());
                 }
                 Err(self.auth.exchange.refused(response, credentials).await)
             }
@@ -346,7 +346,7 @@ impl Attempt<'_, '_> {
         if let Some(grant) = self.grant_of(site) {
             return Ok(grant.credentials.clone());
         }
-        let held = self.auth.credentials.get(&site.host).await?;
+        let held = self.auth.credentials.get(&site.host, site.repository()).await?;
         Ok(if held.auth.is_anonymous() {
             held.unused()
         } else if self.auth.exchange.rules.allow_credentials(&site.base) {

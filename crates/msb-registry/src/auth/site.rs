@@ -49,10 +49,14 @@ impl<'a> Site<'a> {
         }
     }
 
+    pub(super) fn repository(&self) -> &str {
+        self.reference.repository()
+    }
+
     pub(super) fn key(&self) -> GrantKey {
         GrantKey {
             origin: self.base.to_string(),
-            repository: self.reference.repository().to_owned(),
+            repository: self.repository().to_owned(),
             scope: self.scope.clone(),
         }
     }
