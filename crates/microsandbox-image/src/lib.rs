@@ -106,8 +106,10 @@ pub use msb_oci::{
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
-    CredentialFuture, CredentialProvider, CredentialUse, Error as RegistryError,
-    Limits as RegistryLimits, RedirectProblem, RegistryAuth, RegistryHost, Timeouts, TokenProblem,
+    Capabilities, ClientCertificate, CredentialFuture, CredentialProvider, CredentialUse,
+    Error as RegistryError, HostConfig, HostProvider, HostsFuture, InvalidCertificate,
+    InvalidHeader, InvalidHost, InvalidHostUrl, Limits as RegistryLimits, RedirectProblem,
+    RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{PooledFile, Proof, ProofError};

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use microsandbox_image::GlobalCache;
 
-use crate::commands::{cat, inspect, ls, prune, pull, rm, tree, verify};
+use crate::commands::{cat, inspect, login, logout, ls, prune, pull, rm, tree, verify};
 use crate::failure::Failure;
 
 /// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
@@ -24,6 +24,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pull(pull::PullArgs),
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
     Ls(ls::LsArgs),
     Inspect(inspect::InspectArgs),
     Tree(tree::TreeArgs),

@@ -119,6 +119,10 @@ impl CredentialProvider for DockerCredentials {
         Box::pin(async move { Ok(self.find(host, None).await?) })
     }
 
+    fn has_repository_credentials(&self) -> bool {
+        true
+    }
+
     fn repository_credentials<'a>(
         &'a self,
         host: &'a RegistryHost,

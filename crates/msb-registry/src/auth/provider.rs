@@ -57,9 +57,15 @@ pub trait CredentialProvider: Send + Sync {
     /// The future runs on the caller's executor and must not block it.
     fn credentials<'a>(&'a self, host: &'a RegistryHost) -> CredentialFuture<'a>;
 
+    /// Returns whether there may be credentials for single repositories. Default: no. A client then asks once for each host.
+    fn has_repository_credentials(&self) -> bool {
+        false
+    }
+
     /// Returns the credentials for one repository of `host`. Default: those of the host.
     ///
-    /// This is the method that a client calls. A provider implements it if it has credentials for single repositories.
+    /// A client calls it in place of [`credentials`](Self::credentials) if
+    /// [`has_repository_credentials`](Self::has_repository_credentials).
     fn repository_credentials<'a>(
         &'a self,
         host: &'a RegistryHost,
@@ -79,7 +85,7 @@ pub(crate) struct CredentialSource {
     provider: Option<Arc<dyn CredentialProvider>>,
     secrets: Arc<Secrets>,
     bound_to: OnceLock<RegistryHost>,
-    /// By host and repository.
+    /// By host, and by repository where the provider tells them apart.
     held: Mutex<HashMap<(RegistryHost, String), Arc<Held>>>,
 }
 
@@ -118,7 +124,7 @@ impl CredentialSource {
 
     /// Returns the credentials for `host` if no provider has to be asked for them.
     pub(super) fn known(&self, host: &RegistryHost, repository: &str) -> Option<Arc<Held>> {
-        let key = (host.clone(), repository.to_owned());
+        let key = self.key(host, repository);
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.get(&key) {
             return Some(Arc::clone(held));
@@ -144,22 +150,33 @@ impl CredentialSource {
             return Ok(held);
         }
         let auth = match &self.provider {
-            Some(provider) => provider
-                .repository_credentials(host, repository)
-                .await
-                .map_err(|source| Error::CredentialProvider {
+            Some(provider) => {
+                let asked = if provider.has_repository_credentials() {
+                    provider.repository_credentials(host, repository)
+                } else {
+                    provider.credentials(host)
+                };
+                asked.await.map_err(|source| Error::CredentialProvider {
                     host: host.clone(),
                     source,
-                })?,
+                })?
+            }
             None => RegistryAuth::Anonymous,
         };
-        Ok(self.hold((host.clone(), repository.to_owned()), auth))
+        Ok(self.hold(self.key(host, repository), auth))
     }
 
-    /// Forgets the credentials of a repository, so that the provider is asked again when they are needed next.
+    fn key(&self, host: &RegistryHost, repository: &str) -> (RegistryHost, String) {
+        let provider = self.provider.as_ref();
+        let is_told_apart = provider.is_some_and(|provider| provider.has_repository_credentials());
+        let repository = if is_told_apart { repository } else { "" };
+        (host.clone(), repository.to_owned())
+    }
+
+    /// Forgets credentials, so that the provider is asked again when they are needed next.
     pub(super) fn forget(&self, host: &RegistryHost, repository: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.remove(&(host.clone(), repository.to_owned()));
+        held.remove(&self.key(host, repository));
     }
 
     fn hold(&self, key: (RegistryHost, String), auth: RegistryAuth) -> Arc<Held> {
