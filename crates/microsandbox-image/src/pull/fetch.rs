@@ -29,6 +29,8 @@ pub(super) struct Fetch<'a> {
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would otherwise make
     /// this pull start over for ever.
     restarted: Option<BlobStream>,
+    /// The download that ended, until its bytes are verified.
+    ended: Option<BlobStream>,
     /// Unset after a partial blob was wrong, or could not be removed.
     uses_partial: bool,
 }
@@ -71,6 +73,7 @@ impl<'a> Fetch<'a> {
             state,
             claim,
             restarted: None,
+            ended: None,
             uses_partial: true,
         }
     }
@@ -137,6 +140,14 @@ impl<'a> Fetch<'a> {
                             self.uses_partial = false;
                             return Ok(Attempt::StartOver);
                         }
+                        if let Some(mut stream) = self.ended.take()
+                            && stream.reject()
+                        {
+                            tracing::warn!(digest = %blob.digest, %error, "a mirror's bytes are wrong; trying the next host");
+                            self.uses_partial = false;
+                            self.restarted = Some(stream);
+                            return Ok(Attempt::StartOver);
+                        }
                     }
                     Err(self.write_error(&files.image, error))
                 }
@@ -177,8 +188,9 @@ impl<'a> Fetch<'a> {
             _ => open_blob(self.pull, self.index, blob, resumed_bytes),
         };
         let ended = download(&mut stream, feed, progress, self.index, blob.bytes).await?;
-        if matches!(ended, Download::Restarted) {
-            self.restarted = Some(stream);
+        match ended {
+            Download::Restarted => self.restarted = Some(stream),
+            Download::Over => self.ended = Some(stream),
         }
         Ok(ended)
     }
