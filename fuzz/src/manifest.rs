@@ -68,7 +68,7 @@ fn is_the_same(manifest: &Manifest, value: &Value) {
     let blobs = manifest.layers.iter().zip(layers);
     for (blob, value) in blobs.chain([(&manifest.config, config)]) {
         let digest = member(value, "digest").and_then(Value::as_str);
-        assert_eq!(digest, Some(blob.digest.as_str()));
+        assert_eq!(digest, Some(blob.digest.to_string().as_str()));
         assert_eq!(
             member(value, "size").and_then(Value::as_i64),
             i64::try_from(blob.size).ok()

@@ -1,4 +1,4 @@
-//! The damage matrix: what each judge sees of each damage, as it is, and that no damage is seen by none.
+//! The damage matrix: what each oracle sees of each damage, as it is, and that no damage is seen by none.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -47,7 +47,7 @@ const DAMAGES: [(&str, Damage); 5] = [
     }),
 ];
 
-const JUDGES: [&str; 6] = [
+const ORACLES: [&str; 6] = [
     "fsck",
     "mount",
     "mount+sums",
@@ -56,7 +56,7 @@ const JUDGES: [&str; 6] = [
     "verify",
 ];
 
-/// What each judge sees of each damage, in the order of [`JUDGES`]: `x` detects, `.` cannot.
+/// What each oracle sees of each damage, in the order of [`ORACLES`]: `x` detects, `.` cannot.
 const EXPECTED: [&str; 5] = [
     // EROFS has no sums of data, and a warm pull looks at lengths.
     "..xx.x", // fsck.erofs and the kernel take any mode.
@@ -78,13 +78,13 @@ async fn each_damage_is_seen_and_by_whom() {
     push(&registry, "x", &image);
     let name = reference(&registry, "x:t");
     let mut rows = Vec::new();
-    println!("{:<20} {}", "", JUDGES.join("  "));
+    println!("{:<20} {}", "", ORACLES.join("  "));
     for (what, damage) in DAMAGES {
         let cache = tempfile::tempdir().unwrap();
         let disk = pull(cache.path(), &name).await.unwrap();
         let whole = walk(&mounted(&disk));
         damage(&disk);
-        let row = judged(cache.path(), &disk, &whole);
+        let row = seen_by_oracles(cache.path(), &disk, &whole);
         println!("{what:<20} {row}");
         rows.push(row);
         // And a pull puts it right where a warm pull sees it.
@@ -99,7 +99,7 @@ async fn each_damage_is_seen_and_by_whom() {
     assert_eq!(rows, EXPECTED);
 }
 
-fn judged(cache: &Path, disk: &PullResult, whole: &Listing) -> String {
+fn seen_by_oracles(cache: &Path, disk: &PullResult, whole: &Listing) -> String {
     let platform = Platform::new("linux", "amd64");
     let is_same = |listing: &Listing, ignore: &Ignore| whole.diff(listing, ignore).is_empty();
     let all_there = disk.extents.iter().all(|extent| extent.path.exists());

@@ -1,5 +1,5 @@
 //! The disk descriptor of a real disk, line by line, and what other readers make of lines that it must not have.
-//! The clauses are those of `tests/traps/clauses.md`.
+//! The clauses are those of `tests/conformance/clauses.md`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

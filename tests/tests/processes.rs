@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{docker_registry, judge, msb_image, pull, push, reference, registry_in};
+use common::{docker_registry, msb_image, pull, push, reference, registry_in, verify};
 use microsandbox_image::{GlobalCache, Platform, PullOptions, Registry};
 use msb_testkit::image::{BuiltImage, ImageBuilder, Layer};
 use msb_testkit::registry::DockerRegistry;
@@ -59,7 +59,7 @@ async fn two_processes_on_one_image_fetch_each_blob_once() {
         assert!(child.wait().unwrap().success());
     }
     each_blob_once(&registry, &[&built]);
-    judge(&pull(cache.path(), &name.parse().unwrap()).await.unwrap());
+    verify(&pull(cache.path(), &name.parse().unwrap()).await.unwrap());
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn when_the_holder_is_killed_another_takes_over_and_goes_on_where_it_stopp
         statuses.len() <= 2 && statuses.contains(&206),
         "{statuses:?}: the second did not resume"
     );
-    judge(&pull(cache.path(), &name.parse().unwrap()).await.unwrap());
+    verify(&pull(cache.path(), &name.parse().unwrap()).await.unwrap());
     // The part is used up; a dead process's temporaries wait for a prune.
     assert_eq!(files_below(cache.path(), "part"), 0);
 }
@@ -153,7 +153,7 @@ async fn when_the_holder_is_cancelled_another_takes_over() {
     }
     assert!(format!("{last:?}").contains("Failed"), "{last:?}");
     slow.open();
-    judge(&waiter.await.unwrap().unwrap());
+    verify(&waiter.await.unwrap().unwrap());
 }
 
 #[tokio::test]
@@ -185,8 +185,8 @@ async fn one_permit_and_opposite_orders_of_layers_end() {
     let (up, down) = tokio::time::timeout(Duration::from_secs(60), both)
         .await
         .expect("a deadlock");
-    judge(&up.unwrap());
-    judge(&down.unwrap());
+    verify(&up.unwrap());
+    verify(&down.unwrap());
     each_blob_once(&registry, &[&images[0], &images[1]]);
 }
 

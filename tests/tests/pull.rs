@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{docker_registry, flat_disk, judge, pull, push, reference, registry_in, walk};
+use common::{docker_registry, flat_disk, pull, push, reference, registry_in, verify, walk};
 use microsandbox_image::{PullOptions, PullPolicy};
 use msb_testkit::image::{ImageBuilder, Layer};
 use msb_testkit::mount::KernelMount;
@@ -58,7 +58,7 @@ async fn every_compression_and_both_manifest_forms_give_one_tree() {
         let result = pull(cache.path(), &reference(&registry, name))
             .await
             .unwrap();
-        judge(&result);
+        verify(&result);
         let (_folder, disk) = flat_disk(&result);
         trees.push(walk(&KernelMount::erofs(&disk, &[]).unwrap()));
     }
@@ -95,7 +95,7 @@ async fn no_layers_one_layer_and_the_same_layer_twice() {
         let result = pull(cache.path(), &reference(&registry, name))
             .await
             .unwrap();
-        judge(&result);
+        verify(&result);
         assert_eq!(result.extents.len(), extents, "{name}");
         let (_folder, disk) = flat_disk(&result);
         let tree = walk(&KernelMount::erofs(&disk, &[]).unwrap());
@@ -129,7 +129,7 @@ async fn an_image_of_130_layers_mounts_as_one_flat_disk() {
     let result = pull(cache.path(), &reference(&registry, "many:t"))
         .await
         .unwrap();
-    judge(&result);
+    verify(&result);
     let (_folder, disk) = flat_disk(&result);
     let tree = walk(&KernelMount::erofs(&disk, &[]).unwrap());
     assert_eq!(tree.entries.len(), 132);
@@ -217,7 +217,7 @@ async fn a_warm_pull_never_serves_what_is_not_whole() {
             let before = std::fs::read(path).unwrap();
             damage(path);
             let again = pull(cache.path(), &name).await.unwrap();
-            judge(&again);
+            verify(&again);
             assert_eq!(std::fs::read(path).unwrap(), before, "{}", path.display());
         }
     }
@@ -228,7 +228,7 @@ async fn a_warm_pull_never_serves_what_is_not_whole() {
         text.replace("../../../layers", "../../../LAYERS"),
     )
     .unwrap();
-    judge(&pull(cache.path(), &name).await.unwrap());
+    verify(&pull(cache.path(), &name).await.unwrap());
 }
 
 #[tokio::test]

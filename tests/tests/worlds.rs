@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{docker_registry, flat_disk, judge, mounted, pull, reference, walk};
+use common::{docker_registry, flat_disk, mounted, pull, reference, verify, walk};
 use msb_testkit::mount::KernelMount;
 use msb_testkit::tree::{Entry, Ignore, Listing};
 use msb_testkit::umoci;
@@ -60,7 +60,7 @@ async fn world_equals_umoci(world: World) {
     .await
     .unwrap();
     assert_eq!(result.layers.len(), layer_count(world));
-    judge(&result);
+    verify(&result);
     let theirs = unpacked(world);
     let ours = if result.extents.len() > 20 || world == World::Large {
         walk(&mounted(&result))

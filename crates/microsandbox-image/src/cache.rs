@@ -32,6 +32,12 @@ impl GlobalCache {
         })
     }
 
+    /// Returns how the cache creates its files.
+    #[must_use]
+    pub fn options(&self) -> &CacheOptions {
+        self.store.options()
+    }
+
     /// Returns the directory, absolute.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -57,5 +63,5 @@ pub(crate) const FORMAT: FormatVersion = FormatVersion(msb_sidecar::VERSION);
 
 /// Returns the key of a layer, which is what it unpacks to: two blobs of one archive are one layer.
 pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
-    LayerKey::new(diff_id.clone(), FORMAT)
+    LayerKey::new(*diff_id, FORMAT)
 }

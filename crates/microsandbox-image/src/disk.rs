@@ -43,7 +43,7 @@ impl DiskPlan {
         let mut places: HashMap<&Digest, usize> = HashMap::new();
         let mut devices = Vec::new();
         for (diff_id, image_bytes) in layers {
-            chain.push_str(diff_id.as_str());
+            chain.push_str(&diff_id.to_string());
             chain.push('\n');
             let at = *places.entry(diff_id).or_insert_with(|| {
                 slots.push(DeviceSlot {
@@ -185,7 +185,7 @@ impl DiskPlan {
         self.slots
             .iter()
             .map(|slot| Slot {
-                tag: slot.layer.diff_id.hex().to_owned(),
+                tag: slot.layer.diff_id.hex().to_string(),
                 image_bytes: slot.image_bytes,
             })
             .collect()

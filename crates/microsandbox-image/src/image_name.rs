@@ -161,7 +161,7 @@ type Found = (Digest, (Reference, Platform));
 /// Returns the records if they are of one image; of several, those for this machine.
 fn one_image(name: &ImageName, found: Vec<Found>) -> Result<Vec<(Reference, Platform)>, PullError> {
     let manifests = |found: &[Found]| -> BTreeSet<Digest> {
-        found.iter().map(|(manifest, _)| manifest.clone()).collect()
+        found.iter().map(|(manifest, _)| *manifest).collect()
     };
     let all = manifests(&found);
     if all.is_empty() {
@@ -196,9 +196,10 @@ mod tests {
     fn an_id_has_twelve_or_more_hexadecimal_digits() {
         let id = |text: &str| text.parse::<ImageName>().ok().and_then(|name| name.id);
         let digest = Digest::sha256_of(b"x");
-        let hex = digest.as_str().trim_start_matches("sha256:");
+        let text = digest.to_string();
+        let hex = &*digest.hex();
         for text in [
-            digest.as_str(),
+            text.as_str(),
             hex,
             &hex[..12],
             &format!("sha256:{}", &hex[..12]),

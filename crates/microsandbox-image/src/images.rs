@@ -51,7 +51,7 @@ impl GlobalCache {
                     .platform()
                     .parse()
                     .unwrap_or_else(|_| record.platform.clone()),
-                manifest_digest: record.manifest_digest.clone(),
+                manifest_digest: record.manifest_digest,
                 layer_count: record.layers.len(),
                 disk_bytes,
                 complete: cached::is_whole(store, &record)?,

@@ -227,8 +227,9 @@ pub(crate) fn verify_checksum(image: &Path) -> Result<(), PullError> {
     let expected = open_file(&path)
         .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
         .and_then(Sidecar::open)
-        .map_err(|source| PullError::Sidecar { path, source })?
-        .image();
+        // A merge reads the changes; nothing else reads the notes.
+        .and_then(|sidecar| sidecar.notes().map(|_| sidecar.image()))
+        .map_err(|source| PullError::Sidecar { path, source })?;
     let mut file = open_file(image).map_err(read_error)?;
     let mut buffer = vec![0; 1 << 20];
     let (mut checksum, mut bytes) = (Crc32c::new(), 0);

@@ -72,6 +72,7 @@ mod cache;
 mod cached;
 mod disk;
 mod document;
+mod engine;
 mod error;
 mod image_name;
 mod images;
@@ -86,6 +87,7 @@ mod pull_task;
 mod record;
 mod registry;
 mod result;
+mod source;
 mod verify;
 
 pub use cache::{CacheOptions, GlobalCache};

@@ -201,7 +201,7 @@ impl Progress {
     }
 
     /// Returns a sender without a receiver.
-    pub(crate) fn nobody() -> Self {
+    pub(crate) fn without_receiver() -> Self {
         Self {
             shared: None,
             log: StageLog::start(),

@@ -24,8 +24,9 @@ use msb_layer::LayerError;
 use msb_oci::Reference;
 
 use crate::disk::DiskPlan;
+use crate::engine::Engine;
 use crate::progress::Progress;
-use crate::registry::Inner;
+use crate::source::ImageSource;
 use crate::{
     ManifestProblem, PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached,
 };
@@ -43,15 +44,16 @@ const REPAIRS: usize = 2;
 
 /// Pulls an image. The last event of `progress` is its outcome.
 pub(crate) async fn pull(
-    registry: &Inner,
+    engine: &Engine,
+    source: &dyn ImageSource,
     reference: &Reference,
     options: &PullOptions,
     progress: &Progress,
 ) -> Result<PullResult, PullError> {
-    let result = run(registry, reference, options, progress).await;
+    let result = run(engine, source, reference, options, progress).await;
     progress.send(match &result {
         Ok(result) => PullProgress::Complete {
-            manifest_digest: result.manifest_digest.clone(),
+            manifest_digest: result.manifest_digest,
             cached: result.cached,
         },
         Err(error) => PullProgress::Failed {
@@ -64,7 +66,8 @@ pub(crate) async fn pull(
 /// What is pulled, from where, and where its progress goes: the same for all of its steps.
 #[derive(Clone, Copy, Debug)]
 struct Pull<'a> {
-    registry: &'a Inner,
+    engine: &'a Engine,
+    source: &'a dyn ImageSource,
     reference: &'a Reference,
     resolved: &'a Resolved,
     /// The image's disk; the lengths of its layers are not known yet.
@@ -75,7 +78,8 @@ struct Pull<'a> {
 }
 
 async fn run(
-    registry: &Inner,
+    engine: &Engine,
+    source: &dyn ImageSource,
     reference: &Reference,
     options: &PullOptions,
     progress: &Progress,
@@ -83,31 +87,31 @@ async fn run(
     progress.send(PullProgress::Resolving {
         reference: reference.to_string(),
     });
-    if let Some(result) = from_cache(registry, reference, options).await? {
+    if let Some(result) = from_cache(engine, reference, options).await? {
         return strictly(result, options);
     }
-    let client = registry.client.with_observer(progress.observer(None));
-    let resolved = resolve(registry, &client, reference).await?;
+    let resolved = resolve(engine, source, reference).await?;
     progress.send(PullProgress::Resolved {
-        manifest_digest: resolved.manifest_digest.clone(),
+        manifest_digest: resolved.manifest_digest,
         layer_count: resolved.layers.len(),
         total_bytes: resolved.total_bytes,
     });
     let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
     if let Err(limit) = plan.check_layer_count() {
         return Err(PullError::Manifest {
-            digest: resolved.manifest_digest.clone(),
+            digest: resolved.manifest_digest,
             problem: ManifestProblem::TooManyLayers {
                 layers: plan.slots().len(),
                 limit,
             },
         });
     }
-    let budget = ImageBudget::new(registry.image_limits);
+    let budget = ImageBudget::new(engine.image_limits);
     // Work on other threads ends soon after the pull is dropped.
     let _cancel = budget.cancel_on_drop();
     let pull = Pull {
-        registry,
+        engine,
+        source,
         reference,
         resolved: &resolved,
         plan: &plan,
@@ -115,14 +119,11 @@ async fn run(
         budget: &budget,
     };
     check_record_bytes(pull)?;
-    let store = registry.cache.store();
+    let store = engine.cache.store();
     // Before anything is looked up, so that no prune removes what this pull finds.
     let lease = {
         let (store, plan) = (store.clone(), plan.clone());
-        let blobs = [
-            resolved.manifest_digest.clone(),
-            resolved.config_digest.clone(),
-        ];
+        let blobs = [resolved.manifest_digest, resolved.config_digest];
         blocking(move || Ok(plan.lease(&store, &blobs)?)).await?
     };
 
@@ -133,8 +134,8 @@ async fn run(
         let merge = MergeAhead::start(store, &plan, &states, &budget, options.force).await?;
         let layers = fetch_layers(pull, &states, &anew);
         let beside = async {
-            keep(registry, &resolved).await?;
-            sweep(registry).await
+            keep(engine, &resolved).await?;
+            sweep(engine).await
         };
         // Beside the layers, because it waits for the disk.
         let (layers, ()) = try_join(layers, beside).await?;
@@ -151,7 +152,7 @@ async fn run(
             }
             Finished::DamagedLayer(layer) => {
                 tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged; it is rebuilt");
-                damaged = Some(layer.diff_id.clone());
+                damaged = Some(layer.diff_id);
                 anew.only(layer);
             }
         }
@@ -166,7 +167,7 @@ async fn run(
 
 /// Returns the image from the cache alone, where the policy allows that.
 async fn from_cache(
-    registry: &Inner,
+    engine: &Engine,
     reference: &Reference,
     options: &PullOptions,
 ) -> Result<Option<PullResult>, PullError> {
@@ -174,7 +175,7 @@ async fn from_cache(
     if options.pull_policy == PullPolicy::Always || (options.force && !is_final) {
         return Ok(None);
     }
-    let (store, platform) = (registry.cache.store().clone(), registry.platform.clone());
+    let (store, platform) = (engine.cache.store().clone(), engine.platform.clone());
     let found = {
         let reference = reference.clone();
         blocking(move || cached::find(&store, &reference, &platform)).await?
@@ -182,7 +183,7 @@ async fn from_cache(
     if found.is_none() && is_final {
         let (reference, platform) = (
             Box::new(reference.clone()),
-            Box::new(registry.platform.clone()),
+            Box::new(engine.platform.clone()),
         );
         return Err(PullError::NotCached {
             reference,
@@ -210,7 +211,7 @@ fn strictly(result: PullResult, options: &PullOptions) -> Result<PullResult, Pul
 /// Adds the layer's name to its error.
 fn layer_error(reference: &Reference, layer: &LayerSource, source: LayerError) -> PullError {
     PullError::Layer {
-        digest: layer.blob.digest.clone(),
+        digest: layer.blob.digest,
         reference: Box::new(reference.clone()),
         source,
     }

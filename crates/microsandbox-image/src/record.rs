@@ -44,7 +44,7 @@ impl ImageRecord {
     /// Leases the disk of the record, with its layers and documents. Blocks on file I/O.
     pub(crate) fn lease(&self, store: &Store) -> Result<Lease, msb_store::Error> {
         let plan = self.disk_plan();
-        let blobs = [self.manifest_digest.clone(), self.config_digest.clone()];
+        let blobs = [self.manifest_digest, self.config_digest];
         plan.lease(store, &blobs)
     }
 
@@ -70,7 +70,7 @@ impl ImageRecord {
                 .map(|layer| layer_key(&layer.diff_id))
                 .collect(),
             disks: [self.disk_plan().key().clone()].into(),
-            blobs: [self.manifest_digest.clone(), self.config_digest.clone()].into(),
+            blobs: [self.manifest_digest, self.config_digest].into(),
         }
     }
 
@@ -97,20 +97,16 @@ impl ImageRecord {
         PullResult {
             lease,
             reference: reference.clone(),
-            manifest_digest: self.manifest_digest.clone(),
+            manifest_digest: self.manifest_digest,
             platform: self.platform.clone(),
             cached,
-            layer_diff_ids: self
-                .layers
-                .iter()
-                .map(|layer| layer.diff_id.clone())
-                .collect(),
+            layer_diff_ids: self.layers.iter().map(|layer| layer.diff_id).collect(),
             layers: self
                 .layers
                 .iter()
                 .map(|layer| LayerArtifact {
-                    diff_id: layer.diff_id.clone(),
-                    digest: layer.digest.clone(),
+                    diff_id: layer.diff_id,
+                    digest: layer.digest,
                     media_type: layer.media_type.clone(),
                     size: layer.size,
                     erofs: store.layer_image_path(&layer_key(&layer.diff_id)),

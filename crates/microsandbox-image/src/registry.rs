@@ -1,56 +1,43 @@
 mod docker_credentials;
 mod hosts;
-mod inner;
 
 pub use docker_credentials::DockerCredentials;
-pub(crate) use inner::Inner;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use msb_budget::ImageLimits;
 use msb_layer::LayerLimits;
-use msb_layer::decode::WindowBudget;
 use msb_oci::Reference;
 use msb_platform::Platform;
 use msb_registry::{
     Client, ClientBuilder, ClientCertificate, CredentialProvider, CredentialUse, HostProvider,
     Limits, RegistryAuth, RegistryHost, Timeouts,
 };
-use tokio::sync::Semaphore;
 
 use hosts::HostsFiles;
 
+use crate::engine::{Engine, EngineBuilder};
 use crate::progress::Progress;
+use crate::source::RegistrySource;
 use crate::{
-    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask,
-    open_files, pull,
+    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull,
 };
 
 /// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections, credentials and limits.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    pub(crate) inner: Arc<Inner>,
+    engine: Arc<Engine>,
+    client: Client,
 }
 
 /// Configures a [`Registry`].
 #[derive(Clone, Debug)]
 pub struct RegistryBuilder {
-    platform: Platform,
-    cache: GlobalCache,
+    engine: EngineBuilder,
     client: ClientBuilder,
     hosts_files: HostsFiles,
-    layer_limits: LayerLimits,
-    image_limits: ImageLimits,
-    pipelines: usize,
 }
-
-/// Enough to keep a slow registry's connections busy, few enough to bound memory.
-const PIPELINES: usize = 4;
-
-/// Layers that may be synced beside those that are downloaded: enough for a file system to persist several small files with one
-/// write of its journal.
-const PUBLISHERS: usize = 16;
 
 impl Registry {
     /// Pulls for `platform` into `cache`, without credentials.
@@ -65,26 +52,22 @@ impl Registry {
     #[must_use]
     pub fn builder(platform: Platform, cache: GlobalCache) -> RegistryBuilder {
         RegistryBuilder {
-            platform,
-            cache,
+            engine: EngineBuilder::new(platform, cache),
             client: Client::builder(),
             hosts_files: HostsFiles::default(),
-            layer_limits: LayerLimits::default(),
-            image_limits: ImageLimits::default(),
-            pipelines: PIPELINES,
         }
     }
 
     /// Returns the cache that this registry pulls into.
     #[must_use]
     pub fn cache(&self) -> &GlobalCache {
-        &self.inner.cache
+        &self.engine.cache
     }
 
     /// Returns the platform that this registry pulls for.
     #[must_use]
     pub fn platform(&self) -> &Platform {
-        &self.inner.platform
+        &self.engine.platform
     }
 
     /// Verifies the credentials for `host` with the registry itself.
@@ -94,7 +77,7 @@ impl Registry {
     /// # Errors
     /// [`PullError::Registry`] if the registry refuses them, or cannot be reached.
     pub async fn sign_in(&self, host: &RegistryHost) -> Result<CredentialUse, PullError> {
-        Ok(self.inner.client.sign_in(host).await?)
+        Ok(self.client.sign_in(host).await?)
     }
 
     /// Pulls an image. Needs a tokio runtime with its I/O and time drivers enabled.
@@ -108,7 +91,8 @@ impl Registry {
         reference: &Reference,
         options: &PullOptions,
     ) -> Result<PullResult, PullError> {
-        pull::pull(&self.inner, reference, options, &Progress::nobody()).await
+        self.run(reference, options, &Progress::without_receiver())
+            .await
     }
 
     /// Starts a pull on a task of its own and returns its events beside it. Must be called within a tokio runtime.
@@ -121,10 +105,18 @@ impl Registry {
     ) -> (ProgressReceiver, PullTask) {
         let (progress, receiver) = Progress::channel();
         let (registry, reference, options) = (self.clone(), reference.clone(), options.clone());
-        let task = tokio::spawn(async move {
-            pull::pull(&registry.inner, &reference, &options, &progress).await
-        });
+        let task = tokio::spawn(async move { registry.run(&reference, &options, &progress).await });
         (receiver, PullTask::new(task))
+    }
+
+    async fn run(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+        progress: &Progress,
+    ) -> Result<PullResult, PullError> {
+        let source = RegistrySource::new(&self.client, reference, progress);
+        pull::pull(&self.engine, &source, reference, options, progress).await
     }
 }
 
@@ -251,28 +243,28 @@ impl RegistryBuilder {
     /// Sets the limits on what a layer may contain.
     #[must_use]
     pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
-        self.layer_limits = limits;
+        self.engine.layer_limits = limits;
         self
     }
 
     /// Sets the limits on what the layers of one image and their merge may take together.
     #[must_use]
     pub fn image_limits(mut self, limits: ImageLimits) -> Self {
-        self.image_limits = limits;
+        self.engine.image_limits = limits;
         self
     }
 
     /// Sets one limit by its name.
     #[must_use]
     pub fn limit(mut self, limit: NamedLimit) -> Self {
-        limit.apply(&mut self.layer_limits, &mut self.image_limits);
+        self.engine.limit(limit);
         self
     }
 
     /// Sets the number of layers that are downloaded and unpacked at once; at least 1. Default: 4.
     #[must_use]
     pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
-        self.pipelines = layers.max(1);
+        self.engine.pipelines = layers.max(1);
         self
     }
 
@@ -284,18 +276,9 @@ impl RegistryBuilder {
         if !self.hosts_files.is_empty() {
             self.client = self.client.hosts(self.hosts_files);
         }
-        let open_layers = open_files::layers_at_once(self.pipelines.saturating_add(PUBLISHERS));
         Ok(Registry {
-            inner: Arc::new(Inner {
-                platform: self.platform,
-                cache: self.cache,
-                client: self.client.build()?,
-                windows: WindowBudget::new(self.layer_limits.decode.zstd_window_bytes),
-                layer_limits: self.layer_limits,
-                image_limits: self.image_limits,
-                pipelines: Semaphore::new(self.pipelines),
-                open_layers: Semaphore::new(open_layers),
-            }),
+            engine: Arc::new(self.engine.build()),
+            client: self.client.build()?,
         })
     }
 }

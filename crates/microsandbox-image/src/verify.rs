@@ -293,7 +293,7 @@ impl Verification {
             None if path == image.vmdk => ArtifactKind::Descriptor,
             None => ArtifactKind::Fsmeta,
         };
-        let layer = layer.map(|layer| layer.diff_id.clone());
+        let layer = layer.map(|layer| layer.diff_id);
         let error = PullError::Proof {
             reference: Box::new(image.reference.clone()),
             source: error,
@@ -314,7 +314,7 @@ impl Verification {
         };
         let mut layers = image.layers.iter();
         let layer = layers.find(|layer| sidecar_of(&layer.erofs) == path);
-        let layer = layer.map(|layer| layer.diff_id.clone());
+        let layer = layer.map(|layer| layer.diff_id);
         self.add(ArtifactKind::Sidecar, &path, layer.as_ref(), error)
     }
 

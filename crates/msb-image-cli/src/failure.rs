@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use microsandbox_image::{
-    CredentialError, InvalidCertificate, Platform, PullError, Reference, RegistryHost,
+    CredentialError, InvalidCertificate, Platform, PullError, Reference, RegistryHost, escape,
 };
 
 use crate::hint::hint;
@@ -36,6 +36,10 @@ pub(crate) enum Failure {
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
+    #[error("there is no group {}", escape(name))]
+    NoGroup { name: String },
+    #[error("group {}: looking it up", escape(name))]
+    GroupLookup { name: String, source: io::Error },
     #[error("--force downloads everything again, and --policy never downloads nothing")]
     ForceOffline,
     /// One password must not go to two registries.
@@ -157,6 +161,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::NoCacheDir
+            | Self::NoGroup { .. }
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
             | Self::NoPassword { .. } => 2,

@@ -4,7 +4,7 @@
 //! [`Chunk`]s, reference-counted pieces of a [`Pool`]'s buffers, so that one chunk can go to a hasher and a parser on other
 //! threads without a copy; a buffer returns to its pool when the last holder drops it.
 //!
-//! Each compression is one file with a row of the table in `compression.rs`: name, magic bytes, media types, decoder.
+//! Each compression is one file under `formats/` with a row of the table in `formats.rs`: name, magic bytes, media types, decoder.
 //!
 //! ```text
 //!  push(&[u8]) ─▶ 4 magic bytes ─┬─ 1f 8b        gzip: members, each header ─▶ inflate ─▶ CRC-32, length ─┐
@@ -50,17 +50,11 @@ mod decoder;
 mod error;
 mod format;
 mod formats;
-mod gzip;
-mod gzip_header;
-mod inflate;
 mod limits;
 mod output;
 mod stop;
 mod stream;
-mod uncompressed;
 mod window;
-mod zstd;
-mod zstd_header;
 
 #[cfg(test)]
 mod tests;

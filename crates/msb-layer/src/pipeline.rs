@@ -171,7 +171,7 @@ impl LayerJob {
         let (result_sender, result) = oneshot::channel();
         let expected = Hashes {
             blob,
-            plain: diff_id.clone(),
+            plain: diff_id,
         };
         let Stages {
             feed,
@@ -379,7 +379,7 @@ fn verified<T>(
     {
         return Err(LayerError::BlobDigest {
             expected: expected.blob,
-            actual: actual.blob.clone(),
+            actual: actual.blob,
         });
     }
     match (inflated, written, hashed) {

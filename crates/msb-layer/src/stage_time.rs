@@ -25,7 +25,7 @@ impl StageTime {
     pub(crate) fn start(stage: &'static str, layer: &Digest) -> Self {
         Self {
             stage,
-            layer: layer.clone(),
+            layer: *layer,
             start: Instant::now(),
             input: Duration::ZERO,
             output: Duration::ZERO,
@@ -56,7 +56,7 @@ impl StageTime {
         let tail = self.ended.map_or(Duration::ZERO, |ended| ended.elapsed());
         tracing::trace!(
             target: "msb_layer::stage",
-            layer = self.layer.as_str(),
+            layer = %self.layer,
             stage = self.stage,
             wall = nanos(self.start.elapsed()),
             input = nanos(self.input),

@@ -63,7 +63,7 @@ fn the_peak_is_64_mib_and_200_bytes_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let attempt = Attempt {
         blob_bytes: len,
-        digest: digest.clone(),
+        digest,
         diff_id: digest,
         ..Attempt::plain(b"")
     };

@@ -27,14 +27,20 @@ impl Algorithm {
         }
     }
 
+    /// Returns the length of a hash of this algorithm in bytes.
+    #[must_use]
+    pub const fn byte_len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
     /// Returns the number of hexadecimal digits of a digest of this algorithm.
     #[must_use]
     pub const fn hex_len(self) -> usize {
-        match self {
-            Self::Sha256 => 64,
-            Self::Sha384 => 96,
-            Self::Sha512 => 128,
-        }
+        2 * self.byte_len()
     }
 }
 

@@ -5,12 +5,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::hex_digits::HexDigits;
 use crate::{Algorithm, Error, Excerpt};
 
-/// The digest of some content: an algorithm and lower-case hexadecimal of exactly its length.
+/// The digest of some content: an algorithm and the bytes of a hash of exactly its length.
 ///
-/// Parsed from, shown as and serialized as `sha256:e3b0c442...`. [`Algorithm::as_str`] and [`Digest::hex`] consist of `a-z` and `0-9`
-/// alone, and [`Digest::as_str`] of these and one colon, so that each is safe as a part of a path or of a URL.
+/// Parsed from, displayed as and serialized as `sha256:e3b0c442...`. [`Algorithm::as_str`] and [`Digest::hex`] consist of `a-z` and
+/// `0-9` alone, so that each is safe as a part of a path or of a URL.
 ///
 /// ```
 /// use msb_oci::{Algorithm, Digest};
@@ -22,12 +23,15 @@ use crate::{Algorithm, Error, Excerpt};
 /// ```
 ///
 /// Specification: OCI image specification, descriptor.md, "Digests".
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
-    /// `algorithm`'s name, a colon, and `algorithm.hex_len()` digits of `0-9a-f`.
-    text: Box<str>,
+    /// The hash in the first `algorithm.byte_len()` bytes, zeros behind it.
+    bytes: [u8; MAX_BYTES],
 }
+
+/// Length of the longest hash, SHA-512's.
+const MAX_BYTES: usize = 64;
 
 impl Digest {
     /// Returns the algorithm.
@@ -36,49 +40,31 @@ impl Digest {
         self.algorithm
     }
 
+    /// Returns the bytes of the hash: 32, 48 or 64, by algorithm.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.byte_len()]
+    }
+
     /// Returns the hexadecimal digits behind the colon.
     #[must_use]
-    pub fn hex(&self) -> &str {
-        &self.text[self.algorithm.as_str().len() + 1..]
+    pub fn hex(&self) -> HexDigits {
+        HexDigits::new(self.as_bytes())
     }
 
-    /// Returns `algorithm:hex`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns the first 16 bytes of the digest, which identify a filesystem image by what it holds.
+    /// Returns the first 16 bytes of the digest, which identify a filesystem image by its content.
     #[must_use]
     pub fn uuid(&self) -> [u8; 16] {
-        let digit = |digit: u8| match digit {
-            b'a'..=b'f' => digit - b'a' + 10,
-            // OK because there are only lower-case hexadecimal digits.
-            _ => digit.wrapping_sub(b'0'),
-        };
-        let (pairs, _) = self.hex().as_bytes().as_chunks::<2>();
         let mut uuid = [0; 16];
-        for (byte, [high, low]) in uuid.iter_mut().zip(pairs) {
-            *byte = digit(*high) << 4 | digit(*low);
-        }
+        uuid.copy_from_slice(&self.bytes[..16]);
         uuid
     }
 
-    /// Creates a digest from a finished hash; `raw` has half as many bytes as the algorithm has digits.
+    /// Creates a digest from a finished hash of `algorithm.byte_len()` bytes.
     pub(crate) fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Self {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        debug_assert_eq!(raw.len() * 2, algorithm.hex_len());
-        let mut text = String::with_capacity(algorithm.as_str().len() + 1 + algorithm.hex_len());
-        text.push_str(algorithm.as_str());
-        text.push(':');
-        for byte in raw {
-            text.push(char::from(HEX[usize::from(byte >> 4)]));
-            text.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-        Self {
-            algorithm,
-            text: text.into_boxed_str(),
-        }
+        let mut bytes = [0; MAX_BYTES];
+        bytes[..algorithm.byte_len()].copy_from_slice(raw);
+        Self { algorithm, bytes }
     }
 }
 
@@ -105,31 +91,26 @@ impl FromStr for Digest {
                 actual,
             });
         }
-        if !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        // The decoder accepts upper case, which the specification does not.
+        if hex.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(Error::DigestHex { input: input() });
         }
-        Ok(Self {
-            algorithm,
-            text: text.into(),
-        })
+        let mut bytes = [0; MAX_BYTES];
+        hex::decode_to_slice(hex, &mut bytes[..algorithm.byte_len()])
+            .map_err(|_| Error::DigestHex { input: input() })?;
+        Ok(Self { algorithm, bytes })
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        write!(f, "{}:{}", self.algorithm, self.hex())
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest({})", self.text)
-    }
-}
-
-impl AsRef<str> for Digest {
-    fn as_ref(&self) -> &str {
-        &self.text
+        write!(f, "Digest({self})")
     }
 }
 
@@ -143,14 +124,14 @@ impl TryFrom<&oci_spec::image::Digest> for Digest {
 
 impl From<&Digest> for oci_spec::image::Digest {
     fn from(digest: &Digest) -> Self {
-        oci_spec::image::Digest::from_str(&digest.text)
+        oci_spec::image::Digest::from_str(&digest.to_string())
             .expect("OK because every digest here satisfies the grammar of the image specification")
     }
 }
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        serializer.collect_str(self)
     }
 }
 
@@ -180,7 +161,7 @@ mod tests {
 
     #[test]
     fn known_digests_of_nothing() {
-        assert_eq!(Digest::sha256_of(b"").as_str(), EMPTY);
+        assert_eq!(Digest::sha256_of(b"").to_string(), EMPTY);
         assert!(
             Digest::of(Algorithm::Sha384, b"")
                 .hex()
@@ -198,9 +179,9 @@ mod tests {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
             let digest = Digest::of(algorithm, b"abc");
             assert_eq!(digest.hex().len(), algorithm.hex_len());
-            assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest.clone()));
+            assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest));
             let theirs = oci_spec::image::Digest::from(&digest);
-            assert_eq!(Digest::try_from(&theirs), Ok(digest.clone()));
+            assert_eq!(Digest::try_from(&theirs), Ok(digest));
             let json = serde_json::to_string(&digest).unwrap();
             assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
             assert!(digest.matches(b"abc") && !digest.matches(b"abd"));

@@ -14,8 +14,8 @@
 //!
 //! # Invariants
 //!
-//! - A [`Digest`] is one of [`Algorithm`]'s names, a colon, and lower-case hexadecimal of exactly that algorithm's
-//!   length. Its two halves are therefore safe as parts of a path or a URL.
+//! - A [`Digest`] is an [`Algorithm`] and a hash of exactly its length. It is `Copy`; its name and its hexadecimal digits are safe as
+//!   parts of a path or a URL.
 //! - A [`Reference`] always has a registry and a repository, and a tag or a digest or both. Where it has both, the digest
 //!   decides. Its parts need no escaping in a URL's path.
 //! - A [`Descriptor`]'s size fits 63 bits, and so does the sum of a [`Manifest`]'s layers.
@@ -52,6 +52,7 @@ mod descriptor;
 mod digest;
 mod error;
 mod hasher;
+mod hex_digits;
 pub mod json;
 mod manifest;
 pub mod media_type;
@@ -64,5 +65,6 @@ pub use digest::Digest;
 pub use error::{Error, ReferencePart};
 pub use escape_text::Excerpt;
 pub use hasher::Hasher;
+pub use hex_digits::HexDigits;
 pub use manifest::{DescriptorPlace, Manifest, ManifestError};
 pub use reference::Reference;

@@ -1,5 +1,6 @@
 //! Image references: which registry, which repository, which tag or digest.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -44,7 +45,7 @@ pub struct Reference {
     repository: Box<str>,
     /// `None` only if there is a digest.
     tag: Option<Box<str>>,
-    digest: Option<Digest>,
+    digest: Option<Box<Digest>>,
 }
 
 impl Reference {
@@ -86,16 +87,16 @@ impl Reference {
     /// Returns the digest, which takes precedence over the tag.
     #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
-        self.digest.as_ref()
+        self.digest.as_deref()
     }
 
     /// Returns what a registry is asked for: the digest, else the tag.
     #[must_use]
-    pub fn identifier(&self) -> &str {
+    pub fn identifier(&self) -> Cow<'_, str> {
         match (&self.digest, &self.tag) {
-            (Some(digest), _) => digest.as_str(),
-            (None, Some(tag)) => tag,
-            (None, None) => DEFAULT_TAG,
+            (Some(digest), _) => Cow::Owned(digest.to_string()),
+            (None, Some(tag)) => Cow::Borrowed(tag),
+            (None, None) => Cow::Borrowed(DEFAULT_TAG),
         }
     }
 
@@ -110,7 +111,7 @@ impl Reference {
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self {
             tag: None,
-            digest: Some(digest),
+            digest: Some(Box::new(digest)),
             ..self.clone()
         }
     }
@@ -238,7 +239,7 @@ fn parse_name(text: &str, digest: Option<Digest>) -> Result<Reference, Fault> {
         registry: registry.into_boxed_str(),
         repository: repository.into_boxed_str(),
         tag: tag.map(Into::into),
-        digest,
+        digest: digest.map(Box::new),
     })
 }
 
@@ -391,7 +392,7 @@ impl TryFrom<&oci_spec::distribution::Reference> for Reference {
 impl From<&Reference> for oci_spec::distribution::Reference {
     fn from(ours: &Reference) -> Self {
         let (registry, repository) = (ours.registry.to_string(), ours.repository.to_string());
-        let identifier = ours.identifier().to_owned();
+        let identifier = ours.identifier().into_owned();
         match (&ours.tag, &ours.digest) {
             (Some(tag), Some(digest)) => {
                 Self::with_tag_and_digest(registry, repository, tag.to_string(), digest.to_string())

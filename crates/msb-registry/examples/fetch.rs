@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (digest, size) = descriptor(layer)?;
         let begun = Instant::now();
         let mut hasher = Hasher::new(digest.algorithm());
-        let mut blob = client.blob(&reference, BlobRequest::new(digest.clone(), size));
+        let mut blob = client.blob(&reference, BlobRequest::new(digest, size));
         while let Some(event) = blob.next_event().await? {
             match event {
                 BlobEvent::Data(bytes) => hasher.update(&bytes),

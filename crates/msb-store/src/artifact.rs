@@ -197,7 +197,7 @@ impl ArtifactKind {
     pub(crate) fn stem(&self, key: &impl ArtifactKey) -> String {
         match key.version().filter(|_| self.is_versioned) {
             Some(version) => format!("{}.{version}", key.digest().hex()),
-            None => key.digest().hex().to_owned(),
+            None => key.digest().hex().to_string(),
         }
     }
 
@@ -259,17 +259,17 @@ mod tests {
     #[test]
     fn every_name_leads_back_to_its_key() {
         let digest = Digest::sha256_of(b"a");
-        let layer = LayerKey::new(digest.clone(), FormatVersion(7));
+        let layer = LayerKey::new(digest, FormatVersion(7));
         for file in 0..LAYER.files.len() {
             let name = LAYER.file_name(&layer, file);
             assert_eq!(LAYER.key_of(Algorithm::Sha256, &name), Some(layer.clone()));
         }
-        let disk = DiskKey::new(digest.clone(), FormatVersion(7));
+        let disk = DiskKey::new(digest, FormatVersion(7));
         let name = DISK.stem(&disk);
         assert_eq!(DISK.key_of(Algorithm::Sha256, &name), Some(disk));
         for kind in [&BLOB, &PARTIAL_BLOB] {
             let name = kind.file_name(&digest, 0);
-            assert_eq!(kind.key_of(Algorithm::Sha256, &name), Some(digest.clone()));
+            assert_eq!(kind.key_of(Algorithm::Sha256, &name), Some(digest));
         }
         for strange in [
             "",

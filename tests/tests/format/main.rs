@@ -1,5 +1,5 @@
 //! What a tree does not show: the bytes of layer images and of fsmeta, read by offsets with none of our code, and limits.
-//! The clauses are those of `tests/traps/clauses.md`.
+//! The clauses are those of `tests/conformance/clauses.md`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -99,8 +99,8 @@ fn random_stacks_are_what_the_model_and_umoci_make_of_them() {
                 .map_err(|why| failed(&stack, why))?;
             let tars = tars(&stack, &mut spellings.borrow_mut());
             let ask_kernel = done.replace(done.get() + 1) % KERNEL_EVERY == 0;
-            judge_ours(&tars, &model, ask_kernel, &tally)
-                .and_then(|()| judge_umoci(&stack, &tars, &model, &tally))
+            verify_ours(&tars, &model, ask_kernel, &tally)
+                .and_then(|()| verify_umoci(&stack, &tars, &model, &tally))
                 .map_err(|why| failed(&stack, why))
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
@@ -137,7 +137,7 @@ fn settle(stack: &mut Stack, cases: &mut Cases, tally: &Tally) -> Result<Model, 
     }
 }
 
-fn judge_ours(
+fn verify_ours(
     tars: &[Vec<u8>],
     model: &Model,
     ask_kernel: bool,
@@ -164,7 +164,7 @@ fn judge_ours(
     Ok(())
 }
 
-fn judge_umoci(
+fn verify_umoci(
     stack: &Stack,
     tars: &[Vec<u8>],
     model: &Model,
@@ -175,17 +175,17 @@ fn judge_umoci(
         empty_xattrs: true,
         ..Ignore::default()
     };
-    let judge = |unpacked: Result<Listing, KitError>| {
+    let compare = |unpacked: Result<Listing, KitError>| {
         unpacked
             .and_then(|theirs| theirs.same("umoci", &expected, "the model", &ignore))
             .map_err(told)
     };
-    let Err(first) = judge(unpack_tars(tars)) else {
+    let Err(first) = compare(unpack_tars(tars)) else {
         tally.hit("umoci: stacks as they are");
         return Ok(());
     };
     let mut stack = markers_first(stack);
-    if judge(unpack(&stack)).is_ok() {
+    if compare(unpack(&stack)).is_ok() {
         tally.hit("umoci: stacks with their markers first");
         return Ok(());
     }
@@ -194,7 +194,7 @@ fn judge_umoci(
         return Ok(());
     }
     let has_replaced = hide_replaced(&mut stack, model);
-    if has_replaced && judge(unpack(&stack)).is_ok() {
+    if has_replaced && compare(unpack(&stack)).is_ok() {
         tally.hit("umoci: stacks that hide what an implied directory replaces");
         return Ok(());
     }
@@ -209,7 +209,7 @@ fn judge_umoci(
             Idle::LinkToItself => "umoci: hard links to themselves left out",
         });
     }
-    judge(unpack(&stack))
+    compare(unpack(&stack))
 }
 
 /// The same layers with their whiteouts and opaque markers before all else, which means the same.

@@ -1,12 +1,14 @@
+use std::fmt;
 use std::pin::pin;
 
+use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use msb_layer::LayerFeed;
-use msb_registry::{BlobEvent, BlobRequest, BlobStream};
 
 use super::Pull;
 use crate::document::Blob;
 use crate::progress::Progress;
+use crate::source::{BlobData, BlobEvent};
 use crate::{PullError, PullProgress};
 
 /// How a download ended.
@@ -18,45 +20,73 @@ pub(super) enum Download {
     Restarted,
 }
 
-/// Returns the stream of the blob of layer `index` from `offset` on. Delays of its requests are events of the layer.
-pub(super) fn open_blob(pull: Pull<'_>, index: usize, blob: &Blob, offset: u64) -> BlobStream {
-    let request = BlobRequest::new(blob.digest.clone(), blob.bytes)
-        .from_offset(offset)
-        .with_urls(blob.urls.clone());
-    let observer = pull.progress.observer(Some(index));
-    let client = pull.registry.client.with_observer(observer);
-    client.blob(pull.reference, request)
+/// The blob of a layer on its way from the source.
+pub(super) struct BlobStream {
+    data: BlobData,
+    index: usize,
+    /// Where the next piece begins, in bytes from the blob's start.
+    position: u64,
+    total_bytes: u64,
 }
 
-/// Hands the bytes of the blob of layer `index` on as they arrive.
-pub(super) async fn download(
-    stream: &mut BlobStream,
-    feed: LayerFeed,
-    progress: &Progress,
-    index: usize,
-    total_bytes: u64,
-) -> Result<Download, PullError> {
-    {
-        // A full disk ends the download at once, even if the registry sends nothing.
-        let mut failed = pin!(feed.failed());
-        loop {
-            let event = match select(pin!(stream.next_event()), failed.as_mut()).await {
-                Either::Left((event, _)) => event?,
-                Either::Right(_) => return Ok(Download::Over),
-            };
-            match event {
-                None => break,
-                Some(BlobEvent::Restarted) => return Ok(Download::Restarted),
-                Some(BlobEvent::Data(bytes)) => {
-                    if !feed.send(bytes).await {
-                        return Ok(Download::Over);
+impl BlobStream {
+    /// Returns the stream of the blob of layer `index` from `offset` on.
+    pub(super) fn open(pull: Pull<'_>, index: usize, blob: &Blob, offset: u64) -> Self {
+        Self {
+            data: pull.source.blob(index, blob, offset),
+            index,
+            position: offset,
+            total_bytes: blob.bytes,
+        }
+    }
+
+    /// Returns where the next piece begins, in bytes from the blob's start.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Hands the bytes on as they arrive.
+    pub(super) async fn send_to(
+        &mut self,
+        feed: LayerFeed,
+        progress: &Progress,
+    ) -> Result<Download, PullError> {
+        {
+            // A full disk ends the download at once, even if the source returns nothing.
+            let mut failed = pin!(feed.failed());
+            loop {
+                let event = match select(self.data.next(), failed.as_mut()).await {
+                    Either::Left((event, _)) => event.transpose()?,
+                    Either::Right(_) => return Ok(Download::Over),
+                };
+                match event {
+                    None => break,
+                    Some(BlobEvent::Restarted) => {
+                        self.position = 0;
+                        return Ok(Download::Restarted);
                     }
-                    progress.downloaded(index, stream.position(), total_bytes);
+                    Some(BlobEvent::Data(bytes)) => {
+                        self.position += bytes.len() as u64;
+                        if !feed.send(bytes).await {
+                            return Ok(Download::Over);
+                        }
+                        progress.downloaded(self.index, self.position, self.total_bytes);
+                    }
                 }
             }
         }
+        feed.finish().await;
+        progress.send(PullProgress::LayerDownloaded { layer: self.index });
+        Ok(Download::Over)
     }
-    feed.finish().await;
-    progress.send(PullProgress::LayerDownloaded { layer: index });
-    Ok(Download::Over)
+}
+
+impl fmt::Debug for BlobStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobStream")
+            .field("index", &self.index)
+            .field("position", &self.position)
+            .field("total_bytes", &self.total_bytes)
+            .finish_non_exhaustive()
+    }
 }

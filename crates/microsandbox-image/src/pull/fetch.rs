@@ -1,9 +1,8 @@
 use msb_layer::{IngestedLayer, LayerError, LayerJob};
-use msb_registry::BlobStream;
-use msb_store::{LayerKey, Staged, Step, publish_all};
+use msb_store::{LayerKey, Staged, Step, Store};
 
 use super::blocking::blocking;
-use super::download::{Download, download, open_blob};
+use super::download::{BlobStream, Download};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::partial::SharedPartial;
 use super::state::LayerReporter;
@@ -27,10 +26,8 @@ pub(super) struct Fetch<'a> {
     state: &'a LayerReporter,
     claim: Claim<'a>,
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would otherwise make
-    /// this pull start over for ever.
+    /// this pull start over forever.
     restarted: Option<BlobStream>,
-    /// The download that ended, until its bytes are verified.
-    ended: Option<BlobStream>,
     /// Unset after a partial blob was wrong, or could not be removed.
     uses_partial: bool,
 }
@@ -41,13 +38,34 @@ enum Attempt {
 }
 
 /// The files of one attempt.
-struct Files {
+#[derive(Debug)]
+pub(super) struct Files {
     image: Staged,
     sidecar: Staged,
     partial: Option<SharedPartial>,
 }
 
 impl Files {
+    /// Creates the files of a layer, and opens its partial blob if it is to have one. Blocks on file I/O.
+    pub(super) fn open(
+        store: &Store,
+        layer: &LayerSource,
+        uses_partial: bool,
+    ) -> Result<Self, PullError> {
+        let (key, blob) = (layer_key(&layer.diff_id), &layer.blob);
+        // At least as much as the blob: a full disk is an error before anything is downloaded.
+        store.check_space(blob.bytes)?;
+        Ok(Self {
+            image: store.stage_layer_image(&key)?,
+            sidecar: store.stage_layer_sidecar(&key)?,
+            partial: if uses_partial && blob.bytes >= MIN_PARTIAL_BYTES {
+                SharedPartial::open(store, &blob.digest, blob.bytes)
+            } else {
+                None
+            },
+        })
+    }
+
     fn sidecar_bytes(&self) -> Result<u64, PullError> {
         let path = self.sidecar.path();
         let metadata = self.sidecar.file().metadata();
@@ -73,47 +91,46 @@ impl<'a> Fetch<'a> {
             state,
             claim,
             restarted: None,
-            ended: None,
-            uses_partial: true,
+            uses_partial: pull.source.is_interruptible(),
         }
     }
 
     /// Downloads, converts, verifies and publishes the layer.
-    pub(super) async fn run(mut self) -> Result<ReadyLayer, PullError> {
+    pub(super) async fn run(mut self, mut files: Files) -> Result<ReadyLayer, PullError> {
         loop {
-            match self.attempt().await? {
+            match self.attempt(files).await? {
                 Attempt::Done(ready) => return Ok(ready),
                 // Its bytes were wrong, or the registry cannot resume; they were discarded.
                 Attempt::StartOver => self.state.started_over(),
             }
+            files = self.open().await?;
         }
     }
 
-    async fn attempt(&mut self) -> Result<Attempt, PullError> {
+    async fn attempt(&mut self, files: Files) -> Result<Attempt, PullError> {
         let Pull {
-            registry, progress, ..
+            engine, progress, ..
         } = self.pull;
         let blob = &self.layer.blob;
-        let files = self.open().await?;
         let part = files.partial.as_ref().and_then(SharedPartial::to_blob_part);
         let resumed_bytes = part.as_ref().map_or(0, |part| part.bytes);
         progress.send(PullProgress::LayerStarted {
             layer: self.index,
-            digest: blob.digest.clone(),
+            digest: blob.digest,
             total_bytes: blob.bytes,
             resumed_bytes,
         });
         let job = LayerJob {
-            blob: blob.digest.clone(),
+            blob: blob.digest,
             blob_bytes: blob.bytes,
             media_type: blob.media_type.clone(),
-            diff_id: self.layer.diff_id.clone(),
+            diff_id: self.layer.diff_id,
             image: files.image.try_clone_file()?,
             sidecar: files.sidecar.try_clone_file()?,
             part,
             budget: self.pull.budget.clone(),
-            limits: registry.layer_limits,
-            windows: registry.windows.clone(),
+            limits: engine.layer_limits,
+            windows: engine.windows.clone(),
         };
         let (feed, mut task) = job.start().map_err(|error| self.error(error))?;
         let reporter = reporter(self.pull, self.layer, &self.claim, task.processed());
@@ -140,12 +157,9 @@ impl<'a> Fetch<'a> {
                             self.uses_partial = false;
                             return Ok(Attempt::StartOver);
                         }
-                        if let Some(mut stream) = self.ended.take()
-                            && stream.reject()
-                        {
-                            tracing::warn!(digest = %blob.digest, %error, "a mirror's bytes are wrong; trying the next host");
+                        if self.pull.source.reject(blob) {
+                            tracing::warn!(digest = %blob.digest, %error, "the bytes are wrong; trying the next host");
                             self.uses_partial = false;
-                            self.restarted = Some(stream);
                             return Ok(Attempt::StartOver);
                         }
                     }
@@ -156,24 +170,11 @@ impl<'a> Fetch<'a> {
         reporter.during(work).await
     }
 
-    async fn open(&self) -> Result<Files, PullError> {
-        let (store, key) = (self.pull.registry.cache.store().clone(), self.key.clone());
-        let (digest, bytes) = (self.layer.blob.digest.clone(), self.layer.blob.bytes);
-        let uses_partial = self.uses_partial && bytes >= MIN_PARTIAL_BYTES;
-        blocking(move || {
-            // At least as much as the blob: a full disk is an error before anything is downloaded.
-            store.check_space(bytes)?;
-            Ok(Files {
-                image: store.stage_layer_image(&key)?,
-                sidecar: store.stage_layer_sidecar(&key)?,
-                partial: if uses_partial {
-                    SharedPartial::open(&store, &digest, bytes)
-                } else {
-                    None
-                },
-            })
-        })
-        .await
+    // `&mut`, because a held stream is not `Sync`, so that a shared borrow would not be `Send`.
+    async fn open(&mut self) -> Result<Files, PullError> {
+        let (store, layer) = (self.pull.engine.cache.store().clone(), self.layer.clone());
+        let uses_partial = self.uses_partial;
+        blocking(move || Files::open(&store.session(), &layer, uses_partial)).await
     }
 
     async fn download(
@@ -185,12 +186,11 @@ impl<'a> Fetch<'a> {
         let blob = &self.layer.blob;
         let mut stream = match self.restarted.take() {
             Some(stream) if stream.position() == resumed_bytes => stream,
-            _ => open_blob(self.pull, self.index, blob, resumed_bytes),
+            _ => BlobStream::open(self.pull, self.index, blob, resumed_bytes),
         };
-        let ended = download(&mut stream, feed, progress, self.index, blob.bytes).await?;
-        match ended {
-            Download::Restarted => self.restarted = Some(stream),
-            Download::Over => self.ended = Some(stream),
+        let ended = stream.send_to(feed, progress).await?;
+        if matches!(ended, Download::Restarted) {
+            self.restarted = Some(stream);
         }
         Ok(ended)
     }
@@ -208,13 +208,12 @@ impl<'a> Fetch<'a> {
             &self.layer.blob.media_type,
             ingested.compression,
         ));
-        let (store, key) = (self.pull.registry.cache.store().clone(), self.key.clone());
-        let digest = self.layer.blob.digest.clone();
+        let (store, key) = (self.pull.engine.cache.store().clone(), self.key.clone());
+        let digest = self.layer.blob.digest;
         let sidecar_bytes = blocking(move || {
             let sidecar_bytes = files.sidecar_bytes()?;
             // The sidecar's name comes last: its presence is the layer's.
-            publish_all([files.image.sync()?, files.sidecar.sync()?])?;
-            store.record_verified_blob(&key, &digest)?;
+            store.publish_layer(&key, &digest, files.image.sync()?, files.sidecar.sync()?)?;
             if let Some(partial) = files.partial {
                 partial.discard();
             }
@@ -223,7 +222,7 @@ impl<'a> Fetch<'a> {
         .await?;
         self.pull.progress.send(PullProgress::LayerMaterialized {
             layer: self.index,
-            diff_id: self.layer.diff_id.clone(),
+            diff_id: self.layer.diff_id,
             image_bytes,
         });
         Ok(ReadyLayer {

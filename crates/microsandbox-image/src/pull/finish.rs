@@ -6,7 +6,7 @@ use msb_store::{LayerKey, Lock, RECORD_LIMIT_BYTES, Store};
 
 use super::ahead::{AheadDisk, MergeAhead, only_local_work};
 use super::blocking::blocking;
-use super::holder::source_of;
+use super::holder::origin_name;
 use super::layer::ReadyLayer;
 use super::layers::ReadyLayers;
 use super::waiting::{Artifact, Waited, Waiting};
@@ -52,8 +52,8 @@ pub(super) async fn finish(
     // Those of the image are few.
     let notes = pull.resolved.notes.iter().cloned().chain(notes).collect();
     let record = Box::new(record(pull, &layers, notes, disk.fsmeta_bytes));
-    let key = image_key(pull.reference, &pull.registry.platform);
-    let store = pull.registry.cache.store().clone();
+    let key = image_key(pull.reference, &pull.engine.platform);
+    let store = pull.engine.cache.store().clone();
     blocking(move || {
         store.write_image(&key, &*record, &record.references())?;
         Ok(Finished::Done {
@@ -72,13 +72,13 @@ async fn publish_disk(
     anew: bool,
 ) -> Result<Disk, DiskFailure> {
     let Pull {
-        registry,
+        engine,
         reference,
         progress,
         budget,
         ..
     } = pull;
-    let store = registry.cache.store();
+    let store = engine.cache.store();
     let is_ahead = merge.is_some();
     let ahead = match merge {
         Some(merge) => {
@@ -136,7 +136,7 @@ async fn lock_disk(
     plan: &DiskPlan,
 ) -> Result<Option<Arc<Lock>>, PullError> {
     let artifact = Artifact::Disk(plan.key().clone());
-    let mut waiting = Waiting::new(source_of(pull.reference));
+    let mut waiting = Waiting::new(origin_name(pull.source));
     loop {
         let lock = {
             let (store, artifact) = (store.clone(), artifact.clone());
@@ -203,7 +203,7 @@ pub(super) fn check_record_bytes(pull: Pull<'_>) -> Result<(), PullError> {
         return Ok(());
     }
     Err(PullError::Manifest {
-        digest: pull.resolved.manifest_digest.clone(),
+        digest: pull.resolved.manifest_digest,
         problem: ManifestProblem::RecordTooLarge {
             bytes: bytes.0,
             limit: RECORD_LIMIT_BYTES,
@@ -234,14 +234,14 @@ fn record(
     let resolved = pull.resolved;
     let sources = resolved.layers.iter().zip(layers);
     ImageRecord {
-        manifest_digest: resolved.manifest_digest.clone(),
-        config_digest: resolved.config_digest.clone(),
+        manifest_digest: resolved.manifest_digest,
+        config_digest: resolved.config_digest,
         platform: resolved.platform.clone(),
         config: resolved.config.clone(),
         layers: sources
             .map(|(source, layer)| LayerRecord {
-                diff_id: source.diff_id.clone(),
-                digest: source.blob.digest.clone(),
+                diff_id: source.diff_id,
+                digest: source.blob.digest,
                 media_type: source.blob.media_type.clone(),
                 size: source.blob.bytes,
                 image_bytes: layer.image_bytes,

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use msb_oci::{Digest, Reference};
+use msb_oci::Digest;
 use msb_store::Lock;
 
 use super::blocking::blocking;
+use crate::source::ImageSource;
 
 /// How often the holder of a lock reports.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -20,12 +21,12 @@ pub(super) struct Report {
     pub(super) bytes: u64,
     /// Bytes that the blob has. When all of them were processed, only work on this machine remains.
     pub(super) total_bytes: u64,
-    /// Which registry they come from; see [`source_of`].
+    /// Where they come from; see [`origin_name`].
     pub(super) source: String,
 }
 
 impl Report {
-    /// The report of a holder that depends on no registry any more.
+    /// Returns the report of a holder that depends on no source any more.
     pub(super) fn only_local_work() -> Self {
         Self {
             bytes: 0,
@@ -49,9 +50,9 @@ impl Report {
     }
 }
 
-/// Returns a short name for the registry of a reference, that names nothing itself.
-pub(super) fn source_of(reference: &Reference) -> String {
-    let digest = Digest::sha256_of(reference.registry().as_bytes());
+/// Returns a short name for the origin of a source, which does not disclose it.
+pub(super) fn origin_name(source: &dyn ImageSource) -> String {
+    let digest = Digest::sha256_of(source.origin().as_bytes());
     digest.hex()[..16].to_owned()
 }
 
@@ -83,7 +84,7 @@ impl Reporter {
                 let lock = Arc::clone(&lock);
                 let reported = blocking(move || Ok(lock.report(&report.to_line())?)).await;
                 if let Err(error) = reported {
-                    // Those who wait may then work as well, which costs time and nothing else.
+                    // Waiting pulls may then do the same work, which costs time and nothing else.
                     tracing::debug!(%error, "the progress of a layer cannot be reported");
                 }
             }
@@ -104,7 +105,7 @@ mod tests {
         let report = Report {
             bytes: u64::MAX,
             total_bytes: u64::MAX,
-            source: source_of(&"ghcr.io/a/b".parse().unwrap()),
+            source: "0123456789abcdef".into(),
         };
         let line = report.to_line();
         assert!(line.len() < 64, "{line}");

@@ -4,15 +4,15 @@ use bytes::Bytes;
 use erofs_format::MAX_EXTRA_DEVICES;
 use msb_oci::{Descriptor, Digest, Reference};
 use msb_platform::Platform;
-use msb_registry::{Client, Document};
 use msb_sidecar::Note;
 
 use super::blocking::blocking;
 use super::layer::LayerSource;
-use crate::registry::Inner;
+use crate::engine::Engine;
+use crate::source::{Document, ImageSource};
 use crate::{AnnouncedProblem, ImageConfig, ManifestProblem, PullError};
 
-/// The largest document that is read from the cache; what the client fetches is bounded by its own limits.
+/// The largest document that is read from the cache; what a source returns is bounded by its own limits.
 const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 
 /// What a reference means.
@@ -35,15 +35,15 @@ pub(super) struct Resolved {
 
 /// Resolves a reference to the manifest and the config of one image that fits the platform.
 ///
-/// A document that an answer of the registry names by a digest comes from the cache if it is there. The reference itself never does, even
-/// with a digest, since the registry decides who may have it.
+/// A document that another document names by its digest comes from the cache if it is there. The reference itself never does, even
+/// with a digest, since a registry decides who may have it.
 pub(super) async fn resolve(
-    registry: &Inner,
-    client: &Client,
+    engine: &Engine,
+    source: &dyn ImageSource,
     reference: &Reference,
 ) -> Result<Resolved, PullError> {
-    let root = client.manifest(reference).await?;
-    let image = search::find(registry, client, reference, root).await?;
+    let root = source.root().await?;
+    let image = search::find(engine, source, reference, root).await?;
     let (layers, diff_ids) = (image.manifest.layers.len(), image.config.diff_ids.len());
     let problem = if layers != diff_ids {
         Some(ManifestProblem::LayerCount { layers, diff_ids })
@@ -64,8 +64,8 @@ pub(super) async fn resolve(
     let config_digest = image.manifest.config.digest;
     Ok(Resolved {
         documents: vec![
-            (image.document.digest.clone(), image.document.bytes),
-            (config_digest.clone(), image.config_bytes),
+            (image.document.digest, image.document.bytes),
+            (config_digest, image.config_bytes),
         ],
         manifest_digest: image.document.digest,
         config_digest,
@@ -86,35 +86,31 @@ pub(super) async fn resolve(
     })
 }
 
-/// Returns a manifest or an index from the cache, else from the registry.
+/// Returns a manifest or an index from the cache, else from the source.
 async fn by_digest(
-    registry: &Inner,
-    client: &Client,
-    reference: &Reference,
+    engine: &Engine,
+    source: &dyn ImageSource,
     digest: &Digest,
 ) -> Result<Document, PullError> {
-    if let Some(bytes) = cached(registry, digest).await?
-        && let Some(document) = Document::from_verified(bytes.into(), digest.clone())
+    if let Some(bytes) = cached(engine, digest).await?
+        && let Some(document) = Document::from_verified(bytes.into(), *digest)
     {
         return Ok(document);
     }
-    Ok(client
-        .manifest(&reference.with_digest(digest.clone()))
-        .await?)
+    source.manifest(*digest).await
 }
 
-/// Returns a config from the cache, else from the registry, with the size that its descriptor states.
+/// Returns a config from the cache, else from the source, with the size that its descriptor states.
 async fn fetch_config(
-    registry: &Inner,
-    client: &Client,
-    reference: &Reference,
+    engine: &Engine,
+    source: &dyn ImageSource,
     config: &Descriptor,
 ) -> Result<Bytes, PullError> {
-    if let Some(bytes) = cached(registry, &config.digest).await? {
+    if let Some(bytes) = cached(engine, &config.digest).await? {
         let actual = bytes.len() as u64;
         if actual != config.size {
             return Err(PullError::Announced {
-                digest: config.digest.clone(),
+                digest: config.digest,
                 problem: AnnouncedProblem::Size {
                     expected: config.size,
                     actual,
@@ -123,14 +119,13 @@ async fn fetch_config(
         }
         return Ok(bytes.into());
     }
-    let fetched = client.config(reference, &config.digest, config.size);
-    Ok(fetched.await?.bytes)
+    source.config(config).await
 }
 
-async fn cached(registry: &Inner, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
-    let (store, digest) = (registry.cache.store().clone(), digest.clone());
+async fn cached(engine: &Engine, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
+    let (store, digest) = (engine.cache.store().clone(), *digest);
     blocking(move || match store.read_blob(&digest, MAX_DOCUMENT_BYTES) {
-        // The client's limits may be higher than this one.
+        // The source's limits may be higher than this one.
         Err(msb_store::Error::TooLarge { .. }) => Ok(None),
         read => Ok(read?),
     })
@@ -138,8 +133,8 @@ async fn cached(registry: &Inner, digest: &Digest) -> Result<Option<Vec<u8>>, Pu
 }
 
 /// Writes the bytes of manifest and config into the cache.
-pub(super) async fn keep(registry: &Inner, resolved: &Resolved) -> Result<(), PullError> {
-    let (store, documents) = (registry.cache.store().clone(), resolved.documents.clone());
+pub(super) async fn keep(engine: &Engine, resolved: &Resolved) -> Result<(), PullError> {
+    let (store, documents) = (engine.cache.store().clone(), resolved.documents.clone());
     blocking(move || {
         for (digest, bytes) in documents {
             store.write_blob(&digest, &bytes)?;

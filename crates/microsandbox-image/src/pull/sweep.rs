@@ -1,10 +1,10 @@
 use super::blocking::blocking;
 use crate::PullError;
-use crate::registry::Inner;
+use crate::engine::Engine;
 
 /// Removes the temporary files of pulls that died. Runs beside the downloads of a pull, because it lists the whole cache.
-pub(super) async fn sweep(registry: &Inner) -> Result<(), PullError> {
-    let store = registry.cache.store().clone();
+pub(super) async fn sweep(engine: &Engine) -> Result<(), PullError> {
+    let store = engine.cache.store().clone();
     blocking(move || {
         match store.sweep_stale_temporaries() {
             Ok(swept) if swept.files > 0 => {

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU64;
 use msb_layer::{LayerError, VerifyJob};
 
 use super::blocking::blocking;
-use super::download::{Download, download, open_blob};
-use super::holder::{Reporter, source_of};
+use super::download::{BlobStream, Download};
+use super::holder::{Reporter, origin_name};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::{Pull, layer_error};
 use crate::cache::layer_key;
@@ -20,34 +20,34 @@ pub(super) async fn verify(
     mut ready: ReadyLayer,
 ) -> Result<ReadyLayer, PullError> {
     let Pull {
-        registry,
+        engine,
         reference,
         progress,
         ..
     } = pull;
     let blob = &layer.blob;
     let error = |error| layer_error(reference, layer, error);
-    let mut stream = open_blob(pull, index, blob, 0);
+    let mut stream = BlobStream::open(pull, index, blob, 0);
     let compression = loop {
         progress.send(PullProgress::LayerStarted {
             layer: index,
-            digest: blob.digest.clone(),
+            digest: blob.digest,
             total_bytes: blob.bytes,
             resumed_bytes: 0,
         });
         let job = VerifyJob {
-            blob: blob.digest.clone(),
+            blob: blob.digest,
             blob_bytes: blob.bytes,
             media_type: blob.media_type.clone(),
-            diff_id: layer.diff_id.clone(),
+            diff_id: layer.diff_id,
             budget: pull.budget.clone(),
-            limits: registry.layer_limits,
-            windows: registry.windows.clone(),
+            limits: engine.layer_limits,
+            windows: engine.windows.clone(),
         };
         let (feed, task) = job.start().map_err(error)?;
         let processed = task.processed();
         let work = async {
-            let downloaded = download(&mut stream, feed, progress, index, blob.bytes).await;
+            let downloaded = stream.send_to(feed, progress).await;
             (downloaded, task.wait().await)
         };
         match reporter(pull, layer, &claim, processed).during(work).await {
@@ -59,14 +59,14 @@ pub(super) async fn verify(
         }
     };
     let (store, key, digest) = (
-        registry.cache.store().clone(),
+        engine.cache.store().clone(),
         layer_key(&layer.diff_id),
-        blob.digest.clone(),
+        blob.digest,
     );
     blocking(move || Ok(store.record_verified_blob(&key, &digest)?)).await?;
     progress.send(PullProgress::LayerMaterialized {
         layer: index,
-        diff_id: layer.diff_id.clone(),
+        diff_id: layer.diff_id,
         image_bytes: ready.image_bytes,
     });
     ready
@@ -87,6 +87,6 @@ pub(super) fn reporter(
         lock: claim.lock.clone(),
         processed,
         total_bytes: layer.blob.bytes,
-        source: source_of(pull.reference),
+        source: origin_name(pull.source),
     }
 }

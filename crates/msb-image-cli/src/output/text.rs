@@ -26,7 +26,11 @@ pub(crate) fn ascii_json(json: &str) -> impl fmt::Display + use<'_> {
 
 /// Returns the beginning of a digest that people compare: `sha256:0123456789ab`.
 pub(crate) fn short(digest: &Digest) -> String {
-    digest.as_str().chars().take("sha256:".len() + 12).collect()
+    digest
+        .to_string()
+        .chars()
+        .take("sha256:".len() + 12)
+        .collect()
 }
 
 /// Returns a number with its noun: `1 layer`, `2 layers`.

@@ -6,7 +6,7 @@ use super::limits::Limits;
 use super::stream::StreamDecoder;
 use super::window::WindowBudget;
 
-/// One compression. A new one is a file with its row, its line in [`FORMATS`](super::formats) and its name in [`Compression`].
+/// One compression. A new one is a file under `formats/` with its row, two lines in `formats.rs` and its name in [`Compression`].
 pub(super) struct Format {
     pub(super) compression: Compression,
     pub(super) name: &'static str,

@@ -3,7 +3,13 @@ use std::fmt;
 use super::compression::Compression;
 use super::format::{Format, Setup};
 use super::stream::StreamDecoder;
-use super::{gzip, uncompressed, zstd};
+
+mod gzip;
+mod gzip_header;
+mod inflate;
+mod uncompressed;
+mod zstd;
+mod zstd_header;
 
 /// Every compression, in the order in which their magic bytes are tried. The last one takes every stream.
 const FORMATS: &[Format] = &[gzip::FORMAT, zstd::FORMAT, uncompressed::FORMAT];

@@ -248,7 +248,7 @@ pub(crate) fn listing<D: ReadAt>(image: &Image<D>) -> Listing {
                 let mut file = image.open_file(&inode).unwrap();
                 let mut hasher = Summing(Hasher::new(Algorithm::Sha256));
                 assert_eq!(io::copy(&mut file, &mut hasher).unwrap(), inode.size);
-                hasher.0.finish().hex().to_owned()
+                hasher.0.finish().hex().to_string()
             }),
             target: (kind == 'l').then(|| image.read_link(&inode).unwrap()),
             rdev: matches!(kind, 'c' | 'b').then(|| inode.rdev.unwrap()),

@@ -62,10 +62,10 @@ impl<'a> Attempt<'a> {
 
     pub(crate) fn job(&self, base: &Path) -> LayerJob {
         LayerJob {
-            blob: self.digest.clone(),
+            blob: self.digest,
             blob_bytes: self.blob_bytes,
             media_type: self.media_type.to_owned(),
-            diff_id: self.diff_id.clone(),
+            diff_id: self.diff_id,
             image: new_file(&base.with_extension("erofs")),
             sidecar: new_file(&base.with_extension("sidecar")),
             part: None,

@@ -7,8 +7,8 @@ fn sha512_names_are_verified_too() {
     let tar = tar::recipe(RECIPE);
     let digest = Digest::of(Algorithm::Sha512, &tar);
     let attempt = || Attempt {
-        digest: digest.clone(),
-        diff_id: digest.clone(),
+        digest,
+        diff_id: digest,
         ..Attempt::plain(&tar)
     };
     assert!(attempt().run().is_ok());
@@ -41,19 +41,19 @@ fn a_wrong_digest_a_wrong_diff_id_and_a_wrong_length_are_told_apart() {
     for blob in [&tar[..], gzip.blob_bytes().unwrap()] {
         let of = || Attempt::of(blob, &tar);
         let LayerError::BlobDigest { expected, actual } = error(Attempt {
-            digest: wrong.clone(),
+            digest: wrong,
             ..of()
         }) else {
             panic!("the digest is wrong")
         };
-        assert_eq!((expected, actual), (wrong.clone(), Digest::sha256_of(blob)));
+        assert_eq!((expected, actual), (wrong, Digest::sha256_of(blob)));
         let LayerError::DiffId { expected, actual } = error(Attempt {
-            diff_id: wrong.clone(),
+            diff_id: wrong,
             ..of()
         }) else {
             panic!("the diff_id is wrong")
         };
-        assert_eq!((expected, actual), (wrong.clone(), Digest::sha256_of(&tar)));
+        assert_eq!((expected, actual), (wrong, Digest::sha256_of(&tar)));
         let len = blob.len() as u64;
         let short = error(Attempt {
             blob_bytes: len + 1,
@@ -75,7 +75,7 @@ fn a_wrong_digest_a_wrong_diff_id_and_a_wrong_length_are_told_apart() {
         // The length comes before the digest.
         let both = error(Attempt {
             blob_bytes: len + 1,
-            digest: wrong.clone(),
+            digest: wrong,
             ..of()
         });
         assert!(matches!(both, LayerError::BlobTooShort { .. }) && both.is_mismatch());

@@ -7,10 +7,10 @@ use super::*;
 
 fn verify(attempt: &Attempt<'_>) -> Result<Compression, LayerError> {
     let job = VerifyJob {
-        blob: attempt.digest.clone(),
+        blob: attempt.digest,
         blob_bytes: attempt.blob_bytes,
         media_type: attempt.media_type.to_owned(),
-        diff_id: attempt.diff_id.clone(),
+        diff_id: attempt.diff_id,
         budget: ImageBudget::default(),
         limits: attempt.limits,
         windows: WindowBudget::default(),
@@ -44,7 +44,7 @@ fn every_compression_of_an_archive_is_verified_against_its_diff_id() {
         assert_eq!(verify(&of()).unwrap(), compression);
         let wrong = Digest::sha256_of(b"something else");
         let other_archive = Attempt {
-            diff_id: wrong.clone(),
+            diff_id: wrong,
             ..of()
         };
         assert!(matches!(

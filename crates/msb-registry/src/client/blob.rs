@@ -103,7 +103,6 @@ impl BlobStream {
                 urls: request.urls,
                 place: Place::Registry,
                 served_by: None,
-                rejected: Vec::new(),
             },
             size: request.size,
             position: request.offset,
@@ -174,7 +173,7 @@ impl BlobStream {
     /// Notes that the bytes of the blob have another digest. Returns whether another host of the registry is tried: then the stream
     /// begins again at byte 0, and the mirror that served the bytes is left out.
     pub fn reject(&mut self) -> bool {
-        let is_tried = self.source.reject();
+        let is_tried = self.sender.reject(&self.source.digest);
         if is_tried {
             self.body = None;
             self.position = 0;
@@ -349,7 +348,7 @@ impl BlobStream {
     pub(super) async fn collect(mut self) -> Result<Document, Error> {
         // Grows with the bytes that come, because nothing vouches for the declared size yet.
         let mut bytes = BytesMut::new();
-        let expected = self.source.digest.clone();
+        let expected = self.source.digest;
         let actual = loop {
             while let Some(event) = self.next_event().await? {
                 match event {

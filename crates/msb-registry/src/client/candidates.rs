@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use msb_oci::Digest;
+
 use super::health::Turn;
 use super::upstream::Upstream;
 use crate::error::Error;
@@ -59,12 +61,9 @@ impl Candidates {
         }
     }
 
-    /// Leaves out `rejected` hosts, unless there are no others.
-    pub(super) fn leave_out(&mut self, rejected: &[Arc<Upstream>]) {
-        let is_rejected = |candidate: &Candidate| {
-            let mut rejected = rejected.iter();
-            rejected.any(|upstream| Arc::ptr_eq(upstream, &candidate.upstream))
-        };
+    /// Leaves out hosts that served wrong bytes for `digest`, unless there are no others.
+    pub(super) fn leave_out(&mut self, digest: &Digest) {
+        let is_rejected = |candidate: &Candidate| candidate.upstream.is_rejected(digest);
         if !self.left.iter().all(is_rejected) {
             self.left.retain(|candidate| !is_rejected(candidate));
         }

@@ -97,6 +97,13 @@ impl Client {
             .await
     }
 
+    /// Notes that the bytes of a blob that this client served have another digest. Returns whether another host of the registry is
+    /// asked for it from now on, because a mirror served it.
+    #[must_use]
+    pub fn reject_blob(&self, digest: &Digest) -> bool {
+        self.sender.reject(digest)
+    }
+
     async fn collect(
         &self,
         step: Step,
@@ -111,7 +118,7 @@ impl Client {
                 limit,
             });
         }
-        let request = BlobRequest::new(digest.clone(), size);
+        let request = BlobRequest::new(*digest, size);
         BlobStream::new(self.sender.clone(), reference.clone(), request, step)
             .collect()
             .await

@@ -56,7 +56,7 @@ async fn verify(
             if actual == *expected {
                 Ok(actual)
             } else {
-                Err((expected.clone(), actual))
+                Err((*expected, actual))
             }
         }
         None => Ok(Digest::sha256_of(&bytes)),

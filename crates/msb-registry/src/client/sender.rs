@@ -1,6 +1,7 @@
 //! Requests to the hosts of a registry, under the scheme that each speaks.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use msb_oci::{Digest, Reference};
 use reqwest::Url;
@@ -34,7 +35,12 @@ struct Inner {
     auth: Auth,
     schemes: Schemes,
     upstreams: Upstreams,
+    /// The mirror that served each blob last; bounded.
+    served: Mutex<HashMap<Digest, Arc<Upstream>>>,
 }
+
+/// The largest number of blobs whose mirror is remembered.
+const MAX_SERVED: usize = 1024;
 
 /// A response, and what became of the credentials.
 type Sent = (Response, CredentialUse);
@@ -46,6 +52,7 @@ impl Sender {
                 auth,
                 schemes: Schemes::default(),
                 upstreams,
+                served: Mutex::default(),
             }),
             observer: Observer::default(),
         }
@@ -117,6 +124,32 @@ impl Sender {
             }
         }
         Ok(Candidates::new(hosts, exchange.timeouts.host_rest))
+    }
+
+    /// Remembers the mirror that serves a blob, for the case that its bytes turn out to be wrong.
+    pub(super) fn note_served(&self, digest: &Digest, upstream: &Arc<Upstream>) {
+        let mut served = self
+            .inner
+            .served
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !upstream.is_mirror {
+            served.remove(digest);
+        } else if served.len() < MAX_SERVED {
+            served.insert(*digest, Arc::clone(upstream));
+        }
+    }
+
+    /// Leaves out the mirror that served wrong bytes for `digest` from now on. Returns whether that changes anything.
+    pub(super) fn reject(&self, digest: &Digest) -> bool {
+        let mut served = self
+            .inner
+            .served
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        served
+            .remove(digest)
+            .is_some_and(|upstream| upstream.reject(digest))
     }
 
     /// Sends a request to the first host that serves it. Every status but a success is an error.

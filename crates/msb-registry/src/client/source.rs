@@ -27,8 +27,6 @@ pub(super) struct BlobSource {
     pub(super) place: Place,
     /// The host of the registry that served it last.
     pub(super) served_by: Option<Arc<Upstream>>,
-    /// Hosts that served other bytes than those of the digest.
-    pub(super) rejected: Vec<Arc<Upstream>>,
 }
 
 /// The place that served the blob last.
@@ -105,12 +103,13 @@ impl BlobSource {
         let mut ask = Ask::blob(self.step, &self.reference, &self.digest);
         ask.range = range;
         let mut candidates = sender.candidates(&ask).await?;
-        candidates.leave_out(&self.rejected);
+        candidates.leave_out(&self.digest);
         loop {
             let candidate = candidates.next()?;
             let sent = sender.send_to(&candidate, &ask).await;
             match sent.and_then(|(response, _)| check(&response).map(|()| response)) {
                 Ok(response) => {
+                    sender.note_served(&self.digest, &candidate.upstream);
                     self.served_by = Some(candidate.upstream);
                     return Ok(response);
                 }
@@ -124,17 +123,6 @@ impl BlobSource {
         if let Some(upstream) = &self.served_by {
             let rest = sender.exchange().timeouts.host_rest;
             upstream.health.rest(rest);
-        }
-    }
-
-    /// Leaves out the mirror that served the blob from now on. Returns whether there was one.
-    pub(super) fn reject(&mut self) -> bool {
-        match self.served_by.take() {
-            Some(upstream) if upstream.is_mirror => {
-                self.rejected.push(upstream);
-                true
-            }
-            _ => false,
         }
     }
 

@@ -1,9 +1,10 @@
 //! One host of a registry, ready for requests.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use msb_oci::Excerpt;
+use msb_oci::{Digest, Excerpt};
 use reqwest::Url;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RANGE,
@@ -34,7 +35,12 @@ pub(super) struct Upstream {
     /// How long the host may be silent where another one can be tried.
     pub(super) unresponsive: Duration,
     pub(super) health: Health,
+    /// Blobs that the host served with other bytes; bounded.
+    rejected: Mutex<HashSet<Digest>>,
 }
+
+/// The largest number of blobs of a host that are known to be wrong.
+const MAX_REJECTED: usize = 256;
 
 impl Upstream {
     /// Prepares the host `config` of `registry`.
@@ -111,7 +117,19 @@ impl Upstream {
                 .unresponsive
                 .max(config.dial_timeout.unwrap_or_default()),
             health: Health::default(),
+            rejected: Mutex::default(),
         })
+    }
+
+    /// Notes that the host served other bytes than those of `digest`. Returns whether that is new.
+    pub(super) fn reject(&self, digest: &Digest) -> bool {
+        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        rejected.len() < MAX_REJECTED && rejected.insert(*digest)
+    }
+
+    pub(super) fn is_rejected(&self, digest: &Digest) -> bool {
+        let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        rejected.contains(digest)
     }
 
     /// Returns whether the host is spoken to over TLS only, although the registry is loopback.

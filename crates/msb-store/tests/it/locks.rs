@@ -50,7 +50,7 @@ async fn killing_the_holder_hands_the_lock_to_the_waiter() {
     let diff_id = layer("a").diff_id;
     assert!(store.try_lock(LockOn::Layer(&diff_id)).unwrap().is_none());
     let waiter = {
-        let (store, diff_id) = (store.clone(), diff_id.clone());
+        let (store, diff_id) = (store.clone(), diff_id);
         tokio::spawn(async move { store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap() })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -112,7 +112,7 @@ async fn a_lock_file_deleted_by_hand_does_not_let_two_in() {
     let diff_id = layer("a").diff_id;
     let old = store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap();
     let waiter = {
-        let (store, diff_id) = (store.clone(), diff_id.clone());
+        let (store, diff_id) = (store.clone(), diff_id);
         tokio::spawn(async move { store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap() })
     };
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -134,7 +134,7 @@ fn locks_of_different_things_are_different() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path()).unwrap();
     let (a, b) = (layer("a").diff_id, layer("b").diff_id);
-    let disk = msb_store::DiskKey::new(a.clone(), V1);
+    let disk = msb_store::DiskKey::new(a, V1);
     let held = [LockOn::Layer(&a), LockOn::Layer(&b), LockOn::Disk(&disk)]
         .map(|on| store.try_lock(on).unwrap().expect("free"));
     assert_eq!(held.len(), 3);

@@ -13,11 +13,11 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use msb_oci::{Config, Digest, Excerpt, Manifest, Reference, media_type};
 use msb_platform::{Available, Child, Index, Offer, Platform};
-use msb_registry::{Client, Document};
 use msb_sidecar::Note;
 
 use super::{by_digest, fetch_config};
-use crate::registry::Inner;
+use crate::engine::Engine;
+use crate::source::{Document, ImageSource};
 use crate::{AnnouncedProblem, PullError};
 
 /// The number of indexes that may lie inside one another.
@@ -37,16 +37,16 @@ pub(super) struct FoundImage {
     pub(super) notes: Vec<Note>,
 }
 
-/// Finds the first image that fits the registry's platform, below `root` or `root` itself.
+/// Finds the first image that fits the platform, below `root` or `root` itself.
 pub(super) async fn find(
-    registry: &Inner,
-    client: &Client,
+    engine: &Engine,
+    source: &dyn ImageSource,
     reference: &Reference,
     root: Document,
 ) -> Result<FoundImage, PullError> {
     let mut search = Search {
-        registry,
-        client,
+        engine,
+        source,
         reference,
         documents_left: MAX_DOCUMENTS,
         stack: Vec::new(),
@@ -67,8 +67,8 @@ pub(super) async fn find(
 }
 
 struct Search<'a> {
-    registry: &'a Inner,
-    client: &'a Client,
+    engine: &'a Engine,
+    source: &'a dyn ImageSource,
     reference: &'a Reference,
     documents_left: usize,
     /// The candidates that are not tried yet, the next one last.
@@ -127,7 +127,7 @@ impl Search<'_> {
             return Ok(());
         }
         self.available.extend(index.available());
-        let candidates = match index.candidates(&self.registry.platform) {
+        let candidates = match index.candidates(&self.engine.platform) {
             Ok(candidates) => candidates,
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(self.platform_error(error)),
@@ -153,18 +153,17 @@ impl Search<'_> {
     ) -> Result<Option<FoundImage>, PullError> {
         let manifest =
             Manifest::parse(&document.bytes).map_err(|source| PullError::ManifestDocument {
-                digest: document.digest.clone(),
+                digest: document.digest,
                 source,
             })?;
         check_announced(child, &document, manifest.media_type.as_deref())?;
         self.count_document()?;
-        let config_bytes =
-            fetch_config(self.registry, self.client, self.reference, &manifest.config).await?;
+        let config_bytes = fetch_config(self.engine, self.source, &manifest.config).await?;
         let config = Config::parse(&config_bytes).map_err(|source| PullError::Config {
-            digest: manifest.config.digest.clone(),
+            digest: manifest.config.digest,
             source,
         })?;
-        let wanted = &self.registry.platform;
+        let wanted = &self.engine.platform;
         let stated = child.and_then(Child::platform);
         let Some((offer, is_assumed)) = Offer::of_config(&config.platform, stated, wanted) else {
             return Err(PullError::ConfigPlatform {
@@ -192,12 +191,12 @@ impl Search<'_> {
     /// Fetches the next candidate; `None` if there is none left.
     async fn next(&mut self) -> Result<Option<(Document, Option<Candidate>)>, PullError> {
         while let Some(candidate) = self.stack.pop() {
-            if !self.seen.insert(candidate.child.digest().clone()) {
+            if !self.seen.insert(*candidate.child.digest()) {
                 continue;
             }
             self.count_document()?;
             let digest = candidate.child.digest();
-            let document = by_digest(self.registry, self.client, self.reference, digest).await?;
+            let document = by_digest(self.engine, self.source, digest).await?;
             return Ok(Some((document, Some(candidate))));
         }
         Ok(None)
@@ -226,7 +225,7 @@ impl Search<'_> {
         match self.unusable {
             Some(error) if self.available.is_empty() => error,
             _ => self.platform_error(msb_platform::Error::NoMatch {
-                wanted: self.registry.platform.clone(),
+                wanted: self.engine.platform.clone(),
                 available: Box::new(self.available.clone()),
             }),
         }
@@ -251,7 +250,7 @@ fn check_announced(
     };
     let fault = |problem| {
         Err(PullError::Announced {
-            digest: document.digest.clone(),
+            digest: document.digest,
             problem,
         })
     };
@@ -264,7 +263,7 @@ fn check_announced(
         return Ok(());
     };
     let is_other_kind = media_type::is_index(expected) != document.is_index();
-    // A document without a media type of its own is told by its members, which OCI's and Docker's forms share.
+    // A document without a media type of its own is classified by its members, which OCI's and Docker's forms share.
     let own = own.filter(|own| !own.is_empty());
     if is_other_kind || own.is_some_and(|own| !own.eq_ignore_ascii_case(expected)) {
         let own = own.unwrap_or(&document.media_type);

@@ -1,0 +1,69 @@
+use msb_budget::ImageLimits;
+use msb_layer::LayerLimits;
+use msb_layer::decode::WindowBudget;
+use msb_platform::Platform;
+use tokio::sync::Semaphore;
+
+use crate::{GlobalCache, NamedLimit, open_files};
+
+/// What the pulls of one registry or loader share, wherever their images come from.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) platform: Platform,
+    pub(crate) cache: GlobalCache,
+    pub(crate) layer_limits: LayerLimits,
+    pub(crate) image_limits: ImageLimits,
+    /// The memory for windows of zstd frames, over all pulls.
+    pub(crate) windows: WindowBudget,
+    /// The number of layers that may be read and unpacked at once, over all pulls.
+    pub(crate) pipelines: Semaphore,
+    /// The number of layers that may have files open at once, over all pulls.
+    pub(crate) open_layers: Semaphore,
+}
+
+/// Configures an [`Engine`].
+#[derive(Clone, Debug)]
+pub(crate) struct EngineBuilder {
+    pub(crate) platform: Platform,
+    pub(crate) cache: GlobalCache,
+    pub(crate) layer_limits: LayerLimits,
+    pub(crate) image_limits: ImageLimits,
+    /// At least 1.
+    pub(crate) pipelines: usize,
+}
+
+/// Enough to keep a slow registry's connections busy, few enough to bound memory.
+const PIPELINES: usize = 4;
+
+/// Layers that may be synced beside those that are downloaded: enough for a file system to persist several small files with one
+/// write of its journal.
+const PUBLISHERS: usize = 16;
+
+impl EngineBuilder {
+    pub(crate) fn new(platform: Platform, cache: GlobalCache) -> Self {
+        Self {
+            platform,
+            cache,
+            layer_limits: LayerLimits::default(),
+            image_limits: ImageLimits::default(),
+            pipelines: PIPELINES,
+        }
+    }
+
+    pub(crate) fn limit(&mut self, limit: NamedLimit) {
+        limit.apply(&mut self.layer_limits, &mut self.image_limits);
+    }
+
+    pub(crate) fn build(self) -> Engine {
+        let open_layers = open_files::layers_at_once(self.pipelines.saturating_add(PUBLISHERS));
+        Engine {
+            platform: self.platform,
+            cache: self.cache,
+            windows: WindowBudget::new(self.layer_limits.decode.zstd_window_bytes),
+            layer_limits: self.layer_limits,
+            image_limits: self.image_limits,
+            pipelines: Semaphore::new(self.pipelines),
+            open_layers: Semaphore::new(open_layers),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Where an image comes from.
+//!
+//! ```text
+//!   pull/ ──▶ ImageSource ─┬─ registry    the distribution API
+//!                          ├─ layout      an OCI image layout, as a directory
+//!                          └─ archive     a tar of a layout, or of `docker save`
+//! ```
+//!
+//! A source returns bytes and nothing else. The code above it verifies every digest, chooses the platform, converts layers,
+//! and publishes; it is the same for all sources.
+
+mod registry;
+
+pub(crate) use msb_registry::{BlobEvent, Document};
+pub(crate) use registry::RegistrySource;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use msb_oci::{Descriptor, Digest};
+
+use crate::PullError;
+use crate::document::Blob;
+
+/// A place that has the documents and blobs of one image.
+///
+/// The futures of documents are boxed: there are few documents. A blob is one boxed stream, so that its pieces cost no
+/// allocation.
+pub(crate) trait ImageSource: fmt::Debug + Send + Sync {
+    /// Returns the manifest or index that stands for the image.
+    fn root(&self) -> SourceFuture<'_, Document>;
+
+    /// Returns a manifest or an index whose bytes have this digest.
+    fn manifest(&self, digest: Digest) -> SourceFuture<'_, Document>;
+
+    /// Returns the bytes of a config: as many as its descriptor states, with its digest.
+    fn config<'a>(&'a self, config: &'a Descriptor) -> SourceFuture<'a, Bytes>;
+
+    /// Returns the bytes of the blob of layer `index` from `offset` on. Nothing is read before the stream is polled.
+    ///
+    /// The stream ends after exactly as many bytes as the descriptor states. Their digest is not verified.
+    fn blob(&self, index: usize, blob: &Blob, offset: u64) -> BlobData;
+
+    /// Notes that the bytes of a blob have another digest. Returns whether another place has the blob, which is read next.
+    fn reject(&self, blob: &Blob) -> bool {
+        let _ = blob;
+        false
+    }
+
+    /// Returns whether reading a blob can be interrupted for reasons that a later pull does not share, so that its first part
+    /// is worth keeping.
+    fn is_interruptible(&self) -> bool;
+
+    /// Returns the name of what limits the speed of this source, such as the host of a registry. Pulls that wait for one
+    /// another compare these names.
+    fn origin(&self) -> &str;
+}
+
+/// A document on its way.
+pub(crate) type SourceFuture<'a, T> =
+    Pin<Box<dyn Future<Output = Result<T, PullError>> + Send + 'a>>;
+
+/// The bytes of a blob, in pieces. [`BlobEvent::Restarted`] voids all earlier bytes, also those before the offset.
+pub(crate) type BlobData = BoxStream<'static, Result<BlobEvent, PullError>>;
