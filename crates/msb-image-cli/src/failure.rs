@@ -3,7 +3,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use microsandbox_image::{Platform, PullError, Reference, escape};
+use microsandbox_image::{
+    CredentialError, InvalidCertificate, Platform, PullError, Reference, RegistryHost, escape,
+};
 
 use crate::hint::hint;
 use crate::output::one_line;
@@ -41,8 +43,21 @@ pub(crate) enum Failure {
     #[error("--force downloads everything again, and --policy never downloads nothing")]
     ForceOffline,
     /// One password must not go to two registries.
-    #[error("--username is for one registry, and the references name two: {first} and {second}")]
-    TwoRegistries { first: String, second: String },
+    #[error("{option} is for one registry, and the references name two: {first} and {second}")]
+    TwoRegistries {
+        option: &'static str,
+        first: String,
+        second: String,
+    },
+    /// A credential file or helper failed.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    #[error(transparent)]
+    ClientCertificate(#[from] InvalidCertificate),
+    #[error(
+        "{registry} did not ask for credentials, so that they cannot be verified; nothing was stored"
+    )]
+    NotRequested { registry: RegistryHost },
     #[error("standard input: reading the password")]
     Password(#[source] io::Error),
     #[error("standard input: no password, or one of more than {limit} bytes")]
