@@ -126,7 +126,7 @@ fn a_whiteout_takes_effect_before_links_are_followed() {
 }
 
 #[test]
-fn a_marker_below_a_file_of_its_own_layer_says_nothing() {
+fn a_marker_below_a_file_of_its_own_layer_has_no_effect() {
     let layer = [file("f", 1), whiteout("f/x"), opaque("f")];
     check_layer(&layer, &["f 1"]);
     check(&[vec![file("f/x", 2)], layer.to_vec()], &["f 1"]);
