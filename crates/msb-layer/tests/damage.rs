@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use common::judge::is_root;
+use common::oracles::is_root;
 use common::{Stitched, stitch};
 use msb_stitch::{ProofError, prove, prove_layers, prove_unpublished};
 use msb_testkit::erofs_tools::fsck;

@@ -1,4 +1,4 @@
-//! What layers do to each other. Every disk is judged by everyone (see `common::judge`).
+//! What layers do to each other. Every disk is judged by everyone (see `common::oracles`).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -57,7 +57,7 @@ fn a_whiteout_may_be_typed_as_a_hard_link_or_a_symlink() {
 }
 
 #[test]
-fn a_whiteout_of_something_missing_is_fine() {
+fn a_whiteout_of_a_missing_path_is_accepted() {
     disk(&[
         "file a size=1",
         "whiteout b\nwhiteout c/d/e\nopaque f/g\nwhiteout a/b",
@@ -333,7 +333,7 @@ fn the_same_layer_twice_in_an_image_has_one_device() {
     .map(msb_testkit::tar::recipe);
     let made = common::stitch(&tars);
     let disk = common::stitch_layers(made.dir, made.layers, &[0, 1, 0]);
-    disk.judge();
+    disk.verify();
     disk.holds("/ d @0\n/a f 5000\n/b f 1\n/i f 5");
 }
 

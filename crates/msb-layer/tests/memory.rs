@@ -65,7 +65,7 @@ fn the_peak_is_64_mib_and_200_bytes_a_file() {
         blob_bytes: len,
         digest,
         diff_id: digest,
-        ..Attempt::plain(b"")
+        ..Attempt::uncompressed(b"")
     };
     let job = attempt.job(&dir.path().join("layer"));
     let before = peak();

@@ -60,7 +60,7 @@ fn the_root_may_be_opaque() {
 }
 
 #[test]
-fn a_whiteout_of_something_missing_is_fine() {
+fn a_whiteout_of_a_missing_path_is_accepted() {
     check(&[vec![whiteout("f"), file("g", 1)]], &["g 1"]);
     check(
         &[vec![file("g", 1)], vec![whiteout("a/b/c"), opaque("n/o")]],

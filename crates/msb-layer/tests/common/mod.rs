@@ -1,7 +1,7 @@
 //! From recipes to a disk, and all who judge it.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub(crate) mod judge;
+pub(crate) mod oracles;
 pub(crate) mod show;
 
 use std::fs::{self, File, OpenOptions};
@@ -31,7 +31,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn plain(tar: &'a [u8]) -> Self {
+    pub(crate) fn uncompressed(tar: &'a [u8]) -> Self {
         Self::of(tar, tar)
     }
 
@@ -68,7 +68,7 @@ impl<'a> Attempt<'a> {
             diff_id: self.diff_id,
             image: new_file(&base.with_extension("erofs")),
             sidecar: new_file(&base.with_extension("sidecar")),
-            part: None,
+            partial: None,
             limits: self.limits,
             budget: self.budget.clone(),
             windows: WindowBudget::default(),
@@ -144,7 +144,7 @@ pub(crate) struct Stitched {
 pub(crate) fn disk(recipes: &[&str]) -> Stitched {
     let tars: Vec<Vec<u8>> = recipes.iter().map(|text| tar::recipe(text)).collect();
     let stitched = stitch(&tars);
-    stitched.judge();
+    stitched.verify();
     stitched
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn stitch(tars: &[Vec<u8>]) -> Stitched {
         .enumerate()
         .map(|(index, tar)| {
             let base = dir.path().join(format!("layer{index}"));
-            let made = Attempt::plain(tar).into_files(&base).unwrap();
+            let made = Attempt::uncompressed(tar).into_files(&base).unwrap();
             Layer {
                 image: base.with_extension("erofs"),
                 sidecar: base.with_extension("sidecar"),

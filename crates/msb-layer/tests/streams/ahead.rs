@@ -40,11 +40,11 @@ fn read(
 }
 
 #[test]
-fn a_layer_gives_the_same_disk_before_and_after_it_is_done() {
+fn a_layer_merged_early_and_late_results_in_the_same_disk() {
     let tar = tar::recipe(RECIPE);
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("layer");
-    let (read, done) = read(&Attempt::plain(&tar), &base);
+    let (read, done) = read(&Attempt::uncompressed(&tar), &base);
     let (read, done) = (read.unwrap(), done.unwrap());
     let image_bytes = runtime().block_on(read.planned_bytes()).unwrap();
     assert_eq!(image_bytes, done.image.bytes);
@@ -62,7 +62,7 @@ fn a_layer_of_wrong_bytes_is_refused_although_it_could_be_merged() {
     let dir = tempfile::tempdir().unwrap();
     let attempt = Attempt {
         diff_id: Digest::sha256_of(b"another archive"),
-        ..Attempt::plain(&tar)
+        ..Attempt::uncompressed(&tar)
     };
     let (read, done) = read(&attempt, &dir.path().join("layer"));
     assert!(read.is_some());
@@ -70,11 +70,11 @@ fn a_layer_of_wrong_bytes_is_refused_although_it_could_be_merged() {
 }
 
 #[test]
-fn a_malformed_layer_gives_nothing_to_merge() {
+fn a_malformed_layer_is_not_merged_early() {
     let mut tar = tar::recipe("file a size=1");
     tar[148] ^= 1;
     let dir = tempfile::tempdir().unwrap();
-    let (read, done) = read(&Attempt::plain(&tar), &dir.path().join("layer"));
+    let (read, done) = read(&Attempt::uncompressed(&tar), &dir.path().join("layer"));
     assert!(read.is_none());
     assert!(matches!(done, Err(LayerError::Tar { .. })), "{done:?}");
 }
@@ -87,7 +87,7 @@ fn a_layer_of_very_many_names_is_merged_only_when_its_own_tree_is_gone() {
     });
     let tar = tar::recipe(&recipe);
     let dir = tempfile::tempdir().unwrap();
-    let (read, done) = read(&Attempt::plain(&tar), &dir.path().join("layer"));
+    let (read, done) = read(&Attempt::uncompressed(&tar), &dir.path().join("layer"));
     assert!(read.is_none());
     assert_eq!(done.unwrap().entries, 100_001);
 }

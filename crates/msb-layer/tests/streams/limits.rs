@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use super::*;
 
 fn limited(tar: &[u8], change: impl FnOnce(&mut LayerLimits)) -> Result<IngestedLayer, LayerError> {
-    let mut attempt = Attempt::plain(tar);
+    let mut attempt = Attempt::uncompressed(tar);
     change(&mut attempt.limits);
     attempt.run()
 }
@@ -50,10 +50,10 @@ fn each_limit_is_named_in_its_error_and_takes_what_it_allows() {
     );
 
     let len = file.len() as u64;
-    assert!(limited(&file, |limits| limits.plain_bytes = len).is_ok());
+    assert!(limited(&file, |limits| limits.uncompressed_bytes = len).is_ok());
     hits(
-        limited(&file, |limits| limits.plain_bytes = len - 1),
-        LayerLimit::PlainBytes,
+        limited(&file, |limits| limits.uncompressed_bytes = len - 1),
+        LayerLimit::UncompressedBytes,
         len - 1,
     );
 
@@ -130,7 +130,7 @@ fn maps_of_sparse_files_count_as_metadata() {
 }
 
 #[test]
-fn a_gzip_bomb_stops_at_the_limit_of_plain_bytes() {
+fn a_gzip_bomb_stops_at_the_limit_of_uncompressed_bytes() {
     let mut bomb = Vec::new();
     let tar = {
         let mut header = tar::recipe("file a size=0 header-size=8000000000 format=gnu\nnoend");
@@ -148,10 +148,10 @@ fn a_gzip_bomb_stops_at_the_limit_of_plain_bytes() {
         piece: 4096,
         ..Attempt::of(&bomb, b"")
     };
-    attempt.limits.plain_bytes = 16 << 20;
+    attempt.limits.uncompressed_bytes = 16 << 20;
     match attempt.run() {
         Err(LayerError::Limit {
-            limit: LayerLimit::PlainBytes,
+            limit: LayerLimit::UncompressedBytes,
             allowed,
             actual,
         }) => {
@@ -234,7 +234,7 @@ fn budgeted(
 ) -> Result<IngestedLayer, LayerError> {
     let mut limits = ImageLimits::default();
     change(&mut limits);
-    let mut attempt = Attempt::plain(tar);
+    let mut attempt = Attempt::uncompressed(tar);
     attempt.budget = ImageBudget::new(limits);
     attempt.run()
 }
@@ -309,7 +309,7 @@ fn layers_of_an_image_and_their_merge_share_one_budget() {
     limits.entries = 3;
     let budget = ImageBudget::new(limits);
     let run = |budget: &ImageBudget| {
-        let mut attempt = Attempt::plain(&tar);
+        let mut attempt = Attempt::uncompressed(&tar);
         attempt.budget = budget.clone();
         attempt.run()
     };
@@ -317,7 +317,7 @@ fn layers_of_an_image_and_their_merge_share_one_budget() {
     exceeds(run(&budget), ImageLimit::Entries, "entries of all layers");
     // A layer that failed holds nothing.
     let one = tar::recipe("file a size=1");
-    let mut attempt = Attempt::plain(&one);
+    let mut attempt = Attempt::uncompressed(&one);
     attempt.budget = budget;
     assert!(attempt.run().is_ok());
 }
@@ -377,7 +377,7 @@ fn whiteouts_that_look_through_the_same_directory_again_are_limited() {
 #[test]
 fn a_cancelled_layer_ends_in_the_middle_of_its_archive() {
     let tar = winding(1500);
-    let attempt = Attempt::plain(&tar);
+    let attempt = Attempt::uncompressed(&tar);
     let dir = tempfile::tempdir().unwrap();
     let job = attempt.job(&dir.path().join("layer"));
     let ended = runtime().block_on(async {
@@ -401,7 +401,7 @@ fn a_file_of_zeros_takes_no_space_on_disk() {
         "file a size=5000 seed=1\nfile z size=50000000 fill=zero\nfile b size=9000 seed=2",
     );
     let dir = tempfile::tempdir().unwrap();
-    let made = Attempt::plain(&tar)
+    let made = Attempt::uncompressed(&tar)
         .into_files(&dir.path().join("layer"))
         .unwrap();
     let metadata = fs::metadata(dir.path().join("layer.erofs")).unwrap();

@@ -9,7 +9,7 @@ fn sha512_names_are_verified_too() {
     let attempt = || Attempt {
         digest,
         diff_id: digest,
-        ..Attempt::plain(&tar)
+        ..Attempt::uncompressed(&tar)
     };
     assert!(attempt().run().is_ok());
     let wrong = Digest::of(Algorithm::Sha512, b"");
@@ -25,16 +25,16 @@ fn bytes_after_the_archive_count_for_the_digest() {
     let mut tar = tar::recipe(RECIPE);
     let short = tar.clone();
     tar.extend_from_slice(b"trailing");
-    assert!(Attempt::plain(&tar).run().is_ok());
+    assert!(Attempt::uncompressed(&tar).run().is_ok());
     let error = error(Attempt {
         diff_id: Digest::sha256_of(&short),
-        ..Attempt::plain(&tar)
+        ..Attempt::uncompressed(&tar)
     });
     assert!(matches!(error, LayerError::DiffId { .. }), "{error}");
 }
 
 #[test]
-fn a_wrong_digest_a_wrong_diff_id_and_a_wrong_length_are_told_apart() {
+fn a_wrong_digest_a_wrong_diff_id_and_a_wrong_length_are_different_errors() {
     let tar = tar::recipe(RECIPE);
     let gzip = Layer::tar(tar.clone()).gzip();
     let wrong = Digest::sha256_of(b"something else");

@@ -5,7 +5,7 @@ use crate::tar::{EntryName, Limit, Limits, Part, SparseFault, TarError};
 
 const MIB: u64 = 1 << 20;
 
-/// One extent of 600 bytes at 1 MiB and one of 3 at 3 MiB, in 4 MiB.
+/// Checks an entry of 4 MiB with extents of 600 bytes at 1 MiB and 3 bytes at 3 MiB.
 fn check(entry: &Seen, path: &[u8]) {
     assert_eq!((&entry.path[..], entry.size), (path, 4 * MIB));
     assert_eq!(entry.sparse, Some(vec![(MIB, 600), (3 * MIB, 3)]));
@@ -190,7 +190,7 @@ fn fault(archive: &[u8]) -> SparseFault {
 }
 
 #[test]
-fn wrong_sparse_maps_are_told_apart() {
+fn malformed_sparse_maps_are_different_errors() {
     let old = |slots: &[(u64, u64)], stored| old_gnu(slots, 1000, stored, false).with(&[0; 100]);
     assert_eq!(fault(&old(&[(100, 10), (50, 10)], 20)), SparseFault::Order);
     assert_eq!(fault(&old(&[(100, 10), (105, 10)], 20)), SparseFault::Order);

@@ -67,9 +67,9 @@ impl Stitched {
 
     /// Asks everyone.
     #[track_caller]
-    pub(crate) fn judge(&self) {
+    pub(crate) fn verify(&self) {
         for layer in &self.layers {
-            layer.judge();
+            layer.verify();
         }
         msb_stitch::prove(&self.vmdk, Some(self.merge.tree())).unwrap();
         let ours = self.listing();
@@ -102,12 +102,12 @@ impl Stitched {
                 &KernelMount::erofs(&self.flat(), &[]).unwrap(),
                 "the kernel with a flat disk",
             );
-            self.judge_overlay(&ours);
+            self.verify_overlay(&ours);
         }
     }
 
     /// An overlay of the layer images is the merged tree, where every layer image can stand alone.
-    fn judge_overlay(&self, ours: &Listing) {
+    fn verify_overlay(&self, ours: &Listing) {
         let notes = || self.layers.iter().flat_map(|layer| &layer.made.notes);
         let is_partial = |note: &Note| {
             matches!(
@@ -169,7 +169,7 @@ impl Stitched {
 
 impl Layer {
     #[track_caller]
-    pub(crate) fn judge(&self) {
+    pub(crate) fn verify(&self) {
         let image = Image::open(File::open(&self.image).unwrap()).unwrap();
         check(&image, &CheckOptions::default()).unwrap();
         fsck(&self.image, &[]);
