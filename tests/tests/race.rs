@@ -153,7 +153,8 @@ fn fill(outside: &Path, cache: &Path) {
             if !path.exists() {
                 std::fs::write(&path, "a file of another program").unwrap();
             }
-            std::fs::write(dir.join(".tmp-1-0.x"), "a file of another program").unwrap();
+            let temporary = format!(".tmp-1-0123456789abcdef.{}", name.to_string_lossy());
+            std::fs::write(dir.join(temporary), "a file of another program").unwrap();
         }
     }
     let mut all = Vec::new();

@@ -119,6 +119,24 @@ fn each_damaged_artifact_is_named() {
         fs::write(path, text.replacen("CID=", "CID=1", 1)).unwrap();
     };
     setup.finds(&image.vmdk, false, ArtifactKind::Descriptor, rewrite);
+    // As QEMU does it when it opens the descriptor writable: another content ID of the same length.
+    let rewrite = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let at = text.find("CID=").unwrap() + "CID=".len();
+        let digit = if text[at..].starts_with('7') {
+            "8"
+        } else {
+            "7"
+        };
+        fs::write(
+            path,
+            [text.get(..at).unwrap(), digit, &text[at + 1..]].concat(),
+        )
+        .unwrap();
+    };
+    for contents in [false, true] {
+        setup.finds(&image.vmdk, contents, ArtifactKind::Descriptor, rewrite);
+    }
     setup.finds(&image.vmdk, true, ArtifactKind::Descriptor, |path| {
         fs::remove_file(path).unwrap()
     });
@@ -149,6 +167,33 @@ fn the_images_own_damaged_files_are_named() {
     });
     assert!(none.is_empty(), "{none:?}");
     assert!(setup.verify(false).damage.is_empty());
+}
+
+#[test]
+fn a_damaged_file_in_the_merged_metadata_is_named() {
+    // Small enough to lie beside its inode.
+    let setup = Setup::new(&["file d/small data=all-of-its-bytes", "file c size=1"]);
+    let fsmeta = fs::read(&setup.image.fsmeta).unwrap();
+    let data = b"all-of-its-bytes";
+    let at = fsmeta.windows(data.len()).position(|bytes| bytes == data);
+    let files = setup.finds(&setup.image.fsmeta, true, ArtifactKind::Fsmeta, |path| {
+        flip(path, at.unwrap() as u64)
+    });
+    assert_eq!(files, ["/d/small"]);
+}
+
+#[test]
+fn every_damaged_byte_of_a_sidecar_names_it() {
+    let setup = Setup::new(&[
+        "file a size=9000 seed=1\nfile d/b data=hello xattr.user.a=x",
+        "whiteout a\nsymlink c target=d/b",
+    ]);
+    for layer in &setup.image.layers {
+        let sidecar = layer.erofs.with_extension("layer");
+        for at in (0..fs::metadata(&sidecar).unwrap().len()).step_by(7) {
+            setup.finds(&sidecar, true, ArtifactKind::Sidecar, |path| flip(path, at));
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use microsandbox_image::{Platform, PullError, Reference};
+use microsandbox_image::{Platform, PullError, Reference, escape};
 
 use crate::hint::hint;
 use crate::output::one_line;
@@ -34,6 +34,10 @@ pub(crate) enum Failure {
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
+    #[error("there is no group {}", escape(name))]
+    NoGroup { name: String },
+    #[error("group {}: looking up its number", escape(name))]
+    GroupLookup { name: String, source: io::Error },
     #[error("--force cannot be used with --policy never: it has to download")]
     ForceOffline,
     /// A password must not be sent to two registries.
@@ -142,6 +146,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::NoCacheDir
+            | Self::NoGroup { .. }
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
             | Self::NoPassword { .. } => 2,

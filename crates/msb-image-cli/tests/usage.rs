@@ -26,6 +26,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
             "--progress",
             "--format",
             "--cache-dir",
+            "--cache-group",
         ],
     ),
     ("ls", &["--format"]),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+pub(crate) use integration_tests::pulled::devices;
 use microsandbox_image::{
     GlobalCache, Platform, PullError, PullOptions, PullResult, Reference, Registry,
 };
@@ -89,13 +90,6 @@ pub(crate) fn flat_disk(result: &PullResult) -> (TempDir, PathBuf) {
 /// What the kernel sees of a pulled image, mounted with a device for each layer.
 pub(crate) fn mounted(result: &PullResult) -> KernelMount {
     KernelMount::erofs(&result.fsmeta, &devices(result)).unwrap()
-}
-
-pub(crate) fn devices(result: &PullResult) -> Vec<&Path> {
-    result.extents[1..]
-        .iter()
-        .map(|extent| extent.path.as_path())
-        .collect()
 }
 
 /// Has fsck.erofs look at every image of a pull, and our own reader at all of the disk.

@@ -1,6 +1,6 @@
 //! One test for each file of `tests/conformance`, named as the clause that it holds: `cargo test -p integration-tests --test conformance
-//! -- --exact layers/whiteout-lower-only` runs one. `tests/conformance/clauses.md` lists the clauses, `cargo xtask conformance` holds it
-//! against the files. The tests named `oracles/...` show each oracle to fail.
+//! -- --exact layers/whiteout-lower-only` runs one. `tests/conformance/clauses.md` lists the clauses, `tests/tests/clauses` compares it
+//! with the files. The tests named `oracles/...` show each oracle to fail.
 //!
 //! ```text
 //! # An opaque marker hides nothing that comes in its own layer.       the clause, then more comments

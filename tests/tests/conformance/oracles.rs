@@ -7,6 +7,7 @@ use std::path::Path;
 
 use erofs_reader::{CheckOptions, Image, check};
 use integration_tests::disk::Disk;
+use integration_tests::workspace::may_mount;
 use integration_tests::{Failure, reader};
 use msb_testkit::content::{Content, Fill};
 use msb_testkit::mount::KernelMount;
@@ -170,15 +171,6 @@ fn by_overlay(disk: &Disk, expected: &ExpectedTree) -> Result<(), Failure> {
     };
     let how = "an overlay of the layers";
     Ok(expected.listing.same("expected", &seen, how, &ignore)?)
-}
-
-/// Whoever runs the tests at their desk need not be root; what is merged has been mounted.
-fn may_mount() -> Result<bool, Failure> {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root && std::env::var_os("CI").is_some() {
-        return Err("mounting needs root".into());
-    }
-    Ok(is_root)
 }
 
 /// Reads at an offset, and says how many bytes.

@@ -142,6 +142,43 @@ async fn a_cached_file_that_cannot_be_read_is_named_and_not_rebuilt() {
 }
 
 #[tokio::test]
+async fn a_cached_sidecar_whose_bytes_cannot_be_read_is_named_and_not_rebuilt() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "mounting needs root");
+        return;
+    }
+    let served = Served::new(&ImageBuilder::new().layer(Layer::recipe("file a size=10").gzip()));
+    let cache = tempfile::tempdir().unwrap();
+    let cold = pull(cache.path(), &served.reference).await.unwrap();
+    let sidecar = cold.layers[0].erofs.with_extension("layer");
+    served.registry.forget_requests();
+    // A regular file of 4096 bytes: it can be opened, and every read of it is an error.
+    let unreadable = Path::new("/sys/class/net/lo/speed");
+    let error = std::fs::read(unreadable).unwrap_err();
+    let mounted = std::process::Command::new("mount")
+        .arg("--bind")
+        .args([unreadable, &sidecar])
+        .status()
+        .unwrap();
+    assert!(mounted.success());
+    let pulled = registry_in(cache.path())
+        .pull(&served.reference, &policy(PullPolicy::Always))
+        .await;
+    let _ = std::process::Command::new("umount")
+        .arg("--lazy")
+        .arg(&sidecar)
+        .status();
+    let pulled = pulled.unwrap_err();
+    let PullError::Sidecar { path, source } = &pulled else {
+        panic!("{pulled:?}");
+    };
+    assert_eq!(*path, sidecar);
+    let cause = std::error::Error::source(source).map(ToString::to_string);
+    assert_eq!(cause, Some(error.to_string()));
+    assert_eq!(served.registry.count("/blobs/"), 0, "a new download");
+}
+
+#[tokio::test]
 async fn more_layers_than_a_descriptor_holds_are_refused_before_a_download() {
     const LAYERS: usize = 10_000;
     let layer = Layer::recipe("file a size=10").gzip();

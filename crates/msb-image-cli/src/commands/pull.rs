@@ -1,8 +1,8 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    CacheOptions, GlobalCache, NamedLimit, PullError, PullOptions, PullPolicy, PullResult,
-    Reference, Registry, escape_path,
+    GlobalCache, NamedLimit, PullError, PullOptions, PullPolicy, PullResult, Reference, Registry,
+    escape_path,
 };
 use tokio::time::timeout;
 
@@ -70,7 +70,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         secrets::protect();
     }
     let cache = if args.immutable {
-        let mut options = CacheOptions::default();
+        let mut options = cache.options().clone();
         options.immutable = true;
         GlobalCache::with_options(cache.root(), options)?
     } else {

@@ -25,6 +25,12 @@ fn child_that_fills_a_cache() {
     store
         .record_verified_blob(&layer("a"), &layer("b").diff_id)
         .unwrap();
+    let image = store.stage_layer_image(&layer("c")).unwrap();
+    let sidecar = store.stage_layer_sidecar(&layer("c")).unwrap();
+    let (image, sidecar) = (image.sync().unwrap(), sidecar.sync().unwrap());
+    store
+        .publish_layer(&layer("c"), &layer("b").diff_id, image, sidecar)
+        .unwrap();
     let lease = store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
     let lock = store.try_lock(LockOn::Layer(&layer("a").diff_id)).unwrap();
     let partial = store.open_partial_blob(&layer("a").diff_id, 10).unwrap();
@@ -221,6 +227,10 @@ fn a_damaged_marker_is_written_again() {
         drop(store.lease(&disk("a"), &[], &[]).unwrap());
         assert_eq!(std::fs::read(&marker).unwrap(), good);
     }
+    // A file of somebody else does not make it less of a cache.
+    std::fs::write(temp.path().join("README"), "x").unwrap();
+    std::fs::write(&marker, "x").unwrap();
+    Store::open(temp.path()).unwrap().require().unwrap();
     std::fs::remove_file(&marker).unwrap();
     Store::open(temp.path()).unwrap().require().unwrap();
     std::fs::create_dir(&marker).unwrap();
@@ -338,6 +348,14 @@ fn an_immutable_layer_refuses_writers_and_is_replaced_and_pruned() {
         .split(' ')
         .next()
         .is_some_and(|flags| flags.contains('i'));
+    // Whether the flag can be set here, found out with another program.
+    let probe = temp.path().join("probe");
+    std::fs::write(&probe, "").unwrap();
+    let chattr = |flag: &str| Command::new("chattr").arg(flag).arg(&probe).output();
+    let is_possible = chattr("+i").is_ok_and(|output| output.status.success());
+    let _ = chattr("-i");
+    std::fs::remove_file(&probe).unwrap();
+    assert_eq!(is_set, is_possible, "{flags:?}");
     if is_set {
         let error = std::fs::File::options()
             .write(true)

@@ -98,7 +98,12 @@ fn no_directory_below_the_root_may_be_a_symbolic_link() {
         drop(partial);
         // Names of the cache, and a dead writer's temporary file, in another program's directory.
         std::fs::rename(root.join(dir), &outside).unwrap();
-        std::fs::write(outside.join(".tmp-1-0.x"), "a file of another program").unwrap();
+        let names: Vec<_> = std::fs::read_dir(&outside).unwrap().collect();
+        for name in names {
+            let name = name.unwrap().file_name().into_string().unwrap();
+            let temporary = outside.join(format!(".tmp-1-0123456789abcdef.{name}"));
+            std::fs::write(temporary, "a file of another program").unwrap();
+        }
         std::fs::write(outside.join("other"), "a file of another program").unwrap();
         symlink(&outside, root.join(dir)).unwrap();
         let before = snapshot(&outside);

@@ -13,3 +13,4 @@ mod locks;
 mod prune;
 mod publish;
 mod records;
+mod sessions;

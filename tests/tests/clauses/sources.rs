@@ -1,31 +1,32 @@
-//! Whether a named test is there, by the sources of its binary.
+//! Looks up named tests in the sources of their binaries.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::files::files;
+use integration_tests::workspace::files;
 
-/// The sources of test binaries, read once each.
+/// The sources of test binaries, each read once.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     root: PathBuf,
-    /// `package::binary` to all of its text.
+    /// From `package::binary` to its whole text, or `None` if it does not exist.
     read: BTreeMap<String, Option<String>>,
 }
 
 impl Sources {
-    pub(super) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf) -> Self {
         Self {
             root,
             read: BTreeMap::new(),
         }
     }
 
-    pub(super) fn problem(&mut self, test: &str) -> Option<String> {
+    /// Returns what is wrong with the test `package::binary::name`.
+    pub(crate) fn problem(&mut self, test: &str) -> Option<String> {
         let parts: Vec<&str> = test.split("::").collect();
         let [package, binary, name] = parts[..] else {
-            return Some("is not package::binary::test".to_owned());
+            return Some("is not of the form package::binary::test".to_owned());
         };
         let root = &self.root;
         let text = self
@@ -33,7 +34,7 @@ impl Sources {
             .entry(format!("{package}::{binary}"))
             .or_insert_with(|| read(root, package, binary));
         match text {
-            None => Some("there is no such package or binary".to_owned()),
+            None => Some("the package or binary does not exist".to_owned()),
             Some(text) => found(text, name).err().map(str::to_owned),
         }
     }
@@ -43,6 +44,7 @@ fn read(root: &Path, package: &str, binary: &str) -> Option<String> {
     let package = match package {
         "integration-tests" => root.join("tests"),
         "msb-testkit" => root.join("tests/kit"),
+        "xtask" => root.join("xtask"),
         _ => root.join("crates").join(package),
     };
     let paths = if binary == "lib" || binary == "bin" {
@@ -62,9 +64,9 @@ fn read(root: &Path, package: &str, binary: &str) -> Option<String> {
         .map(|texts| texts.join("\n"))
 }
 
-/// Whether there is a test function of this name that is not ignored.
+/// Checks that the text has a test function of this name that is not ignored.
 fn found(text: &str, name: &str) -> Result<(), &'static str> {
-    let mut verdict = Err("there is no such function");
+    let mut verdict = Err("the function does not exist");
     let mut attributes: Vec<&str> = Vec::new();
     for line in text.lines().map(str::trim) {
         if line.starts_with("#[") {
@@ -79,11 +81,11 @@ fn found(text: &str, name: &str) -> Result<(), &'static str> {
         {
             let has = |what: &str| attributes.iter().any(|line| line.contains(what));
             if has("ignore") {
-                verdict = Err("it is ignored");
+                verdict = Err("the test is ignored");
             } else if has("[test]") || has("::test") {
                 return Ok(());
             } else {
-                verdict = Err("it is no test");
+                verdict = Err("the function is not a test");
             }
         }
         attributes.clear();
@@ -94,28 +96,28 @@ fn found(text: &str, name: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cargo;
+    use integration_tests::workspace;
 
     #[test]
-    fn a_test_is_a_function_that_is_marked_so_and_not_ignored() {
+    fn a_test_has_the_attribute_and_is_not_ignored() {
         let text = "#[test]\nfn good() {}\n#[tokio::test]\nasync fn also() {}\nfn bare() {}\n\
             #[test]\n#[ignore = \"slow\"]\nfn slow() {}\n#[test]\nfn goodness() {}";
         assert_eq!(found(text, "good"), Ok(()));
         assert_eq!(found(text, "also"), Ok(()));
-        assert_eq!(found(text, "bare"), Err("it is no test"));
-        assert_eq!(found(text, "slow"), Err("it is ignored"));
-        assert_eq!(found(text, "goo"), Err("there is no such function"));
+        assert_eq!(found(text, "bare"), Err("the function is not a test"));
+        assert_eq!(found(text, "slow"), Err("the test is ignored"));
+        assert_eq!(found(text, "goo"), Err("the function does not exist"));
     }
 
     #[test]
-    fn a_test_that_does_not_exist_is_seen_in_the_sources() {
-        let mut sources = Sources::new(cargo::workspace());
+    fn missing_tests_are_found_in_the_sources() {
+        let mut sources = Sources::new(workspace::root());
         let here = "msb-stitch::vmdk::three_hundred_files";
         assert_eq!(sources.problem(here), None);
         for missing in [
             "msb-stitch::vmdk::three_thousand_files",
             "msb-stitch::nothing::three_hundred_files",
-            "nobody::vmdk::three_hundred_files",
+            "nothing::vmdk::three_hundred_files",
             "three_hundred_files",
         ] {
             assert!(sources.problem(missing).is_some(), "{missing}");

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::modules::{Module, Modules};
+use crate::modules::{Module, Modules};
 
-/// The groups of files that lie on a common cycle of imports, each sorted; empty where there is none.
+/// Returns the groups of files on a common cycle of imports, each group sorted.
 ///
-/// A file's imports from its own ancestors do not count: a child may use its parent's items, and the parent the child's.
-pub(super) fn cycles(modules: &Modules) -> Vec<Vec<Module>> {
+/// Imports of a file from its own ancestors do not count: a child and its parent may use each other's items.
+pub(crate) fn cycles(modules: &Modules) -> Vec<Vec<Module>> {
     let mut imports = modules.imports();
     for (module, targets) in &mut imports {
         targets.retain(|target| !module.starts_with(target));
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_circle_of_files_is_found_and_a_child_of_its_parent_is_none() {
+    fn a_cycle_of_files_is_found_and_parent_with_child_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             std::fs::write(folder.path().join(name), text).unwrap();

@@ -1,30 +1,30 @@
-//! Which files of a crate import which, read from the source.
+//! The imports between the files of a crate, read from the source.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use integration_tests::Failure;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// The path of a module below its crate's root; empty for the root.
-pub(super) type Module = Vec<String>;
+pub(crate) type Module = Vec<String>;
 
-/// How many `use` declarations may lead to one another before a name is taken to be another crate's.
+/// Number of `use` declarations followed in a row before a name is taken for one of another crate.
 const MAX_ALIASES: usize = 16;
 
-/// The modules of one crate that have a file of their own, and the paths that each names. Tests are left out.
+/// The modules of one crate that have their own file, and the paths that each names. Test modules are left out.
 #[derive(Debug, Default)]
-pub(super) struct Modules {
+pub(crate) struct Modules {
     files: BTreeMap<Module, File>,
 }
 
 #[derive(Debug, Default)]
 struct File {
-    /// Name to path, of the `use` declarations of the module itself.
+    /// From the names to the paths of the module's own `use` declarations.
     aliases: BTreeMap<String, Module>,
-    /// Every path that stands in the file, beginning with `crate`, `self`, `super` or a name.
+    /// Every path in the file, beginning with `crate`, `self`, `super` or a name.
     paths: BTreeSet<Module>,
 }
 
@@ -32,8 +32,8 @@ impl Modules {
     /// Reads the crate whose root is this file.
     ///
     /// # Errors
-    /// A module's file is missing or is no Rust.
-    pub(super) fn read(root: &Path) -> Result<Self, Box<dyn Error>> {
+    /// When a module's file is missing or does not parse.
+    pub(crate) fn read(root: &Path) -> Result<Self, Failure> {
         let mut modules = Self::default();
         let mut open = vec![(Module::new(), root.to_owned())];
         while let Some((module, path)) = open.pop() {
@@ -54,8 +54,8 @@ impl Modules {
         Ok(modules)
     }
 
-    /// From each module to the other modules whose items it names.
-    pub(super) fn imports(&self) -> BTreeMap<&Module, BTreeSet<&Module>> {
+    /// Returns, for each module, the other modules whose items it names.
+    pub(crate) fn imports(&self) -> BTreeMap<&Module, BTreeSet<&Module>> {
         let imports_of = |(module, file): (_, &File)| {
             let paths = file.paths.iter();
             let targets = paths.filter_map(|path| self.resolve(module, path, MAX_ALIASES));
@@ -64,7 +64,7 @@ impl Modules {
         self.files.iter().map(imports_of).collect()
     }
 
-    /// The module of this crate in which `path` ends, as seen from `from`.
+    /// Resolves `path` from the module `from` to the module of this crate that has the item.
     fn resolve(&self, from: &Module, path: &[String], aliases: usize) -> Option<&Module> {
         let mut at = from.clone();
         for (place, name) in path.iter().enumerate() {
@@ -87,7 +87,7 @@ impl Modules {
                         let whole: Module = alias.iter().chain(rest).cloned().collect();
                         return self.resolve(&at, &whole, aliases);
                     }
-                    // A first name that is neither a module nor imported is another crate's, or an item of this file.
+                    // A first name that is neither a module nor imported belongs to another crate or to this file.
                     return if place == 0 { None } else { self.known(&at) };
                 }
             }
@@ -100,7 +100,7 @@ impl Modules {
     }
 }
 
-/// Where the files of a file's child modules lie: beside a root or `mod.rs`, else in a folder of its name.
+/// Returns the folder of a file's child modules: its own folder for a root or `mod.rs`, else a folder of its name.
 fn folder_of_children(path: &Path) -> PathBuf {
     let is_root = path
         .file_name()

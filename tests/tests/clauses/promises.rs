@@ -1,15 +1,15 @@
-//! The promises of `docs/security.md`: each row of its tables ends with the tests that hold it.
+//! The promises of `docs/security.md`: each row of a table of promises ends with the tests of the promise.
 
 /// Marks a promise whose test does not exist yet.
 const UNTESTED: &str = "not yet tested";
 
-/// Returns what is wrong with the promises, and their number. `test_problem` returns what is wrong with a test of this name.
-pub(super) fn problems(
+/// Returns what is wrong with the promises. `test_problem` returns what is wrong with the test of a name.
+pub(crate) fn problems(
     text: &str,
     test_problem: &mut dyn FnMut(&str) -> Option<String>,
-) -> (Vec<String>, usize) {
+) -> Vec<String> {
     let mut problems = Vec::new();
-    let mut count = 0;
+    let mut has_promises = false;
     let mut is_promises = false;
     for line in text.lines() {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
@@ -18,9 +18,9 @@ pub(super) fn problems(
         } else if cells.last() == Some(&"tests") {
             is_promises = true;
         } else if is_promises && !line.starts_with("|-") {
-            count += 1;
+            has_promises = true;
             let [promise, tests] = cells[..] else {
-                problems.push(format!("docs/security.md: not two cells: {line}"));
+                problems.push(format!("docs/security.md: expected two cells: {line}"));
                 continue;
             };
             let tests: Vec<&str> = tests
@@ -38,32 +38,32 @@ pub(super) fn problems(
             }
         }
     }
-    if count == 0 {
+    if !has_promises {
         problems.push("docs/security.md: no promises".to_owned());
     }
-    (problems, count)
+    problems
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> (Vec<String>, usize) {
+    fn problems_of(text: &str) -> Vec<String> {
         problems(text, &mut |test| {
-            (test == "p::b::gone").then(|| "is missing".to_owned())
+            (test == "p::b::gone").then(|| "does not exist".to_owned())
         })
     }
 
     #[test]
     fn each_promise_names_tests_that_exist() {
         let table = "| promise | tests |\n|---|---|\n| One. | `p::b::t`, `p::b::u` |\n| Two. | not yet tested |\n";
-        assert_eq!(told(table), (Vec::new(), 2));
-        // Another table has no promises.
+        assert!(problems_of(table).is_empty());
+        // A table without a column of tests has no promises.
         let other = "| limit | value |\n|---|---|\n| x | 1 |\n";
-        assert_eq!(told(&format!("{other}\n{table}")), (Vec::new(), 2));
+        assert!(problems_of(&format!("{other}\n{table}")).is_empty());
         let gone =
             "| promise | tests |\n|---|---|\n| One. | `p::b::gone` |\n| Two. |  |\n| a | b | c |\n";
-        assert_eq!(told(gone).0.len(), 3);
-        assert_eq!(told(other).0, ["docs/security.md: no promises"]);
+        assert_eq!(problems_of(gone).len(), 3);
+        assert_eq!(problems_of(other), ["docs/security.md: no promises"]);
     }
 }

@@ -5,7 +5,10 @@
     reason = "a test, and what it calls, fails by panicking"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod interrupted;
+mod sign_in;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -14,6 +17,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::{command, ok, run, run_with_input, stderr, stdout};
+use msb_testkit::fault_registry::FaultRegistry;
 use msb_testkit::image::{ImageBuilder, Layer};
 use msb_testkit::registry::{DockerRegistry, RegistryOptions};
 use serde_json::{Value, json};
@@ -305,6 +309,13 @@ fn a_damaged_disk_is_found_and_made_anew() {
     let report = json_lines(&stdout(&output)).remove(0);
     assert_eq!(report["status"], "incomplete");
     assert_eq!(report["damaged"][0]["path"], layer);
+    let text = stdout(&run(cache, ["verify"]));
+    assert!(
+        text.contains("file data was not compared; --full does that"),
+        "{text}"
+    );
+    let text = stdout(&run(cache, ["verify", "--full"]));
+    assert!(!text.contains("was not compared"), "{text}");
     let cause = report["causes"][0].as_str().unwrap();
     assert!(
         cause.contains("expected ") && cause.contains("found 4096"),
@@ -318,6 +329,67 @@ fn a_damaged_disk_is_found_and_made_anew() {
     assert_eq!(pull(&["--force"])["cached"], false);
     ok(&run(cache, ["verify", "--full"]));
     assert_eq!(std::fs::read(layer).unwrap(), whole);
+}
+
+#[test]
+fn a_full_verification_without_file_data_states_that() {
+    let layout = tempfile::tempdir().unwrap();
+    ImageBuilder::new()
+        .layer(Layer::recipe("dir d\nfile d/empty size=0").gzip())
+        .write_layout(layout.path(), "v1")
+        .unwrap();
+    let registry = FaultRegistry::start().unwrap();
+    registry.serve("test", layout.path());
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let reference = format!("{}/test:v1", registry.host());
+    ok(&run(cache, [&["pull", &reference][..], &PLATFORM].concat()));
+    let full = ok(&run(cache, ["verify", "--full"]));
+    assert!(
+        full.contains("no file data to compare") && !full.contains("structure only"),
+        "{full}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_immutable_flag_is_set_where_it_can_be() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let reference = push(&registry);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let pull = |more: &[&str]| {
+        let args = [&["pull", &reference, "--format", "json"], more, &PLATFORM].concat();
+        json_lines(&ok(&run(cache, args))).remove(0)
+    };
+    let flag_of = |path: &Path| {
+        let flags = std::process::Command::new("lsattr").arg(path).output().unwrap();
+        let flags = String::from_utf8(flags.stdout).unwrap();
+        flags
+            .split(' ')
+            .next()
+            .is_some_and(|flags| flags.contains('i'))
+    };
+    let layer = pull(&[])["layers"][0]["erofs"].as_str().unwrap().to_owned();
+    let layer = Path::new(&layer);
+    assert!(!flag_of(layer));
+    pull(&["--immutable", "--force"]);
+    // Another program finds out whether the flag can be set here.
+    let probe = cache.join("probe");
+    std::fs::write(&probe, "").unwrap();
+    let chattr = |flag: &str| {
+        std::process::Command::new("chattr")
+            .arg(flag)
+            .arg(&probe)
+            .output()
+    };
+    let is_possible = chattr("+i").unwrap().status.success();
+    chattr("-i").unwrap();
+    std::fs::remove_file(&probe).unwrap();
+    assert_eq!(flag_of(layer), is_possible);
+    ok(&run(cache, ["rm", &reference, PLATFORM[0], PLATFORM[1]]));
+    ok(&run(cache, ["prune", "--grace", "0"]));
+    assert!(!layer.exists());
 }
 
 #[test]
@@ -351,136 +423,4 @@ fn an_image_cached_for_another_platform_is_told_of() {
     let output = run(cache.path(), args);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("hint: it is cached with --platform linux/amd64"));
-}
-
-#[test]
-fn credentials_come_from_standard_input_over_tls() {
-    let registry = DockerRegistry::start(RegistryOptions {
-        basic_auth: Some(("me".into(), "hunter2".into())),
-        tls: true,
-        ..RegistryOptions::default()
-    })
-    .unwrap();
-    let reference = push(&registry);
-    let ca = registry.ca_cert().unwrap();
-    let pull = |password: Option<&str>| {
-        let cache = tempfile::tempdir().unwrap();
-        let mut args = vec!["pull", &reference, "--ca-cert", ca.to_str().unwrap()];
-        args.extend(PLATFORM);
-        if password.is_some() {
-            args.extend(["--username", "me", "--password-stdin"]);
-        }
-        run_with_input(cache.path(), &args, password.unwrap_or(""))
-    };
-    ok(&pull(Some("hunter2\n")));
-    let hints = [
-        (None, "hint: sign in with `printf"),
-        (Some("hunter3"), "the user name or the password is wrong"),
-    ];
-    for (given, hint) in hints {
-        let refused = pull(given);
-        assert_eq!(refused.status.code(), Some(1));
-        let text = stderr(&refused);
-        assert!(text.contains(hint), "{text}");
-        assert!(!text.contains("hunter"), "{text}");
-    }
-}
-
-#[test]
-fn refusals_name_the_option_that_helps() {
-    let registry = |tls| {
-        DockerRegistry::start(RegistryOptions {
-            basic_auth: Some(("me".into(), "hunter2".into())),
-            tls,
-            ..RegistryOptions::default()
-        })
-        .unwrap()
-    };
-    let pull = |reference: &str, more: &[&str]| {
-        let cache = tempfile::tempdir().unwrap();
-        let sign_in = ["--username", "me", "--password-stdin"];
-        let args = [&["pull", reference][..], &PLATFORM, &sign_in, more].concat();
-        run_with_input(cache.path(), &args, "hunter2")
-    };
-    let (plain, tls) = (registry(false), registry(true));
-
-    let reference = format!("{}/a:b", plain.host());
-    let text = stderr(&pull(&reference, &[]));
-    let hint = format!("allow plain HTTP with `--plain-http {}`", plain.host());
-    assert!(
-        text.contains("not authorized") && text.contains(&hint),
-        "{text}"
-    );
-
-    let reference = push(&tls);
-    let text = stderr(&pull(&reference, &[]));
-    assert!(text.contains("unknown authority"), "{text}");
-    assert!(
-        text.contains("hint: ") && text.contains("--ca-cert FILE"),
-        "{text}"
-    );
-    assert_eq!(text.matches("caused by").count(), 1, "{text}");
-
-    // One certificate of a bundle that cannot be used is a warning, and the others count.
-    let folder = tempfile::tempdir().unwrap();
-    let bundle = folder.path().join("bundle.pem");
-    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let good = std::fs::read_to_string(tls.ca_cert().unwrap()).unwrap();
-    std::fs::write(&bundle, format!("\u{feff}{damaged}{good}")).unwrap();
-    let output = pull(&reference, &["--ca-cert", bundle.to_str().unwrap()]);
-    ok(&output);
-    let text = stderr(&output);
-    let warning = "bundle.pem: certificate 1 (line 1) cannot be used and is skipped";
-    assert_eq!(text.matches(warning).count(), 1, "{text}");
-}
-
-#[test]
-fn a_reader_that_goes_away_is_no_error() {
-    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
-    let reference = push(&registry);
-    let folder = tempfile::tempdir().unwrap();
-    let cache = folder.path();
-    ok(&run(cache, [&["pull", &reference][..], &PLATFORM].concat()));
-    for args in [&["cat", &reference, "/etc/motd"][..], &["tree", &reference]] {
-        let mut command = command(cache);
-        command.args(args).args(PLATFORM);
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let output = command.stdout(writer).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert_eq!(stderr(&output), "");
-    }
-}
-
-#[test]
-fn an_interrupt_ends_with_130_and_the_next_pull_is_whole() {
-    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
-    let reference = push(&registry);
-    let folder = tempfile::tempdir().unwrap();
-    // A registry that answers nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let hanging = format!("{}/test:v1", silent.local_addr().unwrap());
-    let child = command(folder.path())
-        .args(["pull", &reference, &hanging])
-        .args(PLATFORM)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut connection, _): (TcpStream, _) = silent.accept().unwrap();
-    assert!(connection.read(&mut [0; 64]).unwrap() > 0);
-    let start = Instant::now();
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
-    assert!(start.elapsed() < Duration::from_secs(3));
-    assert_eq!(output.status.code(), Some(130), "{output:?}");
-    assert!(stderr(&output).ends_with("error: interrupted\n"));
-    // The first one was done.
-    assert!(stdout(&output).starts_with(&format!("{reference} pulled")));
-    let _ = connection.write_all(b"");
-    ok(&run(folder.path(), ["verify", "--full"]));
 }

@@ -1,46 +1,48 @@
-//! Images from text, and their disks: what the oracles judge.
+//! The golden images: images written as text, and their pulls.
 //!
-//! `tests/golden/NAME.recipe` is an image of layers, bottom to top, each a line `--- gzip`, `--- zstd` or `--- plain` and a
-//! recipe of [`msb_testkit::tar`] below it. What stands before the first such line is a comment.
+//! `tests/golden/NAME.recipe` is an image of layers, bottom to top. Each layer is a line `--- gzip`, `--- gzip members`, `--- zstd`,
+//! `--- zstd chunked` or `--- plain`, followed by a recipe of [`msb_testkit::tar`]. The lines before the first layer are a comment.
 
-use std::error::Error;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use microsandbox_image::{GlobalCache, Platform, PullResult, Registry};
+use microsandbox_image::{GlobalCache, Platform, PullOptions, PullResult, Registry};
 use msb_testkit::fault_registry::FaultRegistry;
 use msb_testkit::image::{ImageBuilder, Layer};
 use tempfile::TempDir;
 
-use crate::{cargo, progress};
+use crate::{Failure, workspace};
 
 /// The tag of every fixture.
 const TAG: &str = "fixture";
 
-/// An image as text.
+/// An image written as text.
 #[derive(Debug)]
-pub(crate) struct Fixture {
-    /// Also its repository's name.
-    pub(crate) name: String,
+pub struct Fixture {
+    /// The name of the recipe and of the image's repository.
+    pub name: String,
     text: String,
 }
 
-/// A fixture that was pulled.
+/// A pulled fixture, with the cache that holds its artifacts.
 #[derive(Debug)]
-pub(crate) struct Pulled {
-    pub(crate) result: PullResult,
-    /// Holds the cache, for as long as the artifacts are looked at.
+pub struct Pulled {
+    /// The artifacts.
+    pub result: PullResult,
     _cache: TempDir,
 }
 
-/// The folder of the fixtures and of what is known of them.
-pub(crate) fn folder() -> PathBuf {
-    cargo::workspace().join("tests/golden")
+/// Returns the folder of the recipes and of the expected artifacts.
+#[must_use]
+pub fn folder() -> PathBuf {
+    workspace::root().join("tests/golden")
 }
 
-/// Every fixture, by name.
-pub(crate) fn all() -> Result<Vec<Fixture>, Box<dyn Error>> {
+/// Reads every fixture, sorted by name.
+///
+/// # Errors
+/// When the folder has no recipe, or a recipe cannot be read.
+pub fn all() -> Result<Vec<Fixture>, Failure> {
     let mut fixtures = Vec::new();
     for entry in fs::read_dir(folder())? {
         let path = entry?.path();
@@ -68,8 +70,9 @@ pub(crate) fn all() -> Result<Vec<Fixture>, Box<dyn Error>> {
 }
 
 impl Fixture {
-    /// A fixture that is no file.
-    pub(crate) fn new(name: &str, text: &str) -> Fixture {
+    /// Creates a fixture from a text.
+    #[must_use]
+    pub fn new(name: &str, text: &str) -> Fixture {
         Fixture {
             name: name.to_owned(),
             text: text.to_owned(),
@@ -77,11 +80,10 @@ impl Fixture {
     }
 
     /// Writes the image as an OCI layout.
-    pub(crate) fn write_layout(
-        &self,
-        folder: &Path,
-        image: ImageBuilder,
-    ) -> Result<(), Box<dyn Error>> {
+    ///
+    /// # Errors
+    /// When the recipe names an unknown compression, or the layout cannot be written.
+    pub fn write_layout(&self, folder: &Path, image: ImageBuilder) -> Result<(), Failure> {
         let mut image = image;
         for layer in self.layers()? {
             image = image.layer(layer);
@@ -91,7 +93,10 @@ impl Fixture {
     }
 
     /// Serves the image on loopback and pulls it through the facade into a new cache.
-    pub(crate) fn pull(&self) -> Result<Pulled, Box<dyn Error>> {
+    ///
+    /// # Errors
+    /// When the layout cannot be written or the pull fails.
+    pub fn pull(&self) -> Result<Pulled, Failure> {
         let (layout, cache) = (tempfile::tempdir()?, tempfile::tempdir()?);
         self.write_layout(layout.path(), ImageBuilder::new())?;
         let server = FaultRegistry::start()?;
@@ -101,19 +106,23 @@ impl Fixture {
             GlobalCache::new(cache.path())?,
         )?;
         let reference = self.reference(&server).parse()?;
-        let result = progress::pull(&registry, &reference, &mut io::sink())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let result = runtime.block_on(registry.pull(&reference, &PullOptions::default()))?;
         Ok(Pulled {
             result,
             _cache: cache,
         })
     }
 
-    /// The image's reference where `server` serves it.
-    pub(crate) fn reference(&self, server: &FaultRegistry) -> String {
+    /// Returns the reference of the image in the registry `server`.
+    #[must_use]
+    pub fn reference(&self, server: &FaultRegistry) -> String {
         format!("{}/{}:{TAG}", server.host(), self.name)
     }
 
-    fn layers(&self) -> Result<Vec<Layer>, Box<dyn Error>> {
+    fn layers(&self) -> Result<Vec<Layer>, Failure> {
         let mut parts: Vec<(&str, String)> = Vec::new();
         for line in self.text.lines() {
             if let Some(compression) = line.strip_prefix("--- ") {

@@ -1,11 +1,11 @@
-//! What does not fit together.
+//! Compares clauses, recipes and tests.
 
 use std::collections::BTreeSet;
 
-use super::clauses::{Clause, Recipes};
+use crate::table::{Clause, Recipes};
 
-/// What is missing, or too much. `test_problem` says what is wrong with a test of this name.
-pub(super) fn problems(
+/// Returns what is missing or superfluous. `test_problem` returns what is wrong with the test of a name.
+pub(crate) fn problems(
     clauses: &[Clause],
     recipes: &Recipes,
     test_problem: &mut dyn FnMut(&str) -> Option<String>,
@@ -15,7 +15,7 @@ pub(super) fn problems(
     for clause in clauses {
         let id = &clause.id;
         if !ids.insert(id.as_str()) {
-            problems.push(format!("{id}: there are two of it"));
+            problems.push(format!("{id}: the id occurs twice"));
         }
         let own = clause.cases(recipes);
         if own.is_empty() && clause.tests.is_empty() {
@@ -23,7 +23,7 @@ pub(super) fn problems(
         }
         for name in own {
             if recipes[name] != format!("# {}", clause.sentence) {
-                problems.push(format!("{name}.recipe: does not begin with its clause"));
+                problems.push(format!("{name}.recipe: does not begin with the clause"));
             }
         }
         for test in &clause.tests {
@@ -35,7 +35,7 @@ pub(super) fn problems(
     for name in recipes.keys() {
         let id = name.split('@').next().unwrap_or_default();
         if !ids.contains(id) {
-            problems.push(format!("{name}.recipe: of no clause"));
+            problems.push(format!("{name}.recipe: no clause has this id"));
         }
     }
     problems
@@ -43,47 +43,50 @@ pub(super) fn problems(
 
 #[cfg(test)]
 mod tests {
-    use super::super::clauses::parse;
     use super::*;
+    use crate::table::parse;
 
     const TABLE: &str = "| id | clause | oracles | other tests |\n|---|---|---|---|\n\
         | `a/one` | The first. | all |  |\n| `a/two` | The second. | bytes | `p::b::t`, `p::lib::u` |\n";
 
-    fn told(table: &str, recipes: &[(&str, &str)], missing: &str) -> Vec<String> {
+    fn problems_of(table: &str, recipes: &[(&str, &str)], missing: &str) -> Vec<String> {
         let recipes = recipes
             .iter()
             .map(|(name, line)| ((*name).to_owned(), (*line).to_owned()))
             .collect();
         problems(&parse(table).unwrap(), &recipes, &mut |test| {
-            (test == missing).then(|| "is missing".to_owned())
+            (test == missing).then(|| "does not exist".to_owned())
         })
     }
 
     #[test]
     fn a_whole_table_has_no_problems() {
         let one = ("a/one", "# The first.");
-        assert!(told(TABLE, &[one], "").is_empty());
-        assert!(told(TABLE, &[("a/one@case", "# The first."), one], "").is_empty());
+        assert!(problems_of(TABLE, &[one], "").is_empty());
+        assert!(problems_of(TABLE, &[("a/one@case", "# The first."), one], "").is_empty());
     }
 
     #[test]
     fn each_kind_of_gap_is_seen() {
         let one = ("a/one", "# The first.");
-        assert_eq!(told(TABLE, &[], ""), ["a/one: has no test"]);
+        assert_eq!(problems_of(TABLE, &[], ""), ["a/one: has no test"]);
         assert_eq!(
-            told(TABLE, &[one], "p::lib::u"),
-            ["a/two: p::lib::u: is missing"]
+            problems_of(TABLE, &[one], "p::lib::u"),
+            ["a/two: p::lib::u: does not exist"]
         );
         assert_eq!(
-            told(TABLE, &[one, ("a/three@x", "# ?")], ""),
-            ["a/three@x.recipe: of no clause"]
+            problems_of(TABLE, &[one, ("a/three@x", "# ?")], ""),
+            ["a/three@x.recipe: no clause has this id"]
         );
         assert_eq!(
-            told(TABLE, &[("a/one", "# Another.")], ""),
-            ["a/one.recipe: does not begin with its clause"]
+            problems_of(TABLE, &[("a/one", "# Another.")], ""),
+            ["a/one.recipe: does not begin with the clause"]
         );
         let twice = format!("{TABLE}| `a/one` | The first. | all |  |\n");
-        assert_eq!(told(&twice, &[one], ""), ["a/one: there are two of it"]);
+        assert_eq!(
+            problems_of(&twice, &[one], ""),
+            ["a/one: the id occurs twice"]
+        );
         assert!(parse("# nothing\n").is_err());
         assert!(parse("| `a/one` | The first. | all |\n").is_err());
         assert!(parse("| `a/one` | The first. |  | `p::b::t` |\n").is_err());
