@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_there_whatever_was_synced_between() {
+    fn written_bytes_are_kept_whatever_was_synced_in_between() {
         let mut file = new(tempfile::tempfile().unwrap());
         let check = file.file.try_clone().unwrap();
         let piece = vec![7; 5 << 20];
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_over_what_was_written_are_written() {
+    fn zeros_over_written_bytes_are_written() {
         let mut file = new(tempfile::tempfile().unwrap());
         let check = file.file.try_clone().unwrap();
         file.write_all(&[7; 2 * BLOCK]).unwrap();

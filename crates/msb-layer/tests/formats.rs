@@ -1,4 +1,4 @@
-//! What one inode may be, in a tar and in EROFS. Every disk is judged by everyone (see `common::oracles`).
+//! Properties of one inode, in a tar and in EROFS. Every disk is verified by all oracles (see `common::oracles`).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -270,7 +270,7 @@ fn sparse_files_of_odd_shapes() {
     );
 }
 
-/// Reads far into files that nobody could read whole.
+/// Reads at large offsets of files that are too long to read completely.
 fn huge(recipe: &str, reads: &[(&str, u64, u64)]) {
     let disk = disk(&[recipe]);
     let read_at = |path: &str, at: u64, file: &dyn Fn(&mut [u8]) -> usize| {
@@ -314,7 +314,7 @@ fn huge(recipe: &str, reads: &[(&str, u64, u64)]) {
 }
 
 #[test]
-fn files_over_4_gib_are_addressed_right() {
+fn files_over_4_gib_are_addressed_correctly() {
     huge(
         "file a size=5000000000 seed=1 sparse=pax1.0 map=4294967296:1,4500000000:1,5000000000:0\nfile b size=9000000000 seed=2 sparse=gnu format=gnu map=8999999000:1,9000000000:0",
         &[

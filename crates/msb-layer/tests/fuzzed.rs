@@ -1,4 +1,4 @@
-//! What the fuzz target `layer` found, each by its name.
+//! Failures that the fuzz target `layer` found, one test each.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

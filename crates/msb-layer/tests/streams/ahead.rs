@@ -1,4 +1,4 @@
-//! Merging a layer before it is done.
+//! Merging a layer before its conversion ends.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,7 +10,7 @@ use msb_stitch::{Merge, Slot};
 
 use super::*;
 
-/// The merged metadata over this layer alone.
+/// Returns the merged metadata over this layer alone.
 fn fsmeta(changes: &Changes<File>, image_bytes: u64) -> Vec<u8> {
     let mut merge = Merge::new();
     merge.add(1, changes).unwrap();
@@ -23,7 +23,7 @@ fn fsmeta(changes: &Changes<File>, image_bytes: u64) -> Vec<u8> {
     written.into_inner()
 }
 
-/// Feeds the archive, takes what can be merged, and waits for the end.
+/// Feeds the archive. Returns the layer for merging, and the result at the end.
 fn read(
     attempt: &Attempt<'_>,
     base: &std::path::Path,
@@ -57,7 +57,7 @@ fn a_layer_merged_early_and_late_results_in_the_same_disk() {
 }
 
 #[test]
-fn a_layer_of_wrong_bytes_is_refused_although_it_could_be_merged() {
+fn a_layer_that_fails_verification_is_refused_although_it_could_be_merged() {
     let tar = tar::recipe(RECIPE);
     let dir = tempfile::tempdir().unwrap();
     let attempt = Attempt {

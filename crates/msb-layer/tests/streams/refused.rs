@@ -1,4 +1,4 @@
-//! Entries that no layer may have.
+//! Entries and formats that are refused.
 
 use super::*;
 
@@ -71,7 +71,7 @@ fn an_archive_that_is_cut_off_in_an_entry_is_an_error_and_without_its_end_is_not
     assert!(Attempt::uncompressed(b"").run().is_ok());
 }
 
-/// The whole text of an error, with its causes.
+/// Returns the text of an error, with its causes.
 fn refused(blob: &[u8], media_type: &str) -> String {
     let attempt = Attempt {
         media_type,
@@ -115,7 +115,7 @@ fn an_unknown_format_is_refused_by_its_media_type_however_it_is_compressed() {
         text.contains(media_type) && text.contains("gzip or zstd"),
         "{text}"
     );
-    // What was compressed is looked at too.
+    // The decompressed bytes are examined too.
     let xz = [b"\xfd7zXZ\0", &noise[..]].concat();
     for (name, inner) in [("xz", &xz), ("not a tar archive", &noise)] {
         let gzip = Layer::tar(inner.clone()).gzip();

@@ -1,4 +1,4 @@
-//! However the stream comes, the same layer gives the same files.
+//! Equal layers result in equal files, whatever the pieces and the timing.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn the_order_of_xattrs_in_the_tar_changes_nothing() {
         });
         image[1024 + 16 + 64..].to_vec()
     };
-    // All but the volume's identity, which is the archive's.
+    // All but the volume's UUID, which is derived from the archive.
     let (a, b) = (
         layer("xattr.user.a=1 xattr.security.b=2"),
         layer("xattr.security.b=2 xattr.user.a=1"),

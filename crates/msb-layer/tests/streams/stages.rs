@@ -1,4 +1,4 @@
-//! The stages: cancelled, failed, resumed.
+//! The stages: cancellation, failure, resume.
 
 use super::*;
 
@@ -60,7 +60,7 @@ fn a_stage_that_fails_wakes_a_download_that_brings_no_bytes() {
         .unwrap();
     let result = runtime.block_on(async {
         let (feed, task) = job.start().unwrap();
-        // The stages are done with these long before more would come.
+        // The stages finish these long before more arrive.
         feed.send(Bytes::copy_from_slice(&tar[..6 << 20])).await;
         let failed = tokio::time::timeout(std::time::Duration::from_secs(20), feed.failed());
         assert!(failed.await.is_ok(), "the failure is not reported");
@@ -76,7 +76,7 @@ fn a_stage_that_fails_wakes_a_download_that_brings_no_bytes() {
 }
 
 #[test]
-fn a_part_of_an_earlier_attempt_is_replayed_and_what_comes_is_kept() {
+fn a_partial_blob_is_replayed_and_extended() {
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
     impl Write for Kept {

@@ -1,4 +1,4 @@
-//! Verifying another blob of a layer that exists already.
+//! Verifies another blob of an existing layer.
 
 use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;

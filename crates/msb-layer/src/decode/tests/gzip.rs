@@ -157,7 +157,7 @@ fn neither_magic_is_passed_through() {
 }
 
 #[test]
-fn what_gzip_itself_writes() {
+fn output_of_gzip_itself() {
     let plain = sample(300_000);
     for level in ["-1", "-6", "-9"] {
         let child = Command::new("gzip")

@@ -202,7 +202,7 @@ fn claims_beyond_a_limit_are_refused_by_name() {
 }
 
 #[test]
-fn what_just_fits_a_limit_is_read() {
+fn an_entry_at_a_limit_is_read() {
     let refused = |archive: &[u8], limits: Limits| match parse_with(archive, limits) {
         Err(TarError::TooLarge {
             limit,

@@ -257,7 +257,7 @@ fn a_map_in_front_of_the_data_is_limited_by_its_count() {
 }
 
 #[test]
-fn a_map_that_fills_the_payload_and_does_not_end_is_wrong() {
+fn a_map_that_fills_the_payload_without_an_end_is_malformed() {
     let mut map = b"200\n".to_vec();
     map.extend_from_slice(&b"0\n".repeat(254));
     assert_eq!(map.len(), 512);
