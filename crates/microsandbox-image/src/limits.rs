@@ -104,7 +104,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "layer-uncompressed-bytes",
         help: "uncompressed bytes of a layer",
-        set: |layer, _, value| layer.plain_bytes = value,
+        set: |layer, _, value| layer.uncompressed_bytes = value,
     },
     Row {
         name: "layer-image-bytes",

@@ -1,4 +1,4 @@
-//! Sparse files: which stretches are written, and writing them.
+//! Sparse files: chooses the segments to write, and writes them.
 
 mod file;
 
@@ -8,25 +8,25 @@ use erofs_writer::MAX_CHUNKS;
 
 use crate::tar::SparseExtent;
 
-/// The smallest piece of a file that EROFS can place.
+/// The smallest piece of a file that EROFS can address.
 const BLOCK: u64 = 4096;
 
-/// What a chunk index takes, in the layer image and again in fsmeta.
+/// Bytes of a chunk index, once in the layer image and once in fsmeta.
 const INDEX_BYTES: u64 = 2 * 8;
 
-/// The stretches of a sparse file that are written: its data, rounded out with zeros to whole chunks. Ascending, apart.
+/// The segments of a sparse file to write: its data, padded with zeros to whole chunks. Ascending and disjoint.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Segments {
     pub(crate) segments: Vec<SparseExtent>,
-    /// What they cost beyond the data: zeros, and chunk indexes.
+    /// Bytes that they take beyond the data: zeros and chunk indexes.
     pub(crate) overhead_bytes: u64,
 }
 
 impl Segments {
-    /// Of a file of `size` bytes, with `data` in rising order.
+    /// Chooses the segments for a file of `size` bytes with `data` in ascending order.
     ///
-    /// Large chunks cost zeros and small ones cost indexes; the size of a chunk is the one that costs least in all. One byte
-    /// in a terabyte of hole takes 7 MiB, not 2 GiB of indexes.
+    /// Large chunks cost zeros and small ones cost indexes; the chunk size with the lowest total is chosen. One byte in a
+    /// terabyte of hole takes 7 MiB, not 2 GiB of indexes.
     pub(crate) fn of(size: u64, data: &[SparseExtent]) -> Self {
         let chunks = (BLOCK.ilog2()..63).map(|bits| 1u64 << bits);
         let possible = chunks.skip_while(|chunk| size.div_ceil(*chunk) > MAX_CHUNKS);
@@ -55,7 +55,7 @@ impl Segments {
     }
 }
 
-/// Rounds the data out to whole chunks, and hands on each stretch with the bytes of data in it.
+/// Pads the data to whole chunks, and calls a function with each segment and its bytes of data.
 fn for_each_segment(
     size: u64,
     data: &[SparseExtent],

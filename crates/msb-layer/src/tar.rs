@@ -1,7 +1,7 @@
 //! A synchronous push parser for tar archives: bytes in, entries and file data out.
 //!
-//! It does no I/O, keeps no file data and knows nothing of layers, whiteouts or images. Whoever holds the bytes pushes
-//! them, in pieces of any length, and a [`TarSink`] is called as entries and data become complete:
+//! It does no I/O, keeps no file data and knows nothing of layers, whiteouts or images. The caller pushes bytes in pieces of
+//! any length; the parser calls a [`TarSink`] when entries and data are complete:
 //!
 //! ```text
 //!  bytes ─▶ header block ─┬─ extension (x g L K) ─▶ held until the entry's own header ─┐
@@ -14,10 +14,10 @@
 //!
 //! # Invariants
 //!
-//! - For every entry the sink sees `entry`, any number of `data` in rising offsets, `end_entry`.
-//! - The pieces in which the stream is pushed change nothing but how `data` is cut.
+//! - For every entry the sink receives `entry`, any number of `data` calls with ascending offsets, and `end_entry`.
+//! - The pieces in which the stream is pushed only affect how `data` is split.
 //! - Memory is bounded by [`Limits`], whatever a header claims; an ordinary entry allocates nothing.
-//! - An error is final: the parser refuses to go on after one.
+//! - An error is final: every later call returns [`TarError::Failed`].
 //!
 //! # Where the formats leave a choice
 //!
@@ -36,7 +36,7 @@
 //!   the global record. An empty xattr value is an empty xattr.
 //! - Global records apply to all following entries, except those of a sparse map, which are an error there.
 //! - The character set that `hdrcharset` names is not looked at: names are bytes.
-//! - Pre-1.8 Go wrote a ustar prefix into GNU headers; it is told from the times that should be there as Go does.
+//! - Go before 1.8 wrote a ustar prefix into GNU headers. It is recognized, as in Go, by the time fields, which it overwrites.
 //!
 //! # Untrusted input
 //!

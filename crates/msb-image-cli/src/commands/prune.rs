@@ -44,7 +44,7 @@ fn removed(pruned: &Pruned) -> String {
         (pruned.layers.len() as u64, "layer"),
         (pruned.disks.len() as u64, "disk"),
         (pruned.blobs.len() as u64, "manifest or config"),
-        (pruned.partial_blobs, "partial download"),
+        (pruned.partial_blobs, "partial blob"),
         (pruned.corrupt_records, "damaged record"),
         (pruned.temporaries, "temporary file"),
     ];
@@ -62,7 +62,7 @@ fn removed(pruned: &Pruned) -> String {
     format!("removed {}: {}", removed.join(", "), Bytes(pruned.bytes))
 }
 
-/// Returns lines about what was kept though no image needs it, and why.
+/// Returns lines about files that were kept although no image needs them, with the reason.
 fn kept(pruned: &Pruned, grace_seconds: u64) -> Vec<String> {
     let reasons = [
         (

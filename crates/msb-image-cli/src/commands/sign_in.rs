@@ -24,11 +24,11 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "HOST[:PORT]")]
     plain_http: Vec<String>,
 
-    /// Follow registries to this host although its address is private; repeatable
+    /// Follow redirects to this host although its address is private; repeatable
     #[arg(long, value_name = "HOST[:PORT]")]
     private_host: Vec<String>,
 
-    /// Trust the certificates in this PEM file beside the system's; repeatable
+    /// Trust the certificates in this PEM file in addition to the system's; repeatable
     #[arg(long, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
 
@@ -44,7 +44,7 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "DIR")]
     hosts_dir: Vec<PathBuf>,
 
-    /// How long to retry when the registry is away or answers with a temporary error
+    /// How long to retry after temporary errors and while the registry cannot be reached
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_seconds: u64,
 
@@ -80,7 +80,7 @@ impl AuthFileArgs {
 }
 
 impl RegistryArgs {
-    /// Returns whether the process is going to hold a secret that no file of this user has.
+    /// Returns whether the process will hold a secret that no file of this user has.
     pub(crate) fn has_secret(&self) -> bool {
         self.password_stdin
     }
@@ -191,9 +191,9 @@ fn certificates(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(pem)
 }
 
-/// Reads everything but one line end at the end, which a shell adds.
+/// Reads everything except a final line end, which a shell adds.
 fn password(input: impl Read) -> Result<String, Failure> {
-    // Of the full capacity from the start: a text that grows leaves copies of itself in memory.
+    // Reserved in full, because a growing text leaves copies of itself in memory.
     let mut text = Zeroizing::new(String::with_capacity(
         usize::try_from(MAX_PASSWORD_BYTES).unwrap_or_default() + 2,
     ));

@@ -32,7 +32,7 @@ pub(crate) struct FormatArgs {
     pub(crate) format: Format,
 }
 
-/// Buffered stdout. Call [`flush`](Self::flush) before dropping it; else the end may be lost.
+/// Buffered stdout. Call [`flush`](Self::flush) before dropping it, or the end may be lost.
 #[derive(Debug)]
 pub(crate) struct Output {
     writer: BufWriter<StdoutLock<'static>>,

@@ -6,11 +6,11 @@ use fs_tree::Extent;
 
 use crate::tar::SparseExtent;
 
-/// A sparse file that is being written: its [`Segments`](super::Segments) one after the other, with zeros where the archive
-/// has no data for them.
+/// A sparse file that is being written: its [`Segments`](super::Segments) in order, with zeros where the archive has no data for
+/// them.
 ///
-/// Invariant: as many segments are whole as there are `extents`; of the next one, `position - segment.offset` bytes are
-/// written, if it is open.
+/// Invariant: `extents.len()` segments are complete. If the next one is open, `position - segment.offset` bytes of it are
+/// written.
 #[derive(Debug)]
 pub(crate) struct SparseFile {
     segments: Vec<SparseExtent>,
@@ -29,7 +29,7 @@ impl SparseFile {
         }
     }
 
-    /// Takes the data at `offset` of the file. Offsets rise, and each piece lies within one segment.
+    /// Writes data at `offset` of the file. Offsets ascend, and each piece lies within one segment.
     pub(crate) fn write<W: Write + Seek>(
         &mut self,
         image: &mut ImageWriter<W>,
@@ -49,7 +49,7 @@ impl SparseFile {
         Ok(())
     }
 
-    /// Writes what is left, and says where everything lies.
+    /// Writes the remaining segments, and returns the extents of all.
     pub(crate) fn finish<W: Write + Seek>(
         mut self,
         image: &mut ImageWriter<W>,
@@ -65,7 +65,7 @@ impl SparseFile {
         self.segments.get(self.extents.len()).copied()
     }
 
-    /// Opens the current segment if need be, and writes zeros up to `offset`. Returns the segment's extent.
+    /// Opens the current segment if necessary, and writes zeros up to `offset`. Returns the segment's extent.
     fn fill_to<W: Write + Seek>(
         &mut self,
         image: &mut ImageWriter<W>,
@@ -89,7 +89,7 @@ impl SparseFile {
         Ok(extent)
     }
 
-    /// Writes what the current segment lacks, and ends it.
+    /// Writes the missing bytes of the current segment, and closes it.
     fn close<W: Write + Seek>(
         &mut self,
         image: &mut ImageWriter<W>,
