@@ -41,13 +41,15 @@ pub(crate) enum Failure {
     #[error("--force cannot be used with --policy never: it has to download")]
     ForceOffline,
     /// A password must not be sent to two registries.
-    #[error("--username applies to one registry, but the references name two: {first} and {second}")]
+    #[error(
+        "--username applies to one registry, but the references name two: {first} and {second}"
+    )]
     TwoRegistries { first: String, second: String },
     #[error("reading the password from standard input")]
     Password(#[source] io::Error),
     #[error("standard input: the password is empty or longer than {limit} bytes")]
     NoPassword { limit: u64 },
-    #[error("{}: reading certificates", path.display())]
+    #[error("{}: reading the certificates", path.display())]
     Certificates { path: PathBuf, source: io::Error },
     #[error("{}: more than {limit} bytes of certificates", path.display())]
     CertificatesTooLong { path: PathBuf, limit: u64 },
@@ -168,7 +170,9 @@ impl Failure {
             }
             Self::NothingToRemove(_) => Some("`msb-image ls` lists the cached images".into()),
             Self::NoPassword { .. } => Some("printf %s \"$TOKEN\" | msb-image pull ...".into()),
-            Self::TwoRegistries { .. } => Some("pull from each registry with a separate command".into()),
+            Self::TwoRegistries { .. } => {
+                Some("pull from each registry with a separate command".into())
+            }
             _ => None,
         }
     }

@@ -186,10 +186,7 @@ impl LayerError {
     pub fn may_stem_from_partial_blob(&self) -> bool {
         let is_ours = matches!(
             self,
-            Self::Cancelled
-                | Self::Panicked
-                | Self::Spawn { .. }
-                | Self::Budget { .. }
+            Self::Cancelled | Self::Panicked | Self::Spawn { .. } | Self::Budget { .. }
         );
         matches!(self, Self::PartialBlob { .. }) || !(is_ours || self.write_error().is_some())
     }
@@ -285,7 +282,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_unverified_bytes_may_stem_from_the_partial_blob_and_faults_of_this_machine_do_not() {
+    fn errors_of_unverified_bytes_may_stem_from_the_partial_blob_and_faults_of_this_machine_do_not()
+    {
         let entry = || b"a".to_vec();
         let offset = 0;
         for error in [

@@ -37,5 +37,5 @@ pub use format::UnsupportedFormat;
 pub use ingest::ReadLayer;
 pub use limits::LayerLimits;
 pub use pipeline::{
-    PartialBlobIo, IngestedLayer, LayerFeed, LayerJob, LayerTask, VerifyJob, VerifyTask,
+    IngestedLayer, LayerFeed, LayerJob, LayerTask, PartialBlobIo, VerifyJob, VerifyTask,
 };

@@ -169,10 +169,7 @@ impl LayerJob {
         }
         let (read_sender, read) = oneshot::channel();
         let (result_sender, result) = oneshot::channel();
-        let expected = Hashes {
-            blob,
-            diff_id,
-        };
+        let expected = Hashes { blob, diff_id };
         let Stages {
             feed,
             write_queue,
@@ -383,10 +380,12 @@ fn verified<T>(
         });
     }
     match (inflated, written, hashed) {
-        (Ok(_), Ok(_), Ok(actual)) if actual.diff_id != expected.diff_id => Err(LayerError::DiffId {
-            expected: expected.diff_id,
-            actual: actual.diff_id,
-        }),
+        (Ok(_), Ok(_), Ok(actual)) if actual.diff_id != expected.diff_id => {
+            Err(LayerError::DiffId {
+                expected: expected.diff_id,
+                actual: actual.diff_id,
+            })
+        }
         (Ok((compression, uncompressed)), Ok(written), Ok(_)) => {
             // An error above returns the account's charges.
             uncompressed.keep();

@@ -151,7 +151,8 @@ fn names_of_255_bytes_fill_directory_blocks() {
     let disk = disk(&[&recipe]);
     assert_eq!(disk.listing().entries.len(), 102);
     let error =
-        common::Attempt::uncompressed(&tar::recipe(&format!("file {} size=1", "n".repeat(256)))).run();
+        common::Attempt::uncompressed(&tar::recipe(&format!("file {} size=1", "n".repeat(256))))
+            .run();
     assert!(error.is_err());
 }
 

@@ -14,5 +14,7 @@ fn a_symlink_without_a_target_is_an_error_and_a_whiteout_needs_none() {
         Attempt::uncompressed(&bare).run(),
         Err(LayerError::NoTarget { entry, .. }) if entry == b"a"
     ));
-    Attempt::uncompressed(&tar::recipe("symlink .wh.a")).run().unwrap();
+    Attempt::uncompressed(&tar::recipe("symlink .wh.a"))
+        .run()
+        .unwrap();
 }

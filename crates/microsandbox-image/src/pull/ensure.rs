@@ -91,7 +91,9 @@ pub(super) async fn ensure_layer(
                 let work = match found {
                     CachedLayer::Verified(ready) => Work::None(ready),
                     CachedLayer::Unverified(ready) => Work::Verify(ready),
-                    CachedLayer::Absent => Work::Fetch(Files::open(&session, &layer, is_interruptible)?),
+                    CachedLayer::Absent => {
+                        Work::Fetch(Files::open(&session, &layer, is_interruptible)?)
+                    }
                 };
                 Ok(Some((lock, work)))
             })

@@ -29,7 +29,7 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
 
-    /// How long to retry after temporary errors and while the registry cannot be reached
+    /// How long to retry after temporary errors or while the registry cannot be reached
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_seconds: u64,
 

@@ -301,7 +301,9 @@ fn a_damaged_disk_is_found_and_rebuilt() {
         assert!(text.contains(words), "{words:?}: {text}");
     }
     // Without --full the damage is not found, and the output states why.
-    assert!(ok(&run(cache, ["verify"])).contains("structure only; --full compares file data too"));
+    assert!(
+        ok(&run(cache, ["verify"])).contains("structure only; use --full to compare file data too")
+    );
 
     std::fs::write(layer, &whole[..4096]).unwrap();
     let output = run(cache, ["verify", "--format", "json"]);
@@ -363,7 +365,10 @@ fn the_immutable_flag_is_set_where_it_can_be() {
         json_lines(&ok(&run(cache, args))).remove(0)
     };
     let flag_of = |path: &Path| {
-        let flags = std::process::Command::new("lsattr").arg(path).output().unwrap();
+        let flags = std::process::Command::new("lsattr")
+            .arg(path)
+            .output()
+            .unwrap();
         let flags = String::from_utf8(flags.stdout).unwrap();
         flags
             .split(' ')

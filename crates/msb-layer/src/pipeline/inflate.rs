@@ -78,7 +78,8 @@ fn replay(mut partial: Earlier, stream: &mut Stream) -> Result<(), LayerError> {
     let mut left = partial.bytes;
     while left > 0 {
         let mut buffer = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES)];
-        partial.earlier
+        partial
+            .earlier
             .read_exact(&mut buffer)
             .map_err(|source| LayerError::PartialBlob {
                 step: PartialBlobStep::Read,

@@ -59,10 +59,7 @@ impl VerifyJob {
                 format: Some(format),
             });
         }
-        let expected = Hashes {
-            blob,
-            diff_id,
-        };
+        let expected = Hashes { blob, diff_id };
         let Stages {
             feed,
             write_queue,

@@ -22,7 +22,7 @@ use common::{Attempt, run, runtime};
 use fs_tree::{ApplyError, TreeError};
 use msb_budget::{BudgetError, ImageBudget, ImageLimit, ImageLimits};
 use msb_layer::decode::Compression;
-use msb_layer::{PartialBlobIo, IngestedLayer, LayerError, LayerLimit, LayerLimits, VerifyJob};
+use msb_layer::{IngestedLayer, LayerError, LayerLimit, LayerLimits, PartialBlobIo, VerifyJob};
 use msb_oci::{Algorithm, Digest};
 use msb_testkit::image::Layer;
 use msb_testkit::{content, tar};
