@@ -5,7 +5,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use microsandbox_image::{CacheOptions, GlobalCache};
 use nix::unistd::Group;
 
-use crate::commands::{cat, inspect, ls, prune, pull, rm, tree, verify};
+use crate::commands::{cat, inspect, load, login, logout, ls, prune, pull, rm, tree, verify};
 use crate::failure::Failure;
 
 /// Heading of the options of every command.
@@ -29,6 +29,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pull(pull::PullArgs),
+    Load(load::LoadArgs),
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
     Ls(ls::LsArgs),
     Inspect(inspect::InspectArgs),
     Tree(tree::TreeArgs),

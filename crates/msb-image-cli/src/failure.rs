@@ -3,7 +3,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use microsandbox_image::{Platform, PullError, Reference, escape};
+use microsandbox_image::{
+    CredentialError, InvalidCertificate, Platform, PullError, Reference, RegistryHost, escape,
+};
 
 use crate::hint::hint;
 use crate::output::one_line;
@@ -41,10 +43,21 @@ pub(crate) enum Failure {
     #[error("--force cannot be used with --policy never: it has to download")]
     ForceOffline,
     /// A password must not be sent to two registries.
+    #[error("{option} applies to one registry, but the references name two: {first} and {second}")]
+    TwoRegistries {
+        option: &'static str,
+        first: String,
+        second: String,
+    },
+    /// A credential file or helper failed.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    #[error(transparent)]
+    ClientCertificate(#[from] InvalidCertificate),
     #[error(
-        "--username applies to one registry, but the references name two: {first} and {second}"
+        "{registry} did not request credentials, so they cannot be verified; nothing was stored"
     )]
-    TwoRegistries { first: String, second: String },
+    NotRequested { registry: RegistryHost },
     #[error("reading the password from standard input")]
     Password(#[source] io::Error),
     #[error("standard input: the password is empty or longer than {limit} bytes")]

@@ -157,6 +157,11 @@ impl<'a> Fetch<'a> {
                             self.uses_partial = false;
                             return Ok(Attempt::StartOver);
                         }
+                        if self.pull.source.reject(blob) {
+                            tracing::warn!(digest = %blob.digest, %error, "the bytes are wrong; trying the next host");
+                            self.uses_partial = false;
+                            return Ok(Attempt::StartOver);
+                        }
                     }
                     Err(self.write_error(&files.image, error))
                 }

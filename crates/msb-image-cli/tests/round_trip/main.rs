@@ -313,7 +313,7 @@ fn a_damaged_disk_is_found_and_rebuilt() {
     assert_eq!(report["damaged"][0]["path"], layer);
     let text = stdout(&run(cache, ["verify"]));
     assert!(
-        text.contains("file data was not compared; --full does that"),
+        text.contains("file data was not compared; use --full to compare it"),
         "{text}"
     );
     let text = stdout(&run(cache, ["verify", "--full"]));
