@@ -32,7 +32,7 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
 
-    /// Present the client certificate in this PEM file to the registry
+    /// Client certificate for the registry, in PEM
     #[arg(long, value_name = "FILE", requires = "client_key")]
     client_cert: Option<PathBuf>,
 
@@ -60,11 +60,10 @@ pub(crate) struct RegistryArgs {
     auth_file: AuthFileArgs,
 }
 
-/// Where credentials are kept.
+/// The store of credentials.
 #[derive(Debug, Args)]
 pub(crate) struct AuthFileArgs {
-    /// Use the credentials in this file, in the format of Docker's config.json and podman's auth.json [default: the files of podman
-    /// and Docker]
+    /// Credential file in the format of Docker's config.json and podman's auth.json [default: the files of podman and Docker]
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
 }
@@ -120,7 +119,7 @@ impl RegistryArgs {
         Ok(builder)
     }
 
-    /// Configures everything but credentials. `registry` is the host that a client certificate is for.
+    /// Configures everything except credentials. A client certificate is presented only to `registry`.
     pub(crate) fn connect(
         &self,
         registry: impl FnOnce() -> Result<Option<RegistryHost>, Failure>,
@@ -153,7 +152,7 @@ impl RegistryArgs {
     }
 }
 
-/// Returns the registry that all references name. `option` is for one registry alone.
+/// Returns the registry that all references name. `option` applies to only one registry.
 fn one_registry(
     option: &'static str,
     references: &[Reference],
