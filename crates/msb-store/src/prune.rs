@@ -30,7 +30,7 @@ impl Default for PruneOptions {
 }
 
 impl PruneOptions {
-    /// The defaults, with another grace age.
+    /// Returns the defaults with another grace age.
     pub fn with_grace(grace: Duration) -> Self {
         Self {
             grace,
@@ -266,7 +266,7 @@ struct Grace {
 }
 
 impl Grace {
-    /// A time in the future, after the clock was set back, is young.
+    /// Returns whether the grace age is over. A time in the future, after the clock was set back, is young.
     fn is_over(&self, modified: SystemTime) -> bool {
         self.now
             .duration_since(modified)

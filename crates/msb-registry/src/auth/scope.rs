@@ -81,7 +81,7 @@ fn is_kind(kind: &str) -> bool {
     is_word(name) && class.is_none_or(is_word)
 }
 
-/// A host with its port, and path components as in a repository.
+/// Returns whether the text is the path components of a repository, optionally after a host with its port.
 fn is_name(name: &str) -> bool {
     let (first, rest) = name.split_once('/').unwrap_or((name, ""));
     let host = first.split_once(':').filter(|_| !rest.is_empty());
