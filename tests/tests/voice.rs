@@ -22,7 +22,7 @@ const VERBS: &str = "
     Lists Loads Locates Locks Logs Looks Lowers Makes Marks Matches Measures Merges Moves Names Negotiates Normalizes Notes
     Notifies Omits Opens Orders Pads Parses Passes Persists Picks Places Plans Prepares Presents Prints Processes Publishes
     Pulls Pushes Puts Raises Ranks Reads Receives Records Redacts Refreshes Registers Reinterprets Rejects Releases Remembers
-    Removes Renames Replaces Replays Reports Reserves Resets Resolves Restricts Resumes Retains Retries Returns Rewrites Rounds
+    Removes Renames Replaces Replays Reports Requests Reserves Resets Resolves Restricts Resumes Retains Retries Returns Rewrites Rounds
     Runs Sanitizes Saves Scans Searches Seeks Selects Sends Serializes Serves Sets Shares Shows Skips Sleeps Sorts Spawns Splits
     Starts Stitches Stops Stores Strips Subtracts Swaps Syncs Takes Tracks Translates Tries Trims Truncates Trusts Turns Unlocks
     Updates Upgrades Uses Validates Verifies Views Visits Waits Wakes Walks Wipes Wraps Writes";

@@ -83,7 +83,7 @@ impl Kept {
 }
 
 impl Store {
-    /// Removes every layer, disk and blob that no image record refers to, as `references` says for each record.
+    /// Removes every layer, disk and blob that no image record refers to, as `references` returns for each record.
     ///
     /// Stale partial blobs, the temporary files of dead writers and unused lock files go as well. What stays: what is leased and the
     /// layers and blobs of it, what is locked, and what is younger than the grace age. No record is published and no lease
