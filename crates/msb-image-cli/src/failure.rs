@@ -142,7 +142,7 @@ impl Failure {
     /// Returns the messages of the causes. Omits those that an earlier message contains word for word, and those of the HTTP stack
     /// that only refer to the next one.
     fn causes(&self) -> Vec<String> {
-        let mut told = vec![self.to_string()];
+        let mut messages = vec![self.to_string()];
         let mut cause = match self {
             Self::Pull { error, .. } => error.source(),
             _ => self.source(),
@@ -151,11 +151,11 @@ impl Failure {
             let text = error.to_string();
             cause = error.source();
             let is_empty = cause.is_some() && LEADS_ON.contains(&text.as_str());
-            if !is_empty && !told.iter().any(|told| told.contains(&text)) {
-                told.push(text);
+            if !is_empty && !messages.iter().any(|message| message.contains(&text)) {
+                messages.push(text);
             }
         }
-        told.split_off(1)
+        messages.split_off(1)
     }
 
     fn exit_code(&self) -> u8 {
