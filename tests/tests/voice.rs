@@ -14,16 +14,18 @@ const LINES_A_RARE_WORD: usize = 200;
 
 /// Verbs with which the doc comment of a function may begin. Add a verb here if a new function needs it.
 const VERBS: &str = "
-    Adds Appends Applies Asks Attaches Begins Binds Builds Calls Cancels Charges Checks Chooses Clears Closes Collects Combines
-    Compares Completes Computes Configures Continues Converts Copies Counts Creates Cuts Decides Decodes Deletes Delivers
-    Describes Detaches Detects Determines Discards Does Downloads Drops Encodes Ends Ensures Enters Erases Excludes Exports Extends
-    Fails Fetches Fills Finds Finishes Flushes Formats Frees Groups Hands Hashes Imports Inflates Inserts Joins Keeps Leases
-    Leaves Lets Limits Links Lists Loads Locates Locks Logs Looks Makes Marks Matches Measures Merges Moves Names Normalizes
-    Notifies Omits Opens Pads Parses Passes Picks Places Plans Prints Processes Publishes Pulls Pushes Puts Ranks Reads Receives
-    Records Redacts Registers Reinterprets Rejects Releases Removes Renames Replaces Replays Reports Requests Reserves Resets
-    Resolves Restricts Resumes Retries Returns Runs Saves Searches Sends Sets Shares Skips Sleeps Sorts Splits Starts Stitches
-    Stops Stores Swaps Syncs Takes Trims Trusts Turns Unlocks Updates Uses Validates Verifies Views Visits Waits Walks Wraps
-    Writes";
+    Adds Advances Allocates Announces Appends Applies Asks Assigns Attaches Begins Binds Builds Calls Cancels Charges Checks
+    Chooses Clears Closes Collects Combines Compares Completes Computes Configures Connects Continues Converts Copies Counts
+    Creates Cuts Decides Decodes Deletes Delivers Describes Detaches Detects Determines Discards Does Downloads Drops Encodes
+    Ends Ensures Enters Erases Excludes Expands Extends Fails Fetches Fills Finds Finishes Flushes Follows Forgets Formats
+    Forwards Frees Groups Hands Hashes Ignores Inflates Initializes Inserts Interprets Iterates Joins Keeps Leases Leaves Lets
+    Lists Loads Locates Locks Logs Looks Lowers Makes Marks Matches Measures Merges Moves Names Negotiates Normalizes Notes
+    Notifies Omits Opens Orders Pads Parses Passes Persists Picks Places Plans Prepares Presents Prints Processes Publishes
+    Pulls Pushes Puts Raises Ranks Reads Receives Records Redacts Refreshes Registers Reinterprets Rejects Releases Remembers
+    Removes Renames Replaces Replays Reports Requests Reserves Resets Resolves Restricts Resumes Retains Retries Returns Rewrites Rounds
+    Runs Sanitizes Saves Scans Searches Seeks Selects Sends Serializes Serves Sets Shares Shows Skips Sleeps Sorts Spawns Splits
+    Starts Stitches Stops Stores Strips Subtracts Swaps Syncs Takes Tracks Translates Tries Trims Truncates Trusts Turns Unlocks
+    Updates Upgrades Uses Validates Verifies Views Visits Waits Wakes Walks Wipes Wraps Writes";
 
 /// The doc comment above one item, or at the head of a file.
 #[derive(Debug, PartialEq)]

@@ -2,6 +2,7 @@ use crate::{InodeId, Tree};
 
 /// One name of a [`Walk`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Visit<'a> {
     /// The normalized path; empty for the root.
     pub path: &'a [u8],

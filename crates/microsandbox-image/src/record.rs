@@ -61,7 +61,7 @@ impl ImageRecord {
         sizes.try_fold(0, u64::checked_add)
     }
 
-    /// The artifacts that the record stands for.
+    /// Returns the artifacts that the record refers to.
     pub(crate) fn references(&self) -> References {
         References {
             layers: self

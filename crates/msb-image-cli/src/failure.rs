@@ -42,7 +42,7 @@ pub(crate) enum Failure {
     GroupLookup { name: String, source: io::Error },
     #[error("--force cannot be used with --policy never: it has to download")]
     ForceOffline,
-    /// One password must not be sent to two registries.
+    /// A password must not be sent to two registries.
     #[error("{option} applies to one registry, but the references name two: {first} and {second}")]
     TwoRegistries {
         option: &'static str,
@@ -55,14 +55,14 @@ pub(crate) enum Failure {
     #[error(transparent)]
     ClientCertificate(#[from] InvalidCertificate),
     #[error(
-        "{registry} did not ask for credentials, so that they cannot be verified; nothing was stored"
+        "{registry} did not request credentials, so they cannot be verified; nothing was stored"
     )]
     NotRequested { registry: RegistryHost },
     #[error("reading the password from standard input")]
     Password(#[source] io::Error),
     #[error("standard input: the password is empty or longer than {limit} bytes")]
     NoPassword { limit: u64 },
-    #[error("{}: reading certificates", path.display())]
+    #[error("{}: reading the certificates", path.display())]
     Certificates { path: PathBuf, source: io::Error },
     #[error("{}: more than {limit} bytes of certificates", path.display())]
     CertificatesTooLong { path: PathBuf, limit: u64 },
@@ -142,7 +142,7 @@ impl Failure {
     /// Returns the messages of the causes. Omits those that an earlier message contains word for word, and those of the HTTP stack
     /// that only refer to the next one.
     fn causes(&self) -> Vec<String> {
-        let mut told = vec![self.to_string()];
+        let mut messages = vec![self.to_string()];
         let mut cause = match self {
             Self::Pull { error, .. } => error.source(),
             _ => self.source(),
@@ -151,11 +151,11 @@ impl Failure {
             let text = error.to_string();
             cause = error.source();
             let is_empty = cause.is_some() && LEADS_ON.contains(&text.as_str());
-            if !is_empty && !told.iter().any(|told| told.contains(&text)) {
-                told.push(text);
+            if !is_empty && !messages.iter().any(|message| message.contains(&text)) {
+                messages.push(text);
             }
         }
-        told.split_off(1)
+        messages.split_off(1)
     }
 
     fn exit_code(&self) -> u8 {

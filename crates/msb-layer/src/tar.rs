@@ -9,7 +9,7 @@
 //!                         └─ the entry's own header ───────────────────────────────────┘
 //!           payload ──────── straight through, no copy ──────────────────────────────────▶ sink.data(offset, bytes)
 //!           padding ──────── dropped                                                       sink.end_entry()
-//!           two zero blocks ─ end; whatever follows is counted, not read
+//!           two zero blocks ─ end; the following bytes are counted, not read
 //! ```
 //!
 //! # Invariants
@@ -22,10 +22,10 @@
 //! # Where the formats leave a choice
 //!
 //! The formats are those of POSIX pax (IEEE 1003.1), the GNU tar manual and star. Where they are silent or
-//! implementations differ, this parser decides so:
+//! implementations differ, this parser chooses as follows:
 //!
-//! - Links, devices, fifos and directories (types `1` to `6`) have no payload, whatever their size field says, as in
-//!   GNU tar and Go's archive/tar. The payload of a GNU dump directory (type `D`) is skipped, for it is a list of names.
+//! - Links, devices, fifos and directories (types `1` to `6`) have no payload, whatever their size field, as in
+//!   GNU tar and Go's archive/tar. The payload of a GNU dump directory (type `D`) is skipped, because it is a list of names.
 //! - A regular type (`\0`, `0`, `7`) without payload whose name ends in a slash is a directory, as V7 wrote it and GNU tar and
 //!   libarchive read it. With a payload it stays a file, so that no byte is lost.
 //! - An unknown type is [`Kind::Other`], its payload delivered as if it were a file; the sink decides.
@@ -35,7 +35,7 @@
 //! - An empty PAX value deletes the record, and the header block's field holds, as in Go's archive/tar; a local one also hides
 //!   the global record. An empty xattr value is an empty xattr.
 //! - Global records apply to all following entries, except those of a sparse map, which are an error there.
-//! - The character set that `hdrcharset` names is not looked at: names are bytes.
+//! - The record `hdrcharset` is ignored: names are bytes.
 //! - Go before 1.8 wrote a ustar prefix into GNU headers. It is recognized, as in Go, by the time fields, which it overwrites.
 //!
 //! # Untrusted input

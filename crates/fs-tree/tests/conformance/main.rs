@@ -23,7 +23,7 @@ fn check(stack: &[Vec<OwnedChange>], expected: &[&str]) {
     let tree = merge(stack).expect("the crate takes the stack");
     let listing = list_tree(&tree);
     assert_eq!(lines(&listing), expected);
-    assert_eq!(listing, list_model(&model), "the model says the same");
+    assert_eq!(listing, list_model(&model), "the model is equal");
 }
 
 #[track_caller]

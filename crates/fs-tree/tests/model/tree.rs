@@ -57,7 +57,7 @@ impl Model {
     }
 
     pub(super) fn set(&mut self, place: &[String], new: Node) {
-        let (name, parent) = place.split_last().expect("the root is never set anew");
+        let (name, parent) = place.split_last().expect("the root is never replaced");
         let Some(Node::Directory(parent)) = self.at_mut(parent) else {
             unreachable!("make_place has made the parent");
         };

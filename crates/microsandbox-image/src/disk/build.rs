@@ -173,7 +173,7 @@ fn sidecar_error(layer: &LayerKey, store: &Store, source: msb_sidecar::Error) ->
     }
 }
 
-/// A layer image that was removed or cut after it was found is rebuilt; any other error is final.
+/// Converts the error of a verification. A layer image that was removed or cut meanwhile is rebuilt; other errors are final.
 fn proof_error(plan: &DiskPlan, error: ProofError) -> BuildError {
     let path = match &error {
         ProofError::Read { path, source } if source.kind() == io::ErrorKind::NotFound => path,

@@ -9,7 +9,7 @@ use crate::output::{Bytes, Format, FormatArgs, Output, count};
 /// Delete the files that no cached image needs
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
-    /// Keep files that were written within this many seconds
+    /// Keep files written within this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     grace: u64,
 

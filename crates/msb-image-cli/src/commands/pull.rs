@@ -15,7 +15,7 @@ use crate::platform::PlatformArgs;
 use crate::progress::{Display, Mode, TICK};
 use crate::secrets;
 
-/// Pull images into the cache and build a disk of each
+/// Pull images into the cache and build a disk for each
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
     /// Images, such as alpine, quay.io/org/app:1.2 or registry.example/app@sha256:...
@@ -35,7 +35,7 @@ pub(crate) struct PullArgs {
     )]
     policy: PullPolicy,
 
-    /// Download and build everything again, even what is cached
+    /// Download and rebuild everything, even if it is cached
     #[arg(long)]
     force: bool,
 
@@ -54,8 +54,8 @@ pub(crate) struct PullArgs {
     #[command(flatten)]
     registry: RegistryArgs,
 
-    /// Progress on stderr: bars on a terminal and lines elsewhere (auto), bars, lines (plain), or nothing (none)
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    /// Progress on stderr
+    #[arg(long, value_enum, value_name = "STYLE", default_value_t)]
     progress: Mode,
 
     #[command(flatten)]

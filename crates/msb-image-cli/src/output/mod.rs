@@ -27,7 +27,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct FormatArgs {
-    /// Output format: text for people, or one JSON object on each line
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }

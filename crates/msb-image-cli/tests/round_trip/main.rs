@@ -301,7 +301,9 @@ fn a_damaged_disk_is_found_and_rebuilt() {
         assert!(text.contains(words), "{words:?}: {text}");
     }
     // Without --full the damage is not found, and the output states why.
-    assert!(ok(&run(cache, ["verify"])).contains("structure only; --full compares file data too"));
+    assert!(
+        ok(&run(cache, ["verify"])).contains("structure only; use --full to compare file data too")
+    );
 
     std::fs::write(layer, &whole[..4096]).unwrap();
     let output = run(cache, ["verify", "--format", "json"]);
@@ -311,7 +313,7 @@ fn a_damaged_disk_is_found_and_rebuilt() {
     assert_eq!(report["damaged"][0]["path"], layer);
     let text = stdout(&run(cache, ["verify"]));
     assert!(
-        text.contains("file data was not compared; --full does that"),
+        text.contains("file data was not compared; use --full to compare it"),
         "{text}"
     );
     let text = stdout(&run(cache, ["verify", "--full"]));

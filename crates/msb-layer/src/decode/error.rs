@@ -90,11 +90,6 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Returns whether the stream ended too early.
-    pub fn is_truncated(&self) -> bool {
-        matches!(self, Self::Truncated { .. })
-    }
-
     /// Returns whether the bytes are damaged, as opposed to exceeding a limit.
     pub fn is_corrupt(&self) -> bool {
         matches!(

@@ -38,7 +38,7 @@ pub(super) struct Sink<'t, 'l, W> {
     /// Counted against [`LayerLimits::sparse_bytes`].
     sparse_bytes: u64,
     /// Paths whose last entry in this archive was omitted with a note.
-    left_out: HashSet<Vec<u8>>,
+    omitted: HashSet<Vec<u8>>,
     pending: Pending,
 }
 
@@ -92,7 +92,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             }
             LayerEntry::Aufs { path } => {
                 self.notes.push(Note::AufsFile { path: shown(&path) });
-                self.leave_out(&path);
+                self.omit(&path);
                 return Ok(());
             }
         };
@@ -107,15 +107,15 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
         };
         if let Some(target) = link_target(entry, &self.limits.path)? {
             // An aufs name is omitted in every layer.
-            if self.left_out.contains(&*target) || is_aufs(&target) {
+            if self.omitted.contains(&*target) || is_aufs(&target) {
                 self.notes.push(Note::LinkToLeftOut {
                     path: shown(&path),
                     target: shown(&target),
                 });
-                self.leave_out(&path);
+                self.omit(&path);
                 return Ok(());
             }
-            self.put_back(&path);
+            self.keep_again(&path);
             return self.mark(&Change {
                 path: &path,
                 kind: ChangeKind::HardLink { target: &target },
@@ -128,7 +128,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             Kind::Fifo => Some(NewNode::Fifo),
             Kind::CharDevice { major: 0, minor: 0 } => {
                 self.notes.push(Note::WhiteoutDevice { path: shown(&path) });
-                self.leave_out(&path);
+                self.omit(&path);
                 return Ok(());
             }
             Kind::CharDevice { major, minor } => Some(NewNode::CharDevice { major, minor }),
@@ -139,11 +139,11 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                     path: shown(&path),
                     type_flag,
                 });
-                self.leave_out(&path);
+                self.omit(&path);
                 return Ok(());
             }
         };
-        self.put_back(&path);
+        self.keep_again(&path);
         self.notes.lost(entry, &path);
         let xattrs = self.notes.kept_xattrs(entry, &path);
         if let Some(node) = node {
@@ -279,7 +279,7 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
             entries: 0,
             metadata_bytes: 0,
             sparse_bytes: 0,
-            left_out: HashSet::new(),
+            omitted: HashSet::new(),
             pending: Pending::default(),
         }
     }
@@ -294,15 +294,15 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
     }
 
     /// Records that the path was omitted, so that hard links to it are omitted too.
-    fn leave_out(&mut self, path: &[u8]) {
-        self.left_out.insert(path.to_vec());
+    fn omit(&mut self, path: &[u8]) {
+        self.omitted.insert(path.to_vec());
     }
 
     /// Removes the path from the omitted ones, because a later entry of it is kept.
-    fn put_back(&mut self, path: &[u8]) {
+    fn keep_again(&mut self, path: &[u8]) {
         // Most archives omit nothing, and removing from an empty set would still hash the path.
-        if !self.left_out.is_empty() {
-            self.left_out.remove(path);
+        if !self.omitted.is_empty() {
+            self.omitted.remove(path);
         }
     }
 

@@ -68,7 +68,7 @@ impl<'a> RawHeader<'a> {
     pub(super) fn parse(block: &'a Block) -> Result<Self, BadChecksum> {
         let old: &OldHeader = zerocopy::transmute_ref!(block);
         let ustar: &UstarHeader = zerocopy::transmute_ref!(block);
-        check_sum(block, old)?;
+        verify_checksum(block, old)?;
         let format = if ustar.magic == *b"ustar\0" {
             if ustar.pad[8..] == *b"tar\0" {
                 Format::Star
@@ -230,7 +230,7 @@ fn until_nul(field: &[u8]) -> &[u8] {
 }
 
 /// Verifies the sum of the block, with its checksum field read as spaces. Some old tars summed signed bytes, so both sums match.
-fn check_sum(block: &Block, header: &OldHeader) -> Result<(), BadChecksum> {
+fn verify_checksum(block: &Block, header: &OldHeader) -> Result<(), BadChecksum> {
     let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
     let actual = sum(block) - sum(&header.cksum) + 8 * u32::from(b' ');
     let expected = number::field(&header.cksum).and_then(|sum| u32::try_from(sum).ok());
@@ -275,11 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn signed_and_unsigned_checksums_hold() {
+    fn signed_and_unsigned_checksums_match() {
         for signed in [false, true] {
             let block = summed(|block| block[..3].copy_from_slice(b"\xff\xe4a"), signed);
             let header = RawHeader::parse(&block).map(|header| header.short_name().to_vec());
-            assert_eq!(header.expect("the sum is right"), b"\xff\xe4a");
+            assert_eq!(header.expect("the checksum matches"), b"\xff\xe4a");
         }
         let mut block = summed(|block| block[0] = b'a', false);
         block[0] = b'b';
@@ -290,7 +290,7 @@ mod tests {
     fn a_checksum_in_base_256_counts_as_spaces_too() {
         for signed in [false, true] {
             let mut block = summed(|block| block[..3].copy_from_slice(b"\xff\xe4a"), signed);
-            let sum = number::field(&block[148..156]).expect("the sum is octal");
+            let sum = number::field(&block[148..156]).expect("the checksum is octal");
             block[148..156].copy_from_slice(&sum.to_be_bytes());
             block[148] |= 0x80;
             assert!(RawHeader::parse(&block).is_ok(), "{signed}");
@@ -313,7 +313,7 @@ mod tests {
         );
         let mut path = Vec::new();
         RawHeader::parse(&block)
-            .expect("the sum is right")
+            .expect("the checksum matches")
             .path_into(&mut path);
         assert_eq!(path, [&[b'p'; 131][..], b"/n"].concat());
     }
@@ -331,7 +331,7 @@ mod tests {
             );
             let mut path = Vec::new();
             RawHeader::parse(&block)
-                .expect("the sum is right")
+                .expect("the checksum matches")
                 .path_into(&mut path);
             path
         };

@@ -17,7 +17,7 @@ use super::show::{short, unindent};
 use super::{Layer, Stitched};
 
 /// Longer files are not read: most of their content is a hole, and other tests cover them.
-const MAX_SUMMED_BYTES: u64 = 64 << 20;
+const MAX_READ_BYTES: u64 = 64 << 20;
 
 /// fsck.erofs 1.9.4 crashes with more `--device` options.
 const MAX_FSCK_DEVICES: usize = 255;
@@ -25,8 +25,8 @@ const MAX_FSCK_DEVICES: usize = 255;
 /// Runs fsck.erofs, which exits with 0 after some of the errors that it prints.
 #[track_caller]
 fn fsck(image: &Path, devices: &[&Path]) {
-    let told = erofs_tools::fsck(image, devices).unwrap();
-    assert!(!told.contains("<E>"), "{told}");
+    let text = erofs_tools::fsck(image, devices).unwrap();
+    assert!(!text.contains("<E>"), "{text}");
 }
 
 /// Returns whether the test may mount.
@@ -92,7 +92,7 @@ impl Stitched {
         if ours
             .entries
             .values()
-            .all(|entry| entry.size.is_none_or(|size| size <= MAX_SUMMED_BYTES))
+            .all(|entry| entry.size.is_none_or(|size| size <= MAX_READ_BYTES))
         {
             sees(
                 &KernelMount::erofs(&self.fsmeta, &devices).unwrap(),
@@ -176,7 +176,7 @@ impl Layer {
         let summary = self.open().image();
         assert_eq!(summary, self.made.image);
         assert_eq!(summary.bytes, fs::metadata(&self.image).unwrap().len());
-        if summary.bytes <= MAX_SUMMED_BYTES {
+        if summary.bytes <= MAX_READ_BYTES {
             let sum = erofs_format::Crc32c::of(&fs::read(&self.image).unwrap());
             assert_eq!(summary.crc32c, sum.get());
         }
@@ -244,7 +244,7 @@ pub(crate) fn listing<D: ReadAt>(image: &Image<D>) -> Listing {
             mtime: Some((inode.mtime_secs, inode.mtime_nanos)),
             nlink: (kind != 'd').then_some(u64::from(inode.nlink)),
             size: is_file.then_some(inode.size),
-            sha256: (is_file && inode.size <= MAX_SUMMED_BYTES).then(|| {
+            sha256: (is_file && inode.size <= MAX_READ_BYTES).then(|| {
                 let mut file = image.open_file(&inode).unwrap();
                 let mut hasher = Summing(Hasher::new(Algorithm::Sha256));
                 assert_eq!(io::copy(&mut file, &mut hasher).unwrap(), inode.size);

@@ -85,7 +85,7 @@ pub(crate) struct CredentialSource {
     provider: Option<Arc<dyn CredentialProvider>>,
     secrets: Arc<Secrets>,
     bound_to: OnceLock<RegistryHost>,
-    /// By host, and by repository where the provider tells them apart.
+    /// By host, and by repository if the provider distinguishes them.
     held: Mutex<HashMap<(RegistryHost, String), Arc<Held>>>,
 }
 
