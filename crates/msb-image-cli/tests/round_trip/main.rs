@@ -363,7 +363,10 @@ fn the_immutable_flag_is_set_where_it_can_be() {
         json_lines(&ok(&run(cache, args))).remove(0)
     };
     let flag_of = |path: &Path| {
-        let flags = std::process::Command::new("lsattr").arg(path).output().unwrap();
+        let flags = std::process::Command::new("lsattr")
+            .arg(path)
+            .output()
+            .unwrap();
         let flags = String::from_utf8(flags.stdout).unwrap();
         flags
             .split(' ')
