@@ -1,4 +1,4 @@
-//! Verification names every damaged file of the cache, and the files of the image that it holds.
+//! Verification names every damaged file of the cache, and the affected files of the image.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
@@ -44,7 +44,7 @@ impl Setup {
         cache.verify(&self.reference, &amd64(), contents).unwrap()
     }
 
-    /// Expects one damaged artifact, and undoes `damage` afterwards.
+    /// Expects one damaged artifact, and reverts `damage` afterwards.
     #[track_caller]
     fn finds(
         &self,
@@ -110,7 +110,7 @@ fn each_damaged_artifact_is_named() {
     setup.finds(&image.fsmeta, false, ArtifactKind::Fsmeta, |path| {
         flip(path, 1024)
     });
-    // The mode of the root: only the layers know it.
+    // The mode of the root, which only the layers record.
     setup.finds(&image.fsmeta, true, ArtifactKind::Fsmeta, |path| {
         flip(path, 4096 + 32 + 4)
     });
@@ -150,7 +150,7 @@ fn the_images_own_damaged_files_are_named() {
         "file c size=9000 seed=3",
     ]);
     let lower = &setup.image.layers[0].erofs;
-    // Data lie behind the superblock's block, in the order of the archive.
+    // Data follow the superblock's block, in the order of the archive.
     let one = setup.finds(lower, true, ArtifactKind::LayerImage, |path| {
         flip(path, 4096 + 100)
     });
@@ -160,7 +160,7 @@ fn the_images_own_damaged_files_are_named() {
         flip(path, 4096 + 3 * 4096 + 100);
     });
     assert_eq!(two, ["/a", "/d/b"]);
-    // The layer's own inodes are not part of the merged disk, and are covered all the same.
+    // The layer's own inodes are not part of the merged disk, and are verified too.
     let end = fs::metadata(lower).unwrap().len() - 4096;
     let none = setup.finds(lower, true, ArtifactKind::LayerImage, |path| {
         flip(path, end)

@@ -61,7 +61,7 @@ pub(crate) fn cargo_deny(out: &mut dyn Write) -> Result<PathBuf, Box<dyn Error>>
     // Without optimization: it builds in a fraction of the time and reads two lock files.
     let mut install = cargo::cargo();
     install.args(["install", "cargo-deny", "--version", CARGO_DENY]);
-    install.args(["--locked", "--debug", "--quiet", "--root"]);
-    cargo::run(install.arg(&root))?;
+    install.args(["--locked", "--debug", "--no-default-features"]);
+    cargo::run(install.args(["--quiet", "--root"]).arg(&root))?;
     Ok(program)
 }

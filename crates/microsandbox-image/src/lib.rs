@@ -68,6 +68,7 @@
 //! - CPU work runs on threads of its own, never on the caller's executor.
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] contacts nobody.
 
+mod blocking;
 mod cache;
 mod cached;
 mod disk;
@@ -78,6 +79,7 @@ mod image_name;
 mod images;
 mod inspect;
 mod limits;
+mod loader;
 mod open_files;
 mod options;
 mod progress;
@@ -99,6 +101,7 @@ pub use image_name::ImageName;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
 pub use limits::{NamedLimit, UnknownLimit};
+pub use loader::{LoadOptions, Loader, LoaderBuilder};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_credentials::{Error as CredentialError, HelperFault};
 pub use msb_layer::{LayerError, LayerLimits};
@@ -122,4 +125,5 @@ pub use prune::Pruned;
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
+pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};
 pub use verify::{ArtifactKind, Damage, Verification};

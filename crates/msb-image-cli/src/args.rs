@@ -5,7 +5,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use microsandbox_image::{CacheOptions, GlobalCache};
 use nix::unistd::Group;
 
-use crate::commands::{cat, inspect, login, logout, ls, prune, pull, rm, tree, verify};
+use crate::commands::{cat, inspect, load, login, logout, ls, prune, pull, rm, tree, verify};
 use crate::failure::Failure;
 
 /// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
@@ -26,6 +26,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pull(pull::PullArgs),
+    Load(load::LoadArgs),
     Login(login::LoginArgs),
     Logout(logout::LogoutArgs),
     Ls(ls::LsArgs),

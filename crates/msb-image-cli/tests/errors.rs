@@ -204,6 +204,16 @@ fn an_argument_from_outside_is_escaped_in_a_usage_error() {
     let text = stderr(&output);
     // clap itself leaves out what looks like a terminal sequence.
     assert!(text.contains(r"invalid value '\u{202e}'"), "{text}");
+    let output = run(
+        cache.path(),
+        ["pull", "a.invalid/x", "--ca-cert", "/no\x1b[2J\u{202e}"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(
+        text.contains(r"error: /no\u{1b}[2J\u{202e}: reading"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::artifact::Place;
 use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
 use crate::marker::{self, Found, store_dirs};
+use crate::open_dirs::OpenDirs;
 use crate::permissions::{Modes, warn_of_others};
-use crate::session::OpenDirs;
 use crate::step::Step;
 use crate::sys;
 
@@ -23,7 +23,7 @@ use crate::sys;
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
     /// The directories that are open; `None` outside of a session.
-    opened: Option<OpenDirs>,
+    opened: Option<Box<OpenDirs>>,
 }
 
 /// A clone is never part of a session, so that what outlives the session keeps no directory open.
@@ -94,7 +94,7 @@ impl Store {
     /// Returns a handle that keeps the directories open that it opens.
     pub(crate) fn with_open_dirs(&self) -> Self {
         Self {
-            opened: Some(OpenDirs::default()),
+            opened: Some(Box::default()),
             ..self.clone()
         }
     }
@@ -198,7 +198,7 @@ impl Store {
 
     /// Opens the root, which alone may be a link; `None` if there is no cache.
     fn root_dir(&self) -> Result<Option<Dir>> {
-        if let Some(root) = self.opened.as_ref().and_then(OpenDirs::root) {
+        if let Some(root) = self.opened.as_ref().and_then(|opened| opened.root()) {
             return Ok(Some(root));
         }
         let Some(root) = self.open_root()? else {
@@ -217,10 +217,14 @@ impl Store {
     }
 
     fn root_for_writing(&self) -> Result<(Dir, Modes)> {
-        if let Some(writable) = self.opened.as_ref().and_then(OpenDirs::writable_root) {
+        if let Some(writable) = self
+            .opened
+            .as_ref()
+            .and_then(|opened| opened.writable_root())
+        {
             return Ok(writable);
         }
-        let opened = match self.opened.as_ref().and_then(OpenDirs::root) {
+        let opened = match self.opened.as_ref().and_then(|opened| opened.root()) {
             Some(root) => Some(root),
             None => self.open_root()?,
         };

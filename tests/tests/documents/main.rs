@@ -37,19 +37,19 @@ impl Setup {
         }
     }
 
-    /// Puts an image into the layout, whose only file has that name.
+    /// Writes an image with one file of this name into the layout.
     fn image(&self, file: &str, os: &str, architecture: &str) -> BuiltImage {
         let image = image(file).platform(os, architecture);
         image.write_layout(self.layout.path(), "image").unwrap()
     }
 
-    /// Puts a document into the layout, and returns its descriptor.
+    /// Writes a document into the layout and returns its descriptor.
     fn document(&self, media_type: &str, document: &str) -> Value {
         let digest = write_blob(self.layout.path(), document.as_bytes()).unwrap();
         json!({"mediaType": media_type, "digest": digest, "size": document.len()})
     }
 
-    /// Puts an index of these children into the layout, and returns its descriptor.
+    /// Writes an index of these children into the layout and returns its descriptor.
     fn index(&self, children: &[Value]) -> Value {
         let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
         self.document(OCI_INDEX, &index.to_string())
@@ -59,7 +59,7 @@ impl Setup {
         write_tag(self.layout.path(), descriptor, "t").unwrap();
     }
 
-    /// Pulls what the registry has now, whatever was pulled before.
+    /// Pulls the current image of the registry.
     fn pull(&self, platform: &str) -> Result<PullResult, PullError> {
         let options = PullOptions {
             pull_policy: PullPolicy::Always,
@@ -77,7 +77,7 @@ impl Setup {
         runtime.block_on(registry.pull(&reference, options))
     }
 
-    /// Expects a pull to fail with all of these words, and to have fetched no layer.
+    /// Expects a pull to fail with all of these words and to download no layer.
     #[track_caller]
     fn refuses(&self, platform: &str, words: &[&str]) {
         self.registry.forget_requests();
@@ -90,7 +90,7 @@ impl Setup {
         let layer = fetched
             .iter()
             .find(|request| request.path.contains("/blobs/") && self.is_layer(&request.path));
-        assert!(layer.is_none(), "a layer was fetched: {layer:?}");
+        assert!(layer.is_none(), "a layer was downloaded: {layer:?}");
     }
 
     fn is_layer(&self, path: &str) -> bool {
@@ -123,7 +123,7 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Whether the pulled image has a file of that name.
+/// Returns whether the pulled image has a file of this name.
 #[track_caller]
 fn has(result: &PullResult, file: &str) -> bool {
     result.open_tree().unwrap().find(file.as_bytes()).is_ok()

@@ -112,7 +112,7 @@ fn the_result_has_the_images_own_platform() {
         setup.pull("linux/arm/v7").unwrap().platform.to_string(),
         "linux/arm/v6"
     );
-    // It is found again by what was asked for.
+    // The record is found under the requested platform.
     let never = PullOptions {
         pull_policy: PullPolicy::Never,
         ..Default::default()
@@ -144,14 +144,14 @@ fn a_config_without_a_platform_is_taken_with_a_note() {
         "{:?}",
         result.notes
     );
-    // An index that states it is enough.
+    // An index that states the platform is enough.
     setup.tag(setup.index(&[with_platform(built.descriptor(), on("linux", "amd64"))]));
     let always = PullOptions {
         pull_policy: PullPolicy::Always,
         ..Default::default()
     };
     assert!(setup.pull_by(AMD64, &always).unwrap().notes.is_empty());
-    // Half a platform is compared as far as it goes.
+    // An incomplete platform is compared as far as it is stated.
     let config = json!({"architecture": "arm64", "rootfs": {"diff_ids": []}});
     let image = ImageBuilder::new().config_bytes(config.to_string());
     image.write_layout(setup.layout.path(), "t").unwrap();

@@ -116,7 +116,7 @@ fn a_search_reads_a_bounded_number_of_documents() {
     setup.tag(setup.index(&children));
     setup.refuses(AMD64, &["first 100 documents"]);
     assert!(setup.registry.requests().len() <= 110);
-    // Indexes inside one another without an end to them.
+    // More nested indexes than the limit.
     let mut nested = setup.index(&[]);
     for _ in 0..6 {
         nested = setup.index(&[nested]);

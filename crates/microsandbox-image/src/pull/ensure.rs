@@ -25,9 +25,9 @@ pub(super) enum Known {
 
 /// The work on a layer that remains after the cache was looked at.
 enum Work {
-    None(ReadyLayer),
+    Nothing(ReadyLayer),
     Verify(ReadyLayer),
-    Fetch(Files),
+    Fetch(Box<Files>),
 }
 
 /// Ensures that the layer is cached and that its blob unpacks to it, downloading and converting the blob if necessary.
@@ -89,10 +89,10 @@ pub(super) async fn ensure_layer(
                     Known::Nothing | Known::Missing => CachedLayer::find(&session, &layer)?,
                 };
                 let work = match found {
-                    CachedLayer::Verified(ready) => Work::None(ready),
+                    CachedLayer::Verified(ready) => Work::Nothing(ready),
                     CachedLayer::Unverified(ready) => Work::Verify(ready),
                     CachedLayer::Absent => {
-                        Work::Fetch(Files::open(&session, &layer, is_interruptible)?)
+                        Work::Fetch(Box::new(Files::open(&session, &layer, is_interruptible)?))
                     }
                 };
                 Ok(Some((lock, work)))
@@ -116,11 +116,11 @@ pub(super) async fn ensure_layer(
             _files: files,
         };
         let ready = match work {
-            Work::None(ready) => return Ok(cached(ready)),
+            Work::Nothing(ready) => return Ok(cached(ready)),
             Work::Verify(ready) => verify(pull, index, layer, claim, ready).await?,
             Work::Fetch(files) => {
                 let fetch = Fetch::new(pull, index, layer, claim, state);
-                fetch.run(files).await?
+                fetch.run(*files).await?
             }
         };
         state.cached(ready.image_bytes);

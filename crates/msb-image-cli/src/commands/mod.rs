@@ -2,6 +2,7 @@
 
 pub(crate) mod cat;
 pub(crate) mod inspect;
+pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod ls;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), cache = %cache.root().display(), "msb-image");
     match cli.command {
         Command::Pull(args) => pull::run(args, cache),
+        Command::Load(args) => load::run(args, cache),
         Command::Login(args) => login::run(&args, cache),
         Command::Logout(args) => logout::run(&args),
         Command::Ls(args) => ls::run(&args, &cache),

@@ -218,14 +218,17 @@ fn a_lock_that_is_another_file_is_replaced() {
         let path = lock.path().to_owned();
         drop(lock);
         plant(what, &path, &victim);
+        let before = std::fs::read(&victim).unwrap();
         let locked = store.try_lock(LockOn::Layer(&diff_id));
         if what == "directory" {
             assert_eq!(locked.unwrap_err().path(), path);
         } else {
-            assert!(locked.unwrap().is_some(), "{what}");
+            let lock = locked.unwrap().unwrap();
             assert!(path.symlink_metadata().unwrap().is_file(), "{what}");
+            // What a holder reports goes into its lock file.
+            lock.report("0 1 x").unwrap();
         }
-
+        assert_eq!(std::fs::read(&victim).unwrap(), before, "{what}");
         assert_eq!(
             files(&temp.path().join("outside")),
             [PathBuf::from("victim")],

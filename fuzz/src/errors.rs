@@ -1,12 +1,12 @@
-//! What errors say, which goes to terminals and logs.
+//! The texts of errors, which reach terminals and logs.
 
 use std::error::Error;
 
 /// Asserts that an error and its causes print in one line each, without control characters from outside.
 ///
 /// # Panics
-/// When they do not.
-pub fn told(error: &dyn Error) {
+/// When a text has a line break or another control character.
+pub fn check_message(error: &dyn Error) {
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();

@@ -1,4 +1,4 @@
-//! A sidecar gives back what was put into it.
+//! Replays a sidecar and compares its changes.
 
 use fs_tree::{Change, ChangeKind, NewContent, NewNode};
 use msb_sidecar::Note;
@@ -7,8 +7,8 @@ use super::KEY_BITS;
 use super::layer::Layer;
 use crate::model::{OwnedChange, OwnedKind};
 
-/// Opens the layer's sidecar again and compares it with what was written.
-pub(super) fn played_back(layer: &Layer, device: u16, changes: &[OwnedChange], notes: &[Note]) {
+/// Opens the sidecar of the layer and compares it with the written changes.
+pub(super) fn replay(layer: &Layer, device: u16, changes: &[OwnedChange], notes: &[Note]) {
     let sidecar = layer.open();
     assert_eq!(sidecar.image(), layer.summary);
     assert_eq!(sidecar.notes().expect("the notes are read"), notes);
