@@ -72,6 +72,11 @@ impl<S: Source> Sidecar<S> {
         &self.changes
     }
 
+    /// Returns the layer's changes and closes the rest.
+    pub fn into_changes(self) -> Changes<S> {
+        self.changes
+    }
+
     /// Reads the fidelity notes: what could not be represented.
     ///
     /// # Errors

@@ -151,7 +151,7 @@ fn verify_ours(
         .map_err(told)?
         .same("the disk", &expected, "the model", &nothing)
         .map_err(told)?;
-    msb_stitch::prove(&disk.vmdk, Some(disk.merge.tree())).map_err(told)?;
+    msb_stitch::verify_disk(&disk.vmdk, Some(disk.merge.tree())).map_err(told)?;
     if ask_kernel {
         let flat = disk.dir.path().join("flat.img");
         vmdk::flatten(&disk.vmdk, &flat).map_err(told)?;

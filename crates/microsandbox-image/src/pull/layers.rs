@@ -1,12 +1,12 @@
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use msb_sidecar::Note;
+use msb_stitch::{DeviceId, LayerEvents, PerDevice};
 use msb_store::LayerKey;
 
 use super::Pull;
 use super::ensure::ensure_layer;
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
-use super::state::LayerStates;
 use crate::PullError;
 
 /// Which layers are rebuilt although the cache has them.
@@ -46,7 +46,7 @@ pub(super) struct ReadyLayers {
 
 /// A device of the disk, and the layers of the image that share it.
 struct Unique<'a> {
-    device: u16,
+    device: DeviceId,
     /// One layer for each blob, with its place in the image, bottom to top. Mostly there is one.
     blobs: Vec<(usize, &'a LayerSource)>,
 }
@@ -54,12 +54,12 @@ struct Unique<'a> {
 /// Ensures that every layer is cached: several at once, the largest first.
 pub(super) async fn fetch_layers(
     pull: Pull<'_>,
-    states: &LayerStates,
+    events: &LayerEvents,
     anew: &Anew,
 ) -> Result<ReadyLayers, PullError> {
-    let plan = pull.plan;
+    let disk = pull.disk.layers();
     let mut unique = unique(pull);
-    let mut ready = vec![None; unique.len()];
+    let mut ready: PerDevice<Option<ReadyLayer>> = disk.per_device(|_| None);
     let mut notes = ImageNotes::new(unique.len());
     unique.sort_by_key(|unique| {
         let (index, layer) = unique.blobs[0];
@@ -69,8 +69,8 @@ pub(super) async fn fetch_layers(
         .into_iter()
         .map(|unique| async move {
             let device = unique.device;
-            let is_anew = anew.contains(&plan.slot(device).layer);
-            let state = states.of(device);
+            let is_anew = disk.get(device).is_some_and(|layer| anew.contains(layer));
+            let state = events.of(device);
             let (index, layer) = unique.blobs[0];
             let mut ready = ensure_layer(pull, index, layer, is_anew, state).await?;
             for (index, layer) in &unique.blobs[1..] {
@@ -81,40 +81,31 @@ pub(super) async fn fetch_layers(
         })
         .collect();
     while let Some((device, mut layer)) = fetches.try_next().await? {
-        let at = usize::from(device) - 1;
-        notes.add(at, std::mem::take(&mut layer.notes));
-        ready[at] = Some(layer);
+        notes.add(device.index(), std::mem::take(&mut layer.notes));
+        ready[device] = Some(layer);
     }
-    let in_order = plan.devices().iter();
+    let in_order = disk.stack().iter();
     // OK because every device was fetched.
-    let layers = in_order.map(|device| {
-        let layer: &Option<ReadyLayer> = &ready[usize::from(*device) - 1];
-        layer.clone().ok_or(PullError::Worker)
-    });
+    let layers = in_order.map(|device| ready[*device].clone().ok_or(PullError::Worker));
     Ok(ReadyLayers {
         layers: layers.collect::<Result<_, _>>()?,
         notes: notes.into_vec(),
     })
 }
 
-/// Groups the layers by device: a layer that comes twice is fetched once. Devices are numbered in the order in which they first
-/// occur.
+/// Groups the layers by device: a layer that comes twice is fetched once. Every device has at least one layer.
 fn unique(pull: Pull<'_>) -> Vec<Unique<'_>> {
-    let mut unique: Vec<Unique<'_>> = Vec::with_capacity(pull.plan.slots().len());
-    let devices = pull.plan.devices().iter();
-    for (index, (layer, device)) in pull.resolved.layers.iter().zip(devices).enumerate() {
-        match unique.get_mut(usize::from(*device) - 1) {
-            None => unique.push(Unique {
-                device: *device,
-                blobs: vec![(index, layer)],
-            }),
-            Some(known) => {
-                let mut blobs = known.blobs.iter();
-                if blobs.all(|(_, other)| other.blob.digest != layer.blob.digest) {
-                    known.blobs.push((index, layer));
-                }
-            }
+    let disk = pull.disk.layers();
+    let mut unique = disk.per_device(|device| Unique {
+        device,
+        blobs: Vec::new(),
+    });
+    let layers = pull.resolved.layers.iter().zip(disk.stack());
+    for (index, (layer, device)) in layers.enumerate() {
+        let blobs = &mut unique[*device].blobs;
+        if blobs.iter().all(|(_, other)| other.blob.digest != layer.blob.digest) {
+            blobs.push((index, layer));
         }
     }
-    unique
+    unique.into_iter().collect()
 }

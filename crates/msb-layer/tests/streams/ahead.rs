@@ -6,20 +6,21 @@ use std::io::Cursor;
 
 use msb_layer::ReadLayer;
 use msb_sidecar::{Changes, Sidecar};
-use msb_stitch::{Merge, Slot};
+use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
 
 use super::*;
 
 /// The merged metadata over this layer alone.
 fn fsmeta(changes: &Changes<File>, image_bytes: u64) -> Vec<u8> {
     let mut merge = Merge::new();
-    merge.add(1, changes).unwrap();
-    let slot = Slot {
+    merge.add(DeviceId::new(1).unwrap(), changes).unwrap();
+    let names = LayerNames {
         tag: "layer".into(),
-        image_bytes,
+        file: "layer.erofs".into(),
     };
+    let layout = DiskLayout::of_distinct("fsmeta.erofs", &[(names, image_bytes)]).unwrap();
     let output = Cursor::new(Vec::new());
-    let (_, written) = merge.write_fsmeta(output, &[slot], [7; 16]).unwrap();
+    let (_, written) = merge.write_fsmeta(output, &layout, [7; 16]).unwrap();
     written.into_inner()
 }
 
