@@ -66,7 +66,6 @@ mod lookup;
 mod open;
 mod prefixes;
 mod problem;
-mod read_at;
 mod read_inode;
 mod superblock;
 mod walk;
@@ -87,7 +86,7 @@ pub use image::Image;
 pub use inode::Inode;
 pub use limits::Limits;
 pub use problem::{DirProblem, InodeProblem, SuperProblem, XattrProblem};
-pub use read_at::ReadAt;
+pub use ::read_at::ReadAt;
 pub use walk::{Walk, WalkEntry};
 pub use xattr::Xattr;
 

@@ -74,6 +74,7 @@ mod inline;
 mod options;
 mod output;
 mod plan;
+mod sparse;
 
 pub use attributes::Attributes;
 pub use builder::Builder;
@@ -88,6 +89,7 @@ pub use fs_tree::{
 pub use host_tree::{HostTree, Omitted};
 pub use image::{ImageWriter, PlannedImage, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
+pub use sparse::SparseFile;
 pub use options::{Device, MAX_CHUNKS, Options, PLAN_BYTES_PER_INODE};
 
 /// Compiles the example of the README.

@@ -278,3 +278,31 @@ pub(crate) fn verify_checksum(image: &Path) -> Result<(), PullError> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_layers_of_a_disk_are_opened_below_the_root_of_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let disk = root.join("disks/sha256/key");
+        let layers = root.join("layers/sha256");
+        fs::create_dir_all(&disk).unwrap();
+        fs::create_dir_all(&layers).unwrap();
+        fs::write(layers.join("a.erofs"), b"layer").unwrap();
+        let named = disk.join("../../../layers/sha256/a.erofs");
+        assert_eq!(without_parents(&named), layers.join("a.erofs"));
+        assert_eq!(open_file(&named).unwrap().metadata().unwrap().len(), 5);
+        // A directory that is a link leads out of the cache, and only the store notices.
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::rename(&layers, elsewhere.path().join("sha256")).unwrap();
+        symlink(elsewhere.path().join("sha256"), &layers).unwrap();
+        assert!(File::open(&named).is_ok());
+        open_file(&named).unwrap_err();
+    }
+}

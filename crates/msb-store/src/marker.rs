@@ -22,7 +22,7 @@ use crate::sys;
 use crate::temporary::{create_locked, is_temporary};
 
 /// The layout that this version writes, and the newest that it reads.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = cache_format::LAYOUT;
 
 const MARKER: &str = "layout";
 const PREFIX: &str = "msb-store layout ";

@@ -7,6 +7,7 @@ use msb_sidecar::Sidecar;
 use msb_stitch::{DiskLayout, LayerNames, Merge, StitchError};
 
 use super::layer::layer;
+use crate::disk::devices;
 use crate::memory_file::{contents, memory_file};
 use crate::model::{OwnedChange, OwnedContent, OwnedKind, OwnedNode, Xattrs, metadata};
 use crate::told::told;
