@@ -89,8 +89,8 @@ pub use fs_tree::{
 pub use host_tree::{HostTree, Omitted};
 pub use image::{ImageWriter, PlannedImage, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
-pub use sparse::SparseFile;
 pub use options::{Device, MAX_CHUNKS, Options, PLAN_BYTES_PER_INODE};
+pub use sparse::SparseFile;
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

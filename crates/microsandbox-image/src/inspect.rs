@@ -7,9 +7,7 @@ use erofs_reader::{FlatDisk, Image, Inode, Limits};
 use fs_tree::show_path;
 use msb_oci::Reference;
 use msb_sidecar::Sidecar;
-use msb_stitch::{
-    DeviceId, DiskVerifier, FilePool, Merge, PooledFile, StitchError, VerifiedDisk,
-};
+use msb_stitch::{DeviceId, DiskVerifier, FilePool, Merge, PooledFile, StitchError, VerifiedDisk};
 use msb_store::Store;
 
 use crate::{PullError, PullResult};
@@ -91,11 +89,11 @@ impl PullResult {
                 .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
                 .and_then(Sidecar::open);
             let sidecar = opened.map_err(|source| sidecar_error(path.clone(), source))?;
-            let device = self
-                .device_of(&layer.erofs)
-                .ok_or_else(|| PullError::ArtifactMissing {
-                    path: layer.erofs.clone(),
-                })?;
+            let device =
+                self.device_of(&layer.erofs)
+                    .ok_or_else(|| PullError::ArtifactMissing {
+                        path: layer.erofs.clone(),
+                    })?;
             merge
                 .add(device, sidecar.changes())
                 .map_err(|error| match error {

@@ -88,7 +88,9 @@ impl ImageRecord {
     /// Returns the length of the disk in bytes; `None` if the lengths of its files do not fit 64 bits.
     pub(crate) fn disk_bytes(&self) -> Option<u64> {
         let lengths = self.image_bytes();
-        lengths.into_iter().try_fold(self.fsmeta_bytes, u64::checked_add)
+        lengths
+            .into_iter()
+            .try_fold(self.fsmeta_bytes, u64::checked_add)
     }
 
     /// Returns the sum of the blobs' sizes in bytes; `None` if it does not fit 64 bits.

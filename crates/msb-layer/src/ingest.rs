@@ -61,17 +61,8 @@ pub(crate) struct Ingested {
 pub struct ReadLayer {
     /// Its changes, from the sidecar that is still being written.
     pub changes: Changes<File>,
-    /// How long its image will be, once that is planned.
+    /// The length that its image will have, in bytes, once that is planned. The sender is dropped if the layer fails.
     pub image_bytes: watch::Receiver<Option<u64>>,
-}
-
-impl ReadLayer {
-    /// Waits until it is known how long the image will be, which is before it is written. `None`: the layer has failed.
-    pub async fn planned_bytes(&self) -> Option<u64> {
-        let mut image_bytes = self.image_bytes.clone();
-        let known = image_bytes.wait_for(Option::is_some).await;
-        known.ok().and_then(|bytes| *bytes)
-    }
 }
 
 /// Reads a plain tar archive, which comes through `next` chunk by chunk until `None`, and writes the layer's two files. `tell`

@@ -127,10 +127,7 @@ mod tests {
         let segments = Segments::of(20_000, &[extent(0, 1), extent(16_384, 3616)]);
         assert_eq!(segments.overhead_bytes, 4095 + 5 * INDEX_BYTES);
         let all_hole = Segments::of(1 << 40, &[]);
-        assert_eq!(
-            (all_hole.count, all_hole.overhead_bytes),
-            (0, INDEX_BYTES)
-        );
+        assert_eq!((all_hole.count, all_hole.overhead_bytes), (0, INDEX_BYTES));
     }
 
     #[test]

@@ -95,7 +95,9 @@ fn a_changed_byte_of_an_inline_file_fails_the_proof() {
         &disk.fsmeta,
         find(&disk.fsmeta, &msb_testkit::content::bytes(2, 100)) + 50,
     );
-    assert!(matches!(verdict(&disk), Err(VerifyError::Contents { path, .. }) if path == b"d/small"));
+    assert!(
+        matches!(verdict(&disk), Err(VerifyError::Contents { path, .. }) if path == b"d/small")
+    );
 }
 
 #[test]
@@ -261,13 +263,13 @@ fn each_lost_attribute_is_named() {
         "file a size=1\nlink b target=a",
         "file a size=1\nfile b size=1",
         "a",
-        "number of links",
+        "link count",
     );
     differs(
         "file a size=5000\nfile b size=5000",
         "file a size=5000\nlink b target=a",
         "a",
-        "number of links",
+        "link count",
     );
     differs("file a size=1\nfile b", "file a size=1", "b", "presence");
     differs("file a size=1", "file a size=1\nfile b", "b", "presence");
@@ -375,6 +377,12 @@ fn every_file_of_a_disk_is_opened_by_the_function_of_the_caller() {
     assert_eq!(*opened.lock().unwrap(), images.cloned().collect());
 
     let refusing = DiskVerifier::new(&disk.vmdk, |_| Err(io::ErrorKind::PermissionDenied.into()));
-    assert!(matches!(refusing.verify_structure(), Err(VerifyError::Read { .. })));
-    assert!(matches!(refusing.verify_layers(&text), Err(VerifyError::Read { .. })));
+    assert!(matches!(
+        refusing.verify_structure(),
+        Err(VerifyError::Read { .. })
+    ));
+    assert!(matches!(
+        refusing.verify_layers(&text),
+        Err(VerifyError::Read { .. })
+    ));
 }

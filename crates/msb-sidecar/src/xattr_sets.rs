@@ -146,12 +146,17 @@ mod tests {
     }
 
     fn set(seed: u8, bytes: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        vec![(b"user.a".to_vec(), vec![seed; bytes]), (vec![seed], vec![])]
+        vec![
+            (b"user.a".to_vec(), vec![seed; bytes]),
+            (vec![seed], vec![]),
+        ]
     }
 
     #[test]
     fn a_repeated_set_takes_a_byte() {
-        let sets: Vec<_> = (0..1000_u16).map(|n| set(u8::from(n % 2 == 0), 10_000)).collect();
+        let sets: Vec<_> = (0..1000_u16)
+            .map(|n| set(u8::from(n % 2 == 0), 10_000))
+            .collect();
         assert!(round_trip(&sets) < 2 * 10_100 + 1000);
         assert_eq!(round_trip(&vec![Vec::new(); 10]), 10);
     }
@@ -165,7 +170,10 @@ mod tests {
         // After the others fill the table, a set that is repeated is kept again.
         sets.extend((0..1000_u16).map(|_| set(99, mebibyte)));
         let bytes = round_trip(&sets);
-        assert!(bytes < 202 * (mebibyte + 100) + 2 * MAX_KEPT_XATTR_BYTES + 2000, "{bytes}");
+        assert!(
+            bytes < 202 * (mebibyte + 100) + 2 * MAX_KEPT_XATTR_BYTES + 2000,
+            "{bytes}"
+        );
     }
 
     #[test]

@@ -1,8 +1,5 @@
 //! Benchmarks of merging layers from their sidecars: `cargo bench -p msb-stitch`. Items are changes.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a benchmark may panic on errors"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark may panic on errors")]
 
 use std::{
     fs::File,

@@ -61,12 +61,14 @@ impl LayerSender<'_> {
 
     /// Reports the length that the image of a layer will have, in bytes, before it is complete.
     pub fn planned(self, image_bytes: u64) {
-        self.events.send(self.device, LayerEvent::Planned { image_bytes });
+        self.events
+            .send(self.device, LayerEvent::Planned { image_bytes });
     }
 
     /// Reports that the layer is complete and verified, and that its sidecar can be opened.
     pub fn cached(self, image_bytes: u64) {
-        self.events.send(self.device, LayerEvent::Cached { image_bytes });
+        self.events
+            .send(self.device, LayerEvent::Cached { image_bytes });
     }
 
     /// Reports that the layer starts over from its beginning: what was merged of it is void.
@@ -265,8 +267,9 @@ impl State {
         }
         let mut layers = self.layers.iter();
         let readiness = match next {
-            Some(device) => (!matches!(self.layers[device], LayerState::Pending))
-                .then_some(Readiness::Layer),
+            Some(device) => {
+                (!matches!(self.layers[device], LayerState::Pending)).then_some(Readiness::Layer)
+            }
             None => layers
                 .all(|layer| layer.image_bytes().is_some())
                 .then_some(Readiness::Complete),

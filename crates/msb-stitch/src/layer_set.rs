@@ -83,7 +83,9 @@ impl<K> LayerSet<K> {
 
     /// Returns the distinct layers with their devices, in the order of the disk.
     pub fn iter(&self) -> impl Iterator<Item = (DeviceId, &K)> {
-        self.layers.devices().map(|(device, (key, _))| (device, key))
+        self.layers
+            .devices()
+            .map(|(device, (key, _))| (device, key))
     }
 
     /// Returns the device of each layer of the image, bottom to top. A layer that comes twice has the same device twice.
@@ -101,12 +103,18 @@ impl<K> LayerSet<K> {
     /// Returns the layer with this file name.
     pub fn find_file(&self, is_it: impl Fn(&str) -> bool) -> Option<&K> {
         let mut layers = self.layers.iter();
-        layers.find(|(_, names)| is_it(&names.file)).map(|(key, _)| key)
+        layers
+            .find(|(_, names)| is_it(&names.file))
+            .map(|(key, _)| key)
     }
 
     /// Returns a value for each device.
     pub fn per_device<T>(&self, value: impl FnMut(DeviceId) -> T) -> PerDevice<T> {
-        self.layers.devices().map(|(device, _)| device).map(value).collect()
+        self.layers
+            .devices()
+            .map(|(device, _)| device)
+            .map(value)
+            .collect()
     }
 
     /// Returns the values of the devices, given those of the stack, bottom to top. Of a layer that comes twice the first one counts.
@@ -134,7 +142,9 @@ impl<K> LayerSet<K> {
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = (DeviceId, &LayerNames)> {
-        self.layers.devices().map(|(device, (_, names))| (device, names))
+        self.layers
+            .devices()
+            .map(|(device, (_, names))| (device, names))
     }
 }
 
@@ -203,6 +213,9 @@ mod tests {
         let third = DeviceId::new(3).unwrap();
         assert_eq!(layers.get(third), Some(&9));
         assert_eq!(layers.get(DeviceId::new(4).unwrap()), None);
-        assert_eq!(layers.iter().map(|(_, key)| *key).collect::<Vec<_>>(), [7, 8, 9]);
+        assert_eq!(
+            layers.iter().map(|(_, key)| *key).collect::<Vec<_>>(),
+            [7, 8, 9]
+        );
     }
 }

@@ -111,10 +111,13 @@ impl<K> DiskLayout<K> {
     /// # Errors
     /// [`StitchError::FsmetaLength`]; [`StitchError::Vmdk`] is possible by its type only, because the layer set was checked.
     pub fn descriptor(&self, fsmeta_bytes: u64) -> Result<String, StitchError> {
-        let extents = self.extents(fsmeta_bytes)?.into_iter().map(|extent| Extent {
-            sectors: extent.bytes / SECTOR_SIZE,
-            file: extent.file,
-        });
+        let extents = self
+            .extents(fsmeta_bytes)?
+            .into_iter()
+            .map(|extent| Extent {
+                sectors: extent.bytes / SECTOR_SIZE,
+                file: extent.file,
+            });
         let extents: Vec<Extent> = extents.collect();
         let names = extents.iter().fold(Crc32c::new(), |checksum, extent| {
             checksum.update(extent.file.as_bytes())
@@ -139,7 +142,9 @@ impl DiskLayout<usize> {
         fsmeta_file: impl Into<String>,
         layers: &[(LayerNames, u64)],
     ) -> Result<Self, StitchError> {
-        let set = LayerSet::new(fsmeta_file, 0..layers.len(), |&place| layers[place].0.clone())?;
+        let set = LayerSet::new(fsmeta_file, 0..layers.len(), |&place| {
+            layers[place].0.clone()
+        })?;
         Self::new(set, layers.iter().map(|(_, bytes)| *bytes).collect())
     }
 }

@@ -80,7 +80,10 @@ impl Merge {
     ///
     /// `open` must return a file with the bytes of the sidecar that was added for that device.
     #[must_use]
-    pub fn reopening(self, open: impl FnMut(DeviceId) -> io::Result<File> + Send + 'static) -> Self {
+    pub fn reopening(
+        self,
+        open: impl FnMut(DeviceId) -> io::Result<File> + Send + 'static,
+    ) -> Self {
         Self {
             inline: Inline::reopening(Box::new(open)),
             ..self

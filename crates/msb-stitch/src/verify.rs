@@ -103,7 +103,8 @@ impl DiskVerifier {
         text: &str,
         fsmeta: File,
     ) -> Result<VerifiedDisk, VerifyError> {
-        self.structure(text, Some(fsmeta)).map(|(_, verified)| verified)
+        self.structure(text, Some(fsmeta))
+            .map(|(_, verified)| verified)
     }
 
     /// Verifies the other half of [`verify_unpublished`](Self::verify_unpublished): each layer image exists under the name in the

@@ -82,7 +82,9 @@ fn a_cancelled_merge_ends_within_a_layer() {
     let budget = ImageBudget::default();
     let mut merge = Merge::with_budget(&budget);
     budget.cancel();
-    let error = merge.add(device_id(1), sidecar("a", 10).changes()).unwrap_err();
+    let error = merge
+        .add(device_id(1), sidecar("a", 10).changes())
+        .unwrap_err();
     assert!(matches!(
         error,
         StitchError::Budget {
@@ -97,7 +99,9 @@ fn merged_metadata_counts_as_bytes_on_disk() {
     let mut limits = ImageLimits::default();
     limits.disk_bytes = 10_000;
     let mut merge = Merge::with_budget(&ImageBudget::new(limits));
-    merge.add(device_id(1), sidecar("a", 1000).changes()).unwrap();
+    merge
+        .add(device_id(1), sidecar("a", 1000).changes())
+        .unwrap();
     let names = LayerNames {
         tag: "a".into(),
         file: "a.erofs".into(),
@@ -120,7 +124,9 @@ fn progress_is_reported_after_each_layer_and_within_long_ones() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&reports);
     let mut merge = Merge::new().on_progress(move |progress| {
-        seen.lock().unwrap().push((progress.layers, progress.changes));
+        seen.lock()
+            .unwrap()
+            .push((progress.layers, progress.changes));
     });
     for (number, directories) in [(1, 10_000), (2, 5)] {
         merge

@@ -90,7 +90,9 @@ pub(crate) fn write(
         None => BuildError::Stitch(error),
     })?;
     tracing::trace!(target: "microsandbox_image::disk", "written");
-    let text = layout.descriptor(fsmeta.bytes).map_err(BuildError::Stitch)?;
+    let text = layout
+        .descriptor(fsmeta.bytes)
+        .map_err(BuildError::Stitch)?;
     let descriptor = store.stage_vmdk(key)?;
     let written = descriptor.file().write_all(text.as_bytes());
     written.map_err(|source| descriptor.write_error(source, Some(text.len() as u64)))?;

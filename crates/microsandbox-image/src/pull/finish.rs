@@ -134,10 +134,7 @@ async fn publish_disk(
 }
 
 /// Takes the disk's lock. Returns `None` if its holder makes no progress; then the disk is built twice, with equal bytes.
-async fn lock_disk(
-    pull: Pull<'_>,
-    store: &Store,
-) -> Result<Option<Arc<Lock>>, PullError> {
+async fn lock_disk(pull: Pull<'_>, store: &Store) -> Result<Option<Arc<Lock>>, PullError> {
     let artifact = Artifact::Disk(pull.disk.key().clone());
     let mut waiting = Waiting::new(origin_name(pull.source));
     loop {

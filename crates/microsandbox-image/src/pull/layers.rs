@@ -103,7 +103,10 @@ fn unique(pull: Pull<'_>) -> Vec<Unique<'_>> {
     let layers = pull.resolved.layers.iter().zip(disk.stack());
     for (index, (layer, device)) in layers.enumerate() {
         let blobs = &mut unique[*device].blobs;
-        if blobs.iter().all(|(_, other)| other.blob.digest != layer.blob.digest) {
+        if blobs
+            .iter()
+            .all(|(_, other)| other.blob.digest != layer.blob.digest)
+        {
             blobs.push((index, layer));
         }
     }

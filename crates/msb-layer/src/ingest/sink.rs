@@ -213,8 +213,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                 }
             }
             Data::Sparse(sparse) => {
-                (extents, pending.crc32c) =
-                    sparse.finish(&mut self.image).map_err(image_error)?;
+                (extents, pending.crc32c) = sparse.finish(&mut self.image).map_err(image_error)?;
                 if extents.is_empty() {
                     NewContent::Absent
                 } else {

@@ -47,7 +47,7 @@ fn a_layer_gives_the_same_disk_before_and_after_it_is_done() {
     let base = dir.path().join("layer");
     let (read, done) = read(&Attempt::plain(&tar), &base);
     let (read, done) = (read.unwrap(), done.unwrap());
-    let image_bytes = runtime().block_on(read.planned_bytes()).unwrap();
+    let image_bytes = read.image_bytes.borrow().unwrap();
     assert_eq!(image_bytes, done.image.bytes);
 
     let sidecar = Sidecar::open(File::open(base.with_extension("sidecar")).unwrap()).unwrap();

@@ -238,7 +238,9 @@ fn equal_xattr_sets_are_stored_once_in_the_sidecar() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("layer");
     let layer = Attempt::plain(&tar).into_files(&base).unwrap();
-    let sidecar_bytes = std::fs::metadata(base.with_extension("sidecar")).unwrap().len();
+    let sidecar_bytes = std::fs::metadata(base.with_extension("sidecar"))
+        .unwrap()
+        .len();
     println!("sidecar {sidecar_bytes}, image {} bytes", layer.image.bytes);
     // In each record they would take 220 MB.
     assert!(sidecar_bytes < 200_000, "{sidecar_bytes}");
