@@ -1,4 +1,4 @@
-//! A disk in memory: its files, and the descriptor that names them.
+//! A disk in memory: its files and their descriptor.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -6,6 +6,8 @@ use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_stitch::{StitchError, VerifyError};
 
+use crate::ArchiveError;
+
 /// Why a pull, or a look into the cache, failed. Each names its object and the step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -35,6 +37,9 @@ pub enum PullError {
     /// The registry, or the way to it.
     #[error(transparent)]
     Registry(#[from] msb_registry::Error),
+    /// The layout or archive that the image is loaded from.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The index cannot be read, or has nothing for the platform.
     #[error("{reference}: choosing from its index")]
     Platform {
@@ -319,6 +324,7 @@ impl PullError {
         match self {
             Self::NotCached { .. } | Self::UnknownId { .. } | Self::NoSuchPath { .. } => true,
             Self::Registry(error) => error.is_not_found(),
+            Self::Archive(error) => error.is_not_found(),
             Self::Platform { source, .. } => source.is_not_found(),
             _ => false,
         }
@@ -345,6 +351,7 @@ impl PullError {
     pub fn is_corrupt(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_corrupt(),
+            Self::Archive(error) => error.is_corrupt(),
             Self::Store(error) => error.is_corrupt(),
             Self::Layer { source, .. } => source.is_mismatch(),
             Self::Sidecar { source, .. } => source.is_corrupt(),

@@ -68,6 +68,7 @@
 //! - CPU work runs on threads of its own, never on the caller's executor.
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] contacts nobody.
 
+mod blocking;
 mod cache;
 mod cached;
 mod disk;
@@ -78,6 +79,7 @@ mod image_name;
 mod images;
 mod inspect;
 mod limits;
+mod loader;
 mod open_files;
 mod options;
 mod progress;
@@ -99,7 +101,9 @@ pub use image_name::ImageName;
 pub use images::CachedImage;
 pub use inspect::ImageTree;
 pub use limits::{NamedLimit, UnknownLimit};
+pub use loader::{LoadOptions, Loader, LoaderBuilder};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
+pub use msb_credentials::{Error as CredentialError, HelperFault};
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
     Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
@@ -107,8 +111,10 @@ pub use msb_oci::{
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
-    CredentialFuture, CredentialProvider, CredentialUse, Error as RegistryError,
-    Limits as RegistryLimits, RedirectProblem, RegistryAuth, RegistryHost, Timeouts, TokenProblem,
+    Capabilities, ClientCertificate, CredentialFuture, CredentialProvider, CredentialUse,
+    Error as RegistryError, HostConfig, HostProvider, HostsFuture, InvalidCertificate,
+    InvalidHeader, InvalidHost, InvalidHostUrl, Limits as RegistryLimits, RedirectProblem,
+    RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
@@ -117,6 +123,7 @@ pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use prune::Pruned;
 pub use pull_task::PullTask;
-pub use registry::{Registry, RegistryBuilder};
+pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
+pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};
 pub use verify::{ArtifactKind, Damage, Verification};

@@ -1,7 +1,6 @@
 //! One pull, top to bottom.
 
 mod ahead;
-mod blocking;
 mod cached_layer;
 mod download;
 mod ensure;
@@ -23,6 +22,7 @@ use msb_layer::LayerError;
 use msb_oci::Reference;
 use msb_stitch::{Merge, StitchError};
 
+use crate::blocking::{self, blocking};
 use crate::disk::ImageDisk;
 use crate::engine::Engine;
 use crate::progress::Progress;
@@ -31,7 +31,6 @@ use crate::{
     ManifestProblem, PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached,
 };
 use ahead::MergeTask;
-use blocking::blocking;
 use finish::{Finished, check_record_bytes, finish};
 use layer::LayerSource;
 use layers::{Anew, fetch_layers};

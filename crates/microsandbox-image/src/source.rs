@@ -2,15 +2,23 @@
 //!
 //! ```text
 //!   pull/ ──▶ ImageSource ─┬─ registry    the distribution API
-//!                          ├─ layout      an OCI image layout, as a directory
-//!                          └─ archive     a tar of a layout, or of `docker save`
+//!                          ├─ layout      an OCI image layout ──┬─ files: a directory, or a tar archive
+//!                          └─ docker      of `docker save` ─────┘
 //! ```
 //!
 //! A source returns bytes and nothing else. The code above it verifies every digest, chooses the platform, converts layers,
 //! and publishes; it is the same for all sources.
 
+mod archive;
+mod data;
+mod docker;
+mod error;
+mod files;
+mod layout;
 mod registry;
 
+pub use archive::{ArchiveImage, ArchiveOptions, ImageArchive};
+pub use error::ArchiveError;
 pub(crate) use msb_registry::{BlobEvent, Document};
 pub(crate) use registry::RegistrySource;
 
@@ -24,6 +32,18 @@ use msb_oci::{Descriptor, Digest};
 
 use crate::PullError;
 use crate::document::Blob;
+
+/// The longest image manifest or index of an archive, in bytes: as of a registry.
+const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// The longest image config of an archive, in bytes: as of a registry.
+const MAX_CONFIG_BYTES: u64 = 8 << 20;
+
+/// The longest `manifest.json` of `docker save`, in bytes. It describes all images of the archive.
+const MAX_DOCKER_BYTES: u64 = 8 << 20;
+
+/// The most images of one archive, each counted once for each of its names.
+const MAX_IMAGES: usize = 1024;
 
 /// A place that has the documents and blobs of one image.
 ///
@@ -43,6 +63,12 @@ pub(crate) trait ImageSource: fmt::Debug + Send + Sync {
     ///
     /// The stream ends after exactly as many bytes as the descriptor states. Their digest is not verified.
     fn blob(&self, index: usize, blob: &Blob, offset: u64) -> BlobData;
+
+    /// Notes that the bytes of a blob have another digest. Returns whether another place has the blob, which is read next.
+    fn reject(&self, blob: &Blob) -> bool {
+        let _ = blob;
+        false
+    }
 
     /// Returns whether reading a blob can be interrupted for reasons that a later pull does not share, so that its first part
     /// is worth keeping.

@@ -1,7 +1,8 @@
 use std::error::Error;
 
 use microsandbox_image::{
-    CredentialUse, Platform, PullError, RedirectProblem, Reference, RegistryError, TokenProblem,
+    ArchiveError, CredentialUse, Platform, PullError, RedirectProblem, Reference, RegistryError,
+    TokenProblem,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
@@ -26,6 +27,12 @@ pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<S
         PullError::Store(error) if error.is_no_cache() => Some(
             "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE names another one".into(),
         ),
+        PullError::Archive(ArchiveError::Unnamed { .. }) => {
+            Some("name the image with `--tag REF`, where REF has the tag in the archive".into())
+        }
+        PullError::Archive(ArchiveError::Copy { .. }) => {
+            Some("$TMPDIR names another directory for the copy".into())
+        }
         PullError::Registry(error) => registry(error, reference),
         _ => None,
     }
@@ -33,6 +40,7 @@ pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<S
 
 /// Returns the command or option that may help against an error of a registry.
 fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String> {
+    let error = error.decisive();
     if error.is_unknown_authority() {
         let image = pulled.map_or_else(|| "REF".to_owned(), Reference::to_string);
         return Some(format!(

@@ -1,4 +1,4 @@
-//! All that is asserted of a hostile sidecar.
+//! The assertions about a hostile sidecar.
 
 use std::io::Write;
 
@@ -8,21 +8,21 @@ use msb_stitch::{DiskLayout, LayerNames, Merge, StitchError};
 
 use super::layer::layer;
 use crate::disk::devices;
+use crate::errors::check_message;
 use crate::memory_file::{contents, memory_file};
 use crate::model::{OwnedChange, OwnedContent, OwnedKind, OwnedNode, Xattrs, metadata};
-use crate::told::told;
 
-/// The merge of it over a small honest layer.
+/// Merges the sidecar over a small honest layer.
 pub(super) fn asserted(bytes: &[u8]) {
     let mut file = memory_file();
     file.write_all(bytes).expect("memory takes it");
     let sidecar = match Sidecar::open(file) {
         Ok(sidecar) => sidecar,
-        Err(error) => return told(&error),
+        Err(error) => return check_message(&error),
     };
     match sidecar.notes() {
         Ok(_) => {}
-        Err(error) => told(&error),
+        Err(error) => check_message(&error),
     }
     let mut below = [OwnedChange {
         path: "d/a".to_owned(),
@@ -46,9 +46,9 @@ pub(super) fn asserted(bytes: &[u8]) {
     match merge.add(next(), sidecar.changes()) {
         Ok(()) => {}
         Err(error @ (StitchError::Sidecar { .. } | StitchError::Merge { .. })) => {
-            return told(&error);
+            return check_message(&error);
         }
-        Err(error) => panic!("merging gives another error: {error:?}"),
+        Err(error) => panic!("merging returns another error: {error:?}"),
     }
     let layers = [honest.summary.bytes, sidecar.image().bytes].map(|bytes| {
         let names = LayerNames {

@@ -43,6 +43,7 @@ pub mod image;
 pub mod mount;
 pub mod oracle;
 pub mod registry;
+pub mod skopeo;
 pub mod tar;
 pub mod tree;
 pub mod umoci;

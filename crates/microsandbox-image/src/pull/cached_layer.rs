@@ -10,8 +10,8 @@ use crate::cache::layer_key;
 pub(super) enum CachedLayer {
     /// It is absent or damaged.
     Absent,
-    /// It is there, but this blob was never seen to unpack to it. Only the config names the two together, so that the layer is not
-    /// used before the blob was verified.
+    /// It is there, but no pull has verified that this blob unpacks to it. Only the config names the two together, so that the layer
+    /// is not used before the blob was verified.
     Unverified(ReadyLayer),
     /// It is there, and this blob unpacks to it.
     Verified(ReadyLayer),
@@ -52,10 +52,14 @@ impl CachedLayer {
             notes,
             was_cached: true,
         };
-        Ok(if store.is_verified_blob(&key, &layer.blob.digest)? {
-            Self::Verified(ready)
-        } else {
-            Self::Unverified(ready)
-        })
+        // An uncompressed blob is the layer's own archive.
+        let is_same = layer.blob.digest == layer.diff_id;
+        Ok(
+            if is_same || store.is_verified_blob(&key, &layer.blob.digest)? {
+                Self::Verified(ready)
+            } else {
+                Self::Unverified(ready)
+            },
+        )
     }
 }

@@ -1,10 +1,13 @@
+use std::collections::HashSet;
+
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use msb_sidecar::Note;
 use msb_stitch::{DeviceId, LayerEvents, PerDevice};
 use msb_store::LayerKey;
 
 use super::Pull;
-use super::ensure::ensure_layer;
+use super::blocking::blocking;
+use super::ensure::{Known, ensure_layer};
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
 use crate::PullError;
@@ -61,6 +64,8 @@ pub(super) async fn fetch_layers(
     let mut unique = unique(pull);
     let mut ready: PerDevice<Option<ReadyLayer>> = disk.per_device(|_| None);
     let mut notes = ImageNotes::new(unique.len());
+    let missing = missing(pull).await?;
+    let missing = &missing;
     unique.sort_by_key(|unique| {
         let (index, layer) = unique.blobs[0];
         (std::cmp::Reverse(layer.blob.bytes), index)
@@ -69,12 +74,16 @@ pub(super) async fn fetch_layers(
         .into_iter()
         .map(|unique| async move {
             let device = unique.device;
-            let is_anew = disk.get(device).is_some_and(|layer| anew.contains(layer));
+            let known = match disk.get(device) {
+                Some(key) if anew.contains(key) => Known::Rebuilt,
+                Some(key) if missing.contains(key) => Known::Missing,
+                _ => Known::Nothing,
+            };
             let state = events.of(device);
             let (index, layer) = unique.blobs[0];
-            let mut ready = ensure_layer(pull, index, layer, is_anew, state).await?;
+            let mut ready = ensure_layer(pull, index, layer, known, state).await?;
             for (index, layer) in &unique.blobs[1..] {
-                let again = ensure_layer(pull, *index, layer, false, state).await?;
+                let again = ensure_layer(pull, *index, layer, Known::Nothing, state).await?;
                 ready.was_cached &= again.was_cached;
             }
             Ok::<_, PullError>((device, ready))
@@ -91,6 +100,22 @@ pub(super) async fn fetch_layers(
         layers: layers.collect::<Result<_, _>>()?,
         notes: notes.into_vec(),
     })
+}
+
+/// Returns the layers that the cache lacks. All are looked up at once, because most pulls lack most of their layers.
+async fn missing(pull: Pull<'_>) -> Result<HashSet<LayerKey>, PullError> {
+    let (store, disk) = (pull.engine.cache.store().clone(), pull.disk.clone());
+    blocking(move || {
+        let session = store.session();
+        let mut missing = HashSet::new();
+        for (_, layer) in disk.layers().iter() {
+            if session.layer_lengths(layer)?.is_none() {
+                missing.insert(layer.clone());
+            }
+        }
+        Ok(missing)
+    })
+    .await
 }
 
 /// Groups the layers by device: a layer that comes twice is fetched once. Every device has at least one layer.

@@ -1,8 +1,8 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    CacheOptions, GlobalCache, NamedLimit, PullError, PullOptions, PullPolicy, PullResult,
-    Reference, Registry, escape_path,
+    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult,
+    PullTask, Reference, Registry, escape_path,
 };
 use tokio::time::timeout;
 
@@ -70,9 +70,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         secrets::protect();
     }
     let cache = if args.immutable {
-        let mut options = CacheOptions::default();
-        options.immutable = true;
-        GlobalCache::with_options(cache.root(), options)?
+        immutable(&cache)?
     } else {
         cache
     };
@@ -92,7 +90,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         // One after the other: the layers of one image already use all of the bandwidth.
         for reference in &args.references {
             match pull(&registry, reference, &options, args.progress).await {
-                Ok(result) => print(&result, args.format.format)?,
+                Ok(result) => print(&result, "pulled", args.format.format)?,
                 Err(failure) => {
                     failure.report();
                     outcome = Outcome::Failed;
@@ -103,8 +101,15 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     })
 }
 
+/// Returns the cache, whose files get the immutable flag.
+pub(super) fn immutable(cache: &GlobalCache) -> Result<GlobalCache, Failure> {
+    let mut options = cache.options().clone();
+    options.immutable = true;
+    Ok(GlobalCache::with_options(cache.root(), options)?)
+}
+
 /// Returns the help of `--limit`, with every limit.
-fn limits_help() -> String {
+pub(super) fn limits_help() -> String {
     let mut help = "Set a limit on what a layer or an image may take; repeatable.\n\nThe limits, whose values take a suffix K, M, G or T:\n".to_owned();
     for (name, meaning) in NamedLimit::all() {
         help.push_str(&format!("  {name}: {meaning}\n"));
@@ -120,18 +125,7 @@ async fn pull(
 ) -> Result<PullResult, Failure> {
     let result = match Display::new(mode, reference) {
         None => registry.pull(reference, options).await,
-        Some(mut display) => {
-            let (mut progress, task) = registry.pull_with_progress(reference, options);
-            loop {
-                match timeout(TICK, progress.recv()).await {
-                    Ok(Some(event)) => display.show(&event),
-                    Ok(None) => break,
-                    Err(_) => display.tick(),
-                }
-            }
-            // A panic has printed its message already.
-            task.await.unwrap_or(Err(PullError::Worker))
-        }
+        Some(display) => watch(display, registry.pull_with_progress(reference, options)).await,
     };
     result.map_err(|error| match not_cached(registry.cache(), error) {
         Failure::Image(error) => Failure::Pull {
@@ -142,19 +136,36 @@ async fn pull(
     })
 }
 
-fn print(result: &PullResult, format: Format) -> Result<(), Failure> {
+/// Shows the events of a pull until it ends.
+pub(super) async fn watch(
+    mut display: Display,
+    (mut progress, task): (ProgressReceiver, PullTask),
+) -> Result<PullResult, PullError> {
+    loop {
+        match timeout(TICK, progress.recv()).await {
+            Ok(Some(event)) => display.show(&event),
+            Ok(None) => break,
+            Err(_) => display.tick(),
+        }
+    }
+    // A panic has printed its message already.
+    task.await.unwrap_or(Err(PullError::Worker))
+}
+
+/// Prints an image. `done` is what was done if it was not cached.
+pub(super) fn print(result: &PullResult, done: &str, format: Format) -> Result<(), Failure> {
     let mut output = Output::new();
     match format {
         Format::Json => output.json(result)?,
-        Format::Text => text(&mut output, result)?,
+        Format::Text => text(&mut output, result, done)?,
     }
     output.flush()
 }
 
-fn text(output: &mut Output, result: &PullResult) -> Result<(), Failure> {
+fn text(output: &mut Output, result: &PullResult, done: &str) -> Result<(), Failure> {
     let compressed = result.layers.iter().map(|layer| layer.size).sum();
     let disk = result.extents.iter().map(|extent| extent.bytes).sum();
-    let state = if result.cached { "cached" } else { "pulled" };
+    let state = if result.cached { "cached" } else { done };
     output.line(format_args!("{} {state}", result.reference))?;
     output.line(format_args!("  manifest  {}", result.manifest_digest))?;
     output.line(format_args!("  platform  {}", result.platform))?;

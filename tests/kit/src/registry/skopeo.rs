@@ -1,12 +1,9 @@
 //! Pushes with skopeo.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use super::DockerRegistry;
-use crate::{
-    KitError, command,
-    oracle::{Tool, require},
-};
+use crate::{KitError, command, skopeo::skopeo};
 
 /// The conversion of an image by skopeo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +55,4 @@ pub(super) fn push(
     let digest =
         std::fs::read_to_string(&digest_file).map_err(KitError::io("read", &digest_file))?;
     Ok(digest.trim().to_owned())
-}
-
-/// Returns `skopeo copy` with our policy and temporary directory instead of those of the machine.
-fn skopeo(folder: &Path) -> Command {
-    let mut command = Command::new(require(Tool::Skopeo));
-    command
-        .args(["--insecure-policy", "--tmpdir"])
-        .arg(folder)
-        .args(["copy", "--quiet"]);
-    command
 }

@@ -1,0 +1,198 @@
+use std::sync::Arc;
+
+use msb_budget::ImageLimits;
+use msb_layer::LayerLimits;
+use msb_oci::Reference;
+use msb_platform::Platform;
+
+use crate::engine::{Engine, EngineBuilder};
+use crate::progress::Progress;
+use crate::{
+    ArchiveImage, GlobalCache, ImageArchive, NamedLimit, ProgressReceiver, PullError, PullOptions,
+    PullPolicy, PullResult, PullTask, pull,
+};
+
+/// Loads images for one platform from layouts and archives into one cache, without a registry. Cheap to clone; clones share limits.
+///
+/// ```no_run
+/// use microsandbox_image::{GlobalCache, ImageArchive, LoadOptions, Loader, Platform};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let cache = GlobalCache::new("/path/to/cache")?;
+/// let loader = Loader::new(Platform::host_linux(), cache);
+/// let archive = ImageArchive::open("/path/to/alpine.tar", Default::default()).await?;
+/// for image in loader.load_all(&archive, None, &LoadOptions::default()).await? {
+///     println!("{}: {}", image.reference, image.vmdk.display());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Loader {
+    engine: Arc<Engine>,
+}
+
+/// Configures a [`Loader`].
+#[derive(Clone, Debug)]
+pub struct LoaderBuilder {
+    engine: EngineBuilder,
+}
+
+/// Options of one load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// Build everything again, even what is cached.
+    pub force: bool,
+    /// Fail with [`PullError::NotExact`] if a part of the image cannot be represented exactly.
+    pub strict: bool,
+}
+
+impl LoadOptions {
+    /// Sets [`force`](Self::force).
+    #[must_use]
+    pub fn with_force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+
+    /// Sets [`strict`](Self::strict).
+    #[must_use]
+    pub fn with_strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Returns the options of a pull that reads its source, whatever is cached.
+    fn to_pull(self) -> PullOptions {
+        PullOptions {
+            pull_policy: PullPolicy::Always,
+            force: self.force,
+            strict: self.strict,
+        }
+    }
+}
+
+impl Loader {
+    /// Returns a loader with the default limits.
+    #[must_use]
+    pub fn new(platform: Platform, cache: GlobalCache) -> Self {
+        Self::builder(platform, cache).build()
+    }
+
+    /// Returns a builder for limits and concurrency.
+    #[must_use]
+    pub fn builder(platform: Platform, cache: GlobalCache) -> LoaderBuilder {
+        LoaderBuilder {
+            engine: EngineBuilder::new(platform, cache),
+        }
+    }
+
+    /// Loads one image. Its record replaces that of an image with the same reference and platform; layers that are cached are
+    /// neither unpacked nor written again.
+    ///
+    /// Every digest is verified as in a pull. Dropping the future stops the work and leaves the cache whole.
+    ///
+    /// # Errors
+    /// See [`PullError`].
+    pub async fn load(
+        &self,
+        image: &ArchiveImage,
+        options: &LoadOptions,
+    ) -> Result<PullResult, PullError> {
+        self.run(image, options, &Progress::without_receiver())
+            .await
+    }
+
+    /// Starts to load one image on a task of its own and returns its events beside it, which are those of a pull. Must be called
+    /// within a tokio runtime.
+    ///
+    /// Dropping the task cancels the load and leaves the cache whole; dropping the receiver has no effect on it.
+    pub fn load_with_progress(
+        &self,
+        image: &ArchiveImage,
+        options: &LoadOptions,
+    ) -> (ProgressReceiver, PullTask) {
+        let (progress, receiver) = Progress::channel();
+        let (loader, image, options) = (self.clone(), image.clone(), *options);
+        let task = tokio::spawn(async move { loader.run(&image, &options, &progress).await });
+        (receiver, PullTask::new(task))
+    }
+
+    /// Loads all named images of an archive one after the other, or the one that `reference` names; see
+    /// [`ImageArchive::images`] and [`ImageArchive::image_named`].
+    ///
+    /// # Errors
+    /// That of the first image that fails; those before it are cached.
+    pub async fn load_all(
+        &self,
+        archive: &ImageArchive,
+        reference: Option<&Reference>,
+        options: &LoadOptions,
+    ) -> Result<Vec<PullResult>, PullError> {
+        let images = match reference {
+            Some(reference) => vec![archive.image_named(reference)?],
+            None => archive.images()?,
+        };
+        let mut results = Vec::with_capacity(images.len());
+        for image in &images {
+            results.push(self.load(image, options).await?);
+        }
+        Ok(results)
+    }
+
+    async fn run(
+        &self,
+        image: &ArchiveImage,
+        options: &LoadOptions,
+        progress: &Progress,
+    ) -> Result<PullResult, PullError> {
+        let (source, options) = (image.source(), options.to_pull());
+        pull::pull(
+            &self.engine,
+            &*source,
+            image.reference(),
+            &options,
+            progress,
+        )
+        .await
+    }
+}
+
+impl LoaderBuilder {
+    /// Sets the limits on what a layer may contain.
+    #[must_use]
+    pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
+        self.engine.layer_limits = limits;
+        self
+    }
+
+    /// Sets the limits on what the layers of one image and their merge may take together.
+    #[must_use]
+    pub fn image_limits(mut self, limits: ImageLimits) -> Self {
+        self.engine.image_limits = limits;
+        self
+    }
+
+    /// Sets one limit by its name.
+    #[must_use]
+    pub fn limit(mut self, limit: NamedLimit) -> Self {
+        self.engine.limit(limit);
+        self
+    }
+
+    /// Sets the number of layers that are read and unpacked at once; at least 1. Default: 4.
+    #[must_use]
+    pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
+        self.engine.pipelines = layers.max(1);
+        self
+    }
+
+    /// Builds the loader.
+    #[must_use]
+    pub fn build(self) -> Loader {
+        Loader {
+            engine: Arc::new(self.engine.build()),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use microsandbox_image::{
+    ArchiveImage, ArchiveOptions, GlobalCache, ImageArchive, LoadOptions, Loader, NamedLimit,
+    PullResult, Reference,
+};
+
+use super::pull;
+use crate::event_loop;
+use crate::failure::{Failure, Outcome};
+use crate::output::FormatArgs;
+use crate::platform::PlatformArgs;
+use crate::progress::{Display, Mode};
+
+/// Load images from an OCI layout or an image archive into the cache, and build a disk of each
+///
+/// PATH is an OCI layout (a directory, or a tar archive of one) or a tar archive of `docker save`; an archive may be compressed with
+/// gzip or zstd. A compressed archive and standard input are first copied, uncompressed, to $TMPDIR.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// Directory or archive; - is standard input
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+
+    /// Load the image with this name instead of all; names the image of an archive that has one without a full name
+    #[arg(long, value_name = "REF")]
+    tag: Option<Reference>,
+
+    #[command(flatten)]
+    platform: PlatformArgs,
+
+    /// Build everything again, even what is cached
+    #[arg(long)]
+    force: bool,
+
+    /// Fail if a part of an image cannot be represented exactly, instead of printing a note
+    #[arg(long)]
+    strict: bool,
+
+    /// Set a limit on what a layer or an image may take, such as image-memory-bytes=512M; repeatable
+    #[arg(long = "limit", value_name = "NAME=VALUE", long_help = pull::limits_help())]
+    limits: Vec<NamedLimit>,
+
+    /// Set the immutable flag of cached layers and disks, where the file system has it (needs CAP_LINUX_IMMUTABLE)
+    #[arg(long)]
+    immutable: bool,
+
+    /// Progress on stderr: auto is bars on a terminal and lines elsewhere
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    progress: Mode,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub(crate) fn run(args: LoadArgs, cache: GlobalCache) -> Result<Outcome, Failure> {
+    let cache = if args.immutable {
+        pull::immutable(&cache)?
+    } else {
+        cache
+    };
+    let builder = Loader::builder(args.platform.platform(), cache);
+    let loader = args
+        .limits
+        .iter()
+        .fold(builder, |builder, limit| builder.limit(*limit))
+        .build();
+    let options = LoadOptions::default()
+        .with_force(args.force)
+        .with_strict(args.strict);
+    event_loop::run(async {
+        let archive = open(&args.path).await?;
+        let images = match &args.tag {
+            Some(tag) => vec![archive.image_named(tag)?],
+            None => archive.images()?,
+        };
+        let mut outcome = Outcome::Done;
+        for image in &images {
+            match load(&loader, image, &options, args.progress).await {
+                Ok(result) => pull::print(&result, "loaded", args.format.format)?,
+                Err(failure) => {
+                    failure.report();
+                    outcome = Outcome::Failed;
+                }
+            }
+        }
+        Ok(outcome)
+    })
+}
+
+async fn open(path: &Path) -> Result<ImageArchive, Failure> {
+    let options = ArchiveOptions::default();
+    Ok(if path == Path::new("-") {
+        ImageArchive::read("standard input", std::io::stdin(), options).await?
+    } else {
+        ImageArchive::open(path, options).await?
+    })
+}
+
+async fn load(
+    loader: &Loader,
+    image: &ArchiveImage,
+    options: &LoadOptions,
+    mode: Mode,
+) -> Result<PullResult, Failure> {
+    let result = match Display::new(mode, image.reference()) {
+        None => loader.load(image, options).await,
+        Some(display) => pull::watch(display, loader.load_with_progress(image, options)).await,
+    };
+    Ok(result?)
+}
