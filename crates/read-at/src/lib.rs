@@ -116,7 +116,7 @@ mod tests {
             let error = bytes.read_exact_at(&mut buffer, offset).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
-        (&bytes).read_exact_at(&mut buffer, 1).unwrap();
+        ReadAt::read_exact_at(&&bytes, &mut buffer, 1).unwrap();
         assert_eq!((buffer, Arc::new(bytes).size().unwrap()), ([2, 3], 3));
     }
 }
