@@ -11,8 +11,8 @@ use msb_oci::Digest;
 use msb_stitch::{Disk, DiskExtent, Slot, StitchError, vmdk};
 use msb_store::{DiskKey, LayerKey, Lease, Store};
 
-use crate::PullError;
-use crate::cache::{FORMAT, layer_key};
+use crate::cache::CacheError;
+use crate::cache::keys::{FORMAT, layer_key};
 
 /// The disk over some layers: its name in the cache, and its devices.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl DiskPlan {
 
     /// Whether the disk is in the cache with these bytes of merged metadata, and with the very descriptor that would be
     /// written now.
-    pub(crate) fn is_whole(&self, store: &Store, fsmeta_bytes: u64) -> Result<bool, PullError> {
+    pub(crate) fn is_whole(&self, store: &Store, fsmeta_bytes: u64) -> Result<bool, CacheError> {
         let Some(lengths) = store.disk_lengths(&self.key)? else {
             return Ok(false);
         };
@@ -145,12 +145,12 @@ impl DiskPlan {
     /// Returns the length of the merged metadata in the cache, if it is as long as its own superblock says.
     ///
     /// # Errors
-    /// [`PullError::Store`] and [`PullError::Fsmeta`] for a file that is there and cannot be read, which is no damage.
-    pub(crate) fn cached_fsmeta_bytes(&self, store: &Store) -> Result<Option<u64>, PullError> {
+    /// [`CacheError::Store`] and [`CacheError::Fsmeta`] for a file that is there and cannot be read, which is no damage.
+    pub(crate) fn cached_fsmeta_bytes(&self, store: &Store) -> Result<Option<u64>, CacheError> {
         let Some(file) = store.open_fsmeta(&self.key)? else {
             return Ok(None);
         };
-        let read_error = |source| PullError::Fsmeta {
+        let read_error = |source| CacheError::Fsmeta {
             path: store.fsmeta_path(&self.key),
             source,
         };

@@ -21,3 +21,10 @@ impl From<Descriptor> for Blob {
         }
     }
 }
+
+/// A layer as manifest and config name it.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerSource {
+    pub(crate) blob: Blob,
+    pub(crate) diff_id: Digest,
+}

@@ -3,9 +3,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use microsandbox_image::{Platform, PullError, Reference};
+use microsandbox_image::{CacheError, InspectError, Platform, PullError, Reference};
 
-use crate::hint::hint;
+use crate::hint;
 use crate::output::one_line;
 use crate::progress::without_bars;
 
@@ -14,6 +14,10 @@ use crate::progress::without_bars;
 pub(crate) enum Failure {
     #[error(transparent)]
     Image(#[from] PullError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
     /// The pull of an image failed; the reference is for the hint.
     #[error("{error}")]
     Pull {
@@ -29,7 +33,7 @@ pub(crate) enum Failure {
         cached: Vec<Platform>,
     },
     #[error("{0}")]
-    NothingToRemove(PullError),
+    NothingToRemove(CacheError),
     #[error(
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
@@ -96,7 +100,7 @@ impl Failure {
     /// Returns whether the reader of stdout closed it, which is not a failure of the command.
     pub(crate) fn is_unread_output(&self) -> bool {
         match self {
-            Self::Output(error) | Self::Image(PullError::Copy { source: error, .. }) => {
+            Self::Output(error) | Self::Inspect(InspectError::Copy { source: error, .. }) => {
                 error.kind() == io::ErrorKind::BrokenPipe
             }
             _ => false,
@@ -152,8 +156,9 @@ impl Failure {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Image(error) => hint(error, None),
-            Self::Pull { reference, error } => hint(error, Some(reference)),
+            Self::Image(error) => hint::pull(error, None),
+            Self::Pull { reference, error } => hint::pull(error, Some(reference)),
+            Self::Cache(error) | Self::Inspect(InspectError::Cache(error)) => hint::cache(error),
             Self::OtherPlatform { cached, .. } => {
                 let given: Vec<_> = cached
                     .iter()

@@ -73,7 +73,7 @@ async fn a_full_disk_ends_a_pull_whose_registry_sends_nothing() {
         .expect("the pull waits for the registry")
         .unwrap_err();
     assert!(
-        matches!(&error, PullError::Store(error) if error.is_full()),
+        matches!(&error, PullError::Cache(CacheError::Store(error)) if error.is_full()),
         "{error:?}"
     );
     assert!(took < Duration::from_secs(10), "{took:?}");

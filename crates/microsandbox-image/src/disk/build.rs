@@ -198,7 +198,7 @@ mod tests {
     use msb_oci::Digest;
 
     use super::*;
-    use crate::cache::layer_key;
+    use crate::cache::keys::layer_key;
 
     #[test]
     fn a_sidecar_that_cannot_be_read_is_named_and_a_damaged_one_is_rebuilt() {

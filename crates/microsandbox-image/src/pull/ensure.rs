@@ -4,13 +4,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pull;
 use super::blocking::blocking;
-use super::cached_layer::CachedLayer;
 use super::fetch::Fetch;
 use super::holder::origin_name;
 use super::layer::{Claim, LayerSource, ReadyLayer};
 use super::state::LayerReporter;
 use super::verify::verify;
 use super::waiting::{Artifact, Waited, Waiting};
+use crate::cache::lookup::CachedLayer;
 use crate::{PullError, PullProgress};
 
 /// Ensures that the layer is cached and that its blob unpacks to it, downloading and converting the blob if necessary.
@@ -31,7 +31,7 @@ pub(super) async fn ensure_layer(
     let store = engine.cache.store();
     let find = || {
         let (store, layer) = (store.clone(), layer.clone());
-        blocking(move || CachedLayer::find(&store, &layer))
+        blocking(move || Ok(CachedLayer::find(&store, &layer)?))
     };
     let cached = |ready: ReadyLayer| {
         progress.send(PullProgress::LayerCached {

@@ -8,7 +8,7 @@ use super::partial::SharedPartial;
 use super::state::LayerReporter;
 use super::verify::reporter;
 use super::{Pull, layer_error};
-use crate::cache::layer_key;
+use crate::cache::keys::layer_key;
 use crate::disk::clone_error;
 use crate::{PullError, PullProgress};
 

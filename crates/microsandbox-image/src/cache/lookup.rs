@@ -1,18 +1,29 @@
-use msb_oci::Reference;
+//! The one place that answers whether something is cached. All of it blocks on file I/O.
+
+mod layer;
+
+pub(crate) use layer::{CachedLayer, ReadyLayer};
+
+use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_store::{LayerLengths, Store};
 
-use crate::cache::layer_key;
-use crate::record::{ImageRecord, image_key};
-use crate::{PullError, PullResult};
+use super::CacheError;
+use super::keys::{image_key, layer_key};
+use super::record::ImageRecord;
+use crate::PullResult;
+use crate::disk::DiskPlan;
+
+/// The longest document that is read from the cache; what a source returns is bounded by its own limits.
+const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 
 /// Finds the image in the cache and leases it; `None` if the cache lacks anything of it: the record, a layer, the merged metadata, or
 /// a descriptor with the right text. Reads the record and compares lengths, nothing more.
-pub(crate) fn find(
+pub(crate) fn image(
     store: &Store,
     reference: &Reference,
     platform: &Platform,
-) -> Result<Option<PullResult>, PullError> {
+) -> Result<Option<PullResult>, CacheError> {
     let record = match store.read_image::<ImageRecord>(&image_key(reference, platform)) {
         Ok(Some(record)) => record,
         Ok(None) => return Ok(None),
@@ -32,7 +43,7 @@ pub(crate) fn find(
 }
 
 /// Returns whether every file that the record names exists, with the right length.
-pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, PullError> {
+pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, CacheError> {
     // After this the sums of a result cannot overflow.
     if record.disk_bytes().is_none() || record.blob_bytes().is_none() {
         return Ok(false);
@@ -47,4 +58,21 @@ pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, Pull
         }
     }
     record.disk_plan().is_whole(store, record.fsmeta_bytes)
+}
+
+/// Returns the length of the merged metadata, if the whole disk is in the cache.
+pub(crate) fn disk(store: &Store, plan: &DiskPlan) -> Result<Option<u64>, CacheError> {
+    let Some(bytes) = plan.cached_fsmeta_bytes(store)? else {
+        return Ok(None);
+    };
+    Ok(plan.is_whole(store, bytes)?.then_some(bytes))
+}
+
+/// Returns a manifest, an index or a config, whose digest the store has verified.
+pub(crate) fn document(store: &Store, digest: &Digest) -> Result<Option<Vec<u8>>, CacheError> {
+    match store.read_blob(digest, MAX_DOCUMENT_BYTES) {
+        // The source's limits may be higher than this one.
+        Err(msb_store::Error::TooLarge { .. }) => Ok(None),
+        read => Ok(read?),
+    }
 }
