@@ -40,7 +40,7 @@ impl GlobalCache {
         })
     }
 
-    /// Returns the cache at `root`, whose files are created as `options` says.
+    /// Returns the cache at `root`, whose files are created according to `options`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -67,5 +67,5 @@ impl GlobalCache {
     }
 }
 
-/// How a cache creates its files.
+/// Options for the files that a cache creates.
 pub type CacheOptions = StoreOptions;

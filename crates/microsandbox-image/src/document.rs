@@ -7,7 +7,7 @@ pub(crate) struct Blob {
     /// The length in bytes; at most 2^63 - 1.
     pub(crate) bytes: u64,
     pub(crate) media_type: String,
-    /// Where else it may be had; for layers that a registry may not distribute.
+    /// Other places that serve it; for layers that a registry may not distribute.
     pub(crate) urls: Vec<String>,
 }
 

@@ -1,10 +1,14 @@
 //! Pulls an OCI image into a disk that a microVM boots from, and keeps it in a local cache.
 //!
 //! ```text
-//!  reference ─▶ resolve ─▶ manifest, config ─┬─▶ layers, side by side ────────────────┬─▶ disk published ─▶ record
-//!               registry      registry        │     registry, layer                    │       store           store
-//!                                             └─▶ each merged when it was read ─▶ fsmeta.erofs, rootfs.vmdk, proved
-//!                                                   stitch
+//!  source ─▶ resolve ─▶ manifest, config ─┬─▶ layers, concurrently ──────────────────────┬─▶ disk published ─▶ record
+//!  registry, layout,                       │                                              │
+//!  archive                                 └─▶ merged as they are read ─▶ fsmeta.erofs, rootfs.vmdk, verified
+//!
+//!   pull/     one pull, whatever its source: PullError
+//!   source/   registry, OCI layout, archive of docker save: ArchiveError
+//!   cache/    what is cached: lookup, list, remove, prune: CacheError
+//!   inspect/  the files of a cached image, verification: InspectError
 //! ```
 //!
 //! A reader starts in `pull.rs`: one pull, top to bottom, each stage a call into a crate below. This crate orchestrates; it
@@ -66,7 +70,7 @@
 //!   reference where that names a digest.
 //! - Dropping a pull's future or its [`PullTask`] stops the work and leaves the cache whole.
 //! - CPU work runs on threads of its own, never on the caller's executor.
-//! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] contacts nobody.
+//! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] makes no request.
 
 mod blocking;
 mod cache;

@@ -62,7 +62,7 @@ pub(crate) async fn pull(
     result
 }
 
-/// What is pulled, from where, and where its progress goes: the same for all of its steps.
+/// The image, its source and the receiver of its progress: the same for all steps of a pull.
 #[derive(Clone, Copy, Debug)]
 struct Pull<'a> {
     engine: &'a Engine,

@@ -17,8 +17,8 @@ use crate::disk::DiskPlan;
 /// The longest document that is read from the cache; what a source returns is bounded by its own limits.
 const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 
-/// Finds the image in the cache and leases it; `None` if the cache lacks anything of it: the record, a layer, the merged metadata, or
-/// a descriptor with the right text. Reads the record and compares lengths, nothing more.
+/// Returns the image with a lease on it; `None` if the cache lacks a part of it: the record, a layer, the merged metadata, or a
+/// descriptor with the right text. Only the record is read, and lengths are compared.
 pub(crate) fn image(
     store: &Store,
     reference: &Reference,
@@ -44,7 +44,7 @@ pub(crate) fn image(
 
 /// Returns whether every file that the record names exists, with the right length.
 pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, CacheError> {
-    // After this the sums of a result cannot overflow.
+    // After this check the sums of a result cannot overflow.
     if record.disk_bytes().is_none() || record.blob_bytes().is_none() {
         return Ok(false);
     }

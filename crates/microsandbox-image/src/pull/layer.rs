@@ -8,7 +8,7 @@ use tokio::sync::SemaphorePermit;
 pub(super) use crate::cache::lookup::ReadyLayer;
 pub(super) use crate::document::LayerSource;
 
-/// What a task needs before it works on a layer.
+/// The permits and the lock that a task holds while it works on a layer.
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
     /// `None` where the holder of the lock makes no progress.
