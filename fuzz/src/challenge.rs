@@ -1,14 +1,14 @@
 //! Target `challenge`: the value of a `WWW-Authenticate` header.
 //!
 //! Asserted, for every input:
-//! - a scheme is a token in lower case, so that it can be compared and printed;
-//! - challenges that are written in the one canonical form parse to the same.
+//! - a scheme is a token in lower case, so it can be compared and printed;
+//! - challenges written in the canonical form parse to the same value.
 
 use msb_registry::Challenge;
 
 use crate::heap;
 
-/// The parameters that a token service is asked by.
+/// The parameters of a request to the token service.
 const PARAMETERS: [&str; 4] = ["realm", "service", "scope", "error"];
 
 /// Runs the target.
@@ -53,7 +53,7 @@ fn canonical(challenge: &Challenge) -> Vec<u8> {
         written.push(b'"');
         separator = b',';
     }
-    // A scheme alone is one only with a blank or the end behind it.
+    // A scheme without parameters is followed by a blank or the end.
     if separator == b' ' {
         written.push(b' ');
     }

@@ -1,6 +1,6 @@
-//! Cutting a stream into pieces, which must change nothing.
+//! Cuts a stream into pieces, which must not change any result.
 
-/// Pieces of lengths that look random and follow from `seed` alone: mostly short, sometimes a block or more.
+/// Returns pieces of pseudo-random lengths from `seed`: mostly short, sometimes a block or more.
 pub fn chop(bytes: &[u8], seed: u64) -> impl Iterator<Item = &[u8]> {
     let mut state = seed | 1;
     let mut rest = bytes;

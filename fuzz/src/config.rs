@@ -1,15 +1,15 @@
 //! Target `config`: an image's config.
 //!
 //! Asserted, for every input:
-//! - a cache's record of what parses reads back the same;
-//! - what it offers is a platform that prints in one line, whatever led to it;
+//! - the record of a parsed config reads back equal;
+//! - the platform that it offers prints in one line;
 //! - the memory is bounded by the input.
 
 use msb_oci::{Config, ImageConfig};
 use msb_platform::{Offer, Platform};
 
+use crate::errors::check_message;
 use crate::heap;
-use crate::told::told;
 
 /// Runs the target.
 ///
@@ -17,12 +17,12 @@ use crate::told::told;
 /// When something that is asserted does not hold.
 pub fn run(bytes: &[u8]) {
     let mut parsed = None;
-    // An empty text takes three bytes as JSON, and 24 in memory, twice while a list grows.
+    // An empty string takes three bytes as JSON and 24 in memory, twice while a list grows.
     heap::bounded(64 * bytes.len() + (64 << 10), || {
         parsed = match Config::parse(bytes) {
             Ok(config) => Some(config),
             Err(error) => {
-                told(&error);
+                check_message(&error);
                 None
             }
         };

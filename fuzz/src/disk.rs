@@ -1,4 +1,4 @@
-//! A disk in memory: its files, and the descriptor that names them.
+//! A disk in memory: its files and their descriptor.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -7,7 +7,7 @@ use msb_stitch::{Disk, DiskExtent, Fsmeta, Slot};
 
 use crate::memory_file::{memory_file, path_of};
 
-/// The descriptor of an fsmeta, written as `output`, and the images of its slots.
+/// Returns the descriptor of an fsmeta, written as `output`, and of the images of its slots.
 pub(crate) fn descriptor(fsmeta: &Fsmeta, output: &File, slots: &[Slot], images: &[&File]) -> File {
     let extent = |file: &File, bytes| DiskExtent {
         file: path_of(file).display().to_string(),

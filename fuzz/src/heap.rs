@@ -1,12 +1,12 @@
-//! A bound on what an input may make the code under test allocate.
+//! Bounds the memory that the code under test allocates for an input.
 //!
-//! libFuzzer alone would see a gigabyte, by the process's size. The targets know a far lower number, which is a promise of the
-//! crates: "allocates no more than a fixed amount or an amount bounded by the input's length". zstd allocates in C, past this.
+//! libFuzzer detects a gigabyte, by the size of the process. The targets assert a far lower bound, which the crates promise: a fixed
+//! amount, or an amount bounded by the length of the input. Allocations of zstd, which is C, are not counted.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The system's allocator, counted.
+/// The system allocator with a counter.
 struct Counted;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -25,7 +25,7 @@ fn grown(bytes: usize) {
     unsafe_code,
     reason = "an allocator is unsafe; it hands everything to the system's"
 )]
-// SAFETY: every call is the system allocator's own, with the same arguments.
+// SAFETY: every call passes its arguments unchanged to the system allocator.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grown(layout.size());
@@ -49,12 +49,12 @@ unsafe impl GlobalAlloc for Counted {
     }
 }
 
-/// Runs `check` and asserts that it never held more than `most` bytes, and that nothing of it stays.
+/// Runs `check` and asserts that it never held more than `most` bytes and freed all of them.
 ///
 /// # Panics
-/// When it did.
+/// When it held more, or did not free all.
 pub fn bounded(most: usize, check: impl FnOnce()) {
-    /// After so many runs everything that is made once has been made.
+    /// The number of runs after which all lazy statics are initialized.
     const WARM: usize = 200;
     const LEAK: usize = 4 << 20;
     let before = LIVE.load(Relaxed);

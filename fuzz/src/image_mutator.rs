@@ -1,6 +1,6 @@
-//! Changes to EROFS images: small ones, where something is, and the superblock's checksum put right.
+//! Mutates EROFS images: small changes near used bytes, with a valid checksum of the superblock.
 //!
-//! Images are whole blocks and mostly zeros; a change that moves bytes breaks every address. So numbers are changed in place,
+//! Images are whole blocks and mostly zeros; a change that moves bytes breaks every address. Therefore numbers are changed in place,
 //! and one mutation in sixteen is libFuzzer's own.
 
 use erofs_format::{BLOCK_SIZE, superblock_checksum};
@@ -9,7 +9,7 @@ use crate::Mutate;
 
 const SUPER: usize = 1024;
 
-/// Numbers at the edges of fields.
+/// Numbers at the limits of fields.
 const NUMBERS: &[u64] = &[
     0,
     1,
@@ -45,7 +45,7 @@ const NUMBERS: &[u64] = &[
     u64::MAX,
 ];
 
-/// One mutation of the first `size` bytes of `data`; gives how many they are then.
+/// Mutates the first `size` bytes of `data` and returns their new length.
 pub fn mutate(
     data: &mut [u8],
     size: usize,
@@ -68,7 +68,7 @@ pub fn mutate(
     for _ in 0..=random(3) {
         let at = place(&data[..size], &mut random);
         match random(8) {
-            // A number of 1, 2, 4 or 8 bytes at its alignment.
+            // An aligned number of 1, 2, 4 or 8 bytes.
             0..3 => {
                 let width = 1 << random(4);
                 let at = at / width * width;
@@ -77,7 +77,7 @@ pub fn mutate(
                     data[at..at + width].copy_from_slice(&number[..width]);
                 }
             }
-            // A little more or less.
+            // A small difference.
             3 | 4 => {
                 let delta = 1 + random(4) as u8;
                 data[at] = if random(2) == 0 {
@@ -86,7 +86,7 @@ pub fn mutate(
                     data[at].wrapping_sub(delta)
                 };
             }
-            // A copy of another stretch: an inode over an inode, an entry over an entry.
+            // A copy of other bytes: an inode over an inode, an entry over an entry.
             5 => {
                 let len = [4, 8, 12, 32, 64, 128][random(6)];
                 let from = place(&data[..size], &mut random) / 4 * 4;
@@ -107,7 +107,7 @@ pub fn mutate(
     size
 }
 
-/// Where to change something: near a byte that is not zero, often in the superblock.
+/// Chooses an offset near a byte that is not zero, often in the superblock.
 fn place(data: &[u8], random: &mut impl FnMut(usize) -> usize) -> usize {
     if random(5) == 0 {
         return SUPER + random(128);
@@ -120,7 +120,7 @@ fn place(data: &[u8], random: &mut impl FnMut(usize) -> usize) -> usize {
     near.saturating_sub(random(8)).min(data.len() - 1)
 }
 
-/// Puts the superblock's checksum right.
+/// Writes the checksum of the superblock.
 pub fn repair(image: &mut [u8]) {
     if let Some((block, _)) = image.split_first_chunk_mut::<{ BLOCK_SIZE as usize }>() {
         let sum = superblock_checksum(block).get();

@@ -1,16 +1,16 @@
-//! Target `layer`: a compressed or plain tar archive, from its bytes to a proved disk.
+//! Target `layer`: a compressed or uncompressed tar archive, from its bytes to a verified disk.
 //!
 //! Asserted, for every input:
-//! - decoding gives the same, whole or in pieces; so does parsing the archive;
-//! - what the parser delivers is in order, within the entry's size, and complete;
-//! - ingesting the blob as it is, and ingesting the plain archive in other pieces or resumed behind an earlier part, gives the same image and the same sidecar to
-//!   the byte, or the same error;
-//! - nothing comes of a blob with another length or digest than was promised;
-//! - a stream that cannot be decoded is never a layer; an error of the decoder or the parser is final;
-//! - whatever is accepted is a sound image: its length and sum are those of the sidecar, `erofs_reader::check` passes, it can be
-//!   dumped, and each file of it has bytes that the archive has under that name;
-//! - its sidecar plays back, and unless the layer links below itself, it merges into an fsmeta of which the proof holds;
-//! - no more than a fixed amount of memory is held.
+//! - decoding and parsing have the same result for a whole stream and for its pieces;
+//! - the data of an entry is in order, within its size, and complete;
+//! - ingesting the blob, and ingesting the uncompressed archive in other pieces or resumed after a partial blob, has equal images and
+//!   sidecars, or the same error;
+//! - a blob with another length or digest than stated is refused;
+//! - a stream that cannot be decoded is refused; an error of the decoder or the parser is final;
+//! - an accepted layer is a valid image: its length and digest are those of the sidecar, `erofs_reader::check` passes, it can be dumped,
+//!   and each file has the bytes of an entry of that name;
+//! - its sidecar can be replayed, and unless the layer links below itself, it merges into a disk that passes verification;
+//! - memory stays below a fixed bound.
 
 mod accepted;
 mod archive;
@@ -25,17 +25,17 @@ use erofs_format::Crc32c;
 use msb_layer::LayerLimits;
 
 use crate::chop::chop;
+use crate::errors::check_message;
 use crate::heap;
-use crate::told::told;
 use decoding::{Refused, decoded};
 
 pub use products::{disk_of, image_of, sidecar_of};
 
-/// No input may hold more: the stages' buffers, the reader's cache, an image of up to [`IMAGE_BYTES`], and room.
+/// The bound of memory: the buffers of all stages, the cache of the reader, an image of up to [`IMAGE_BYTES`], and a reserve.
 const HEAP_BYTES: usize = 64 << 20;
 const PLAIN_BYTES: u64 = 1 << 20;
 const IMAGE_BYTES: u64 = 1 << 20;
-/// What all windows of a stream may take: less than what one may claim.
+/// The budget of all windows of a stream: less than the limit of one.
 const WINDOWS_BYTES: u64 = 512 << 10;
 
 /// Runs the target.
@@ -49,7 +49,7 @@ pub fn run(blob: &[u8]) {
         match (&plain, decoded(blob, chop(blob, seed))) {
             (Ok(plain), Ok(other)) => assert!(*plain == other, "pieces change what is decoded"),
             (Err(Refused::Decode(a)), Err(Refused::Decode(b))) => {
-                told(a);
+                check_message(a);
                 assert_eq!(discriminant(a), discriminant(&b), "{a} and {b}");
             }
             (Err(Refused::TooLong), Err(Refused::TooLong)) => return,
@@ -72,7 +72,7 @@ fn limits() -> LayerLimits {
     limits.sparse_bytes = 64 << 10;
     limits.plain_bytes = PLAIN_BYTES;
     limits.image_bytes = IMAGE_BYTES;
-    // Far below the defaults, so that short inputs meet them.
+    // Far below the defaults, so that short inputs reach them.
     limits.tar.pax_bytes = 16 << 10;
     limits.tar.long_name_bytes = 8 << 10;
     limits.tar.xattr_bytes = 8 << 10;

@@ -1,31 +1,32 @@
-//! What the fuzz targets assert, and how they make inputs that get past checksums.
+//! The assertions of the fuzz targets, and mutators that keep checksums valid.
 //!
 //! ```text
-//!  target   input                                     what is run                        made valid by
-//!  layer    tar, plain, gzip or zstd                  decode, tar, ingest, merge, proof  tar sums, sizes, PAX lengths
-//!  reader   an EROFS image with all of its devices    open, check, walk, read, dump      superblock checksum
-//!  merge    layers as changes, or a hostile sidecar   sidecar, merge, fsmeta, proof      the harness's own framing
-//!  vmdk     a disk descriptor's text                  parse, render, parse               nothing
-//!  manifest a manifest or an index                    parse as both, classify, choose    nothing
-//!  config   an image's config                         parse, what it offers, record      nothing
-//!  sidecar  a layer's sidecar                         read, write, read                  the harness's own framing
-//!  record   an image record of a cache                list, look up, verify              nothing
-//!  challenge a WWW-Authenticate header                parse, write, parse                nothing
+//!  target   input                                     code under test                       made valid by
+//!  layer    tar, uncompressed, gzip or zstd           decode, tar, ingest, merge, verify    checksums, sizes, PAX lengths
+//!  reader   an EROFS image with all of its devices    open, check, walk, read, dump         superblock checksum
+//!  merge    layers as changes, or a hostile sidecar   sidecar, merge, fsmeta, verify        framing of the harness
+//!  vmdk     a disk descriptor's text                  parse, render, parse                  nothing
+//!  manifest a manifest or an index                    parse as both, classify, choose       nothing
+//!  config   an image's config                         parse, offered platform, record       nothing
+//!  sidecar  a layer's sidecar                         read, write, read                     framing of the harness
+//!  record   an image record of a cache                list, look up, verify                 nothing
+//!  challenge a WWW-Authenticate header                parse, write, parse                   nothing
 //! ```
 //!
-//! A target is the module of its name; its page says what it asserts. A target is a function of the input's bytes alone, so that a
-//! finding is repeated by its file. Every error that is met has to print in one line ([`told`]). [`heap`] holds every one of them to a bound of memory, libFuzzer to ten seconds.
+//! Each target is a module, whose page lists its assertions. A target depends on the bytes of the input alone, so that the file of a
+//! finding repeats it. Every error must print in one line ([`errors`]). [`heap`] bounds the memory of each target, libFuzzer its time
+//! to ten seconds.
 //!
-//! The `*_mutator` modules change inputs as libFuzzer does and then repair what a random change always breaks: sums and
-//! lengths. What lies in the corpus is the input itself, so that other tools can read it: a `layer` input is an archive, a
-//! `reader` input an image.
+//! The `*_mutator` modules mutate inputs as libFuzzer does and then repair checksums and lengths, which a random change always breaks. The
+//! files of the corpus can be read by other tools: a `layer` input is an archive, a `reader` input an image.
 //!
-//! `cargo xtask fuzz` builds and runs the targets; `cargo xtask fuzz --help` tells the rest.
+//! `cargo xtask fuzz` builds and runs the targets; `cargo xtask fuzz --help` lists the options.
 
 pub mod challenge;
 pub mod chop;
 pub mod config;
 mod disk;
+pub mod errors;
 pub mod heap;
 pub mod image_mutator;
 pub mod layer;
@@ -37,12 +38,11 @@ pub mod record;
 pub mod sidecar;
 pub mod supply;
 pub mod tar_mutator;
-pub mod told;
 pub mod vmdk;
 
 #[path = "../../crates/fs-tree/tests/model/mod.rs"]
 mod model;
 
-/// libFuzzer's own mutation: changes the first bytes of the buffer, so many as the second argument says, to at most the third;
-/// gives how many they are then.
+/// The mutation of libFuzzer: changes the buffer, whose used length is the second argument, to at most the length of the third argument,
+/// and returns the new used length.
 pub type Mutate<'a> = &'a mut dyn FnMut(&mut [u8], usize, usize) -> usize;

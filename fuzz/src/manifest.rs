@@ -1,9 +1,9 @@
 //! Target `manifest`: a manifest or an index, as a registry serves it.
 //!
 //! Asserted, for every input:
-//! - it is never a manifest and an index at once, and the client's classification agrees with what parses;
-//! - what parses means the same to a reader that takes the last of repeated members and matches their names as Go does;
-//! - sizes and their sum fit 63 bits;
+//! - it never parses both as a manifest and as an index, and the classification of the client agrees;
+//! - a parsed document means the same to a reader that takes the last of repeated members and compares their names as Go does;
+//! - sizes and their total fit 63 bits;
 //! - the candidates of an index for a platform are children of that platform;
 //! - the memory is bounded by the input.
 
@@ -12,8 +12,8 @@ use msb_platform::{Index, Platform};
 use msb_registry::Document;
 use serde_json::Value;
 
+use crate::errors::check_message;
 use crate::heap;
-use crate::told::told;
 
 /// Runs the target.
 ///
@@ -21,19 +21,19 @@ use crate::told::told;
 /// When something that is asserted does not hold.
 pub fn run(bytes: &[u8]) {
     let (mut manifest, mut index, mut document) = (None, None, None);
-    // A child of an index takes more memory than its shortest JSON, which is a digest.
+    // A child of an index takes more memory than its shortest JSON, a digest.
     heap::bounded(16 * bytes.len() + (64 << 10), || {
         manifest = match Manifest::parse(bytes) {
             Ok(manifest) => Some(manifest),
             Err(error) => {
-                told(&error);
+                check_message(&error);
                 None
             }
         };
         index = match Index::parse(bytes) {
             Ok(index) => Some(index),
             Err(error) => {
-                told(&error);
+                check_message(&error);
                 None
             }
         };
@@ -49,8 +49,8 @@ pub fn run(bytes: &[u8]) {
         });
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    // A tree of values cannot be made of everything that is skipped here: bytes that are not UTF-8, half a surrogate pair, a
-    // number out of range, deep nesting.
+    // serde_json refuses some input that is skipped here: invalid UTF-8, half a surrogate pair, a number out of range, deep
+    // nesting.
     let value = serde_json::from_str::<Value>(&String::from_utf8_lossy(text));
     if let (Some(manifest), Ok(value)) = (&manifest, &value) {
         is_the_same(manifest, value);
@@ -83,7 +83,7 @@ fn is_the_same(manifest: &Manifest, value: &Value) {
     assert!(i64::try_from(manifest.total_bytes).is_ok());
 }
 
-/// Returns the one member that Go's decoder takes for `name`; there must not be a second one.
+/// Returns the member that Go's decoder takes for `name`, and asserts that there is only one.
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let fold = |text: &str| {
         text.replace('\u{17f}', "s")
@@ -115,7 +115,7 @@ fn choices(index: &Index) {
                     );
                 }
             }
-            Err(error) => told(&error),
+            Err(error) => check_message(&error),
         }
     }
 }

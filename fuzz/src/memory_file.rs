@@ -1,4 +1,4 @@
-//! Files in memory, for code that wants files and names of files.
+//! Files in memory, for code that needs files and paths.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 
-/// Names that are kept: more than one run of a target gives.
+/// Number of names that are kept: more than one run of a target needs.
 const NAMES: usize = 256;
 
 thread_local! {
@@ -20,7 +20,7 @@ thread_local! {
 /// Creates an empty file in memory, open for reading and writing.
 ///
 /// # Panics
-/// When the system has none.
+/// When the system cannot create one.
 #[must_use]
 pub fn memory_file() -> File {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
@@ -28,9 +28,9 @@ pub fn memory_file() -> File {
     file.expect("the system makes files in memory").into()
 }
 
-/// Returns a name by which the file can be opened until [`NAMES`] others were named.
+/// Returns a path by which the file can be opened until [`NAMES`] other files were named.
 ///
-/// A verifier follows no link, so that a name below `/proc` does not serve.
+/// Verification follows no symbolic link, so a path below `/proc` does not work.
 ///
 /// # Panics
 /// When the file cannot be named.
@@ -52,7 +52,7 @@ pub fn path_of(file: &File) -> PathBuf {
     })
 }
 
-/// All of a file's bytes.
+/// Reads all bytes of a file.
 ///
 /// # Panics
 /// When it cannot be read.

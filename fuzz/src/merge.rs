@@ -1,17 +1,17 @@
 //! Target `merge`: one to five layers as changes, or a hostile sidecar.
 //!
-//! The input's first byte chooses. For layers made of changes, asserted:
-//! - a sidecar gives back what was put into it, in order;
+//! The first byte of the input selects one. Asserted for layers made of changes:
+//! - replaying a sidecar returns its changes in order;
 //! - the merged tree is that of a naive model of the specification (the one of fs-tree's tests): the same paths, metadata,
 //!   xattrs, hard links and contents, or the same refusal of the same entry;
-//! - fsmeta is a sound image, the same when it is written twice, and the proof holds over the disk of it and the layers' images;
-//! - with one bit of the disk flipped the proof still ends, in a value or an error.
+//! - fsmeta is a valid image, equal when written twice, and its disk passes verification;
+//! - with one bit of the disk flipped, verification returns a value or an error.
 //!
-//! For a hostile sidecar, well formed with changes that no ingest would write, or framed by the harness with right sums and
-//! lengths, or as it is:
-//! - opening it, its notes, whiteouts and changes, merging it over a small honest layer and writing fsmeta end in a value or an
-//!   error, within a bound of memory;
-//! - an fsmeta that was written is a sound image.
+//! Asserted for a hostile sidecar (well formed with changes that no ingest writes, framed by the harness with valid checksums and
+//! lengths, or the raw input):
+//! - opening it, reading its notes, whiteouts and changes, merging it over a small honest layer and writing fsmeta return a value or
+//!   an error, within a bound of memory;
+//! - a written fsmeta is a valid image.
 
 mod changes;
 mod frame;
@@ -19,7 +19,7 @@ mod honest;
 mod hostile;
 mod layer;
 mod odd;
-mod played_back;
+mod replay;
 
 pub(crate) use frame::framed;
 
@@ -28,7 +28,7 @@ use crate::supply::Supply;
 
 const HEAP_BYTES: usize = 64 << 20;
 const BLOCK: u64 = 4096;
-/// Bits of an inline key that are the place in the sidecar, as fsmeta's writer has it.
+/// The bits of an inline key that hold the offset in the sidecar.
 const KEY_BITS: u32 = 48;
 
 /// Runs the target.

@@ -1,12 +1,11 @@
-//! Target `reader`: arbitrary bytes as an EROFS image with all of its devices behind it.
+//! Target `reader`: arbitrary bytes as an EROFS image followed by all of its devices.
 //!
-//! The mutator ([`crate::image_mutator`]) keeps the superblock's checksum right. Asserted, for every input:
-//! - whatever is read, in every way of opening it, ends in a value or an error, without a panic and within bounds of memory;
-//! - a file's extents are in order, without gaps, within its size, and each byte of them can be read;
-//! - reading a file at once and in pieces gives the same bytes;
-//! - where `check` passes: every name that is walked is found again by `lookup`, `lookup_path` and `resolve_path`, as often as the
-//!   check has counted; every file, link and xattr can be read; and the dump is the same whether the devices lie behind the image
-//!   or are given one by one.
+//! The mutator ([`crate::image_mutator`]) keeps the checksum of the superblock valid. Asserted, for every input:
+//! - every read, in every way of opening the image, returns a value or an error, without a panic and within bounds of memory;
+//! - the extents of a file are in order, without gaps and within its size, and each of their bytes can be read;
+//! - reading a file at once and in pieces returns the same bytes;
+//! - where `check` passes: `lookup`, `lookup_path` and `resolve_path` find every walked name, as often as the check counted; every file,
+//!   link and xattr can be read; and the dump is the same with devices behind the image and with separate devices.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -15,12 +14,12 @@ use erofs_reader::{
     CheckOptions, DumpOptions, Error, FileType, Image, Inode, Limits, Place, check, dump, dump_with,
 };
 
+use crate::errors::check_message;
 use crate::heap;
-use crate::told::told;
 
-/// The reader's cache, and what tells of an image of some blocks: the default limits allow xattrs of 256 times its length.
+/// The cache of the reader and the output for an image of some blocks: the default limits permit xattrs of 256 times its length.
 const HEAP_BYTES: usize = 48 << 20;
-/// Files are read up to here; holes may be far longer.
+/// Files are read up to this length; holes may be far longer.
 const READ_BYTES: usize = 64 << 10;
 
 /// Runs the target.
@@ -54,20 +53,20 @@ pub fn run(bytes: &[u8]) {
     });
 }
 
-/// The value; or the error told, which may be for something sound only that its data are elsewhere.
+/// Returns the value, or checks the error; a valid image may only lack data on an absent device.
 fn ok<T>(result: Result<T, Error>, sound: bool) -> Option<T> {
     let error = match result {
         Ok(value) => return Some(value),
         Err(error) => error,
     };
-    told(&error);
+    check_message(&error);
     assert!(!(error.is_corrupt() && error.is_unsupported()), "{error}");
     let absent = matches!(error, Error::DeviceAbsent { .. });
     assert!(absent || !sound, "what is sound can be read: {error}");
     None
 }
 
-/// Reads everything, sound or not. Gives the dump of a sound image, if it has all of its data.
+/// Reads everything of a valid or damaged image. Returns the dump of a valid image that has all of its data.
 fn explore(image: &Image<&[u8]>) -> Option<Vec<u8>> {
     let limits = Limits::default();
     let mut options = CheckOptions::default();
@@ -107,7 +106,7 @@ fn explore(image: &Image<&[u8]>) -> Option<Vec<u8>> {
             }
         }
     }
-    // Inodes that no name leads to.
+    // Inodes without a name.
     for nid in [0, 1, 2, 3, 5, 8, 1 << 16, u64::MAX / 32, u64::MAX] {
         if let Some(inode) = ok(image.inode(nid), false) {
             visit(image, &inode, false);
@@ -129,11 +128,11 @@ fn explore(image: &Image<&[u8]>) -> Option<Vec<u8>> {
     let sound = sound?;
     assert_eq!(sound.paths, paths);
     assert!(sound.inodes <= sound.paths);
-    // The dump's own bounds are far lower than the check's where many files share their data.
+    // Where many files share data, the bounds of the dump are far lower than those of the check.
     (complete && dumped.is_some()).then_some(text)
 }
 
-/// With limits that many images meet: an error or a result, and no panic.
+/// Reads with limits that many images exceed: a value or an error, and no panic.
 fn tight(image: &Image<&[u8]>) {
     let mut options = CheckOptions::default();
     options.limits.names = Some(20);
@@ -154,7 +153,7 @@ fn tight(image: &Image<&[u8]>) {
     }
 }
 
-/// Reads all of one inode. Says whether its data could be read; where `sound`, only a device that is not there may be in the way.
+/// Reads all of one inode. Returns whether its data could be read; if `sound`, only an absent device may prevent it.
 fn visit(image: &Image<&[u8]>, inode: &Inode, sound: bool) -> bool {
     ok(image.xattrs(inode), sound);
     match inode.file_type {
@@ -201,7 +200,7 @@ fn visit(image: &Image<&[u8]>, inode: &Inode, sound: bool) -> bool {
     true
 }
 
-/// The same as a stream, about its end.
+/// Reads around the end as a stream.
 fn file(image: &Image<&[u8]>, inode: &Inode, sound: bool) {
     let Some(mut file) = ok(image.open_file(inode), sound) else {
         return;
@@ -251,7 +250,7 @@ fn directory(image: &Image<&[u8]>, inode: &Inode, sound: bool) {
 
 fn extents(image: &Image<&[u8]>, inode: &Inode) -> Result<(), Error> {
     let mut next = 0;
-    // A file of a hole and a byte by turns has many; the walk over them is not what is tested.
+    // A file of alternating holes and bytes has many extents; walking over all of them is not tested here.
     for extent in image.extents(inode)?.take(5000) {
         let extent = extent?;
         assert!(extent.logical == next && extent.len > 0, "no gaps");

@@ -1,7 +1,7 @@
-//! Target `record`: an image record in a cache, as someone who can write to the cache leaves it.
+//! Target `record`: an image record in a cache, written by an attacker.
 //!
-//! Asserted, for every input: listing, looking up and verifying give a value or an error that prints in one line, and nothing
-//! is taken for a whole image, because the cache has no other file.
+//! Asserted, for every input: listing, looking up and verifying return a value or an error that prints in one line, and no image counts
+//! as complete, because the cache has no other file.
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use microsandbox_image::{GlobalCache, Platform, PullError, Reference};
 use msb_store::{ImageKey, Store};
 use tempfile::TempDir;
 
+use crate::errors::check_message;
 use crate::heap;
-use crate::told::told;
 
-/// A cache that has nothing but the record.
+/// A cache with only the record.
 struct Cache {
     _folder: TempDir,
     cache: GlobalCache,
@@ -34,13 +34,13 @@ pub fn run(bytes: &[u8]) {
     CACHE.with(|cache| {
         let cache = cache.get_or_init(Cache::new);
         std::fs::write(&cache.record, bytes).expect("the folder takes it");
-        heap::bounded(64 * bytes.len() + (1 << 20), || cache.ask());
+        heap::bounded(64 * bytes.len() + (1 << 20), || cache.check());
     });
 }
 
 impl Cache {
     fn new() -> Self {
-        // A file system in memory, where there is one.
+        // A file system in memory, if there is one.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let folder = folder.expect("a folder can be made");
         let cache = GlobalCache::new(folder.path()).expect("a cache can be made");
@@ -60,20 +60,23 @@ impl Cache {
         }
     }
 
-    fn ask(&self) {
+    fn check(&self) {
         match self.cache.images() {
             Ok(images) => assert!(images.iter().all(|image| !image.complete)),
-            Err(error) => told(&error),
+            Err(error) => check_message(&error),
         }
         let image = self.cache.image(&self.reference, &self.platform);
-        told(&image.expect_err("its files are not there"));
+        check_message(&image.expect_err("its files are not there"));
         match self.cache.verify(&self.reference, &self.platform, true) {
             Ok(found) => {
                 assert!(!found.is_sound());
-                found.damage.iter().for_each(|damage| told(&damage.error));
+                found
+                    .damage
+                    .iter()
+                    .for_each(|damage| check_message(&damage.error));
             }
             Err(error @ PullError::NotCached { .. }) => panic!("there is a record: {error}"),
-            Err(error) => told(&error),
+            Err(error) => check_message(&error),
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Target `sidecar`: a layer's sidecar, its three sections behind a frame that is made valid.
+//! Target `sidecar`: the sidecar of a layer, three sections in a valid frame.
 //!
 //! Asserted, for every input:
 //! - a damaged section is an error that prints in one line;
-//! - the changes that are read can be written again, and then read back the same;
+//! - changes that were read can be written, and read back equal;
 //! - the memory is bounded by the input.
 //!
-//! What a merge makes of hostile changes is the target `merge`.
+//! The target `merge` merges hostile changes.
 
 use fs_tree::{Change, ChangeKind, Whiteout};
 use msb_sidecar::{Error, ImageSummary, Sidecar, SidecarWriter};
 
+use crate::errors::check_message;
 use crate::heap;
 use crate::merge::framed;
 use crate::supply::Supply;
-use crate::told::told;
 
 /// Runs the target.
 ///
@@ -25,11 +25,11 @@ pub fn run(bytes: &[u8]) {
         Some((_, rest)) => framed(&mut Supply::new(rest)),
         None => return,
     };
-    // Changes as text take more than their records; paths share their beginnings, so that they are not kept here.
+    // Changes as text take more memory than their records, whose paths share prefixes; so the text is not kept.
     heap::bounded(64 * file.len() + (2 << 20), || {
         match Sidecar::open(file.clone()) {
             Ok(sidecar) => read(&sidecar),
-            Err(error) => told(&error),
+            Err(error) => check_message(&error),
         }
     });
 }
@@ -37,7 +37,7 @@ pub fn run(bytes: &[u8]) {
 fn read(sidecar: &Sidecar<Vec<u8>>) {
     match sidecar.notes() {
         Ok(_) => {}
-        Err(error) => told(&error),
+        Err(error) => check_message(&error),
     }
     let changes = sidecar.changes();
     let mut writer = SidecarWriter::new(Vec::new());
@@ -52,7 +52,7 @@ fn read(sidecar: &Sidecar<Vec<u8>>) {
             .expect("memory takes it");
     });
     if let Err(error) = hidden {
-        return told(&error);
+        return check_message(&error);
     }
     let (mut count, mut keys) = (0_u64, Vec::new());
     let replayed = changes.for_each_change::<Error>(7, |change| {
@@ -62,7 +62,7 @@ fn read(sidecar: &Sidecar<Vec<u8>>) {
         Ok(())
     });
     if let Err(error) = replayed {
-        return told(&error);
+        return check_message(&error);
     }
     let image = ImageSummary {
         bytes: 4096,
@@ -85,7 +85,7 @@ fn read(sidecar: &Sidecar<Vec<u8>>) {
     read.expect("what is written can be read");
 }
 
-/// Returns the bytes of an inline file, which lie in the sidecar at its key.
+/// Returns the bytes of an inline file, which are in the sidecar at the offset in its key.
 fn inline_of<'a>(source: &'a [u8], change: &Change<'_>) -> Option<&'a [u8]> {
     use fs_tree::{NewContent, NewNode};
     let ChangeKind::Node {

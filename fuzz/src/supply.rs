@@ -1,25 +1,25 @@
-//! Choices, taken one by one from an input's bytes.
+//! Takes choices one by one from the bytes of an input.
 
-/// What is left of an input. Never fails: an input that has run out gives zeros.
+/// The remaining bytes of an input. At the end it continues with zeros.
 #[derive(Debug)]
 pub struct Supply<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Supply<'a> {
-    /// All of an input.
+    /// Creates a supply of all bytes of an input.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
-    /// Whether nothing is left.
+    /// Returns whether no byte remains.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The next byte.
+    /// Returns the next byte.
     pub fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.bytes.split_first() else {
             return 0;
@@ -28,29 +28,29 @@ impl<'a> Supply<'a> {
         *first
     }
 
-    /// A number below `bound`, which is at most 256.
+    /// Returns a number below `bound`, which is at most 256.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound
     }
 
-    /// One of these.
+    /// Returns one of the choices.
     pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
-    /// A number of eight bytes.
+    /// Returns a number of eight bytes.
     pub fn number(&mut self) -> u64 {
         (0..8).fold(0, |number, _| number << 8 | u64::from(self.byte()))
     }
 
-    /// The next bytes, up to `len`.
+    /// Returns the next bytes, up to `len`.
     pub fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.bytes.split_at(len.min(self.bytes.len()));
         self.bytes = rest;
         taken
     }
 
-    /// All that is left.
+    /// Returns all remaining bytes.
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.bytes)
     }

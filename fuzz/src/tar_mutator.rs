@@ -1,12 +1,12 @@
-//! Changes to archives that leave them archives: after a random change, sums, sizes and lengths are put right.
+//! Mutates archives and keeps them valid: after a random change, checksums, sizes and lengths are corrected.
 //!
-//! One mutation in eight is left as it fell, so that wrong sums are met too.
+//! One mutation in eight is not corrected, so that wrong checksums occur too.
 
 use crate::Mutate;
 
 const BLOCK: usize = 512;
 
-/// Bytes for records that change what an entry means.
+/// Records that change the meaning of an entry.
 const KEYWORDS: &[&str] = &[
     "path",
     "linkpath",
@@ -73,7 +73,7 @@ const VALUES: &[&str] = &[
     "x=y",
     "\u{e4}",
 ];
-/// Type flags that mean something.
+/// Type flags with a meaning.
 const TYPES: &[u8] = b"\x000123456789DKLSXVxg7AZ";
 const NAMES: &[&str] = &[
     "a",
@@ -99,7 +99,7 @@ const NAMES: &[&str] = &[
     "lib",
 ];
 
-/// One mutation of the first `size` bytes of `data`; gives how many they are then.
+/// Mutates the first `size` bytes of `data` and returns their new length.
 pub fn mutate(
     data: &mut [u8],
     size: usize,
@@ -107,7 +107,7 @@ pub fn mutate(
     seed: u32,
     other: Mutate<'_>,
 ) -> usize {
-    // The bytes of the seed itself are not independent of each other.
+    // The bytes of the seed are not independent of each other.
     let [how, which, what, with] =
         [0, 8, 16, 24].map(|bits| (seed.wrapping_mul(0x9e37_79b9).rotate_left(bits) >> 16) as u8);
     let is_archive =
@@ -157,7 +157,7 @@ pub fn mutate(
             entries.swap(index, with);
         }
         172..212 => {
-            // libFuzzer's own changes, within one payload.
+            // The mutation of libFuzzer, within one payload.
             let payload = &mut entries[index].payload;
             let before = payload.len();
             let room = max_size.saturating_sub(size).min(1024);
@@ -207,11 +207,11 @@ pub fn mutate(
 struct Item {
     header: [u8; BLOCK],
     payload: Vec<u8>,
-    /// What the size field said.
+    /// The value of the size field.
     size: usize,
 }
 
-/// The archive's blocks as headers with what follows them; bytes behind the last whole block are lost.
+/// Splits an archive into headers with their payloads. Bytes behind the last whole block are dropped.
 fn split(bytes: &[u8]) -> Vec<Item> {
     let mut items = Vec::new();
     let mut rest = bytes;
@@ -247,7 +247,7 @@ fn set_size(header: &mut [u8; BLOCK], size: usize) {
     header[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
 }
 
-/// Where the payload has another length than it had, the field follows.
+/// Updates the size field if the length of the payload changed.
 fn size_right(item: &mut Item) {
     let stated = size(&item.header);
     if stated == item.size && item.payload.len() != stated && item.size < 1 << 20 {
@@ -268,7 +268,7 @@ fn lines(payload: &[u8]) -> Vec<&[u8]> {
     payload.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
-/// The length of each record of a PAX header.
+/// Corrects the length of each record of a PAX header.
 fn lengths_right(item: &mut Item) {
     if !matches!(item.header[156], b'x' | b'g' | b'X') {
         return;
@@ -301,7 +301,7 @@ fn record(what: u8, with: u8) -> Vec<u8> {
     with_length(format!(" {keyword}={value}\n").as_bytes())
 }
 
-/// Sets one field to something that means something.
+/// Sets one field to a meaningful value.
 fn field(item: &mut Item, what: u8, with: u8) {
     let number = [
         0_u64,
@@ -354,7 +354,7 @@ fn field(item: &mut Item, what: u8, with: u8) {
     }
 }
 
-/// An archive with all of its sums right, and the lengths of its records.
+/// Returns an archive with valid checksums and record lengths.
 fn repaired(bytes: &[u8]) -> Vec<u8> {
     let mut repaired = Vec::with_capacity(bytes.len());
     for mut item in split(bytes) {

@@ -1,9 +1,9 @@
-//! Target `vmdk`: a disk descriptor's text.
+//! Target `vmdk`: the text of a disk descriptor.
 //!
 //! Asserted, for every input that is text:
-//! - what parses can be written, and what is written parses to the same;
-//! - it is read as QEMU would read it: as many extents, of the same lengths and names, in the same order;
-//! - a descriptor made of the input's lines as names parses to itself wherever it can be written.
+//! - a parsed descriptor can be written and parses again to the same value;
+//! - it parses as in QEMU: the same extents, lengths and names, in the same order;
+//! - a descriptor with the lines of the input as names, if it can be written, parses to the same value.
 
 use msb_stitch::vmdk::{Descriptor, Extent, MAX_BYTES, MAX_NAME_BYTES};
 
@@ -49,8 +49,8 @@ fn made_of_names(text: &str) {
     }
 }
 
-/// What QEMU's `vmdk_parse_extents` makes of the lines: `sscanf` with `%10s %lld %10s "%511[^\n\r"]" %lld`, and whatever does
-/// not match so is passed over.
+/// Parses the lines as QEMU's `vmdk_parse_extents`: `sscanf` with `%10s %lld %10s "%511[^\n\r"]" %lld`; lines that do not match are
+/// skipped.
 fn qemu_extents(text: &str) -> Vec<Extent> {
     text.split('\n').filter_map(qemu_extent).collect()
 }
@@ -83,7 +83,7 @@ fn qemu_extent(line: &str) -> Option<Extent> {
     let file = &rest[..close];
     let tail = rest[close..].strip_prefix('"')?.trim_start_matches(blank);
     let offset: i64 = tail.trim_end_matches(blank).parse().ok()?;
-    // RDONLY and ZERO extents are passed over.
+    // RDONLY and ZERO extents are skipped.
     let known = access == "RW" && kind == "FLAT" && offset == 0 && !file.is_empty();
     (known && file.len() <= MAX_NAME_BYTES).then(|| Extent {
         sectors: sectors as u64,

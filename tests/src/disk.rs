@@ -1,4 +1,4 @@
-//! From the blobs of layers to a disk.
+//! Makes disks from the blobs of layers.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -14,21 +14,21 @@ use tempfile::TempDir;
 
 use crate::Failure;
 
-/// A layer as a registry would give it.
+/// The blob of a layer as a registry serves it.
 #[derive(Clone, Debug)]
 pub struct Blob {
-    /// What comes.
+    /// The bytes of the blob.
     pub bytes: Vec<u8>,
-    /// The archive, whose digest the config names.
+    /// The archive, whose digest is the diff_id.
     pub tar: Vec<u8>,
-    /// In pieces of so many bytes.
+    /// Bytes of each piece of the download.
     pub piece: usize,
-    /// The size that the manifest says.
+    /// The size in the manifest.
     pub claimed_bytes: u64,
 }
 
 impl Blob {
-    /// An archive that is not compressed and comes in one piece.
+    /// Creates a blob from an uncompressed archive that arrives in one piece.
     #[must_use]
     pub fn plain(tar: Vec<u8>) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Blob {
         }
     }
 
-    /// What makes the layer's two files, `base` with the extensions `erofs` and `sidecar`.
+    /// Returns the job that writes `base` with the extensions `erofs` and `sidecar`.
     #[must_use]
     pub fn job(&self, base: &Path) -> LayerJob {
         LayerJob {
@@ -56,10 +56,10 @@ impl Blob {
         }
     }
 
-    /// Makes them.
+    /// Ingests the blob into the two files.
     ///
     /// # Errors
-    /// Those of the layer.
+    /// When the layer is refused.
     pub fn ingest(&self, base: &Path) -> Result<IngestedLayer, LayerError> {
         let job = self.job(base);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -78,23 +78,23 @@ impl Blob {
     }
 }
 
-/// A layer that was made.
+/// An ingested layer.
 #[derive(Debug)]
 pub struct Layer {
-    /// Its image.
+    /// The path of its image.
     pub image: PathBuf,
-    /// Its sidecar.
+    /// The path of its sidecar.
     pub sidecar: PathBuf,
-    /// What was said of it.
+    /// The result of the ingest.
     pub made: IngestedLayer,
 }
 
-/// A disk: fsmeta, layer images and the descriptor, in a folder of their own.
+/// A disk in its own folder: fsmeta, layer images and the descriptor.
 #[derive(Debug)]
 pub struct Disk {
     /// The folder.
     pub dir: TempDir,
-    /// Bottom to top, which is the order of the device table.
+    /// The layers, bottom to top, in the order of the device table.
     pub layers: Vec<Layer>,
     /// The device table.
     pub slots: Vec<Slot>,
@@ -102,7 +102,7 @@ pub struct Disk {
     pub fsmeta: PathBuf,
     /// The descriptor.
     pub vmdk: PathBuf,
-    /// Holds the merged tree, from which the proof knows what to expect. Merged once more, for writing fsmeta takes it.
+    /// The merged tree, with which the disk is verified. It is merged a second time, because writing fsmeta consumes the first.
     pub merge: Merge,
 }
 
@@ -110,7 +110,7 @@ impl Disk {
     /// Ingests and stitches layers, bottom to top.
     ///
     /// # Errors
-    /// The first of any step.
+    /// When a layer is refused or a file cannot be written.
     pub fn of(blobs: &[Blob]) -> Result<Self, Failure> {
         let dir = tempfile::tempdir()?;
         let mut layers = Vec::new();
@@ -158,10 +158,10 @@ impl Disk {
         })
     }
 
-    /// The disk of recipes that are sound (see [`msb_testkit::tar`]), bottom to top.
+    /// Creates a disk from valid recipes (see [`msb_testkit::tar`]), bottom to top.
     ///
     /// # Panics
-    /// When they are not.
+    /// When a recipe is refused.
     #[track_caller]
     #[must_use]
     pub fn of_recipes(recipes: &[&str]) -> Self {
@@ -172,7 +172,7 @@ impl Disk {
         Self::of(&blobs).unwrap()
     }
 
-    /// The images of the layers.
+    /// Returns the images of the layers.
     #[must_use]
     pub fn devices(&self) -> Vec<&Path> {
         let images = self.layers.iter().map(|layer| layer.image.as_path());

@@ -1,5 +1,5 @@
-//! Integration tests of the whole workspace, in `tests/`, and what several of them need: blobs to a disk without a registry
-//! and a cache between, and the disk's tree as our own reader sees it.
+//! The integration tests of the workspace are in `tests/`; this library has what several of them share: a disk made from blobs
+//! without a registry or a cache, golden images pulled through the facade, and the tree of a disk as our own reader reads it.
 //!
 //! ```text
 //!   Blob ──msb-layer──▶ image + sidecar ──msb-stitch──▶ fsmeta + VMDK        Disk
@@ -11,7 +11,10 @@
 )]
 
 pub mod disk;
+pub mod golden;
+pub mod pulled;
 pub mod reader;
+pub mod workspace;
 
-/// Why something went wrong, whatever it was: tests look at the text and at the variant's name.
+/// Any error. Tests compare its text and the name of its variant.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

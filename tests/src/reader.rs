@@ -1,4 +1,4 @@
-//! A disk as our own reader sees it, in the form in which the oracles' trees come.
+//! Reads a disk with our own reader, into the form of the oracles' trees.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,13 +11,13 @@ use msb_testkit::tree::{Entry, Listing};
 use crate::Failure;
 use crate::disk::Disk;
 
-/// Above this length a file's contents are not summed: most of it is a hole, and tests read at the places that matter.
+/// Length above which the digest of a file is not computed: most of it is a hole, and tests read around the data.
 pub const MAX_SUMMED_BYTES: u64 = 64 << 20;
 
 /// Opens fsmeta with the layers as its devices.
 ///
 /// # Errors
-/// When the files are not there or not sound.
+/// When a file is missing or damaged.
 pub fn open(disk: &Disk) -> Result<Image<File>, Failure> {
     let devices: Result<Vec<File>, io::Error> =
         disk.devices().into_iter().map(File::open).collect();
@@ -27,10 +27,10 @@ pub fn open(disk: &Disk) -> Result<Image<File>, Failure> {
     )?)
 }
 
-/// The whole tree.
+/// Returns the whole tree.
 ///
 /// # Errors
-/// Those of the reader.
+/// When the image is damaged.
 pub fn listing<D: ReadAt>(image: &Image<D>) -> Result<Listing, Failure> {
     let mut names: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
     let mut listing = Listing::default();
@@ -43,7 +43,7 @@ pub fn listing<D: ReadAt>(image: &Image<D>) -> Result<Listing, Failure> {
         }
         listing.entries.insert(path, self::entry(image, &inode)?);
     }
-    // An inode is named in full under the first of its paths, and as a link under the others.
+    // The first path of an inode has the full entry; the others are links to it.
     for mut paths in names.into_values() {
         paths.sort_unstable();
         for path in &paths[1..] {
@@ -58,10 +58,10 @@ pub fn listing<D: ReadAt>(image: &Image<D>) -> Result<Listing, Failure> {
     Ok(listing)
 }
 
-/// The holes of a regular file: offset and length.
+/// Returns the holes of a regular file: offset and length.
 ///
 /// # Errors
-/// Those of the reader.
+/// When the image is damaged.
 pub fn holes<D: ReadAt>(image: &Image<D>, path: &[u8]) -> Result<Vec<(u64, u64)>, Failure> {
     let inode = image.lookup_path(path)?.ok_or("no such path")?;
     let mut holes: Vec<(u64, u64)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What goes wrong outside: one line that names the object and the step, nothing published, and the next good pull works.
+//! Bad input and faults outside: the error is one line with object and step, nothing is published, and the next good pull succeeds.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ fn good_layer() -> Layer {
     Layer::recipe("dir etc\nfile etc/a size=200000 seed=1").gzip()
 }
 
-/// Expects a pull to fail with a first line that has all of these words, and nothing to be published.
+/// Expects a pull to fail with all of these words in the first line of the error, without publishing anything.
 #[track_caller]
 fn refuses(cache: &Path, arguments: &[&str], words: &[&str]) {
     let output = run(cache, arguments);
@@ -46,7 +46,7 @@ fn refuses(cache: &Path, arguments: &[&str], words: &[&str]) {
     println!("{stderr}");
 }
 
-/// Expects a pull into the same cache to succeed now.
+/// Expects a pull into the same cache to succeed.
 #[track_caller]
 fn takes(cache: &Path, reference: &str) {
     let output = run(
@@ -62,7 +62,7 @@ fn takes(cache: &Path, reference: &str) {
     assert!(Path::new(line["vmdk"].as_str().unwrap()).exists());
 }
 
-/// Where the registry keeps a blob.
+/// Returns the path of a blob in the registry.
 fn stored(registry: &DockerRegistry, digest: &str) -> std::path::PathBuf {
     let hex = digest.trim_start_matches("sha256:");
     registry.storage().join(format!(
@@ -131,7 +131,7 @@ fn short_body() {
     let cache = tempfile::tempdir().unwrap();
     let reference = format!("{}/x:t", registry.host());
     refuses(cache.path(), &["pull", &reference], &[&digest[..19]]);
-    // It asks again a few times, and not for ever.
+    // The number of retries is bounded.
     let gets = registry.blob_gets(&digest);
     assert!((2..=12).contains(&gets), "{gets} requests");
     std::fs::write(&path, bytes).unwrap();
@@ -288,7 +288,7 @@ fn full_disk() {
     let reference = format!("{}/x:t", registry.host());
     let folder = tempfile::tempdir().unwrap();
     let mount = Mount::tmpfs(folder.path(), "40m");
-    // The blob is there in full before its unpacked bytes fill the disk.
+    // The whole blob has arrived before its unpacked bytes fill the disk.
     let fill = folder.path().join("fill");
     std::fs::write(&fill, vec![0; 5 << 20]).unwrap();
     let cache = folder.path().join("cache");
@@ -351,7 +351,7 @@ fn a_layer_in_another_format_is_refused_by_its_media_type() {
     }
 }
 
-/// A file system of its own; gone when dropped.
+/// A separate file system, unmounted when dropped.
 struct Mount<'a>(&'a Path);
 
 impl<'a> Mount<'a> {

@@ -1,4 +1,4 @@
-//! What happens to a pull whose handle is dropped.
+//! Pulls whose handle is dropped.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -46,7 +46,7 @@ async fn dropping_the_task_of_a_pull_cancels_it() {
         "{last:?}"
     );
 
-    // The cache is whole, and the next pull is not held up.
+    // The cache is consistent, and the next pull does not wait.
     server.heal();
     let (_, task) =
         registry.pull_with_progress(&reference.parse().unwrap(), &PullOptions::default());
@@ -65,7 +65,7 @@ async fn the_task_of_a_pull_can_be_awaited_aborted_and_asked() {
 
     server.heal();
     let (receiver, mut task) = registry.pull_with_progress(&reference, &PullOptions::default());
-    // A receiver that goes away costs the pull nothing, and a task can be awaited by reference.
+    // A dropped receiver does not affect the pull, and a task can be awaited by reference.
     drop(receiver);
     let result = timeout(Duration::from_secs(30), &mut task).await;
     result.unwrap().unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The damage matrix: what each oracle sees of each damage, as it is, and that no damage is seen by none.
+//! The damage matrix: which oracle detects which damage. At least one oracle detects each.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use msb_testkit::mount::KernelMount;
 use msb_testkit::tree::{Ignore, Listing};
 use msb_testkit::vm::Guest;
 
-/// Does one kind of damage to a disk.
+/// Damages a disk in one way.
 type Damage = fn(&PullResult);
 
 const DAMAGES: [(&str, Damage); 5] = [
@@ -56,9 +56,9 @@ const ORACLES: [&str; 6] = [
     "verify",
 ];
 
-/// What each oracle sees of each damage, in the order of [`ORACLES`]: `x` detects, `.` cannot.
+/// For each damage, whether each of [`ORACLES`] detects it: `x` yes, `.` no.
 const EXPECTED: [&str; 5] = [
-    // EROFS has no sums of data, and a warm pull looks at lengths.
+    // EROFS has no checksums of data, and a warm pull compares lengths only.
     "..xx.x", // fsck.erofs and the kernel take any mode.
     "..xx.x", // fsck.erofs and a mount by `device=` do not read the descriptor.
     "...xxx", "xxxxxx",
@@ -87,7 +87,7 @@ async fn each_damage_is_seen_and_by_whom() {
         let row = seen_by_oracles(cache.path(), &disk, &whole);
         println!("{what:<20} {row}");
         rows.push(row);
-        // And a pull puts it right where a warm pull sees it.
+        // A pull rebuilds the disk if a warm pull detects the damage.
         let again = pull(cache.path(), &name).await.unwrap();
         assert_eq!(
             again.prove(true).is_ok(),

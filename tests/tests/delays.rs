@@ -1,4 +1,4 @@
-//! Delays of a pull are announced while they last.
+//! A pull reports its delays while they last.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -55,7 +55,7 @@ async fn a_pull_announces_retries_stalls_and_resumes() {
     }
     task.await.unwrap().unwrap();
     seen.dedup();
-    // Of several before one is received, only the newest is.
+    // Only the newest of several unreceived events is kept.
     assert_eq!(
         seen,
         [

@@ -1,4 +1,4 @@
-//! The disk descriptor of a real disk, line by line, and what other readers make of lines that it must not have.
+//! The disk descriptor of a real disk, line by line, and how other readers react to lines that it must not have.
 //! The clauses are those of `tests/conformance/clauses.md`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -30,7 +30,7 @@ fn whole_bytes(disk: &Disk) -> u64 {
     lengths.sum()
 }
 
-/// Replaces in the descriptor.
+/// Replaces text in the descriptor.
 fn edit(disk: &Disk, from: &str, to: &str) {
     let text = fs::read_to_string(&disk.vmdk).unwrap();
     assert!(text.contains(from));
@@ -157,7 +157,7 @@ fn users_are_told_to_copy_the_roots_metadata() {
     );
 }
 
-/// A file system on which an overlay's upper directory can lie.
+/// A file system that can hold the upper directory of an overlay.
 struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {

@@ -1,4 +1,4 @@
-//! Several pulls at once, in several processes: the registry's log shows each blob fetched once, whoever dies.
+//! Concurrent pulls in several processes: the registry's log shows each blob downloaded once, even if a process is killed.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -118,7 +118,7 @@ async fn when_the_holder_is_killed_another_takes_over_and_goes_on_where_it_stopp
         "{statuses:?}: the second did not resume"
     );
     verify(&pull(cache.path(), &name.parse().unwrap()).await.unwrap());
-    // The part is used up; a dead process's temporaries wait for a prune.
+    // The partial blob was consumed; temporary files of a killed process remain until a prune.
     assert_eq!(files_below(cache.path(), "part"), 0);
 }
 
@@ -207,7 +207,7 @@ fn files_below(at: &Path, word: &str) -> usize {
         .sum()
 }
 
-/// Stands before a registry and lets its answers through at some 4 MB/s until it is opened.
+/// A proxy before a registry that passes responses at some 4 MB/s until it is opened.
 struct SlowProxy {
     port: u16,
     passed: Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! Small images in every form, and what the registry's log shows of a pull.
+//! Small images in every form, and the requests of a pull in the log of the registry.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -221,7 +221,7 @@ async fn a_warm_pull_never_serves_what_is_not_whole() {
             assert_eq!(std::fs::read(path).unwrap(), before, "{}", path.display());
         }
     }
-    // A descriptor that points at an old place.
+    // A descriptor with outdated paths.
     let text = std::fs::read_to_string(&cold.vmdk).unwrap();
     std::fs::write(
         &cold.vmdk,

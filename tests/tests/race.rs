@@ -1,7 +1,7 @@
-//! A program that swaps the cache's files and directories for links, fifos and hard links while pulls, prunes and verifies run.
+//! A process replaces the cache's files and directories by links, fifos and hard links while pulls, prunes and verifications run.
 //!
-//! Whatever it does, nothing outside the cache changes, nothing hangs and nothing panics; errors are expected. It runs for some
-//! seconds, or for `MSB_SOAK_SECONDS`.
+//! Nothing outside the cache changes, nothing hangs and nothing panics; errors are expected. The test runs for some seconds, or for
+//! `MSB_SOAK_SECONDS`.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use msb_testkit::image::{ImageBuilder, Layer};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags};
 
 const SWAPPER: &str = "MSB_RACE_SWAPPER";
-/// Longer than any step takes, on a busy machine too.
+/// Timeout of each step, with room for a busy machine.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 fn seconds() -> u64 {
@@ -32,7 +32,7 @@ fn seconds() -> u64 {
     seconds.map_or(5, |seconds| seconds.parse().unwrap())
 }
 
-/// Every path below `at`, directories first; links are not followed.
+/// Lists every path below `at`, directories first, without following links.
 fn paths(at: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(at).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -48,7 +48,7 @@ fn paths(at: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The helper process: swaps and swaps back until it is killed; nothing, in the test run itself.
+/// Runs as the helper process: replaces files and restores them until it is killed. It does nothing in the test run itself.
 #[test]
 fn swapper() {
     let Some(folder) = std::env::var_os(SWAPPER) else {
@@ -90,11 +90,11 @@ fn swapper() {
             2 => std::fs::hard_link(outside.join("file"), &aside),
             _ => symlink(&outside, &aside),
         };
-        // Exchanged at once, so that every moment shows one of them.
+        // An atomic exchange: a reader always finds one of the two.
         let swap = |a: &Path, b: &Path| {
             rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).is_ok()
         };
-        // Some pulls get through, too.
+        // Some pulls succeed too.
         std::thread::sleep(Duration::from_micros(200 + next(4000) as u64));
         if swap(&aside, &path) {
             for _ in 0..next(3) {
@@ -119,7 +119,7 @@ impl Drop for Swapper {
     }
 }
 
-/// Inode, permissions, time of modification and bytes of everything outside. Link counts and times of change are the helper's.
+/// Returns inode, permissions, mtime and bytes of everything outside. The helper changes link counts and ctimes.
 fn snapshot(outside: &Path) -> BTreeMap<PathBuf, (u64, u32, SystemTime, Vec<u8>)> {
     let mut found = vec![outside.to_owned()];
     paths(outside, &mut found);
@@ -139,7 +139,7 @@ fn snapshot(outside: &Path) -> BTreeMap<PathBuf, (u64, u32, SystemTime, Vec<u8>)
         .collect()
 }
 
-/// Names of the cache, and what a prune or a sweep would remove, in a directory that is not the cache's.
+/// Creates names as in the cache, and files that a prune or a sweep would remove, in a directory outside the cache.
 fn fill(outside: &Path, cache: &Path) {
     let dir = outside.join("dir");
     std::fs::create_dir_all(dir.join("sha256")).unwrap();
@@ -153,7 +153,8 @@ fn fill(outside: &Path, cache: &Path) {
             if !path.exists() {
                 std::fs::write(&path, "a file of another program").unwrap();
             }
-            std::fs::write(dir.join(".tmp-1-0.x"), "a file of another program").unwrap();
+            let temporary = format!(".tmp-1-0123456789abcdef.{}", name.to_string_lossy());
+            std::fs::write(dir.join(temporary), "a file of another program").unwrap();
         }
     }
     let mut all = Vec::new();
@@ -268,7 +269,7 @@ async fn nothing_outside_the_cache_changes_while_its_files_are_swapped() {
     println!("{warm} pulls, {forced} forced pulls, {prunes} prunes; {errors} pulls failed");
     assert_eq!(snapshot(&outside), before);
 
-    // What was swapped for good is replaced or named.
+    // Files that stay replaced are rebuilt or reported.
     let pulled = registry_in(&cache)
         .pull(&references[0], &PullOptions::default())
         .await;

@@ -37,7 +37,7 @@ fn cargo(arguments: &[&str]) -> String {
         .args(arguments)
         .arg("--manifest-path")
         .arg(program().join("Cargo.toml"))
-        // Kept from run to run, and apart from the workspace's own.
+        // Kept between runs, and separate from the target folder of the workspace.
         .env(
             "CARGO_TARGET_DIR",
             Path::new(env!("CARGO_TARGET_TMPDIR")).join("stranger"),

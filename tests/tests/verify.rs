@@ -1,4 +1,4 @@
-//! Verification names every damaged file of the cache, and the files of the image that it holds.
+//! Verification names every damaged file of the cache, and the affected files of the image.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
@@ -44,7 +44,7 @@ impl Setup {
         cache.verify(&self.reference, &amd64(), contents).unwrap()
     }
 
-    /// Expects one damaged artifact, and undoes `damage` afterwards.
+    /// Expects one damaged artifact, and reverts `damage` afterwards.
     #[track_caller]
     fn finds(
         &self,
@@ -110,7 +110,7 @@ fn each_damaged_artifact_is_named() {
     setup.finds(&image.fsmeta, false, ArtifactKind::Fsmeta, |path| {
         flip(path, 1024)
     });
-    // The mode of the root: only the layers know it.
+    // The mode of the root, which only the layers record.
     setup.finds(&image.fsmeta, true, ArtifactKind::Fsmeta, |path| {
         flip(path, 4096 + 32 + 4)
     });
@@ -119,6 +119,24 @@ fn each_damaged_artifact_is_named() {
         fs::write(path, text.replacen("CID=", "CID=1", 1)).unwrap();
     };
     setup.finds(&image.vmdk, false, ArtifactKind::Descriptor, rewrite);
+    // As QEMU does it when it opens the descriptor writable: another content ID of the same length.
+    let rewrite = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let at = text.find("CID=").unwrap() + "CID=".len();
+        let digit = if text[at..].starts_with('7') {
+            "8"
+        } else {
+            "7"
+        };
+        fs::write(
+            path,
+            [text.get(..at).unwrap(), digit, &text[at + 1..]].concat(),
+        )
+        .unwrap();
+    };
+    for contents in [false, true] {
+        setup.finds(&image.vmdk, contents, ArtifactKind::Descriptor, rewrite);
+    }
     setup.finds(&image.vmdk, true, ArtifactKind::Descriptor, |path| {
         fs::remove_file(path).unwrap()
     });
@@ -132,7 +150,7 @@ fn the_images_own_damaged_files_are_named() {
         "file c size=9000 seed=3",
     ]);
     let lower = &setup.image.layers[0].erofs;
-    // Data lie behind the superblock's block, in the order of the archive.
+    // Data follow the superblock's block, in the order of the archive.
     let one = setup.finds(lower, true, ArtifactKind::LayerImage, |path| {
         flip(path, 4096 + 100)
     });
@@ -142,13 +160,40 @@ fn the_images_own_damaged_files_are_named() {
         flip(path, 4096 + 3 * 4096 + 100);
     });
     assert_eq!(two, ["/a", "/d/b"]);
-    // The layer's own inodes are not part of the merged disk, and are covered all the same.
+    // The layer's own inodes are not part of the merged disk, and are verified too.
     let end = fs::metadata(lower).unwrap().len() - 4096;
     let none = setup.finds(lower, true, ArtifactKind::LayerImage, |path| {
         flip(path, end)
     });
     assert!(none.is_empty(), "{none:?}");
     assert!(setup.verify(false).damage.is_empty());
+}
+
+#[test]
+fn a_damaged_file_in_the_merged_metadata_is_named() {
+    // Small enough to lie beside its inode.
+    let setup = Setup::new(&["file d/small data=all-of-its-bytes", "file c size=1"]);
+    let fsmeta = fs::read(&setup.image.fsmeta).unwrap();
+    let data = b"all-of-its-bytes";
+    let at = fsmeta.windows(data.len()).position(|bytes| bytes == data);
+    let files = setup.finds(&setup.image.fsmeta, true, ArtifactKind::Fsmeta, |path| {
+        flip(path, at.unwrap() as u64)
+    });
+    assert_eq!(files, ["/d/small"]);
+}
+
+#[test]
+fn every_damaged_byte_of_a_sidecar_names_it() {
+    let setup = Setup::new(&[
+        "file a size=9000 seed=1\nfile d/b data=hello xattr.user.a=x",
+        "whiteout a\nsymlink c target=d/b",
+    ]);
+    for layer in &setup.image.layers {
+        let sidecar = layer.erofs.with_extension("layer");
+        for at in (0..fs::metadata(&sidecar).unwrap().len()).step_by(7) {
+            setup.finds(&sidecar, true, ArtifactKind::Sidecar, |path| flip(path, at));
+        }
+    }
 }
 
 #[test]

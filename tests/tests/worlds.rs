@@ -1,4 +1,4 @@
-//! Large images made by real tools: what the kernel, and a guest, sees is what umoci unpacks.
+//! Large images made by real tools: the kernel and a guest read the tree that umoci unpacks.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use msb_testkit::umoci;
 use msb_testkit::vm::Guest;
 use msb_testkit::worlds::{TAG, World};
 
-/// What umoci makes of a world. It reads neither zstd nor schema 2; those worlds have the same tree as their originals.
+/// Unpacks a world with umoci. It reads neither zstd nor schema 2; those worlds have the same tree as their originals.
 fn unpacked(world: World) -> Listing {
     let readable = match world {
         World::Zstd | World::Schema2 => World::Python,
@@ -31,7 +31,7 @@ fn unpacked(world: World) -> Listing {
     .unwrap()
 }
 
-/// How many layers a world is made of.
+/// Returns the number of layers of a world.
 fn layer_count(world: World) -> usize {
     match world {
         World::ManyLayers => 120,
@@ -41,7 +41,7 @@ fn layer_count(world: World) -> usize {
     }
 }
 
-/// No layer of these images describes the root, so umoci gives it the time of the unpacking.
+/// No layer of these images describes the root, so umoci sets its mtime to the time of unpacking.
 fn ignore() -> Ignore {
     Ignore {
         root: true,
@@ -137,7 +137,7 @@ async fn a_guest_lists_the_same_tree_from_the_vmdk() {
     .unwrap();
     let guest = Guest::boot(&result.vmdk).unwrap();
     let theirs = unpacked(World::Python);
-    // The guest's tools list no xattrs.
+    // The tools of the guest list no xattrs.
     let ignore = Ignore {
         xattrs: true,
         ..ignore()

@@ -1,4 +1,4 @@
-//! Running cargo on this workspace.
+//! Runs cargo on this workspace.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use serde_json::Value;
 
 use crate::Outcome;
 
-/// The workspace's folder.
+/// Returns the root folder of the workspace.
 pub(crate) fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// A cargo command in the workspace's folder, with the cargo that runs this program.
+/// Returns a command in the root folder that runs the cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(workspace()).stdin(Stdio::null());
-    // Of the cargo that started this program; they would make an inner cargo build everything again.
+    // Set by the outer cargo; they would make the inner cargo rebuild everything.
     for variable in [
         "CARGO_MANIFEST_DIR",
         "CARGO_MANIFEST_PATH",
@@ -31,7 +31,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Runs a command, its output going where ours goes.
+/// Runs a command with the standard streams of this program.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let line = line(command);
     let status = command
@@ -44,51 +44,40 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     }
 }
 
-/// What `cargo metadata` says of the workspace and everything below it, on this platform.
-pub(crate) fn metadata() -> Result<Value, Box<dyn Error>> {
-    let host = host()?;
-    // Without the filter cargo fetches the crates of every platform there is.
-    query(&["--filter-platform", &host])
-}
-
-/// The platform that this runs on, as the compiler names it.
+/// Returns the host platform as the compiler names it.
 pub(crate) fn host() -> Result<String, Box<dyn Error>> {
-    rustc_says("host: ")
+    rustc_line("host: ")
 }
 
-/// The major version of the compiler's LLVM.
+/// Returns the major version of the compiler's LLVM.
 pub(crate) fn llvm_major() -> Result<String, Box<dyn Error>> {
-    let version = rustc_says("LLVM version: ")?;
+    let version = rustc_line("LLVM version: ")?;
     Ok(version.split('.').next().unwrap_or_default().to_owned())
 }
 
-/// A line of `rustc -vV`.
-fn rustc_says(key: &str) -> Result<String, Box<dyn Error>> {
+/// Returns the value of a line of `rustc -vV`.
+fn rustc_line(key: &str) -> Result<String, Box<dyn Error>> {
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     let version = String::from_utf8(output(rustc.arg("-vV"))?)?;
     let mut lines = version.lines();
     let value = lines.find_map(|line| line.strip_prefix(key));
-    Ok(value.ok_or("rustc does not tell its version")?.to_owned())
+    Ok(value
+        .ok_or("rustc -vV does not print its version")?
+        .to_owned())
 }
 
-/// Where cargo builds to.
+/// Returns the folder of cargo's build output.
 pub(crate) fn target_folder() -> Result<PathBuf, Box<dyn Error>> {
-    let metadata = query(&["--no-deps"])?;
+    let mut command = cargo();
+    command.args(["metadata", "--format-version", "1", "--no-deps"]);
+    let metadata: Value = serde_json::from_slice(&output(&mut command)?)?;
     let folder = metadata["target_directory"]
         .as_str()
         .ok_or("cargo metadata names no target directory")?;
     Ok(folder.into())
 }
 
-fn query(arguments: &[&str]) -> Result<Value, Box<dyn Error>> {
-    let mut command = cargo();
-    command
-        .args(["metadata", "--format-version", "1"])
-        .args(arguments);
-    Ok(serde_json::from_slice(&output(&mut command)?)?)
-}
-
-/// What a command writes to its standard output.
+/// Runs a command and returns its standard output.
 fn output(command: &mut Command) -> Result<Vec<u8>, Box<dyn Error>> {
     let output = command.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {

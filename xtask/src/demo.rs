@@ -1,7 +1,7 @@
-//! `cargo xtask demo`: the main job from end to end, on a machine that has nothing installed.
+//! `cargo xtask demo`: a whole pull, on a machine without oracles.
 //!
 //! ```text
-//!   recipe ─▶ OCI layout ─▶ registry in this process ─▶ facade: pull ─▶ prove ─▶ tree ─▶ kernel mount, where it can
+//!   recipe ─▶ OCI layout ─▶ registry in this process ─▶ facade: pull ─▶ verification ─▶ tree ─▶ kernel mount, if possible
 //! ```
 
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use integration_tests::golden::Fixture;
+use integration_tests::{pulled, reader};
 use microsandbox_image::{GlobalCache, Platform, PullResult, Reference, Registry};
 use msb_testkit::KitError;
 use msb_testkit::fault_registry::FaultRegistry;
@@ -19,26 +21,25 @@ use msb_testkit::mount::KernelMount;
 use msb_testkit::tree::{Entry, Ignore, Listing, escape};
 use serde_json::json;
 
-use crate::fixtures::Fixture;
-use crate::{Outcome, cargo, listing, oracles, progress, show};
+use crate::{Outcome, cargo, progress, show};
 
-/// What to show.
+/// Selects the image and the cache.
 #[derive(Debug, Default, Args)]
 pub(crate) struct DemoOptions {
-    /// An image of a registry instead of the small one that comes along
+    /// Image of a registry instead of the small built-in one
     #[arg(long, value_name = "REF")]
     image: Option<String>,
-    /// Where to keep the artifacts; by default a folder of its own in the target folder, emptied first
+    /// Folder of the artifacts [default: `demo` in the target folder, emptied first]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 }
 
-/// The small image.
+/// The built-in image.
 const RECIPE: &str = include_str!("demo.recipe");
-/// How much of a tree is shown.
+/// Number of paths that are printed.
 const LINES: usize = 40;
 
-/// Pulls an image, proves its disk, and says where it is and how to mount and boot it.
+/// Pulls an image, verifies its disk, and prints its files and how to mount and boot it.
 pub(crate) fn demo(options: &DemoOptions, out: &mut dyn Write) -> Outcome {
     let cache = cache_folder(options)?;
     match &options.image {
@@ -55,7 +56,9 @@ pub(crate) fn demo(options: &DemoOptions, out: &mut dyn Write) -> Outcome {
                 .platform(platform.os(), platform.architecture())
                 .config(config);
             let fixture = Fixture::new("demo", RECIPE);
-            fixture.write_layout(layout.path(), image)?;
+            fixture
+                .write_layout(layout.path(), image)
+                .map_err(|error| error as Box<dyn Error>)?;
             let server = FaultRegistry::start()?;
             server.serve(&fixture.name, layout.path());
             writeln!(
@@ -84,7 +87,7 @@ fn cache_folder(options: &DemoOptions) -> Result<PathBuf, Box<dyn Error>> {
     }
 }
 
-/// One image, from the reference to a mounted tree.
+/// Pulls, verifies, prints and mounts one image.
 fn show(registry: &Registry, reference: &Reference, out: &mut dyn Write) -> Outcome {
     writeln!(out, "\npull {reference} for {}", registry.platform())?;
     let result = progress::pull(registry, reference, out)?;
@@ -92,18 +95,19 @@ fn show(registry: &Registry, reference: &Reference, out: &mut dyn Write) -> Outc
         writeln!(out, "  note: {note}")?;
     }
 
-    let proof = result.prove(true)?;
+    let verification = result.prove(true)?;
     writeln!(
         out,
-        "\nproved by reading the disk back: every file of it has its length, every path is what the layers say"
+        "\nverified by reading the disk: every file has the expected length, and every path is as in the layers"
     )?;
     writeln!(
         out,
-        "  {} files, {} paths, {} bytes of contents with the sums that they came with",
-        proof.extents, proof.paths, proof.verified_bytes
+        "  {} files, {} paths, {} bytes of contents with the expected checksums",
+        verification.extents, verification.paths, verification.verified_bytes
     )?;
 
-    let ours = listing::read(result.open_tree()?.image())?;
+    let ours =
+        reader::listing(result.open_tree()?.image()).map_err(|error| error as Box<dyn Error>)?;
     writeln!(out, "\nthe tree:")?;
     tree(&ours, out)?;
     artifacts(&result, registry.cache().root(), out)?;
@@ -112,7 +116,7 @@ fn show(registry: &Registry, reference: &Reference, out: &mut dyn Write) -> Outc
     mount(&result, &ours, out)
 }
 
-/// A warm pull asks nobody.
+/// Pulls the image again and checks that no request is made.
 fn again(
     registry: &Registry,
     reference: &Reference,
@@ -179,16 +183,16 @@ fn artifacts(result: &PullResult, cache: &Path, out: &mut dyn Write) -> io::Resu
     )
 }
 
-/// Mounts the disk where this kernel can, and compares what it sees with what was read back.
+/// Mounts the disk if this kernel can, and compares its tree with ours.
 fn mount(result: &PullResult, ours: &Listing, out: &mut dyn Write) -> Outcome {
     writeln!(out)?;
     if !rustix::process::geteuid().is_root() {
         writeln!(out, "not mounted here: that needs root")?;
         return Ok(());
     }
-    let mounted = match KernelMount::erofs(&result.fsmeta, &oracles::devices(result)) {
+    let mounted = match KernelMount::erofs(&result.fsmeta, &pulled::devices(result)) {
         Ok(mounted) => mounted,
-        // The machine's limits, which say nothing of the disk: the kernel knows no EROFS, or this root may not mount.
+        // A limit of the machine, not of the disk: a kernel without EROFS, or root without the right to mount.
         Err(
             error @ KitError::Mount {
                 step: "open the file system",
@@ -204,7 +208,7 @@ fn mount(result: &PullResult, ours: &Listing, out: &mut dyn Write) -> Outcome {
     ours.same("reader", &theirs, "kernel", &Ignore::default())?;
     writeln!(
         out,
-        "mounted here, looked at, and unmounted: the kernel sees the same {} paths",
+        "mounted, compared and unmounted: the kernel reads the same {} paths",
         theirs.entries.len()
     )?;
     Ok(())

@@ -1,36 +1,13 @@
-//! `cargo xtask docs`.
+//! The step `docs` of CI: rustdoc without warnings and without links that have no target.
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use clap::CommandFactory;
+use crate::{Outcome, cargo};
 
-use crate::{Arguments, Outcome, cargo};
-
-/// Builds the documentation with every warning an error, and checks that the commands that the README names exist.
-pub(crate) fn docs(out: &mut dyn Write) -> Outcome {
-    let path = cargo::workspace().join("README.md");
-    let readme =
-        fs::read_to_string(&path).map_err(|error| format!("cannot read README.md: {error}"))?;
-    for wanted in ["demo", "test"] {
-        if !readme.contains(&format!("cargo xtask {wanted}")) {
-            return Err(format!("README.md does not name `cargo xtask {wanted}`").into());
-        }
-    }
-    let arguments = Arguments::command();
-    let mut named: Vec<&str> = commands(&readme).collect();
-    named.sort_unstable();
-    named.dedup();
-    if let Some(unknown) = named
-        .iter()
-        .find(|name| arguments.find_subcommand(name).is_none())
-    {
-        return Err(
-            format!("README.md names `cargo xtask {unknown}`, which does not exist").into(),
-        );
-    }
-    writeln!(out, "README.md: {} commands, all there", named.len())?;
+/// Builds the documentation with warnings as errors, then looks for links that rustdoc left as text.
+pub(crate) fn docs(_: &mut dyn Write) -> Outcome {
     let mut doc = cargo::cargo();
     doc.args([
         "doc",
@@ -44,7 +21,7 @@ pub(crate) fn docs(out: &mut dyn Write) -> Outcome {
     for entry in fs::read_dir(crates)? {
         let name = entry?.file_name().to_string_lossy().replace('-', "_");
         let pages = cargo::target_folder()?.join("doc").join(&name);
-        // A program's pages are under its own name, and it re-exports nothing.
+        // The pages of a program are under another name, and it re-exports nothing.
         if pages.exists() {
             broken_links(&pages, &name, &mut broken)?;
         }
@@ -52,11 +29,11 @@ pub(crate) fn docs(out: &mut dyn Write) -> Outcome {
     if broken.is_empty() {
         return Ok(());
     }
-    Err(format!("links that lead nowhere: {}", broken.join(", ")).into())
+    Err(format!("links without a target: {}", broken.join(", ")).into())
 }
 
-/// Adds the links of the pages below `folder` that rustdoc has left as text: those of an item that another crate re-exports, to an
-/// item that it does not. Rustdoc gives no warning of these.
+/// Adds the links of the pages below `folder` that rustdoc left as text. They stand on items that another crate re-exports and lead to
+/// items that it does not re-export; rustdoc does not warn about them.
 fn broken_links(folder: &Path, of_crate: &str, broken: &mut Vec<String>) -> Outcome {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -67,7 +44,7 @@ fn broken_links(folder: &Path, of_crate: &str, broken: &mut Vec<String>) -> Outc
             .is_some_and(|extension| extension == "html")
         {
             let page = fs::read_to_string(&path)?;
-            // The links of a crate's own items are checked by rustdoc itself.
+            // Rustdoc itself checks the links of a crate's own items.
             if source_of(&page).is_some_and(|source| source != of_crate) {
                 let links = unlinked(&page);
                 broken.extend(links.map(|link| format!("{link} in {}", path.display())));
@@ -84,9 +61,9 @@ fn source_of(page: &str) -> Option<&str> {
     path.split('/').next()
 }
 
-/// Returns the links of a page that have no target. Whether those to other crates have one depends on the order of the build.
+/// Returns the links of a page that have no target. Links to other crates are left out: their target depends on the build order.
 fn unlinked(page: &str) -> impl Iterator<Item = &str> {
-    // Behind this come the docs of other people's traits.
+    // The documentation of foreign traits follows.
     let own = page.split("id=\"blanket-implementations\"").next();
     let links = own.unwrap_or_default().split("[<code>").skip(1);
     links.filter_map(|rest| {
@@ -100,35 +77,80 @@ fn unlinked(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The words behind each `cargo xtask`.
-fn commands(text: &str) -> impl Iterator<Item = &str> {
-    let is_name = |c: char| c.is_ascii_lowercase();
-    text.split("cargo xtask ")
-        .skip(1)
-        .map(move |rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
-        .filter(|name| !name.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn a_page_names_the_crate_that_defines_its_item() {
-        let page = r##"<a class="src" href="../src/fs_tree/change.rs.html#75">"##;
-        assert_eq!(super::source_of(page), Some("fs_tree"));
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::Arguments;
+
+    /// The pages for people, without the changelog: it names commands of the past.
+    const PAGES: &[&str] = &[
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "DESIGN.md",
+        "docs",
+        "tests/conformance",
+    ];
+
+    /// Returns the word after each `cargo xtask`.
+    fn commands(text: &str) -> impl Iterator<Item = &str> {
+        let is_name = |c: char| c.is_ascii_lowercase();
+        text.split("cargo xtask ")
+            .skip(1)
+            .map(move |rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
+            .filter(|name| !name.is_empty())
     }
 
     #[test]
-    fn links_that_are_text_are_found() {
+    fn every_command_that_a_page_names_exists() {
+        let root = integration_tests::workspace::root();
+        let arguments = Arguments::command();
+        for page in PAGES {
+            let path = root.join(page);
+            let files = if path.is_dir() {
+                integration_tests::workspace::files(&path).unwrap()
+            } else {
+                vec![path]
+            };
+            for file in files {
+                let is_page = file.extension().is_some_and(|name| name == "md");
+                for name in commands(&fs::read_to_string(&file).unwrap()).filter(|_| is_page) {
+                    assert!(
+                        arguments.find_subcommand(name).is_some(),
+                        "{}: `cargo xtask {name}` does not exist",
+                        file.display()
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_readme_names_the_first_commands() {
+        let path = integration_tests::workspace::root().join("README.md");
+        let readme = fs::read_to_string(path).unwrap();
+        for wanted in ["demo", "test"] {
+            assert!(commands(&readme).any(|name| name == wanted), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_page_names_the_crate_that_defines_its_item() {
+        let page = r##"<a class="src" href="../src/fs_tree/change.rs.html#75">"##;
+        assert_eq!(source_of(page), Some("fs_tree"));
+    }
+
+    #[test]
+    fn links_left_as_text_are_found() {
         let page = "a [<code>crate::A</code>] <a><code>B</code></a> [<code>C::d</code>] [<code>msb_oci::e</code>] [<code>f(x)</code>]";
-        assert_eq!(
-            super::unlinked(page).collect::<Vec<_>>(),
-            ["crate::A", "C::d"]
-        );
+        assert_eq!(unlinked(page).collect::<Vec<_>>(), ["crate::A", "C::d"]);
     }
 
     #[test]
     fn commands_are_found_in_text_and_blocks() {
         let text = "run `cargo xtask demo`, or\n    cargo xtask test FILTER\ncargo xtask --help";
-        assert_eq!(super::commands(text).collect::<Vec<_>>(), ["demo", "test"]);
+        assert_eq!(commands(text).collect::<Vec<_>>(), ["demo", "test"]);
     }
 }

@@ -1,4 +1,7 @@
-//! `cargo xtask instructions`: a slow-down of the writer, the merge or the archive reader is seen without a quiet machine.
+//! The step `instructions` of CI: counts the instructions of fixed work, which finds a slowdown of the writer, the merge or the
+//! archive reader on a busy machine too.
+//!
+//! `MSB_BLESS=1 cargo xtask ci instructions` records new counts after an intended change.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -7,33 +10,28 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use clap::Args;
+use integration_tests::workspace;
 use msb_testkit::oracle::{Tool, require};
 
 use crate::{Outcome, cargo, setup};
 
-/// What to do with differences.
-#[derive(Debug, Default, Args)]
-pub(crate) struct InstructionsOptions {
-    /// Write the counts of now over what was expected
-    #[arg(long)]
-    bless: bool,
-}
-
-/// The processors' kind that the committed counts are of.
+/// The architecture of the committed counts.
 const ARCHITECTURE: &str = "x86_64";
-/// How far a count may be from the committed one, in thousandths. Another compiler lays code out otherwise, another machine's C
-/// library copies otherwise, and the trees' hash tables start from a random number: all of that stays below this.
+/// Tolerated difference from the committed count, in thousandths. It covers other compilers, other C libraries and the random seeds of
+/// hash tables.
 const TOLERANCE_PERMILLE: u64 = 50;
 
-/// Counts what the workloads of `msb-bench` execute under callgrind and compares it with what is committed.
-pub(crate) fn instructions(options: &InstructionsOptions, out: &mut dyn Write) -> Outcome {
+/// Counts the instructions of the workloads of `msb-bench` under callgrind and compares them with the committed counts.
+pub(crate) fn instructions(out: &mut dyn Write) -> Outcome {
     if std::env::consts::ARCH != ARCHITECTURE {
-        writeln!(out, "the committed counts are those of {ARCHITECTURE}")?;
+        writeln!(
+            out,
+            "NOT CHECKED: the committed counts are of {ARCHITECTURE}"
+        )?;
         return Ok(());
     }
     setup::setup(out)?;
-    // Without link-time optimization: it takes minutes, and what is counted lies within the crates.
+    // Without link-time optimization, which takes minutes: the counted functions lie within one crate each.
     cargo::run(cargo::cargo().args([
         "build",
         "--quiet",
@@ -48,7 +46,7 @@ pub(crate) fn instructions(options: &InstructionsOptions, out: &mut dyn Write) -
     let program = cargo::target_folder()?.join("instructions/workloads");
     let now = count(&program)?;
     let path = committed();
-    if options.bless {
+    if workspace::is_blessing() {
         let lines = now.iter().map(|(name, count)| format!("{name} {count}\n"));
         fs::write(&path, lines.collect::<String>())?;
     }
@@ -74,7 +72,7 @@ pub(crate) fn instructions(options: &InstructionsOptions, out: &mut dyn Write) -
         return Ok(());
     }
     Err(format!(
-        "more instructions than {} says: {}; if that is meant, run `cargo xtask instructions --bless`",
+        "more instructions than in {}: {}; if the change is intended, run `MSB_BLESS=1 cargo xtask ci instructions`",
         path.file_name().unwrap_or_default().display(),
         slower.join(", ")
     )
@@ -93,12 +91,12 @@ impl Verdict {
         match self {
             Verdict::Same => "pass",
             Verdict::Slower => "SLOWER",
-            Verdict::Faster => "faster: bless it",
+            Verdict::Faster => "faster: record it with MSB_BLESS=1",
         }
     }
 }
 
-/// The change in percent with its sign, and what to think of it.
+/// Returns the change in percent with its sign, and the verdict.
 fn compare(before: u64, now: u64) -> (String, Verdict) {
     let permille = before.abs_diff(now).saturating_mul(1000) / before.max(1);
     let sign = if now < before { '-' } else { '+' };
@@ -133,7 +131,7 @@ fn count(program: &Path) -> Result<BTreeMap<String, u64>, Box<dyn Error>> {
         .collect()
 }
 
-/// The instructions of the one function that the workload names after itself.
+/// Returns the instructions of the function `counted_<name>` of a workload.
 fn count_one(program: &Path, name: &str, folder: &Path) -> Result<u64, Box<dyn Error>> {
     let report = folder.join("callgrind");
     let output = Command::new(require(Tool::Valgrind))
@@ -161,7 +159,7 @@ fn count_one(program: &Path, name: &str, folder: &Path) -> Result<u64, Box<dyn E
         .lines()
         .find_map(summary)
         .filter(|count| *count > 0)
-        .ok_or_else(|| format!("callgrind counted nothing of {name}").into())
+        .ok_or_else(|| format!("callgrind counted no instruction of {name}").into())
 }
 
 #[cfg(test)]
@@ -169,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_down_beyond_the_tolerance_is_seen() {
+    fn a_slowdown_beyond_the_tolerance_fails() {
         assert_eq!(compare(1000, 1050), ("+5.0%".to_owned(), Verdict::Same));
         assert_eq!(compare(1000, 1051), ("+5.1%".to_owned(), Verdict::Slower));
         assert_eq!(compare(1000, 900), ("-10.0%".to_owned(), Verdict::Faster));

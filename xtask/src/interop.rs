@@ -1,46 +1,29 @@
-//! `cargo xtask interop`: what we write before other people's readers, and what they write before ours, at length.
+//! The part `interop` of soak: our images in foreign readers and foreign images in our reader, with many random cases.
 
 use std::error::Error;
 use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use clap::Args;
-
 use crate::{Outcome, cargo, setup, tests};
 
-/// How much is tried.
-#[derive(Debug, Args)]
+/// The number of random cases.
+#[derive(Debug)]
 pub(crate) struct InteropOptions {
-    /// Random stacks that are merged and compared with the naive model
-    #[arg(long, default_value_t = 20_000)]
-    stacks: u32,
-    /// Random stacks that go from archives to a disk, and are unpacked by umoci too
-    #[arg(long, default_value_t = 1_000)]
-    umoci: u32,
-    /// Which random stacks
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Random stacks that are merged and compared with the naive model. A twentieth of them is also made into disks and unpacked
+    /// by umoci.
+    pub(crate) stacks: u32,
+    /// The seed of the random stacks.
+    pub(crate) seed: u64,
 }
 
-impl InteropOptions {
-    /// Many random stacks.
-    pub(crate) fn long(stacks: u32) -> Self {
-        Self {
-            stacks,
-            umoci: stacks / 20,
-            seed: 1,
-        }
-    }
-}
-
-/// A thing that somebody makes and somebody else oracles, and the test target that has it.
+/// A result, its oracle, and the test target that compares them.
 struct Pair {
     made: &'static str,
     oracle: &'static str,
     package: &'static str,
     target: &'static str,
-    /// Prints how often each case was met.
+    /// Whether the target prints how often each case occurred.
     has_histogram: bool,
 }
 
@@ -89,7 +72,7 @@ const PAIRS: &[Pair] = &[
     },
 ];
 
-/// How one of them ended.
+/// The result of one test target.
 struct Verdict {
     passed: usize,
     is_ok: bool,
@@ -101,7 +84,7 @@ pub(crate) fn interop(options: &InteropOptions, out: &mut dyn Write) -> Outcome 
     setup::setup(out)?;
     let mut verdicts = Vec::new();
     for pair in PAIRS {
-        writeln!(out, "\n==> {} before {}", pair.made, pair.oracle)?;
+        writeln!(out, "\n==> {}: {}", pair.made, pair.oracle)?;
         out.flush()?;
         verdicts.push(verdict(pair, options, out)?);
     }
@@ -142,7 +125,7 @@ fn verdict(
         .env("PATH", tests::path()?)
         .env("FS_TREE_STACKS", options.stacks.to_string())
         .env("FS_TREE_SEED", options.seed.to_string())
-        .env("STACKS_UMOCI", options.umoci.to_string())
+        .env("STACKS_UMOCI", (options.stacks / 20).to_string())
         .env("STACKS_SEED", options.seed.to_string())
         .stderr(Stdio::inherit());
     if pair.has_histogram {
@@ -160,7 +143,7 @@ fn verdict(
     })
 }
 
-/// How many tests a line of a test's output says to have passed.
+/// Returns the number of passed tests in the result line of a test binary.
 fn passed(line: &str) -> Option<usize> {
     let rest = line.strip_prefix("test result: ")?;
     let (_, counts) = rest.split_once(". ")?;

@@ -1,4 +1,4 @@
-//! Lines about a pull, for people.
+//! Prints the progress of a pull, and the commands that use its result.
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use microsandbox_image::{PullProgress, PullResult, Reference, Registry};
 
 use crate::show;
 
-/// Pulls an image and says on `out` how it goes.
+/// Pulls an image and prints its progress.
 pub(crate) fn pull(
     registry: &Registry,
     reference: &Reference,
@@ -29,7 +29,7 @@ pub(crate) fn pull(
     Ok(result??)
 }
 
-/// One line for an event; none for those of which there are many.
+/// Returns one line for an event, or `None` for frequent events.
 fn line(event: &PullProgress) -> Option<String> {
     Some(match event {
         PullProgress::Resolving { reference } => format!("resolving {reference}"),
@@ -42,7 +42,7 @@ fn line(event: &PullProgress) -> Option<String> {
             format!("manifest {manifest_digest}: {layer_count} layers, {total_bytes} bytes")
         }
         PullProgress::LayerWaiting { layer, .. } => {
-            format!("layer {layer}: another pull is making it")
+            format!("layer {layer}: another pull is building it")
         }
         PullProgress::LayerCached { layer, .. } => format!("layer {layer}: cached"),
         PullProgress::LayerStarted {
@@ -53,9 +53,9 @@ fn line(event: &PullProgress) -> Option<String> {
             ..
         } => match resumed_bytes {
             0 => format!("layer {layer}: fetching {digest}, {total_bytes} bytes"),
-            _ => format!(
-                "layer {layer}: going on with {digest} at byte {resumed_bytes} of {total_bytes}"
-            ),
+            _ => {
+                format!("layer {layer}: resuming {digest} at byte {resumed_bytes} of {total_bytes}")
+            }
         },
         PullProgress::LayerDownloaded { layer, .. } => format!("layer {layer}: downloaded"),
         PullProgress::LayerMaterialized {
@@ -66,16 +66,14 @@ fn line(event: &PullProgress) -> Option<String> {
         PullProgress::Merging => "merging".to_owned(),
         PullProgress::FsmetaWritten { bytes, .. } => format!("fsmeta of {bytes} bytes"),
         PullProgress::VmdkWritten => "disk descriptor".to_owned(),
-        PullProgress::Complete { cached: true, .. } => {
-            "complete, all of it from the cache".to_owned()
-        }
+        PullProgress::Complete { cached: true, .. } => "complete, from the cache".to_owned(),
         PullProgress::Complete { .. } => "complete".to_owned(),
         PullProgress::Failed { error, .. } => format!("failed: {error}"),
         _ => return None,
     })
 }
 
-/// The commands that mount or boot a pulled image.
+/// Prints the commands that mount or boot a pulled image.
 pub(crate) fn commands(result: &PullResult, out: &mut dyn Write) -> io::Result<()> {
     let mut files = result
         .extents

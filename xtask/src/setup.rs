@@ -1,21 +1,35 @@
-//! Installing what the tests are judged by.
+//! `cargo xtask setup`: installs what the checks need.
 
-use std::{error::Error, io::Write};
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
 
-use msb_testkit::oracle::Oracles;
+use msb_testkit::oracle::{self, Oracles};
 
-/// Installs the missing oracles and says on `out` what was done. Quick when nothing is missing.
+use crate::{Outcome, cargo};
+
+/// The pinned version of cargo-deny. Another version may read `deny.toml` in another way.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Installs the oracles and cargo-deny.
+pub(crate) fn setup_all(out: &mut dyn Write) -> Outcome {
+    setup(out)?;
+    cargo_deny(out)?;
+    Ok(())
+}
+
+/// Installs the missing oracles and prints what was installed. Fast if none is missing.
 ///
 /// # Errors
-/// When a package manager fails, or when tools stay missing (without root, the system's packages cannot be installed): the error
-/// names the command that installs them.
-pub(crate) fn setup(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+/// When a package manager fails, or tools remain missing because only root can install packages of the system: the error has the
+/// command that installs them.
+pub(crate) fn setup(out: &mut dyn Write) -> Outcome {
     let report = Oracles::install()?;
     if !report.installed.is_empty() {
         writeln!(out, "installed: {}", report.installed.join(" "))?;
     }
     if report.filled {
-        writeln!(out, "filled {}", msb_testkit::oracle::folder().display())?;
+        writeln!(out, "filled {}", oracle::folder().display())?;
     }
     if report.missing.is_empty() {
         return Ok(());
@@ -30,4 +44,24 @@ pub(crate) fn setup(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
         packages.join(" ")
     )
     .into())
+}
+
+/// Returns the path of cargo-deny in the oracle folder, and builds it from crates.io if it is missing, which takes some minutes.
+///
+/// # Errors
+/// When it cannot be downloaded or built.
+pub(crate) fn cargo_deny(out: &mut dyn Write) -> Result<PathBuf, Box<dyn Error>> {
+    let root = oracle::folder().join(format!("cargo-deny-{CARGO_DENY}"));
+    let program = root.join("bin/cargo-deny");
+    if program.is_file() {
+        return Ok(program);
+    }
+    writeln!(out, "installing cargo-deny {CARGO_DENY}")?;
+    out.flush()?;
+    // Without optimization: it builds in a fraction of the time and reads two lock files.
+    let mut install = cargo::cargo();
+    install.args(["install", "cargo-deny", "--version", CARGO_DENY]);
+    install.args(["--locked", "--debug", "--no-default-features"]);
+    cargo::run(install.args(["--quiet", "--root"]).arg(&root))?;
+    Ok(program)
 }

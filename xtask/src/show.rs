@@ -1,8 +1,8 @@
-//! Text for people.
+//! Formats errors and paths.
 
 use std::error::Error;
 
-/// An error and its causes in one line.
+/// Returns an error and its causes as one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -14,7 +14,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// A path as a shell takes it.
+/// Returns a path quoted for a shell.
 pub(crate) fn quoted(path: &std::path::Path) -> String {
     let text = path.display().to_string();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte);

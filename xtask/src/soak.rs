@@ -1,9 +1,9 @@
-//! `cargo xtask soak`: long runs with figures, for the night before a release.
+//! `cargo xtask soak`: long runs before a release.
 //!
 //! ```text
-//!   races     a process swaps files of the cache for links, fifos and hard links while pulls, prunes and verifies run
+//!   races     a process replaces files of the cache by links, fifos and hard links while pulls, prunes and verifications run
 //!   fuzz      every target, with overflow checks
-//!   interop   random stacks of layers against the model, umoci and the kernel
+//!   interop   random stacks of layers compared with the model, umoci and the kernel; our formats in foreign tools
 //! ```
 
 use std::io::Write;
@@ -13,17 +13,20 @@ use clap::{Args, ValueEnum};
 
 use crate::{Outcome, cargo, fuzz, interop, setup, show, tests};
 
-/// Which parts, for how long.
+/// Selects parts and their length.
 #[derive(Debug, Args)]
 pub(crate) struct SoakOptions {
-    /// Parts (all of them)
+    /// Parts (default: all)
     parts: Vec<Part>,
     /// Minutes of each race test and of each fuzz target
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Random stacks that interop merges; a twentieth of them also goes to umoci
+    /// Random stacks that interop merges; umoci also unpacks a twentieth of them
     #[arg(long, default_value_t = 100_000)]
     stacks: u32,
+    /// Seed of the random stacks
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,7 +36,7 @@ enum Part {
     Interop,
 }
 
-/// The race tests: package, binary and the beginning of their names. `MSB_SOAK_SECONDS` is how long each of them runs.
+/// The race tests: package, binary and name filter. `MSB_SOAK_SECONDS` sets how long each of them runs.
 const RACES: &[(&str, &str, &str)] = &[("integration-tests", "race", "")];
 
 /// Runs every part, also after one has failed, and ends with a table of them.
@@ -52,7 +55,13 @@ pub(crate) fn soak(options: &SoakOptions, out: &mut dyn Write) -> Outcome {
         let outcome = match part {
             Part::Races => races(options),
             Part::Fuzz => fuzz::fuzz(&fuzz::FuzzOptions::long(60 * options.minutes), out),
-            Part::Interop => interop::interop(&interop::InteropOptions::long(options.stacks), out),
+            Part::Interop => interop::interop(
+                &interop::InteropOptions {
+                    stacks: options.stacks,
+                    seed: options.seed,
+                },
+                out,
+            ),
         };
         done.push((*part, start.elapsed(), outcome));
     }

@@ -2,29 +2,40 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::process::Command;
 
 use clap::Args;
 use msb_testkit::oracle;
 
 use crate::{Outcome, cargo, setup};
 
-/// Which tests.
+/// Selects tests.
 #[derive(Debug, Default, Args)]
 pub(crate) struct TestOptions {
-    /// Only tests with this in their names
+    /// Run only tests whose names contain this text
     filter: Option<String>,
 }
 
-/// Installs what the tests are judged by, then runs them all: units, integration, doctests and examples.
+/// Installs the oracles, then runs all tests: unit tests, integration tests, doctests and examples.
 pub(crate) fn test(options: &TestOptions, out: &mut dyn Write) -> Outcome {
     setup::setup(out)?;
-    let mut command = cargo::cargo();
-    command.args(["test", "--workspace"]).args(&options.filter);
-    command.env("PATH", path()?);
-    cargo::run(&mut command)
+    cargo::run(cargo_test()?.args(&options.filter))
 }
 
-/// `PATH` with the newer tools of the oracle folder first.
+/// Runs all tests as CI does: a test fails where a developer's machine may leave out a part of it, and a failed binary does not
+/// stop the others.
+pub(crate) fn test_all(out: &mut dyn Write) -> Outcome {
+    setup::setup(out)?;
+    cargo::run(cargo_test()?.arg("--no-fail-fast").env("CI", "true"))
+}
+
+fn cargo_test() -> Result<Command, std::env::JoinPathsError> {
+    let mut command = cargo::cargo();
+    command.args(["test", "--workspace"]).env("PATH", path()?);
+    Ok(command)
+}
+
+/// Returns `PATH` with the newer tools of the oracle folder first.
 pub(crate) fn path() -> Result<OsString, std::env::JoinPathsError> {
     let old = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(oracle::folder().join("bin")).chain(std::env::split_paths(&old));

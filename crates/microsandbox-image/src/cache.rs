@@ -50,6 +50,12 @@ impl GlobalCache {
         })
     }
 
+    /// Returns how the cache creates its files.
+    #[must_use]
+    pub fn options(&self) -> &CacheOptions {
+        self.store.options()
+    }
+
     /// Returns the directory, absolute.
     #[must_use]
     pub fn root(&self) -> &Path {

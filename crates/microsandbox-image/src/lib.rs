@@ -99,6 +99,7 @@ pub use inspect::{ArtifactKind, Damage, ImageTree, InspectError, Verification};
 pub use limits::{NamedLimit, UnknownLimit};
 pub use loader::{LoadOptions, Loader, LoaderBuilder};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
+pub use msb_credentials::{Error as CredentialError, HelperFault};
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
     Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
@@ -106,8 +107,10 @@ pub use msb_oci::{
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
-    CredentialFuture, CredentialProvider, CredentialUse, Error as RegistryError,
-    Limits as RegistryLimits, RedirectProblem, RegistryAuth, RegistryHost, Timeouts, TokenProblem,
+    Capabilities, ClientCertificate, CredentialFuture, CredentialProvider, CredentialUse,
+    Error as RegistryError, HostConfig, HostProvider, HostsFuture, InvalidCertificate,
+    InvalidHeader, InvalidHost, InvalidHostUrl, Limits as RegistryLimits, RedirectProblem,
+    RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{PooledFile, Proof, ProofError};
@@ -115,6 +118,6 @@ pub use msb_store::{Kept, Lease, PruneOptions};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use pull_task::PullTask;
-pub use registry::{Registry, RegistryBuilder};
+pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};

@@ -1,10 +1,21 @@
+mod docker_credentials;
+mod hosts;
+
+pub use docker_credentials::DockerCredentials;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use msb_budget::ImageLimits;
 use msb_layer::LayerLimits;
 use msb_oci::Reference;
 use msb_platform::Platform;
-use msb_registry::{Client, ClientBuilder, CredentialProvider, Limits, RegistryAuth, Timeouts};
+use msb_registry::{
+    Client, ClientBuilder, ClientCertificate, CredentialProvider, CredentialUse, HostProvider,
+    Limits, RegistryAuth, RegistryHost, Timeouts,
+};
+
+use hosts::HostsFiles;
 
 use crate::engine::{Engine, EngineBuilder};
 use crate::progress::Progress;
@@ -25,6 +36,7 @@ pub struct Registry {
 pub struct RegistryBuilder {
     engine: EngineBuilder,
     client: ClientBuilder,
+    hosts_files: HostsFiles,
 }
 
 impl Registry {
@@ -42,6 +54,7 @@ impl Registry {
         RegistryBuilder {
             engine: EngineBuilder::new(platform, cache),
             client: Client::builder(),
+            hosts_files: HostsFiles::default(),
         }
     }
 
@@ -55,6 +68,16 @@ impl Registry {
     #[must_use]
     pub fn platform(&self) -> &Platform {
         &self.engine.platform
+    }
+
+    /// Verifies the credentials for `host` with the registry itself.
+    ///
+    /// Returns [`CredentialUse::Sent`] if the registry accepts them, and [`CredentialUse::NotRequested`] if it did not ask for any.
+    ///
+    /// # Errors
+    /// [`PullError::Registry`] if the registry refuses them, or cannot be reached.
+    pub async fn sign_in(&self, host: &RegistryHost) -> Result<CredentialUse, PullError> {
+        Ok(self.client.sign_in(host).await?)
     }
 
     /// Pulls an image. Needs a tokio runtime with its I/O and time drivers enabled.
@@ -121,6 +144,41 @@ impl RegistryBuilder {
     #[must_use]
     pub fn credentials(mut self, provider: impl CredentialProvider + 'static) -> Self {
         self.client = self.client.credentials(provider);
+        self
+    }
+
+    /// Searches the directory for settings of registries as containerd does: `DIR/HOST/hosts.toml`, else `DIR/_default/hosts.toml`, with
+    /// mirrors, TLS settings and headers. May be called repeatedly; the first directory with settings for a registry counts.
+    #[must_use]
+    pub fn hosts_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.hosts_files.dirs.push(dir.into());
+        self
+    }
+
+    /// Searches containerd's own directories too, after those of [`hosts_dir`](Self::hosts_dir): `/etc/containerd/certs.d`, then
+    /// `/etc/docker/certs.d`.
+    #[must_use]
+    pub fn containerd_hosts_dirs(mut self) -> Self {
+        self.hosts_files.has_containerd_dirs = true;
+        self
+    }
+
+    /// Sets the provider that is asked for the hosts of each registry. It has no effect where directories are named.
+    #[must_use]
+    pub fn hosts(mut self, provider: impl HostProvider + 'static) -> Self {
+        self.client = self.client.hosts(provider);
+        self
+    }
+
+    /// Presents a client certificate to the registry `host`, given as `HOST` or `HOST:PORT`, and to no mirror of it. May be called
+    /// repeatedly; the last call for a host counts.
+    #[must_use]
+    pub fn client_certificate(
+        mut self,
+        host: impl Into<String>,
+        certificate: ClientCertificate,
+    ) -> Self {
+        self.client = self.client.client_certificate(host, certificate);
         self
     }
 
@@ -214,7 +272,10 @@ impl RegistryBuilder {
     ///
     /// # Errors
     /// [`PullError::Registry`] for certificates or credentials that cannot be used.
-    pub fn build(self) -> Result<Registry, PullError> {
+    pub fn build(mut self) -> Result<Registry, PullError> {
+        if !self.hosts_files.is_empty() {
+            self.client = self.client.hosts(self.hosts_files);
+        }
         Ok(Registry {
             engine: Arc::new(self.engine.build()),
             client: self.client.build()?,

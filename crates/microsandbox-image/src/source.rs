@@ -64,6 +64,12 @@ pub(crate) trait ImageSource: fmt::Debug + Send + Sync {
     /// The stream ends after exactly as many bytes as the descriptor states. Their digest is not verified.
     fn blob(&self, index: usize, blob: &Blob, offset: u64) -> BlobData;
 
+    /// Notes that the bytes of a blob have another digest. Returns whether another place has the blob, which is read next.
+    fn reject(&self, blob: &Blob) -> bool {
+        let _ = blob;
+        false
+    }
+
     /// Returns whether reading a blob can be interrupted for reasons that a later pull does not share, so that its first part
     /// is worth keeping.
     fn is_interruptible(&self) -> bool;

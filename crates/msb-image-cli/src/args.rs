@@ -1,9 +1,11 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use microsandbox_image::GlobalCache;
+use microsandbox_image::{CacheOptions, GlobalCache};
+use nix::unistd::Group;
 
-use crate::commands::{cat, inspect, load, ls, prune, pull, rm, tree, verify};
+use crate::commands::{cat, inspect, load, login, logout, ls, prune, pull, rm, tree, verify};
 use crate::failure::Failure;
 
 /// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
@@ -25,6 +27,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Pull(pull::PullArgs),
     Load(load::LoadArgs),
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
     Ls(ls::LsArgs),
     Inspect(inspect::InspectArgs),
     Tree(tree::TreeArgs),
@@ -40,6 +44,11 @@ pub(crate) struct CacheArgs {
     /// Cache directory [default: $MSB_IMAGE_CACHE, else msb-image in the system's cache folder]
     #[arg(long, global = true, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
+
+    /// Share a new cache with this group, a name or number: its members pull into it and use its images, no other user reads it
+    /// [default: $MSB_IMAGE_CACHE_GROUP, else the cache is its owner's alone]
+    #[arg(long, global = true, value_name = "GROUP")]
+    cache_group: Option<String>,
 }
 
 impl CacheArgs {
@@ -48,18 +57,43 @@ impl CacheArgs {
             Some(directory) => directory.clone(),
             None => default_directory().ok_or(Failure::NoCacheDir)?,
         };
-        Ok(GlobalCache::new(directory)?)
+        let mut options = CacheOptions::default();
+        options.shared_group = self.group()?;
+        Ok(GlobalCache::with_options(directory, options)?)
     }
+
+    /// Returns the number of the group that a new cache is shared with.
+    fn group(&self) -> Result<Option<u32>, Failure> {
+        let name = match &self.cache_group {
+            Some(name) => name.clone(),
+            None => match variable("MSB_IMAGE_CACHE_GROUP") {
+                Some(name) => name.to_string_lossy().into_owned(),
+                None => return Ok(None),
+            },
+        };
+        if let Ok(number) = name.parse() {
+            return Ok(Some(number));
+        }
+        match Group::from_name(&name) {
+            Ok(Some(group)) => Ok(Some(group.gid.as_raw())),
+            Ok(None) => Err(Failure::NoGroup { name }),
+            Err(error) => Err(Failure::GroupLookup {
+                name,
+                source: error.into(),
+            }),
+        }
+    }
+}
+
+/// Returns a variable of the environment. An empty one counts as unset.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Returns `None` if the environment names no directory.
 fn default_directory() -> Option<PathBuf> {
-    // An empty variable counts as unset, and so does a relative XDG one (XDG base directory specification).
-    let path = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    // A relative XDG variable counts as unset (XDG base directory specification).
+    let path = |name| variable(name).map(PathBuf::from);
     if let Some(directory) = path("MSB_IMAGE_CACHE") {
         return Some(directory);
     }

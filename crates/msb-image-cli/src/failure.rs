@@ -3,7 +3,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use microsandbox_image::{CacheError, InspectError, Platform, PullError, Reference};
+use microsandbox_image::{
+    CacheError, CredentialError, InspectError, InvalidCertificate, Platform, PullError, Reference,
+    RegistryHost, escape,
+};
 
 use crate::hint;
 use crate::output::one_line;
@@ -38,11 +41,28 @@ pub(crate) enum Failure {
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
+    #[error("there is no group {}", escape(name))]
+    NoGroup { name: String },
+    #[error("group {}: looking it up", escape(name))]
+    GroupLookup { name: String, source: io::Error },
     #[error("--force downloads everything again, and --policy never downloads nothing")]
     ForceOffline,
     /// One password must not go to two registries.
-    #[error("--username is for one registry, and the references name two: {first} and {second}")]
-    TwoRegistries { first: String, second: String },
+    #[error("{option} is for one registry, and the references name two: {first} and {second}")]
+    TwoRegistries {
+        option: &'static str,
+        first: String,
+        second: String,
+    },
+    /// A credential file or helper failed.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    #[error(transparent)]
+    ClientCertificate(#[from] InvalidCertificate),
+    #[error(
+        "{registry} did not ask for credentials, so that they cannot be verified; nothing was stored"
+    )]
+    NotRequested { registry: RegistryHost },
     #[error("standard input: reading the password")]
     Password(#[source] io::Error),
     #[error("standard input: no password, or one of more than {limit} bytes")]
@@ -146,6 +166,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::NoCacheDir
+            | Self::NoGroup { .. }
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
             | Self::NoPassword { .. } => 2,

@@ -48,6 +48,7 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
 
 /// Returns the command or option that may help against an error of a registry.
 fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String> {
+    let error = error.decisive();
     if error.is_unknown_authority() {
         let image = pulled.map_or_else(|| "REF".to_owned(), Reference::to_string);
         return Some(format!(

@@ -8,6 +8,7 @@
 mod common;
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use common::{ok, run, run_with_input, stderr};
 use msb_testkit::fault_registry::{Fault, FaultRegistry};
@@ -143,6 +144,7 @@ fn no_cause_is_printed_twice() {
         format!("{address}/test:v1"),
         "no-such-host.invalid/test:v1".to_owned(),
     ] {
+        let begun = Instant::now();
         let text = failed(
             &[
                 &reference,
@@ -153,6 +155,9 @@ fn no_cause_is_printed_twice() {
             ],
             "",
         );
+        // Of the minute that is the default, this is far from all.
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(20), "{took:?}");
         let lines: Vec<&str> = text
             .lines()
             .map(|line| {
@@ -176,7 +181,7 @@ fn what_a_server_sends_reaches_the_terminal_escaped() {
         "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"no\\u001b[2J\\u202e\\u009b\u{200b}\"}]}";
     registry.fault(
         "/v2/",
-        Fault::Answer {
+        Fault::Response {
             status: 403,
             content_type: "application/json",
             body: body.into(),
@@ -199,6 +204,16 @@ fn an_argument_from_outside_is_escaped_in_a_usage_error() {
     let text = stderr(&output);
     // clap itself leaves out what looks like a terminal sequence.
     assert!(text.contains(r"invalid value '\u{202e}'"), "{text}");
+    let output = run(
+        cache.path(),
+        ["pull", "a.invalid/x", "--ca-cert", "/no\x1b[2J\u{202e}"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(
+        text.contains(r"error: /no\u{1b}[2J\u{202e}: reading"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -26,6 +26,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
             "--progress",
             "--format",
             "--cache-dir",
+            "--cache-group",
         ],
     ),
     ("ls", &["--format"]),
@@ -193,6 +194,20 @@ fn commands_that_read_create_nothing() {
     }
     assert!(!missing.exists());
     assert_eq!(std::fs::read_dir(&foreign).unwrap().count(), 1);
+}
+
+#[test]
+fn a_cache_that_others_can_change_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cache = tempfile::tempdir().unwrap();
+    for (mode, is_warned_of) in [(0o700, false), (0o720, true), (0o702, true), (0o755, false)] {
+        std::fs::set_permissions(cache.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = run(cache.path(), ["ls"]);
+        ok(&output);
+        let text = stderr(&output);
+        let warning = "warning: the cache is writable for other users";
+        assert_eq!(text.contains(warning), is_warned_of, "{mode:o} {text}");
+    }
 }
 
 #[test]

@@ -262,6 +262,32 @@ fn what_would_steer_an_overlay_is_left_out_with_a_note() {
 }
 
 #[test]
+fn an_acl_that_linux_refuses_is_left_out_with_a_note() {
+    let entries = "01000600ffffffff04000400ffffffff20000400ffffffff";
+    let good = format!("02000000{entries}");
+    let disk = disk(&[&format!(
+        "dir d xattr.system.posix_acl_default=hex:03000000{entries} xattr.user.a=x\nfile f size=1 xattr.system.posix_acl_access=hex:0200\nfile g size=1 xattr.system.posix_acl_access=hex:{good}"
+    )]);
+    disk.holds(&format!(
+        "/ d @0\n/d d user.a=78\n/f f 1\n/g f 1 system.posix_acl_access={good}"
+    ));
+    let of = |path: &str, name: &str| Note::MalformedAcl {
+        path: path.into(),
+        name: name.into(),
+    };
+    let notes = &disk.layers[0].made.notes;
+    for note in [
+        of("d", "system.posix_acl_default"),
+        of("f", "system.posix_acl_access"),
+    ] {
+        assert!(
+            notes.contains(&note) && note.is_loss(),
+            "{note:?} not in {notes:?}"
+        );
+    }
+}
+
+#[test]
 fn the_aufs_names_are_not_files() {
     let disk = disk(&[
         "file .wh..wh.aufs size=1\ndir .wh..wh.plnk\nfile .wh..wh.plnk/1.2 size=3\nfile .wh..wh..opqx size=1\nfile a size=1",

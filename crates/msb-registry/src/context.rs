@@ -30,6 +30,9 @@ impl RequestContext {
 
 impl fmt::Display for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.step == Step::SignIn {
+            return write!(f, "sign-in at {}", self.url);
+        }
         write!(f, "{} of {} from {}", self.step, self.reference, self.url)
     }
 }
@@ -48,6 +51,12 @@ pub enum Step {
     Token,
     /// Asking the registry how to authenticate.
     Challenge,
+    /// Verifying credentials.
+    SignIn,
+    /// Listing tags.
+    Tags,
+    /// Listing referrers.
+    Referrers,
 }
 
 impl fmt::Display for Step {
@@ -58,6 +67,9 @@ impl fmt::Display for Step {
             Self::Blob => "blob",
             Self::Token => "token",
             Self::Challenge => "challenge",
+            Self::SignIn => "sign-in",
+            Self::Tags => "tags",
+            Self::Referrers => "referrers",
         })
     }
 }

@@ -67,6 +67,7 @@ mod document;
 mod error;
 mod exchange;
 mod host;
+mod hosts;
 mod limits;
 mod notice;
 mod redact;
@@ -74,11 +75,15 @@ mod secrets;
 mod transport;
 
 pub use auth::{Challenge, CredentialFuture, CredentialProvider, RegistryAuth};
-pub use client::{BlobEvent, BlobRequest, BlobStream, Client, ClientBuilder};
+pub use client::{BlobEvent, BlobRequest, BlobStream, Client, ClientBuilder, Referrer, Referrers};
 pub use context::{RequestContext, Step};
 pub use document::Document;
 pub use error::{CredentialUse, Error, ManifestProblem, RedirectProblem, TokenProblem, Wait};
 pub use host::{InvalidHost, RegistryHost};
+pub use hosts::{
+    Capabilities, ClientCertificate, HostConfig, HostProvider, HostsFuture, InvalidCertificate,
+    InvalidHeader, InvalidHostUrl,
+};
 pub use limits::{Limits, Timeouts};
 pub use notice::Notice;
 pub use redact::{RedactedUrl, ServerMessage};

@@ -85,6 +85,11 @@ pub struct Timeouts {
     /// waiting for the registry. A connection below it is closed, and the blob is resumed on a new one. 0 turns the
     /// check off. Default: 4096.
     pub least_rate: u64,
+    /// How long a host may leave a request and a second, simpler one unanswered before the next host of the registry is tried; a
+    /// `dial_timeout` of the host that is longer counts in its place. Default: 2 s.
+    pub unresponsive: Duration,
+    /// How long a host that failed is tried after all others. It returns to its place when it answers again. Default: 30 s.
+    pub host_rest: Duration,
     /// The time over which [`least_rate`](Self::least_rate) is measured. Time during which the caller does not wait for
     /// the registry does not count. Default: 30 s.
     pub least_rate_window: Duration,
@@ -102,6 +107,8 @@ impl Default for Timeouts {
             backoff_max: Duration::from_secs(10),
             patience: Duration::from_secs(60),
             stall_notice: Duration::from_secs(5),
+            unresponsive: Duration::from_secs(2),
+            host_rest: Duration::from_secs(30),
             least_rate: 4096,
             least_rate_window: Duration::from_secs(30),
         }
@@ -145,6 +152,8 @@ setters!(Timeouts {
     with_backoff_max => backoff_max: Duration,
     with_patience => patience: Duration,
     with_stall_notice => stall_notice: Duration,
+    with_unresponsive => unresponsive: Duration,
+    with_host_rest => host_rest: Duration,
     with_least_rate => least_rate: u64,
     with_least_rate_window => least_rate_window: Duration,
 });

@@ -268,6 +268,11 @@ async fn small_blobs_are_verified_sha512_too() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::OverLimit { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains(&reference.to_string()) && text.contains(&digest.to_string()[..40]),
+        "{text}"
+    );
     assert_presentable(&error);
 }
 

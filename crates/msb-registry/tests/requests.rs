@@ -57,6 +57,11 @@ async fn a_digest_decides_over_a_tag_and_is_checked_sha512_too() {
         .await
         .unwrap_err();
     assert!(matches!(&error, Error::DigestMismatch { expected, .. } if *expected == other));
+    let text = error.to_string();
+    assert!(
+        text.contains("digest mismatch") && text.contains(server.reference("a").repository()),
+        "{text}"
+    );
     assert!(error.is_corrupt() && !error.is_temporary());
 }
 

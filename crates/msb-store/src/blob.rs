@@ -43,12 +43,13 @@ impl Store {
             });
         }
         let limit_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if matches!(self.read_place(&place, limit_bytes), Ok(Some(stored)) if stored == bytes)
-            && let Some(dir) = self.dir(&place.dir)?
+        let session = self.session();
+        if matches!(session.read_place(&place, limit_bytes), Ok(Some(stored)) if stored == bytes)
+            && let Some(dir) = session.dir(&place.dir)?
             && dir.touch(&place.name)?
         {
             return Ok(());
         }
-        self.publish_bytes(place, bytes)
+        session.publish_bytes(place, bytes)
     }
 }

@@ -4,21 +4,29 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{At as _, Error, Result};
-use crate::permissions::{Modes, is_ours};
+use crate::permissions::{Modes, is_ours, is_own};
 use crate::step::Step;
 use crate::sys::{self, Entry};
 
-/// An open directory below the root, or the root.
-#[derive(Debug)]
+/// An open directory below the root, or the root. Clones share the descriptor.
+#[derive(Debug, Clone)]
 pub(crate) struct Dir {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     /// For error messages alone.
-    path: PathBuf,
+    path: Arc<Path>,
+}
+
+/// What lies at a name that was opened.
+enum Opened {
+    Absent,
+    NotAFile,
+    File(File, Entry),
 }
 
 const OPEN: OFlags = OFlags::NOFOLLOW
@@ -28,7 +36,10 @@ const OPEN: OFlags = OFlags::NOFOLLOW
 
 impl Dir {
     pub(crate) fn new(fd: OwnedFd, path: PathBuf) -> Self {
-        Self { fd, path }
+        Self {
+            fd: Arc::new(fd),
+            path: path.into(),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -41,15 +52,25 @@ impl Dir {
 
     /// Opens a regular file for reading; `None` for anything else, and for nothing.
     pub(crate) fn open_file(&self, name: &str) -> Result<Option<File>> {
+        Ok(match self.opened(name)? {
+            Opened::File(file, _) => Some(file),
+            Opened::Absent | Opened::NotAFile => None,
+        })
+    }
+
+    fn opened(&self, name: &str) -> Result<Opened> {
         let file = match self.open_at(name, OFlags::RDONLY, Mode::empty()) {
             Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound || sys::is_no_file(&e) => {
-                return Ok(None);
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Opened::Absent),
+            Err(e) if sys::is_no_file(&e) => return Ok(Opened::NotAFile),
             Err(e) => return Err(self.error(Step::Open, name, e)),
         };
         let entry = Entry::of(&file).map_err(|e| self.error(Step::Stat, name, e))?;
-        Ok(entry.is_file().then_some(file))
+        Ok(if entry.is_file() {
+            Opened::File(file, entry)
+        } else {
+            Opened::NotAFile
+        })
     }
 
     /// Opens an existing file for locking. Some network file systems lock only what is open for writing; a read-only artifact of
@@ -69,51 +90,65 @@ impl Dir {
         Ok(entry.is_file().then_some(file))
     }
 
-    /// Opens a file for reading and writing, creating it if necessary.
+    /// Opens a file for reading and writing, creating it if necessary. The caller checks it with [`Self::own_file`] before it writes.
     ///
-    /// The file is regular, has one link and belongs to this user; anything else under the name is unlinked and replaced, so that nothing
-    /// outside the store is ever written through it.
+    /// A link, a directory or anything else that cannot be opened as a file is replaced.
     pub(crate) fn open_or_create(&self, name: &str, modes: &Modes) -> Result<File> {
         // More rounds than any race lasts that is not an attack.
         for _ in 0..16 {
-            match self.open_at(name, OFlags::RDWR, Mode::empty()) {
-                Ok(file) => {
-                    let entry = Entry::of(&file).map_err(|e| self.error(Step::Stat, name, e))?;
-                    if entry.is_file() && entry.link_count == 1 && is_ours(&entry, modes) {
-                        return Ok(file);
-                    }
-                    // Unlinked since it was opened: another one has the name, or none.
-                    if entry.link_count == 0 {
-                        continue;
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    match self.create_new(name, modes.private_file, modes) {
-                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                        created => return created.map_err(|e| self.error(Step::Create, name, e)),
-                    }
-                }
-                Err(e) if sys::is_no_file(&e) => {}
-                Err(e) => return Err(self.error(Step::Open, name, e)),
+            let flags = OFlags::RDWR | OFlags::CREATE;
+            match self.open_at(name, flags, modes.private_file) {
+                Err(e) if sys::is_no_file(&e) => self.remove_foreign(name)?,
+                opened => return opened.map_err(|e| self.error(Step::Open, name, e)),
             }
-            let path = self.path_of(name);
-            tracing::warn!(path = %crate::error::Shown(&path), "not a file of this cache: replaced");
-            self.remove_file(name)?;
         }
         Err(Error::NotAFile {
             path: self.path_of(name),
         })
     }
 
-    /// Creates a file, open for reading and writing, with exactly these permissions.
-    pub(crate) fn create_new(&self, name: &str, mode: Mode, modes: &Modes) -> io::Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let file = self.open_at(name, flags, mode)?;
-        // The umask may have taken bits away.
-        if modes.is_shared || Entry::of(&file)?.mode != mode {
-            rustix::fs::fchmod(&file, mode)?;
+    /// Returns what a file of [`Self::open_or_create`] is, with the permissions of a file that is not published; `None` if it is not this cache's.
+    ///
+    /// The file must be regular, have one link and belong to this user; anything else is unlinked, so that nothing outside the store is
+    /// ever written through it. A file that has lost its name since it was opened is left alone.
+    pub(crate) fn own_file(&self, name: &str, file: &File, modes: &Modes) -> Result<Option<Entry>> {
+        let entry = Entry::of(file).map_err(|e| self.error(Step::Stat, name, e))?;
+        if entry.link_count == 0 {
+            return Ok(None);
         }
-        Ok(file)
+        if !entry.is_file() || entry.link_count != 1 || !is_ours(&entry, modes) {
+            self.remove_foreign(name)?;
+            return Ok(None);
+        }
+        if entry.mode != modes.private_file && is_own(&entry) {
+            set_mode(file, modes.private_file)
+                .map_err(|e| self.error(Step::SetPermissions, name, e))?;
+        }
+        Ok(Some(entry))
+    }
+
+    fn remove_foreign(&self, name: &str) -> Result<()> {
+        let path = self.path_of(name);
+        tracing::warn!(path = %crate::error::Shown(&path), "not a file of this cache: replaced");
+        self.remove_file(name)?;
+        Ok(())
+    }
+
+    /// Creates a file, open for reading and writing. The umask may take permissions away; see [`Self::set_exact_mode`].
+    pub(crate) fn create_new(&self, name: &str, mode: Mode) -> io::Result<File> {
+        self.open_at(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)
+    }
+
+    /// Sets the permissions of a new file where the umask took some of them away; `false` if the file has lost its name since it was created.
+    pub(crate) fn set_exact_mode(&self, name: &str, file: &File, mode: Mode) -> Result<bool> {
+        let entry = Entry::of(file).map_err(|e| self.error(Step::Stat, name, e))?;
+        if entry.link_count == 0 {
+            return Ok(false);
+        }
+        if entry.mode != mode {
+            set_mode(file, mode).map_err(|e| self.error(Step::SetPermissions, name, e))?;
+        }
+        Ok(true)
     }
 
     /// Reads a regular file of at most `limit_bytes`; `None` if there is nothing.
@@ -121,16 +156,15 @@ impl Dir {
     /// # Errors
     /// [`Error::NotAFile`], [`Error::TooLarge`].
     pub(crate) fn read_capped(&self, name: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
-        let Some(file) = self.open_file(name)? else {
-            return match self.stat(name)? {
-                None => Ok(None),
-                // It came between the two calls, or is no file: the next read finds out.
-                Some(_) => Err(Error::NotAFile {
+        let (file, entry) = match self.opened(name)? {
+            Opened::File(file, entry) => (file, entry),
+            Opened::Absent => return Ok(None),
+            Opened::NotAFile => {
+                return Err(Error::NotAFile {
                     path: self.path_of(name),
-                }),
-            };
+                });
+            }
         };
-        let entry = Entry::of(&file).map_err(|e| self.error(Step::Stat, name, e))?;
         let too_large = || Error::TooLarge {
             path: self.path_of(name),
             limit_bytes,
@@ -252,8 +286,10 @@ impl Dir {
     /// [`Error::NotADirectory`] for a link or a file under its name or one above it.
     pub(crate) fn open_dir(&self, below: &str) -> Result<Option<Self>> {
         let path = self.path.join(below);
+        #[cfg(test)]
+        crate::order::note("open", &path);
         match sys::open_dir_beneath(self.fd.as_fd(), below) {
-            Ok(fd) => Ok(Some(Self { fd, path })),
+            Ok(fd) => Ok(Some(Self::new(fd, path))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) if sys::is_no_directory(&e) => Err(Error::NotADirectory { path }),
             Err(e) => Err(Error::from_io(Step::Open, &path, e)),
@@ -271,7 +307,7 @@ impl Dir {
             made = Some(dir);
         }
         made.ok_or_else(|| Error::NotADirectory {
-            path: self.path.clone(),
+            path: self.path.to_path_buf(),
         })
     }
 
@@ -292,7 +328,7 @@ impl Dir {
                 .map_err(io::Error::from)
                 .at(Step::CreateDir, &path)?;
         }
-        Ok(Self { fd, path })
+        Ok(Self::new(fd, path))
     }
 
     /// Writes the directory's names to stable storage.
@@ -328,6 +364,10 @@ impl Dir {
         debug_assert!(!name.contains('/'), "a name is not a path");
         Ok(rustix::fs::openat(&self.fd, name, flags | OPEN, mode)?.into())
     }
+}
+
+fn set_mode(file: &File, mode: Mode) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(file, mode)?)
 }
 
 impl AsFd for Dir {

@@ -17,7 +17,7 @@ pub(crate) struct Gate {
     file: File,
 }
 
-pub(crate) const GATE: &str = "prune.lock";
+const GATE: &str = "prune.lock";
 /// Longer than any prune takes: a process that holds the gate for longer was stopped.
 const TIMEOUT: Duration = Duration::from_secs(120);
 

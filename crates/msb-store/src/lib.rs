@@ -32,7 +32,8 @@
 //!      │
 //!      ▼
 //!  lease(disk, layers, blobs)   from here on nothing of it is pruned
-//!  per layer:  lock ─▶ layer_lengths? ─▶ open_partial_blob, stage image, stage sidecar ─▶ sync both ─▶ publish_all ─▶ discard partial blob
+//!  per layer:  session: lock ─▶ layer_lengths? ─▶ open_partial_blob, stage image, stage sidecar
+//!              then sync both ─▶ publish_layer ─▶ discard partial blob
 //!  beside:     lock_disk ─▶ disk_lengths? ─▶ stage fsmeta, stage VMDK ─▶ sync both ─▶ publish_all, after the layers
 //!  then:       write_blob ─▶ write_image
 //! ```
@@ -48,6 +49,8 @@
 //! - A lock counts only if its file still has its name. No call waits for a lock while it holds another, except
 //!   `prune.lock`, which is held around single steps by recording and leasing, and by a prune as long as it runs. Every wait has a
 //!   timeout, or is announced to its caller and in the log.
+//! - No descriptor of a directory outlives a call, or the [`Session`] that the call is part of.
+//! - A cache whose marker exists has a durable name: the directories above its root were synced first.
 //! - [`Store::open`] touches nothing. What reads creates nothing; what writes creates the cache and the directories that it needs.
 //!
 //! # Untrusted inputs
@@ -104,6 +107,7 @@ mod key;
 mod lease;
 mod lock;
 mod marker;
+mod open_dirs;
 #[cfg(test)]
 mod order;
 mod partial;
@@ -114,6 +118,7 @@ mod prune;
 mod random;
 mod record;
 mod report;
+mod session;
 mod staged;
 mod step;
 mod store;
@@ -131,6 +136,7 @@ pub use partial::{PartialBlob, PartialBlobReader};
 pub use presence::{DiskLengths, LayerLengths};
 pub use prune::{Kept, PruneOptions, Pruned};
 pub use record::{ListedImage, RECORD_LIMIT_BYTES, References};
+pub use session::Session;
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;
 pub use store::{Store, StoreOptions};

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use fs4::{FileExt, TryLockError};
 use msb_oci::Digest;
 
-use crate::artifact::LOCKS;
-use crate::artifact::{DISK, Place};
+use crate::artifact::{ALGORITHMS, DISK, LOCKS, Place};
 use crate::error::{Error, Result, Shown};
 use crate::step::Step;
 use crate::{DiskKey, Store, random};
@@ -23,6 +22,8 @@ pub struct Lock {
     file: File,
     path: PathBuf,
     waited: bool,
+    /// Whether the file had a report of an earlier holder when it was locked.
+    pub(crate) has_earlier_report: bool,
 }
 
 impl Lock {
@@ -66,6 +67,24 @@ impl LockOn<'_> {
             }
         };
         Place::new(LOCKS, name)
+    }
+
+    /// Returns whether a file in the directory of locks has a name that [`Self::place`] makes.
+    pub(crate) fn is_name(name: &str) -> bool {
+        let key = || {
+            let (kind, rest) = name.strip_suffix(".lock")?.split_once('-')?;
+            let (algorithm, key) = rest.split_once('-')?;
+            Some((kind, algorithm, key))
+        };
+        match key() {
+            Some(("layer", algorithm, hex)) => {
+                format!("{algorithm}:{hex}").parse::<Digest>().is_ok()
+            }
+            Some(("disk", algorithm, stem)) => ALGORITHMS.into_iter().any(|known| {
+                known.to_string() == algorithm && DISK.key_of::<DiskKey>(known, stem).is_some()
+            }),
+            _ => false,
+        }
     }
 }
 
@@ -124,6 +143,7 @@ impl Store {
                     file,
                     path,
                     waited: on_wait.is_none(),
+                    has_earlier_report: request.bytes > 0,
                 });
             }
             if let Some(on_wait) = on_wait.take() {
@@ -136,10 +156,12 @@ impl Store {
     /// Takes the lock if no other task or process holds it. Blocks on file I/O.
     pub fn try_lock(&self, on: LockOn<'_>) -> Result<Option<Lock>> {
         let mut request = Request::new(self, on.place());
-        Ok(request.try_with(FileExt::try_lock)?.map(|file| Lock {
+        let tried = request.try_in(self, FileExt::try_lock)?;
+        Ok(tried.map(|file| Lock {
             file,
             path: request.path,
             waited: false,
+            has_earlier_report: request.bytes > 0,
         }))
     }
 }
@@ -169,7 +191,12 @@ pub(crate) struct Request {
     place: Place,
     pub(crate) path: PathBuf,
     candidate: Option<File>,
+    /// The file's length when it was last tried.
+    bytes: u64,
 }
+
+/// More rounds than any race lasts that is not an attack.
+const MAX_ROUNDS: u32 = 64;
 
 impl Request {
     pub(crate) fn new(store: &Store, place: Place) -> Self {
@@ -178,6 +205,7 @@ impl Request {
             path: store.path_of(&place),
             place,
             candidate: None,
+            bytes: 0,
         }
     }
 
@@ -186,26 +214,42 @@ impl Request {
         &mut self,
         lock: fn(&File) -> Result<(), TryLockError>,
     ) -> Result<Option<File>> {
-        loop {
-            let (dir, modes) = self.store.make_dir(&self.place.dir)?;
-            let name = &self.place.name;
+        self.try_in(&self.store.clone(), lock)
+    }
+
+    /// Locks the file with `lock` as [`Self::try_with`] does, below the directories that `store` may have open.
+    fn try_in(
+        &mut self,
+        store: &Store,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<File>> {
+        let name = &self.place.name;
+        for _ in 0..MAX_ROUNDS {
+            let (dir, modes) = store.make_dir(&self.place.dir)?;
             let file = match self.candidate.take() {
-                Some(file) => file,
-                None => dir.open_or_create(name, &modes)?,
+                // The directory may be another one since the file was opened.
+                Some(file) if dir.names_same_file(name, &file)? => file,
+                _ => dir.open_or_create(name, &modes)?,
             };
-            match lock(&file) {
-                // A lock on a file that has lost its name excludes nothing.
-                Ok(()) if dir.names_same_file(name, &file)? => return Ok(Some(file)),
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    if dir.names_same_file(name, &file)? {
-                        self.candidate = Some(file);
-                    }
-                    return Ok(None);
-                }
+            let is_locked = match lock(&file) {
+                Ok(()) => true,
+                Err(TryLockError::WouldBlock) => false,
                 Err(TryLockError::Error(e)) => return Err(dir.error(Step::Lock, name, e)),
+            };
+            // A lock on a file that has lost its name excludes nothing.
+            let Some(entry) = dir.own_file(name, &file, &modes)? else {
+                continue;
+            };
+            self.bytes = entry.bytes;
+            if is_locked {
+                return Ok(Some(file));
             }
+            self.candidate = Some(file);
+            return Ok(None);
         }
+        Err(Error::NotAFile {
+            path: self.path.clone(),
+        })
     }
 
     /// Locks the file with `lock`, sleeping between tries on this thread.

@@ -19,12 +19,13 @@ use crate::error::{Error, Result};
 use crate::permissions::Modes;
 use crate::step::Step;
 use crate::sys;
-use crate::temporary::{create_locked, is_temporary};
+use crate::temporary::{create_locked, temporary_target};
 
 /// The layout that this version writes, and the newest that it reads.
 pub const LAYOUT_VERSION: u32 = 2;
 
-const MARKER: &str = "layout";
+/// The marker's file name.
+pub(crate) const MARKER: &str = "layout";
 const PREFIX: &str = "msb-store layout ";
 /// More than a marker has; a longer file is not one.
 const LIMIT_BYTES: u64 = 256;
@@ -73,7 +74,7 @@ impl Found {
         let is_foreign = |name: &String| {
             let is_known = is_store_dir(name)
                 || [MARKER, "lost+found"].contains(&name.as_str())
-                || is_temporary(name);
+                || temporary_target(name) == Some(MARKER);
             !is_known
         };
         let has_foreign = names.len() == MAX_NAMES || names.iter().any(is_foreign);
@@ -136,7 +137,7 @@ fn number(text: &[u8]) -> Option<u32> {
 pub(crate) fn write(root: &Dir, modes: &Modes) -> Result<()> {
     let first = first_line(LAYOUT_VERSION);
     let text = format!("{first}\n{}\n", Digest::sha256_of(first.as_bytes()));
-    let Some((name, mut file)) = create_locked(root, MARKER, modes.artifact, modes)? else {
+    let Some((name, mut file)) = create_locked(root, MARKER, modes.artifact)? else {
         return Err(root.error(Step::Create, MARKER, std::io::ErrorKind::NotFound.into()));
     };
     let written = file.write_all(text.as_bytes());

@@ -1,4 +1,4 @@
-//! The order in which names and bytes become durable, recorded while tests run.
+//! The order in which directories are opened, and names and bytes become durable; recorded while tests run.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,16 @@ pub(crate) fn note(what: &'static str, path: &Path) {
 }
 
 fn take() -> Vec<(&'static str, PathBuf)> {
-    NOTED.take()
+    let mut noted = NOTED.take();
+    noted.retain(|(what, _)| *what != "open");
+    noted
+}
+
+/// Returns the directories that this thread opened since the last call.
+pub(crate) fn take_opened() -> Vec<PathBuf> {
+    let noted = NOTED.take();
+    let opened = noted.into_iter().filter(|(what, _)| *what == "open");
+    opened.map(|(_, path)| path).collect()
 }
 
 #[test]
@@ -36,6 +45,58 @@ fn files_are_synced_before_they_are_named() {
         ("sync", second),
         ("name", image),
         ("name", sidecar),
+    ];
+    assert_eq!(take(), expected);
+}
+
+#[test]
+fn the_directories_above_a_new_cache_are_synced_before_its_marker_is_named() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("a/b/cache");
+    std::fs::create_dir_all(&root).unwrap();
+    // A process that created the root and died, and then none at all.
+    for is_there in [true, false] {
+        if !is_there {
+            std::fs::remove_dir_all(temp.path().join("a")).unwrap();
+        }
+        take();
+        let store = crate::Store::open(&root).unwrap();
+        store
+            .write_blob(&msb_oci::Digest::sha256_of(b""), b"")
+            .unwrap();
+        let noted = take();
+        let marker = ("name", root.join("layout"));
+        let marked = noted.iter().position(|step| *step == marker).unwrap();
+        for above in ["", "a", "a/b"] {
+            let synced = ("sync", temp.path().join(above));
+            assert!(noted[..marked].contains(&synced), "{above}: {noted:?}");
+        }
+    }
+    // Once for each cache.
+    let store = crate::Store::open(&root).unwrap();
+    store
+        .write_blob(&msb_oci::Digest::sha256_of(b"x"), b"x")
+        .unwrap();
+    assert!(!take().contains(&("sync", temp.path().join("a/b"))));
+}
+
+#[test]
+fn a_layers_blob_is_recorded_before_its_sidecar_is_named() {
+    let (_temp, store, _) = store_with_a_layer();
+    let layer = crate::LayerKey::new(
+        msb_oci::Digest::sha256_of(b"other"),
+        crate::FormatVersion(1),
+    );
+    let image = store.stage_layer_image(&layer).unwrap().sync().unwrap();
+    let sidecar = store.stage_layer_sidecar(&layer).unwrap().sync().unwrap();
+    take();
+    let blob = msb_oci::Digest::sha256_of(b"blob");
+    store.publish_layer(&layer, &blob, image, sidecar).unwrap();
+    let image = store.layer_image_path(&layer);
+    let expected = [
+        ("name", image.clone()),
+        ("name", image.with_extension("blobs")),
+        ("name", store.layer_sidecar_path(&layer)),
     ];
     assert_eq!(take(), expected);
 }

@@ -52,8 +52,12 @@ impl Modes {
 /// Returns whether this process may write to the file: its own one, any in a shared cache, and any for the superuser, who often
 /// works on the cache of a user.
 pub(crate) fn is_ours(file: &Entry, modes: &Modes) -> bool {
-    let uid = rustix::process::geteuid();
-    modes.is_shared || uid.is_root() || file.uid == uid.as_raw()
+    modes.is_shared || rustix::process::geteuid().is_root() || is_own(file)
+}
+
+/// Returns whether the file belongs to this process's user.
+pub(crate) fn is_own(file: &Entry) -> bool {
+    file.uid == rustix::process::geteuid().as_raw()
 }
 
 /// Logs once for each handle that others can change the cache.

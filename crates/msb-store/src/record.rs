@@ -11,7 +11,6 @@ use crate::artifact::IMAGES;
 use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, Place};
 use crate::dir::Dir;
 use crate::error::{DecodeError, Error, Result};
-use crate::temporary::is_temporary;
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
 /// The artifacts that an image record names.
@@ -203,7 +202,7 @@ impl Store {
             return Ok(found);
         };
         for name in dir.list()? {
-            if !name.ends_with(".json") || is_temporary(&name) {
+            if !is_record_name(&name) {
                 continue;
             }
             let path = dir.path_of(&name);
@@ -221,6 +220,17 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// Returns whether [`ImageKey`] makes names like this one: `<readable>-<32 hex digits>.json`.
+pub(crate) fn is_record_name(name: &str) -> bool {
+    let stem = name.strip_suffix(".json");
+    stem.and_then(|stem| stem.rsplit_once('-'))
+        .is_some_and(|(readable, hash)| {
+            !readable.starts_with(['.', '-'])
+                && hash.len() == 32
+                && hash.bytes().all(|b| b.is_ascii_hexdigit())
+        })
 }
 
 fn read<T: DeserializeOwned>(dir: &Dir, name: &str) -> Result<Option<(ImageKey, T)>> {

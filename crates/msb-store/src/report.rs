@@ -26,8 +26,7 @@ impl Lock {
 
     /// Removes the report of an earlier holder.
     pub fn clear_report(&self) -> Result<()> {
-        let metadata = self.file().metadata().at(Step::Stat, self.path())?;
-        if metadata.len() > 0 {
+        if self.has_earlier_report {
             self.file().set_len(0).at(Step::Truncate, self.path())?;
         }
         Ok(())

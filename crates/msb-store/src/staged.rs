@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use msb_oci::Digest;
+
 use crate::artifact::{DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place};
 use crate::error::{At as _, Error, Result};
 use crate::permissions::Modes;
 use crate::step::Step;
 use crate::temporary::create_locked;
-use crate::{DiskKey, LayerKey, Store, immutable, sys};
+use crate::{DiskKey, LayerKey, Session, Store, immutable, sys};
 
 /// A file being written under a temporary name in its target's own directory.
 ///
@@ -24,7 +26,6 @@ use crate::{DiskKey, LayerKey, Store, immutable, sys};
 #[derive(Debug)]
 pub struct Staged {
     temporary: Temporary,
-    modes: Modes,
 }
 
 /// A staged file whose bytes are on stable storage, and which only lacks its name.
@@ -38,6 +39,7 @@ pub struct Synced {
 #[derive(Debug)]
 struct Temporary {
     store: Store,
+    modes: Modes,
     file: File,
     /// In the target's directory.
     name: String,
@@ -71,7 +73,7 @@ impl Store {
 
     /// Publishes a file with these bytes.
     pub(crate) fn publish_bytes(&self, target: Place, bytes: &[u8]) -> Result<()> {
-        self.stage_bytes(target, bytes)?.publish()
+        self.stage_bytes(target, bytes)?.sync()?.publish_in(self)
     }
 
     /// Publishes a file with these bytes without syncing it: after a crash it may be empty or damaged.
@@ -81,7 +83,28 @@ impl Store {
         Synced {
             temporary: staged.temporary,
         }
-        .publish()
+        .publish_in(self)
+    }
+
+    /// Publishes a layer: its image, the digest of the blob that was verified to unpack to it, and its sidecar, which marks it complete.
+    ///
+    /// The same as [`publish_all`] and [`Self::record_verified_blob`], in one session.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; then the layer is incomplete.
+    pub fn publish_layer(
+        &self,
+        key: &LayerKey,
+        blob: &Digest,
+        image: Synced,
+        sidecar: Synced,
+    ) -> Result<()> {
+        let session = self.session();
+        let mode = image.temporary.modes.artifact;
+        image.publish_in(&session)?;
+        // Before the sidecar, so that no other pull finds a layer whose blob it has to verify again.
+        session.record_new_blob(key, blob, mode)?;
+        sidecar.publish_in(&session)
     }
 
     fn stage_bytes(&self, target: Place, bytes: &[u8]) -> Result<Staged> {
@@ -99,10 +122,11 @@ impl Staged {
         // A prune may remove the directory while it is empty.
         for _ in 0..16 {
             let (dir, modes) = store.make_dir(&target.dir)?;
-            let created = create_locked(&dir, &target.name, modes.private_file, &modes)?;
+            let created = create_locked(&dir, &target.name, modes.private_file)?;
             if let Some((name, file)) = created {
                 let temporary = Temporary {
                     store: store.clone(),
+                    modes,
                     file,
                     path: dir.path_of(&name),
                     target_path: dir.path_of(&target.name),
@@ -110,8 +134,9 @@ impl Staged {
                     target,
                     is_published: false,
                 };
-                return Ok(Self { temporary, modes });
+                return Ok(Self { temporary });
             }
+            store.close_dirs();
         }
         let path = store.path_of(&target);
         Err(Error::from_io(
@@ -171,7 +196,7 @@ impl Staged {
     }
 
     fn set_mode(&self) -> Result<()> {
-        rustix::fs::fchmod(self.file(), self.modes.artifact)
+        rustix::fs::fchmod(self.file(), self.temporary.modes.artifact)
             .map_err(io::Error::from)
             .at(Step::SetPermissions, self.path())
     }
@@ -187,18 +212,10 @@ impl Synced {
     pub fn publish(self) -> Result<()> {
         publish_all([self])
     }
-}
 
-/// Gives the files their names in this order.
-///
-/// The file that marks an artifact complete goes last (a layer's sidecar, a disk's descriptor). A crash halfway may leave any
-/// of the names, each with all of its bytes; a failure halfway leaves the first of them, in order.
-///
-/// The directories are not synced: [`Store::write_image`] does that, once for all that it names.
-pub fn publish_all(files: impl IntoIterator<Item = Synced>) -> Result<()> {
-    for mut synced in files {
-        let temporary = &mut synced.temporary;
-        let store = &temporary.store;
+    /// Gives the file its name below the directories that `store` may have open.
+    fn publish_in(mut self, store: &Store) -> Result<()> {
+        let temporary = &mut self.temporary;
         let dir = store.dir(&temporary.target.dir)?.ok_or_else(|| {
             let source = io::ErrorKind::NotFound.into();
             Error::from_io(Step::Rename, &temporary.target_path, source)
@@ -208,6 +225,25 @@ pub fn publish_all(files: impl IntoIterator<Item = Synced>) -> Result<()> {
         if temporary.target.is_disk_data && store.inner.options.immutable {
             immutable::set(&temporary.file, &temporary.target_path);
         }
+        Ok(())
+    }
+}
+
+/// Gives the files their names in this order.
+///
+/// The file that marks an artifact complete goes last (a layer's sidecar, a disk's descriptor). A crash halfway may leave any
+/// of the names, each with all of its bytes; a failure halfway leaves the first of them, in order.
+///
+/// The directories are not synced: [`Store::write_image`] does that, once for all that it names.
+pub fn publish_all(files: impl IntoIterator<Item = Synced>) -> Result<()> {
+    let mut session: Option<Session> = None;
+    for synced in files {
+        let store = &synced.temporary.store;
+        let session = match session.take() {
+            Some(current) if current.is_of(store) => session.insert(current),
+            _ => session.insert(store.session()),
+        };
+        synced.publish_in(session)?;
     }
     Ok(())
 }

@@ -10,16 +10,30 @@ use crate::artifact::Place;
 use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
 use crate::marker::{self, Found, store_dirs};
+use crate::open_dirs::OpenDirs;
 use crate::permissions::{Modes, warn_of_others};
 use crate::step::Step;
 use crate::sys;
 
 /// A handle on one cache directory; cheap to clone, free to share between threads, tasks and processes.
 ///
-/// All calls block for as long as the file system takes, except the `async` ones. No descriptor stays open between calls.
-#[derive(Debug, Clone)]
+/// All calls block for as long as the file system takes, except the `async` ones. No descriptor stays open between calls, except in a
+/// [`Session`](crate::Session).
+#[derive(Debug)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    /// The directories that are open; `None` outside of a session.
+    opened: Option<Box<OpenDirs>>,
+}
+
+/// A clone is never part of a session, so that what outlives the session keeps no directory open.
+impl Clone for Store {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            opened: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -35,8 +49,9 @@ pub(crate) struct Inner {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StoreOptions {
-    /// Creates the cache shared with this group: directories have mode 2770, locks 0660, published files 0440. Has no effect on a cache
-    /// that exists; its root's mode decides.
+    /// Shares a new cache with this group: directories have mode 2770, locks 0660, published files 0440. An empty directory is a new
+    /// cache. A cache that has contents stays as it is, because its root's mode decides; a warning is logged if it is not shared with
+    /// this group.
     pub shared_group: Option<u32>,
     /// Sets the immutable flag of published layers and disks, where the file system has it and the process may
     /// (`CAP_LINUX_IMMUTABLE`). Removing clears it first.
@@ -72,7 +87,29 @@ impl Store {
                 options,
                 checked: AtomicU8::new(UNKNOWN),
             }),
+            opened: None,
         })
+    }
+
+    /// Returns a handle that keeps the directories open that it opens.
+    pub(crate) fn with_open_dirs(&self) -> Self {
+        Self {
+            opened: Some(Box::default()),
+            ..self.clone()
+        }
+    }
+
+    /// Closes the directories that a session has open, because one of them was removed.
+    pub(crate) fn close_dirs(&self) {
+        if let Some(opened) = &self.opened {
+            opened.clear();
+        }
+    }
+
+    /// Returns how this handle creates files.
+    #[must_use]
+    pub fn options(&self) -> &StoreOptions {
+        &self.inner.options
     }
 
     /// Returns the absolute root.
@@ -126,11 +163,20 @@ impl Store {
 
     /// Opens a directory below the root for reading or removing; `None` if there is none.
     pub(crate) fn dir(&self, below: &str) -> Result<Option<Dir>> {
-        match self.root_dir()? {
-            Some(root) if below.is_empty() => Ok(Some(root)),
-            Some(root) => root.open_dir(below),
-            None => Ok(None),
+        if let Some(dir) = self.opened.as_ref().and_then(|opened| opened.dir(below)) {
+            return Ok(dir);
         }
+        let Some(root) = self.root_dir()? else {
+            return Ok(None);
+        };
+        if below.is_empty() {
+            return Ok(Some(root));
+        }
+        let dir = root.open_dir(below)?;
+        if let Some(opened) = &self.opened {
+            opened.keep(below, dir.as_ref());
+        }
+        Ok(dir)
     }
 
     /// Opens a directory below the root, creating it and the cache if necessary.
@@ -139,11 +185,22 @@ impl Store {
         if below.is_empty() {
             return Ok((root, modes));
         }
-        Ok((root.make_dir(below, &modes)?, modes))
+        let opened = self.opened.as_ref().and_then(|opened| opened.dir(below));
+        if let Some(dir) = opened.flatten() {
+            return Ok((dir, modes));
+        }
+        let dir = root.make_dir(below, &modes)?;
+        if let Some(opened) = &self.opened {
+            opened.keep(below, Some(&dir));
+        }
+        Ok((dir, modes))
     }
 
     /// Opens the root, which alone may be a link; `None` if there is no cache.
     fn root_dir(&self) -> Result<Option<Dir>> {
+        if let Some(root) = self.opened.as_ref().and_then(|opened| opened.root()) {
+            return Ok(Some(root));
+        }
         let Some(root) = self.open_root()? else {
             return Ok(None);
         };
@@ -153,25 +210,49 @@ impl Store {
             }
             self.mark_readable(&root)?;
         }
+        if let Some(opened) = &self.opened {
+            opened.keep_root(&root);
+        }
         Ok(Some(root))
     }
 
     fn root_for_writing(&self) -> Result<(Dir, Modes)> {
-        let root = match self.open_root()? {
+        if let Some(writable) = self
+            .opened
+            .as_ref()
+            .and_then(|opened| opened.writable_root())
+        {
+            return Ok(writable);
+        }
+        let opened = match self.opened.as_ref().and_then(|opened| opened.root()) {
+            Some(root) => Some(root),
+            None => self.open_root()?,
+        };
+        let root = match opened {
             Some(root) => root,
             None => self.create_root()?,
         };
+        let is_checked = self.inner.checked.load(Ordering::Acquire) == WRITABLE;
+        if let (false, Some(group)) = (is_checked, self.inner.options.shared_group) {
+            share(&root, group)?;
+        }
         let modes = Modes::of(&root.entry()?);
-        if self.inner.checked.load(Ordering::Acquire) != WRITABLE {
+        if !is_checked {
             let found = Found::at(&root)?;
             if self.inner.checked.load(Ordering::Acquire) == UNKNOWN {
                 self.mark_readable(&root)?;
             }
             if found != Found::Current {
                 tighten(&root, &modes)?;
+                // A process that created the root, or a directory above it, may have died before it synced that. The marker shows
+                // that it was done.
+                sync_above(self.root())?;
                 marker::write(&root, &modes)?;
             }
             self.inner.checked.store(WRITABLE, Ordering::Release);
+        }
+        if let Some(opened) = &self.opened {
+            opened.keep_writable_root(&root, modes);
         }
         Ok((root, modes))
     }
@@ -184,6 +265,8 @@ impl Store {
 
     fn open_root(&self) -> Result<Option<Dir>> {
         let path = self.root();
+        #[cfg(test)]
+        crate::order::note("open", path);
         match sys::open_root(path) {
             Ok(fd) => Ok(Some(Dir::new(fd, path.to_owned()))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -194,7 +277,7 @@ impl Store {
         }
     }
 
-    /// Creates the root for its owner alone, or shared; the directories above it as the umask has it.
+    /// Creates the root for its owner alone, and the directories above it with the permissions that the umask leaves.
     fn create_root(&self) -> Result<Dir> {
         let path = self.root();
         if let Some(parent) = path.parent() {
@@ -210,21 +293,46 @@ impl Store {
         // A handle that knew an earlier directory of this name knows nothing of this one.
         self.inner.checked.store(UNKNOWN, Ordering::Release);
         if is_new {
-            if let Some(group) = self.inner.options.shared_group {
-                let group = rustix::fs::Gid::from_raw(group);
-                rustix::fs::fchown(&root, None, Some(group))
-                    .map_err(io::Error::from)
-                    .at(Step::SetPermissions, path)?;
-                root.set_mode(Modes::SHARED.dir)?;
-            } else {
-                root.set_mode(Modes::PRIVATE.dir)?;
-            }
+            // The umask may have taken bits away.
+            root.set_mode(Modes::PRIVATE.dir)?;
         }
         Ok(root)
     }
 }
 
-/// Takes everybody else's permissions from the directories of an older layout.
+/// Shares an empty root with a group. The root is the caller's, and so is the decision.
+fn share(root: &Dir, group: u32) -> Result<()> {
+    let entry = root.entry()?;
+    if Modes::of(&entry).is_shared && entry.gid == group {
+        return Ok(());
+    }
+    let path = root.path();
+    if !root.list_up_to(1)?.is_empty() {
+        tracing::warn!(path = %crate::error::Shown(path), group, "the cache exists and is not shared with this group");
+        return Ok(());
+    }
+    let owner = Some(rustix::fs::Gid::from_raw(group));
+    rustix::fs::fchown(root, None, owner)
+        .map_err(io::Error::from)
+        .at(Step::SetPermissions, path)?;
+    root.set_mode(Modes::SHARED.dir)
+}
+
+/// Syncs every directory above the root, nearest last, so that the root's name is durable. Those that this user cannot read are left
+/// out: this user created none of them.
+fn sync_above(root: &Path) -> Result<()> {
+    let above: Vec<&Path> = root.ancestors().skip(1).collect();
+    for path in above.into_iter().rev() {
+        match sys::open_root(path) {
+            Ok(fd) => Dir::new(fd, path.to_owned()).sync()?,
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(e) => return Err(Error::from_io(Step::Open, path, e)),
+        }
+    }
+    Ok(())
+}
+
+/// Takes the permissions of other users from the directories of an older layout.
 fn tighten(root: &Dir, modes: &Modes) -> Result<()> {
     for name in store_dirs() {
         if let Some(dir) = root.open_dir(name)?

@@ -1,16 +1,17 @@
 //! Removing what dead writers left: their temporary files and the lock files that no process holds.
 
 use fs4::{FileExt, TryLockError};
+use msb_oci::{Algorithm, Digest};
 
-use crate::Store;
-use crate::artifact::{ALGORITHMS, KINDS};
-use crate::artifact::{IMAGES, LOCKS};
+use crate::artifact::{ALGORITHMS, ArtifactKind, IMAGES, KINDS, LOCKS};
 use crate::dir::Dir;
 use crate::error::Result;
-use crate::gate::GATE;
-use crate::marker::store_dirs;
+use crate::lock::LockOn;
+use crate::marker::{MARKER, store_dirs};
+use crate::record::is_record_name;
 use crate::step::Step;
-use crate::temporary::is_temporary;
+use crate::temporary::temporary_target;
+use crate::{DiskKey, LayerKey, Store};
 
 /// How many files were removed, and how many bytes they had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,12 +29,12 @@ impl Store {
     /// A live writer holds a lock on its file. Age decides nothing: a slow pull is not dead, and a crash a second ago is.
     pub fn sweep_stale_temporaries(&self) -> Result<Swept> {
         let mut swept = Swept::default();
-        for below in self.dirs_with_temporaries()? {
+        for (below, writes) in self.dirs_with_temporaries()? {
             let Some(dir) = self.dir(&below)? else {
                 continue;
             };
             for name in dir.list()? {
-                if is_temporary(&name)
+                if temporary_target(&name).is_some_and(|target| writes.are(target))
                     && let Some(bytes) = remove_if_unlocked(&dir, &name)?
                 {
                     swept.files += 1;
@@ -52,9 +53,8 @@ impl Store {
         };
         let mut removed = 0;
         for name in dir.list()? {
-            // The gate is held by this very prune.
-            if name != GATE && name.ends_with(".lock") && remove_if_unlocked(&dir, &name)?.is_some()
-            {
+            // Not the gate, which this very prune holds.
+            if LockOn::is_name(&name) && remove_if_unlocked(&dir, &name)?.is_some() {
                 removed += 1;
             }
         }
@@ -71,24 +71,55 @@ impl Store {
         Ok(false)
     }
 
-    /// Returns every directory in which files are staged: the root, and the leaves of the layout.
-    fn dirs_with_temporaries(&self) -> Result<Vec<String>> {
-        let mut found = vec![String::new(), IMAGES.to_owned()];
+    /// Returns every directory in which files are staged, and which: the root, and the leaves of the layout.
+    fn dirs_with_temporaries(&self) -> Result<Vec<(String, Writes)>> {
+        let mut found = vec![
+            (String::new(), Writes::Marker),
+            (IMAGES.to_owned(), Writes::Records),
+        ];
         for kind in KINDS {
             for algorithm in ALGORITHMS {
                 let below = kind.algorithm_dir(algorithm);
+                let writes = Writes::Artifacts(kind, algorithm);
                 if !kind.has_own_dir {
-                    found.push(below);
+                    found.push((below, writes));
                 } else if let Some(dir) = self.dir(&below)? {
                     for name in dir.list()? {
-                        if dir.stat(&name)?.is_some_and(|entry| entry.is_dir()) {
-                            found.push(format!("{below}/{name}"));
+                        if kind.key_of::<DiskKey>(algorithm, &name).is_some()
+                            && dir.stat(&name)?.is_some_and(|entry| entry.is_dir())
+                        {
+                            found.push((format!("{below}/{name}"), writes));
                         }
                     }
                 }
             }
         }
         Ok(found)
+    }
+}
+
+/// The files that the store writes in a directory.
+#[derive(Debug, Clone, Copy)]
+enum Writes {
+    Marker,
+    Records,
+    Artifacts(&'static ArtifactKind, Algorithm),
+}
+
+impl Writes {
+    /// Returns whether a file of this name is one of them.
+    fn are(self, name: &str) -> bool {
+        match self {
+            Self::Marker => name == MARKER,
+            Self::Records => is_record_name(name),
+            Self::Artifacts(kind, _) if kind.has_own_dir => {
+                kind.files.iter().any(|file| file.name == name)
+            }
+            Self::Artifacts(kind, algorithm) if kind.is_versioned => {
+                kind.key_of::<LayerKey>(algorithm, name).is_some()
+            }
+            Self::Artifacts(kind, algorithm) => kind.key_of::<Digest>(algorithm, name).is_some(),
+        }
     }
 }
 

@@ -90,6 +90,7 @@ pub(crate) struct Entry {
     /// Permission bits with set-user-ID, set-group-ID and sticky.
     pub(crate) mode: Mode,
     pub(crate) uid: u32,
+    pub(crate) gid: u32,
     pub(crate) link_count: u64,
     pub(crate) bytes: u64,
     pub(crate) modified: SystemTime,
@@ -114,6 +115,7 @@ impl Entry {
             kind: FileType::from_raw_mode(stat.st_mode),
             mode: Mode::from_raw_mode(stat.st_mode),
             uid: stat.st_uid,
+            gid: stat.st_gid,
             link_count: unsigned(stat.st_nlink),
             bytes: unsigned(stat.st_size),
             modified: SystemTime::UNIX_EPOCH

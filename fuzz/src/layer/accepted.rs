@@ -1,4 +1,4 @@
-//! All that is asserted of a layer that was made.
+//! The assertions about an accepted layer.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,10 +14,10 @@ use super::making::Layer;
 use super::parsing::Seen;
 use super::{PLAIN_BYTES, limits};
 use crate::disk::descriptor;
+use crate::errors::check_message;
 use crate::memory_file::{memory_file, path_of};
-use crate::told::told;
 
-/// `bytes` are the image's, `seen` the archive's entries.
+/// Checks an accepted layer. `bytes` is its image, `seen` are the entries of the archive.
 pub(super) fn accepted(layer: &Layer, bytes: &[u8], seen: &[Seen]) {
     let summary = layer.made.image;
     assert_eq!(summary.bytes, bytes.len() as u64);
@@ -55,9 +55,9 @@ pub(super) fn accepted(layer: &Layer, bytes: &[u8], seen: &[Seen]) {
                 .expect("the tree is written");
             let vmdk = descriptor(&fsmeta, &output, &slots, &[&layer.image]);
             let expected = merged(&sidecar).expect("as before");
-            prove(&path_of(&vmdk), Some(expected.tree())).expect("the proof holds");
+            prove(&path_of(&vmdk), Some(expected.tree())).expect("the disk passes verification");
         }
-        Err(error @ StitchError::Merge { .. }) if links_below => told(&error),
+        Err(error @ StitchError::Merge { .. }) if links_below => check_message(&error),
         Err(error) => panic!("the layer cannot be merged: {error:?}"),
     }
 }
@@ -68,7 +68,7 @@ fn merged(sidecar: &Sidecar<File>) -> Result<Merge, StitchError> {
     Ok(merge)
 }
 
-/// Each file of the image has bytes that the archive has under its name.
+/// Checks that each file of the image has the bytes of an entry of its name.
 fn same_contents(image: &Image<&[u8]>, seen: &[Seen]) {
     let mut by_path: HashMap<Vec<u8>, Vec<&Seen>> = HashMap::new();
     for entry in seen.iter().filter(|entry| entry.regular) {
@@ -82,7 +82,7 @@ fn same_contents(image: &Image<&[u8]>, seen: &[Seen]) {
     while let Some(found) = walk.next_entry() {
         let found = found.expect("the image is sound");
         let inode = found.inode;
-        // Behind a symbolic link, or under a further name: not found by the archive's name.
+        // Behind a symbolic link, or a hard link: the archive has another name.
         let Some(candidates) = by_path.get(found.path.strip_prefix(b"/").unwrap_or(found.path))
         else {
             continue;

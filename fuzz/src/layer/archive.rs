@@ -1,4 +1,4 @@
-//! All that is asserted of an archive that can be decoded.
+//! The assertions about an archive that can be decoded.
 
 use msb_layer::LayerError;
 use msb_oci::Digest;
@@ -7,17 +7,17 @@ use super::accepted::accepted;
 use super::making::{Promise, ingest, resume};
 use super::parsing::parse;
 use crate::chop::chop;
+use crate::errors::check_message;
 use crate::memory_file::contents;
-use crate::told::told;
 
-/// Parses and ingests it whole and in pieces.
+/// Parses and ingests the archive whole and in pieces.
 pub(super) fn asserted(blob: &[u8], plain: &[u8], seed: u64) {
     let parsed = parse([plain]);
     let again = parse(chop(plain, seed ^ 0x5555));
     assert_eq!(parsed, again, "pieces change what is parsed");
 
     let whole = ingest(blob, plain, [blob]);
-    // The rest of the plain archive in other pieces, behind what an earlier attempt has left.
+    // The rest of the uncompressed archive in other pieces, after a partial blob.
     let earlier = usize::try_from(seed >> 8).unwrap_or(0) % (plain.len() + 1);
     let earlier = if seed.is_multiple_of(2) { earlier } else { 0 };
     let pieces = resume(
@@ -45,7 +45,7 @@ pub(super) fn asserted(blob: &[u8], plain: &[u8], seed: u64) {
         }
         (Err(whole), Err(pieces)) => {
             assert_eq!(whole.to_string(), pieces.to_string());
-            told(&whole);
+            check_message(&whole);
             if let LayerError::Tar { source } = &whole {
                 assert_eq!(parsed.as_ref().err(), Some(source));
             }
@@ -58,7 +58,7 @@ pub(super) fn asserted(blob: &[u8], plain: &[u8], seed: u64) {
     }
 }
 
-/// No layer comes of promises that are not kept.
+/// Checks that a blob with another length or digest than stated is refused.
 fn lies(plain: &[u8]) {
     let other = Digest::sha256_of(b"something else");
     let honest = || Promise::of(plain, plain);
@@ -84,6 +84,6 @@ fn lies(plain: &[u8]) {
         let error = resume(promise, plain, 0, [plain]).err();
         let error = error.expect("the promise was not kept");
         assert!(error.is_mismatch(), "{error}");
-        told(&error);
+        check_message(&error);
     }
 }

@@ -1,10 +1,10 @@
-//! Decoding a blob, and what an error of it must leave.
+//! Decodes a blob and checks the state after an error.
 
 use msb_layer::decode::{Chunk, DecodeError, Decoder, Pool, PushError, WindowBudget};
 
 use super::{PLAIN_BYTES, WINDOWS_BYTES, limits};
 
-/// The plain archive of a blob that comes in these pieces.
+/// Returns the uncompressed archive of a blob that arrives in these pieces.
 pub(super) fn decoded<'a>(
     blob: &[u8],
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -51,7 +51,7 @@ pub(super) fn decoded<'a>(
     Ok(plain)
 }
 
-/// Why there is no plain archive.
+/// The reason why there is no uncompressed archive.
 #[derive(Debug)]
 pub(super) enum Refused {
     Decode(DecodeError),

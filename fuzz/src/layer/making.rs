@@ -1,4 +1,4 @@
-//! Making a layer in memory.
+//! Ingests a layer in memory.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -14,7 +14,7 @@ use msb_sidecar::Sidecar;
 use super::{WINDOWS_BYTES, limits};
 use crate::memory_file::{contents, memory_file};
 
-/// An ingest of a whole blob that is what was promised.
+/// Ingests a whole blob with its stated length and digest.
 pub(super) fn ingest<'a>(
     blob: &[u8],
     plain: &[u8],
@@ -23,7 +23,7 @@ pub(super) fn ingest<'a>(
     resume(Promise::of(blob, plain), blob, 0, pieces)
 }
 
-/// An ingest of which the blob's first `earlier` bytes are there already.
+/// Resumes an ingest after the first `earlier` bytes of the blob.
 pub(super) fn resume<'a>(
     promise: Promise,
     blob: &[u8],
@@ -77,7 +77,7 @@ pub(super) fn resume<'a>(
     })
 }
 
-/// A layer that was made, in memory.
+/// An ingested layer in memory.
 pub(super) struct Layer {
     pub(super) made: IngestedLayer,
     pub(super) image: File,
@@ -91,7 +91,7 @@ impl Layer {
     }
 }
 
-/// What a manifest and a config say of a blob.
+/// The statements of a manifest and a config about a blob.
 pub(super) struct Promise {
     pub(super) blob: Digest,
     pub(super) blob_bytes: u64,

@@ -1,10 +1,10 @@
-//! Parsing an archive, and what the parser must keep to on the way.
+//! Parses an archive and checks the invariants of the parser.
 
 use msb_layer::tar::{self, Entry, Kind, TarEnd, TarError, TarParser, TarSink, Timestamp};
 
 use super::{PLAIN_BYTES, limits};
 
-/// All entries of an archive that comes in these pieces.
+/// Returns all entries of an archive that arrives in these pieces.
 pub(super) fn parse<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<(Vec<Seen>, TarEnd), TarError> {
@@ -32,7 +32,7 @@ pub(super) fn parse<'a>(
     Ok((recorder.seen, end))
 }
 
-/// An entry as the sink saw it, and its bytes with where they lie.
+/// An entry as the sink received it, with its data and their offsets.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Seen {
     pub(super) path: Vec<u8>,
@@ -50,7 +50,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// The entry's bytes with its holes as zeros.
+    /// Returns the bytes of the entry, with holes as zeros.
     pub(super) fn expanded(&self) -> Vec<u8> {
         let Some(map) = &self.sparse else {
             return self.data.clone();
@@ -69,7 +69,7 @@ impl Seen {
     }
 }
 
-/// Takes down all that the parser delivers.
+/// Records everything that the parser delivers.
 #[derive(Default)]
 struct Recorder {
     seen: Vec<Seen>,

@@ -1,11 +1,11 @@
-//! What comes of honest archives: the seeds of the other targets.
+//! Makes seeds of the other targets from honest archives.
 
 use msb_stitch::{Merge, Slot};
 
 use super::making::{Layer, ingest};
 use crate::memory_file::{contents, memory_file};
 
-/// The image of an archive.
+/// Returns the image of an archive.
 ///
 /// # Panics
 /// When the archive is refused.
@@ -14,7 +14,7 @@ pub fn image_of(archive: &[u8]) -> Vec<u8> {
     contents(&made_of(archive).image)
 }
 
-/// The sidecar of an archive.
+/// Returns the sidecar of an archive.
 ///
 /// # Panics
 /// When the archive is refused.
@@ -23,7 +23,7 @@ pub fn sidecar_of(archive: &[u8]) -> Vec<u8> {
     contents(&made_of(archive).sidecar)
 }
 
-/// The whole disk of some layers: fsmeta and the images behind it.
+/// Returns the whole disk of some layers: fsmeta followed by the images.
 ///
 /// # Panics
 /// When the archives are refused.

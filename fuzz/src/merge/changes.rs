@@ -1,4 +1,4 @@
-//! Layers as changes, from the bytes of an input.
+//! Makes layers of changes from the bytes of an input.
 
 use fs_tree::Extent;
 
@@ -6,7 +6,7 @@ use super::BLOCK;
 use crate::model::{OwnedChange, OwnedContent, OwnedKind, OwnedNode, Xattrs, metadata};
 use crate::supply::Supply;
 
-/// Layers over so few names that most changes meet another one.
+/// Returns layers with so few names that most changes affect another one.
 pub(super) fn stack(supply: &mut Supply<'_>) -> Vec<Vec<OwnedChange>> {
     let mut stack = Vec::new();
     let mut number = 0;
@@ -109,7 +109,7 @@ fn target(supply: &mut Supply<'_>) -> String {
     }
 }
 
-/// A file without its bytes: they follow from its size and sum, which here is a seed.
+/// Returns a file without its bytes, which follow from its size and the seed in its digest.
 fn file(supply: &mut Supply<'_>) -> OwnedNode {
     let seed = u32::from(supply.byte());
     let (size, content) = match supply.below(8) {

@@ -1,4 +1,4 @@
-//! A sidecar by its documented form and not by its writer.
+//! Writes a sidecar in its documented form, without its writer.
 
 use erofs_format::Crc32c;
 use msb_sidecar::VERSION;
@@ -6,7 +6,7 @@ use msb_sidecar::VERSION;
 use super::BLOCK;
 use crate::supply::Supply;
 
-/// Sections with right lengths and sums: two bytes of the records' length, one of the whiteouts', then both and the notes.
+/// Returns sections with valid lengths and checksums: two bytes of the length of the records, one of the whiteouts, then both and the notes.
 pub(crate) fn framed(supply: &mut Supply<'_>) -> Vec<u8> {
     let records = usize::from(supply.byte()) << 8 | usize::from(supply.byte());
     let whiteouts = usize::from(supply.byte());
@@ -15,7 +15,7 @@ pub(crate) fn framed(supply: &mut Supply<'_>) -> Vec<u8> {
     frame(sections, image_blocks.saturating_mul(BLOCK))
 }
 
-/// A whole sidecar around three sections, by its documented form and not by its writer.
+/// Returns a whole sidecar around three sections.
 fn frame(sections: [&[u8]; 3], image_bytes: u64) -> Vec<u8> {
     let mut file = sections.concat();
     let mut trailer = Vec::new();

@@ -1,4 +1,4 @@
-//! All that is asserted of layers made of changes.
+//! The assertions about layers made of changes.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -9,16 +9,16 @@ use msb_stitch::{Merge, Slot, prove};
 use super::changes::stack;
 use super::layer::{Layer, layer};
 use crate::disk::descriptor;
+use crate::errors::check_message;
 use crate::image_mutator::repair;
 use crate::memory_file::{contents, memory_file, path_of};
 use crate::model::{self, Model, list_model, list_tree};
 use crate::supply::Supply;
-use crate::told::told;
 
-/// The merge of the layers that these bytes choose.
+/// Merges the layers that these bytes select.
 pub(super) fn asserted(supply: &mut Supply<'_>) {
     let mut stack = stack(supply);
-    // Where an entry is refused, by both, the stack is tried again without it: every stack ends in a disk.
+    // If both refuse an entry, the stack is merged again without it, so that every stack ends in a disk.
     loop {
         let mut model = Model::new();
         let refusal = model.apply(&stack).err();
@@ -72,22 +72,22 @@ pub(super) fn asserted(supply: &mut Supply<'_>) {
     assert_eq!(fsmeta, again);
     assert!(
         contents(&output) == contents(&other),
-        "the same layers give another fsmeta"
+        "the same layers make another fsmeta"
     );
     let images: Vec<&File> = layers.iter().map(|layer| &layer.image).collect();
     let vmdk = descriptor(&fsmeta, &output, &slots, &images);
-    prove(&path_of(&vmdk), Some(merge.tree())).expect("the proof holds");
+    prove(&path_of(&vmdk), Some(merge.tree())).expect("the disk passes verification");
     damaged(&merge, &vmdk, &output, &layers, supply);
 }
 
-/// With one byte of the disk changed the proof may still hold, where the byte means nothing; it ends in any case.
+/// Changes one byte of the disk. Verification must end; it may pass if the byte has no meaning.
 fn damaged(merge: &Merge, vmdk: &File, fsmeta: &File, layers: &[Layer], supply: &mut Supply<'_>) {
     let mut files = vec![fsmeta, fsmeta, vmdk];
     files.extend(layers.iter().map(|layer| &layer.image));
     let file = files[supply.below(files.len())];
     let bytes = contents(file);
     let at = usize::try_from(supply.number()).unwrap_or(0) % bytes.len();
-    // Most bytes of an image are zeros that mean nothing.
+    // Most bytes of an image are zeros without a meaning.
     let near = bytes[at..].iter().position(|byte| *byte != 0).unwrap_or(0);
     let (at, flip) = (at + near, 1 << supply.below(8));
     file.write_all_at(&[bytes[at] ^ flip], at as u64)
@@ -99,6 +99,6 @@ fn damaged(merge: &Merge, vmdk: &File, fsmeta: &File, layers: &[Layer], supply: 
     }
     match prove(&path_of(vmdk), Some(merge.tree())) {
         Ok(_) => {}
-        Err(error) => told(&error),
+        Err(error) => check_message(&error),
     }
 }

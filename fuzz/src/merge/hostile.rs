@@ -1,4 +1,4 @@
-//! All that is asserted of a hostile sidecar.
+//! The assertions about a hostile sidecar.
 
 use std::io::Write;
 
@@ -7,21 +7,21 @@ use msb_sidecar::Sidecar;
 use msb_stitch::{Merge, Slot, StitchError};
 
 use super::layer::layer;
+use crate::errors::check_message;
 use crate::memory_file::{contents, memory_file};
 use crate::model::{OwnedChange, OwnedContent, OwnedKind, OwnedNode, Xattrs, metadata};
-use crate::told::told;
 
-/// The merge of it over a small honest layer.
+/// Merges the sidecar over a small honest layer.
 pub(super) fn asserted(bytes: &[u8]) {
     let mut file = memory_file();
     file.write_all(bytes).expect("memory takes it");
     let sidecar = match Sidecar::open(file) {
         Ok(sidecar) => sidecar,
-        Err(error) => return told(&error),
+        Err(error) => return check_message(&error),
     };
     match sidecar.notes() {
         Ok(_) => {}
-        Err(error) => told(&error),
+        Err(error) => check_message(&error),
     }
     let mut below = [OwnedChange {
         path: "d/a".to_owned(),
@@ -43,9 +43,9 @@ pub(super) fn asserted(bytes: &[u8]) {
     match merge.add(2, sidecar.changes()) {
         Ok(()) => {}
         Err(error @ (StitchError::Sidecar { .. } | StitchError::Merge { .. })) => {
-            return told(&error);
+            return check_message(&error);
         }
-        Err(error) => panic!("merging gives another error: {error:?}"),
+        Err(error) => panic!("merging returns another error: {error:?}"),
     }
     let slot = |bytes| Slot {
         tag: "sha256:0".to_owned(),

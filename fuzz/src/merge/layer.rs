@@ -1,4 +1,4 @@
-//! A layer's two files, in memory.
+//! The two files of a layer, in memory.
 
 use std::fs::File;
 
@@ -8,11 +8,11 @@ use fs_tree::Tree;
 use msb_sidecar::{ImageSummary, Note, Sidecar, SidecarWriter};
 
 use super::KEY_BITS;
-use super::played_back::played_back;
+use super::replay::replay;
 use crate::memory_file::memory_file;
 use crate::model::{OwnedChange, OwnedContent, OwnedKind, OwnedNode};
 
-/// A layer that was written.
+/// A written layer.
 pub(super) struct Layer {
     pub(super) image: File,
     pub(super) sidecar: File,
@@ -32,7 +32,7 @@ fn bytes(seed: u32, len: u64) -> Vec<u8> {
         .collect()
 }
 
-/// Writes a layer's two files, as an ingest would, and tells the changes where their bytes are.
+/// Writes the two files of a layer as an ingest does, and records the addresses of the data in the changes.
 pub(super) fn layer(device: u16, changes: &mut [OwnedChange]) -> Layer {
     let mut image = ImageWriter::new(memory_file(), Options::default()).expect("no devices");
     let mut sidecar = SidecarWriter::new(memory_file());
@@ -43,7 +43,7 @@ pub(super) fn layer(device: u16, changes: &mut [OwnedChange]) -> Layer {
             .expect("memory takes it");
         place(change, device, key);
     }
-    // The layer's own tree is the layer target's; here the image is data alone.
+    // The target `layer` covers the tree of a layer; here the image has only data.
     let (written, image) = image
         .finish(&Tree::new(), &mut NoInline)
         .expect("memory takes it");
@@ -58,11 +58,11 @@ pub(super) fn layer(device: u16, changes: &mut [OwnedChange]) -> Layer {
         sidecar,
         summary,
     };
-    played_back(&layer, device, changes, &notes);
+    replay(&layer, device, changes, &notes);
     layer
 }
 
-/// Puts a file's bytes into the image, and its sum into the change; gives those that go into the sidecar.
+/// Writes the bytes of a file into the image and its digest into the change. Returns the bytes that belong into the sidecar.
 fn store(change: &mut OwnedChange, image: &mut ImageWriter<File>) -> Option<Vec<u8>> {
     let OwnedKind::Node {
         node:
@@ -112,7 +112,7 @@ fn store_extent(image: &mut ImageWriter<File>, bytes: &[u8]) -> Stored {
     extent.end().expect("memory takes it")
 }
 
-/// Says on which device a change's bytes are, as playing the sidecar back will.
+/// Sets the device of a change's data, as replaying the sidecar does.
 fn place(change: &mut OwnedChange, device: u16, key: Option<u64>) {
     let OwnedKind::Node {
         node: OwnedNode::Regular { content, .. },

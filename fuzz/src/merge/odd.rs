@@ -1,4 +1,4 @@
-//! Well-formed sidecars of changes that no ingest would write.
+//! Writes well-formed sidecars of changes that no ingest writes.
 
 use msb_sidecar::{ImageSummary, SidecarWriter};
 
@@ -7,7 +7,7 @@ use super::changes::{change, path};
 use crate::model::{OwnedContent, OwnedKind, OwnedNode};
 use crate::supply::Supply;
 
-/// The sidecar that these bytes choose.
+/// Returns the sidecar that these bytes select.
 pub(super) fn sidecar(supply: &mut Supply<'_>) -> Vec<u8> {
     let mut sidecar = SidecarWriter::new(Vec::new());
     for number in 0..supply.below(8) as u32 {
@@ -44,7 +44,7 @@ pub(super) fn sidecar(supply: &mut Supply<'_>) -> Vec<u8> {
                     },
                 ..
             } => {
-                // Its length is the size's, or the record would be malformed.
+                // The length must follow from the size, or the record is malformed.
                 Some(vec![b'i'; usize::try_from(*size).unwrap_or(0).min(9000)])
             }
             _ => None,

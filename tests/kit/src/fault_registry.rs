@@ -10,10 +10,13 @@
 //! It needs no other program, so it works where nothing is installed.
 //! [`DockerRegistry`](crate::registry::DockerRegistry) is the oracle for the protocol itself.
 
+mod connection;
+mod fault;
+mod reply;
+mod request;
+
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     sync::{
@@ -21,54 +24,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
 };
 
-use serde_json::Value;
+pub use fault::Fault;
+pub use request::Request;
 
-use crate::{KitError, image::blob_path};
-
-/// A fault in a response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// This status, with the body of a typical registry.
-    Status(u16),
-    /// This status with this body and content type.
-    Answer {
-        /// The status.
-        status: u16,
-        /// `Content-Type`.
-        content_type: &'static str,
-        /// The body.
-        body: Vec<u8>,
-    },
-    /// 401 with this challenge.
-    Challenge(String),
-    /// This body in place of the right one.
-    Body(Vec<u8>),
-    /// Closes the connection after this many bytes of the body; the header has the full length.
-    CutAfter(usize),
-    /// Sends nothing for this long after this many bytes of the body, and keeps the connection open.
-    StallAfter(usize, Duration),
-    /// Sends the body in pieces of this many bytes with a pause before each.
-    Slow(usize, Duration),
-    /// Ignores `Range`: 200 and everything from the start.
-    NoRange,
-}
-
-/// A received request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// `GET` or `HEAD`.
-    pub method: String,
-    /// Path with its query.
-    pub path: String,
-    /// The first byte of `Range`; 0 without one.
-    pub from: usize,
-    /// The `Authorization` header.
-    pub authorization: Option<String>,
-}
+use crate::KitError;
 
 /// A running registry. Stops listening when dropped.
 #[derive(Debug)]
@@ -88,7 +49,7 @@ struct State {
     /// Repository to layout.
     layouts: BTreeMap<String, PathBuf>,
     faults: Vec<Armed>,
-    asked: Vec<Asked>,
+    requests: Vec<Request>,
 }
 
 #[derive(Debug, Clone)]
@@ -120,7 +81,7 @@ impl FaultRegistry {
                 }
                 let seen = Arc::clone(&seen);
                 // An error of a connection concerns the client alone.
-                thread::spawn(move || drop(converse(&socket, &seen)));
+                thread::spawn(move || drop(connection::serve(&socket, &seen)));
             }
         });
         Ok(FaultRegistry { address, shared })
@@ -154,23 +115,23 @@ impl FaultRegistry {
     }
 
     /// Returns every request so far.
-    pub fn requests(&self) -> Vec<Asked> {
-        self.shared.lock().asked.clone()
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.lock().requests.clone()
     }
 
     /// Returns the number of requests with `part` in their path.
     pub fn count(&self, part: &str) -> usize {
         let state = self.shared.lock();
         state
-            .asked
+            .requests
             .iter()
-            .filter(|asked| asked.path.contains(part))
+            .filter(|request| request.path.contains(part))
             .count()
     }
 
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
-        self.shared.lock().asked.clear();
+        self.shared.lock().requests.clear();
     }
 
     fn arm(&self, part: &str, fault: Fault, left: Option<usize>) {
@@ -203,219 +164,5 @@ impl State {
             *left -= 1;
         }
         Some(armed.fault.clone())
-    }
-}
-
-/// A response before faults are applied.
-struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
-        let headers = vec![("Content-Type", content_type.to_owned())];
-        Reply {
-            status,
-            headers,
-            body: body.into(),
-        }
-    }
-
-    fn problem(status: u16) -> Reply {
-        let code = match status {
-            401 => "UNAUTHORIZED",
-            404 => "MANIFEST_UNKNOWN",
-            429 => "TOOMANYREQUESTS",
-            _ => "UNKNOWN",
-        };
-        let body =
-            format!("{{\"errors\":[{{\"code\":\"{code}\",\"message\":\"injected fault\"}}]}}");
-        Reply::new(status, "application/json", body)
-    }
-}
-
-/// Answers the requests of one connection until either side closes it.
-fn converse(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
-    let mut first = [0];
-    // A TLS handshake: close the connection, as servers without TLS do.
-    if socket.peek(&mut first)? == 0 || first[0] == 0x16 {
-        return Ok(());
-    }
-    let mut input = BufReader::new(socket);
-    while let Some(asked) = read_request(&mut input)? {
-        let (fault, layouts) = {
-            let mut state = shared.lock();
-            state.asked.push(asked.clone());
-            (state.take_fault(&asked.path), state.layouts.clone())
-        };
-        let obeys_range = fault != Some(Fault::NoRange);
-        let mut reply = answer(&asked, &layouts, obeys_range);
-        match &fault {
-            Some(Fault::Status(status)) => reply = Reply::problem(*status),
-            Some(Fault::Answer {
-                status,
-                content_type,
-                body,
-            }) => {
-                reply = Reply::new(*status, content_type, body.clone());
-            }
-            Some(Fault::Challenge(challenge)) => {
-                reply = Reply::problem(401);
-                reply.headers.push(("WWW-Authenticate", challenge.clone()));
-            }
-            Some(Fault::Body(body)) => reply.body.clone_from(body),
-            _ => {}
-        }
-        let is_whole = send(socket, &asked, &reply, fault.as_ref())?;
-        if !is_whole {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-fn read_request(input: &mut impl BufRead) -> io::Result<Option<Asked>> {
-    let mut line = String::new();
-    if input.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split(' ').map(str::to_owned);
-    let (method, path) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
-    let mut asked = Asked {
-        method,
-        path,
-        from: 0,
-        authorization: None,
-    };
-    loop {
-        let mut line = String::new();
-        if input.read_line(&mut line)? == 0 || line.trim().is_empty() {
-            return Ok(Some(asked));
-        }
-        let Some((name, value)) = line.split_once(':') else {
-            continue;
-        };
-        match name.to_ascii_lowercase().as_str() {
-            "range" => {
-                let from = value
-                    .trim()
-                    .strip_prefix("bytes=")
-                    .and_then(|range| range.split('-').next());
-                asked.from = from.and_then(|from| from.parse().ok()).unwrap_or_default();
-            }
-            "authorization" => asked.authorization = Some(value.trim().to_owned()),
-            _ => {}
-        }
-    }
-}
-
-/// Returns the correct response.
-fn answer(asked: &Asked, layouts: &BTreeMap<String, PathBuf>, obeys_range: bool) -> Reply {
-    let path = asked.path.split('?').next().unwrap_or_default();
-    if path == "/v2/" {
-        return Reply::new(200, "application/json", "{}");
-    }
-    let rest = path.strip_prefix("/v2/").unwrap_or_default();
-    let split = |kind: &str| {
-        let (name, wanted) = rest.rsplit_once(kind)?;
-        Some((layouts.get(name)?, wanted.to_owned()))
-    };
-    if let Some((layout, wanted)) = split("/manifests/") {
-        let digest = if wanted.contains(':') {
-            Some(wanted)
-        } else {
-            tagged(layout, &wanted)
-        };
-        let Some((digest, bytes)) =
-            digest.and_then(|digest| blob(layout, &digest).map(|bytes| (digest, bytes)))
-        else {
-            return Reply::problem(404);
-        };
-        let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let media_type = document["mediaType"]
-            .as_str()
-            .unwrap_or("application/octet-stream");
-        let mut reply = Reply::new(200, media_type, bytes);
-        reply.headers.push(("Docker-Content-Digest", digest));
-        return reply;
-    }
-    let Some(bytes) = split("/blobs/").and_then(|(layout, digest)| blob(layout, &digest)) else {
-        return Reply::problem(404);
-    };
-    let length = bytes.len();
-    match asked.from {
-        from if from == 0 || !obeys_range => Reply::new(200, "application/octet-stream", bytes),
-        from if from < length => {
-            let mut reply = Reply::new(206, "application/octet-stream", &bytes[from..]);
-            let range = format!("bytes {from}-{}/{length}", length - 1);
-            reply.headers.push(("Content-Range", range));
-            reply
-        }
-        _ => Reply::problem(416),
-    }
-}
-
-fn blob(layout: &Path, digest: &str) -> Option<Vec<u8>> {
-    // A digest is a part of a path here.
-    let is_digest = digest
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
-    fs::read(blob_path(layout, digest))
-        .ok()
-        .filter(|_| is_digest)
-}
-
-fn tagged(layout: &Path, tag: &str) -> Option<String> {
-    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).ok()?).ok()?;
-    let named =
-        |manifest: &&Value| manifest["annotations"]["org.opencontainers.image.ref.name"] == tag;
-    let manifest = index["manifests"].as_array()?.iter().find(named)?;
-    manifest["digest"].as_str().map(str::to_owned)
-}
-
-/// Sends the response. Returns whether the connection can be used further.
-fn send(
-    mut socket: &TcpStream,
-    asked: &Asked,
-    reply: &Reply,
-    fault: Option<&Fault>,
-) -> io::Result<bool> {
-    let mut head = format!(
-        "HTTP/1.1 {} X\r\nContent-Length: {}\r\n",
-        reply.status,
-        reply.body.len()
-    );
-    for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
-    socket.write_all(head.as_bytes())?;
-    if asked.method == "HEAD" {
-        return Ok(true);
-    }
-    let body = &reply.body;
-    match fault {
-        Some(Fault::CutAfter(bytes)) => {
-            socket.write_all(&body[..(*bytes).min(body.len())])?;
-            Ok(false)
-        }
-        Some(Fault::StallAfter(bytes, pause)) => {
-            socket.write_all(&body[..(*bytes).min(body.len())])?;
-            thread::sleep(*pause);
-            Ok(false)
-        }
-        Some(Fault::Slow(piece, pause)) => {
-            for piece in body.chunks((*piece).max(1)) {
-                thread::sleep(*pause);
-                socket.write_all(piece)?;
-            }
-            Ok(true)
-        }
-        _ => socket.write_all(body).map(|()| true),
     }
 }

@@ -1,4 +1,4 @@
-//! Pulls that are given up.
+//! Cancelled pulls.
 
 use super::*;
 
@@ -7,7 +7,7 @@ async fn a_pull_that_is_aborted_after_its_last_layer_came_leaves_no_temporary_fi
     let served = Served::new(&many_names());
     let cache = tempfile::tempdir().unwrap();
     let clean = served.clean_fsmeta().await;
-    // How long it takes from there to the end.
+    // The time from there to the end.
     let (mut progress, task) =
         registry_in(cache.path()).pull_with_progress(&served.reference, &PullOptions::default());
     until_all_downloaded(&mut progress, &served).await;
@@ -53,11 +53,11 @@ async fn a_pull_that_is_aborted_at_a_stage_of_the_disk_leaves_no_temporary_file(
             .pull_with_progress(&served.reference, &PullOptions::default());
         while left > 0 {
             let event = progress.recv().await;
-            let event = event.unwrap_or_else(|| panic!("{what} was never told"));
+            let event = event.unwrap_or_else(|| panic!("{what} was never reported"));
             left -= usize::from(is_now(&event));
         }
         task.abort();
-        // It may have been done.
+        // The pull may have completed.
         drop(task.await);
         taken_up(cache.path(), &served, &clean).await;
     }
@@ -82,7 +82,7 @@ async fn a_pull_whose_future_is_dropped_leaves_no_temporary_file() {
     }
 }
 
-/// Waits until a dropped pull's work is over, and then expects the next one to go well.
+/// Waits until the work of a dropped pull ends, and expects the next pull to succeed.
 async fn taken_up(cache: &Path, served: &Served, clean: &[u8]) {
     no_temporaries(cache).await;
     let again = tokio::time::timeout(PATIENCE, pull(cache, &served.reference));

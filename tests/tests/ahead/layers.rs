@@ -1,10 +1,10 @@
-//! Layers that turn out wrong, and layers that are all there.
+//! Layers that are refused, and layers that are all cached.
 
 use super::*;
 
 #[tokio::test]
 async fn a_resumed_layer_that_was_read_and_is_wrong_starts_over_and_the_disk_is_right() {
-    // Wrong at the bottom, below a layer that is right; and as the only layer.
+    // A wrong layer at the bottom, below a right one; and a wrong layer alone.
     for has_upper in [true, false] {
         let big = Layer::recipe(&format!(
             "dir etc\nfile etc/short data={SHORT}\nfile big size={} seed=1\nlink etc/big target=big",
@@ -22,7 +22,7 @@ async fn a_resumed_layer_that_was_read_and_is_wrong_starts_over_and_the_disk_is_
         let digest = &served.built.layer_digests[0];
 
         let short_at = find(&blob, SHORT.as_bytes());
-        // In data that the merged metadata holds, and in data that it only points to.
+        // In inline data of the merged metadata, and in data that it points to.
         for wrong_at in [short_at, 3 << 20] {
             for kept in [blob.len() - 1000, blob.len()] {
                 let what = format!("{has_upper} {wrong_at} {kept}");
@@ -104,7 +104,7 @@ async fn a_layer_that_is_not_what_the_config_names_leaves_no_disk() {
         assert_eq!(files(&cache.path().join("disks")), [] as [PathBuf; 0]);
         assert_eq!(files(&cache.path().join("images")), [] as [PathBuf; 0]);
 
-        // The layers that were right, and are there perhaps, do for the right image.
+        // Right layers may be cached already, and serve the right image.
         let result = pull(cache.path(), &right.reference).await.unwrap();
         assert!(std::fs::read(&result.fsmeta).unwrap() == clean);
         result.prove(true).unwrap();
@@ -142,7 +142,7 @@ async fn a_disk_that_is_gone_is_made_again_from_cached_layers_alone() {
     }
 }
 
-/// Where a cache keeps the part of the image's first layer, from the cache on; as a pull shows that is given up in the middle.
+/// Returns the path, relative to the cache, of the partial blob of the first layer, found by a pull that is cancelled midway.
 async fn part_path(served: &Served) -> PathBuf {
     let digest = &served.built.layer_digests[0];
     served

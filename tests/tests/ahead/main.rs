@@ -1,5 +1,5 @@
-//! Layers are merged while they are made: whatever becomes of a layer or of the pull meanwhile, the disk is the one that a pull
-//! without any mishap makes, or there is none.
+//! Layers are merged while they are unpacked: if a layer or the pull fails meanwhile, the disk is the same as without the failure, or
+//! there is none.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,7 +26,7 @@ use msb_testkit::image::{BuiltImage, ImageBuilder, Layer};
 use served::{Served, a_layer_twice, all, files, many_names, no_temporaries};
 use tempfile::TempDir;
 
-/// Well beyond what any of it takes; only a hang takes longer.
+/// Timeout that only a hang exceeds.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Stands in a file so short that its data lies in the merged metadata.
+/// The contents of a file short enough to be inline in the merged metadata.
 const SHORT: &str = "the-data-of-a-short-file";

@@ -1,4 +1,4 @@
-//! How often layers were merged.
+//! Counts the merges of a pull.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -10,14 +10,14 @@ use tokio::runtime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
-/// Counts how often layers are merged into a disk, by the pulls of a runtime of its own: other tests merge meanwhile.
+/// Counts the merges of pulls on its own runtime, because other tests merge at the same time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Merged {
     times: Arc<AtomicUsize>,
 }
 
 thread_local! {
-    /// Of the runtime that the thread belongs to, if that counts.
+    /// The counter of the runtime that the thread belongs to.
     static OF_THREAD: OnceCell<Merged> = const { OnceCell::new() };
 }
 
@@ -26,12 +26,12 @@ impl Merged {
         self.times.load(Ordering::SeqCst)
     }
 
-    /// Runs `test` on threads of whose merges this tells.
+    /// Runs `test` on a runtime whose merges are counted.
     pub(crate) fn run(&self, test: impl Future<Output = ()> + Send + 'static) {
         static WATCHED: Once = Once::new();
         WATCHED.call_once(|| {
             tracing::subscriber::set_global_default(Watch).unwrap();
-            // Another test's thread may have come by an event between the subscriber's making and its taking over.
+            // Another thread may have cached the interest in an event before the subscriber was installed.
             tracing::callsite::rebuild_interest_cache();
         });
         let merged = self.clone();
@@ -45,7 +45,7 @@ impl Merged {
     }
 }
 
-/// Tells each thread's merges to whoever counts them.
+/// Adds the merges of each thread to its counter.
 struct Watch;
 
 impl Subscriber for Watch {
@@ -78,7 +78,7 @@ impl Subscriber for Watch {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// Whether an event's message says so.
+/// Finds whether an event reports a merge.
 struct IsMerged(bool);
 
 impl Visit for IsMerged {

@@ -1,8 +1,8 @@
-//! What is pulled, and what it leaves.
+//! A served image, and the files that its pull leaves.
 
 use super::*;
 
-/// An image in a registry of its own.
+/// An image in its own registry.
 pub(crate) struct Served {
     pub(crate) registry: FaultRegistry,
     pub(crate) reference: Reference,
@@ -24,7 +24,7 @@ impl Served {
         }
     }
 
-    /// The merged metadata that a pull into an empty cache makes.
+    /// Returns the merged metadata of a pull into an empty cache.
     pub(crate) async fn clean_fsmeta(&self) -> Vec<u8> {
         let cache = tempfile::tempdir().unwrap();
         let result = pull(cache.path(), &self.reference).await.unwrap();
@@ -33,7 +33,7 @@ impl Served {
     }
 }
 
-/// So many names that merging them takes its time.
+/// Enough names to make merging slow.
 pub(crate) fn many_names() -> ImageBuilder {
     let lower: String = (0..1500)
         .map(|n| format!("file d/{n} size={} seed={n}\n", n % 300))
@@ -64,7 +64,7 @@ pub(crate) async fn all(mut progress: ProgressReceiver) -> Vec<PullProgress> {
     events
 }
 
-/// The files below a folder, whatever comes and goes there meanwhile.
+/// Lists the files below a folder, which may change meanwhile.
 pub(crate) fn files(at: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(at).into_iter().flatten().flatten();
     let below = entries.flat_map(|entry| {
@@ -78,7 +78,7 @@ pub(crate) fn files(at: &Path) -> Vec<PathBuf> {
     below.collect()
 }
 
-/// Expects all temporary files to be gone within bounded time, and to stay away.
+/// Expects all temporary files to disappear within a timeout, and none to reappear.
 pub(crate) async fn no_temporaries(cache: &Path) {
     let begun = Instant::now();
     let mut looks_without = 0;

@@ -13,7 +13,7 @@ fn of_several_pulls_of_one_image_one_merges() {
         for round in 0..3 {
             let cache = tempfile::tempdir().unwrap();
             served.registry.heal();
-            // So that all of them are under way before the first is done.
+            // All pulls are running before the first one completes.
             let slow = Fault::Slow(16 << 10, Duration::from_millis(10));
             served.registry.fault("/blobs/", slow);
             served.registry.forget_requests();
@@ -54,7 +54,7 @@ fn of_several_pulls_that_lack_only_the_disk_one_merges() {
     });
 }
 
-/// So many pulls of one image into one cache, each with a `Registry` of its own.
+/// Runs this many pulls of one image into one cache, each with its own `Registry`.
 async fn at_once(pulls: usize, cache: &Path, served: &Arc<Served>) -> Vec<PullResult> {
     let start = Arc::new(tokio::sync::Barrier::new(pulls));
     let tasks: Vec<_> = (0..pulls)

@@ -1,4 +1,4 @@
-//! What the integration tests share: a registry, images in it, the command, and the oracles.
+//! Shared by the integration tests: a registry with images, the command, and the oracles.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+pub(crate) use integration_tests::pulled::devices;
 use microsandbox_image::{
     GlobalCache, Platform, PullError, PullOptions, PullResult, Reference, Registry,
 };
@@ -20,7 +21,7 @@ pub(crate) fn docker_registry() -> DockerRegistry {
     DockerRegistry::start(RegistryOptions::default()).unwrap()
 }
 
-/// Puts an image into the registry, byte for byte, as `<name>:t`.
+/// Pushes an image unchanged as `<name>:t`.
 pub(crate) fn push(registry: &DockerRegistry, name: &str, image: &ImageBuilder) -> BuiltImage {
     let layout = tempfile::tempdir().unwrap();
     let built = image.write_layout(layout.path(), "t").unwrap();
@@ -46,7 +47,7 @@ pub(crate) async fn pull(cache: &Path, reference: &Reference) -> Result<PullResu
         .await
 }
 
-/// The `msb-image` command, built once.
+/// Returns the path of `msb-image`, which is built once.
 pub(crate) fn msb_image() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -68,7 +69,7 @@ pub(crate) fn msb_image() -> &'static Path {
     })
 }
 
-/// Runs `msb-image` on a cache to its end.
+/// Runs `msb-image` on a cache and waits for it.
 pub(crate) fn run(cache: &Path, arguments: &[&str]) -> Output {
     Command::new(msb_image())
         .arg("--cache-dir")
@@ -78,7 +79,7 @@ pub(crate) fn run(cache: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The disk of a pulled image as one file, and the folder that holds it.
+/// Returns the disk of a pulled image as one file, with the folder that holds it.
 pub(crate) fn flat_disk(result: &PullResult) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("disk.raw");
@@ -86,19 +87,12 @@ pub(crate) fn flat_disk(result: &PullResult) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// What the kernel sees of a pulled image, mounted with a device for each layer.
+/// Mounts a pulled image with a device for each layer.
 pub(crate) fn mounted(result: &PullResult) -> KernelMount {
     KernelMount::erofs(&result.fsmeta, &devices(result)).unwrap()
 }
 
-pub(crate) fn devices(result: &PullResult) -> Vec<&Path> {
-    result.extents[1..]
-        .iter()
-        .map(|extent| extent.path.as_path())
-        .collect()
-}
-
-/// Has fsck.erofs look at every image of a pull, and our own reader at all of the disk.
+/// Checks every image of a pull with fsck.erofs, and verifies the whole disk with our own reader.
 pub(crate) fn verify(result: &PullResult) {
     for layer in &result.layers {
         erofs_tools::fsck(&layer.erofs, &[]).unwrap();
@@ -114,7 +108,7 @@ pub(crate) fn walk(mount: &KernelMount) -> Listing {
     Listing::walk(mount.path()).unwrap()
 }
 
-/// Whether the cache has no published layer, disk or image.
+/// Returns whether the cache has no published layer, disk or image.
 pub(crate) fn is_unpublished(cache: &Path) -> bool {
     fn files(at: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(at).into_iter().flatten().flatten() {

@@ -1,6 +1,6 @@
 //! One test for each file of `tests/conformance`, named as the clause that it holds: `cargo test -p integration-tests --test conformance
-//! -- --exact layers/whiteout-lower-only` runs one. `tests/conformance/clauses.md` lists the clauses, `cargo xtask conformance` holds it
-//! against the files. The tests named `oracles/...` show each oracle to fail.
+//! -- --exact layers/whiteout-lower-only` runs one. `tests/conformance/clauses.md` lists the clauses, `tests/tests/clauses` compares it
+//! with the files. The tests named `oracles/...` show each oracle to fail.
 //!
 //! ```text
 //! # An opaque marker hides nothing that comes in its own layer.       the clause, then more comments
@@ -12,8 +12,8 @@
 //! === tree                                                            the merged tree, see `tree`
 //! dir / mtime=0
 //! dir /d
-//! === notes                                                           what the layers tell of, see `notes`
-//! === overlay                                                         an overlay of the layer images is that tree too
+//! === notes                                                           the fidelity notes of the layers, see `notes`
+//! === overlay                                                         an overlay of the layer images has that tree too
 //! === error                                                           instead of a tree, see `oracles`
 //! ```
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -44,6 +44,6 @@ fn main() -> std::process::ExitCode {
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }
 
-/// Mounts and the oracles are Linux's.
+/// Mounts and oracles exist on Linux only.
 #[cfg(not(target_os = "linux"))]
 fn main() {}

@@ -1,7 +1,7 @@
-//! What the layers should tell of: `LAYER KIND key=value...`, the layer counted from 1, the rest as in the JSON of a note.
+//! The expected fidelity notes: `LAYER KIND key=value...`, layers counted from 1, the rest as in the JSON of a note.
 //!
-//! `*` is a note of any kind. Every note of a loss has to be named, so a file without this part says that nothing is lost. Of the others, which tell of
-//! a layer's image alone, those that are named have to be there.
+//! `*` is a note of any kind. Every note of a loss must be expected, so a file without this section expects no loss. Of the other notes,
+//! which concern a layer's image alone, the expected ones must exist.
 
 use integration_tests::Failure;
 use integration_tests::disk::Disk;
@@ -50,7 +50,10 @@ impl ExpectedNotes {
                 match wanted.iter().position(|line| line.is(number, note)) {
                     Some(index) => drop(wanted.remove(index)),
                     None if note.is_loss() => {
-                        return Err(format!("layer {number} tells of a loss: {note}").into());
+                        return Err(format!(
+                            "layer {number} has an unexpected note of a loss: {note}"
+                        )
+                        .into());
                     }
                     None => {}
                 }
@@ -59,8 +62,8 @@ impl ExpectedNotes {
         match wanted.first() {
             None => Ok(()),
             Some(line) => {
-                let told: Vec<_> = disk.layers.iter().map(|layer| &layer.made.notes).collect();
-                Err(format!("nobody tells of {line:?} in {told:?}").into())
+                let notes: Vec<_> = disk.layers.iter().map(|layer| &layer.made.notes).collect();
+                Err(format!("no note {line:?} in {notes:?}").into())
             }
         }
     }

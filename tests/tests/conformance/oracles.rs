@@ -1,4 +1,4 @@
-//! Everyone who has a say, on one disk: our reader, the verification of the disk, fsck.erofs, QEMU and the kernel.
+//! All oracles on one disk: our reader, the verification of the disk, fsck.erofs, QEMU and the kernel.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -7,6 +7,7 @@ use std::path::Path;
 
 use erofs_reader::{CheckOptions, Image, check};
 use integration_tests::disk::Disk;
+use integration_tests::workspace::may_mount;
 use integration_tests::{Failure, reader};
 use msb_testkit::content::{Content, Fill};
 use msb_testkit::mount::KernelMount;
@@ -42,11 +43,11 @@ pub(crate) fn verify(recipe: &Recipe) -> Result<(), Failure> {
             Err(format!("no error, but a disk:\n{tree}").into())
         }
         (Expected::Error(texts), Err(error)) => {
-            // The names of the variants, and what is said.
-            let told = format!("{error:?}\n{}", chain(&error));
-            match texts.iter().find(|text| !told.contains(text.as_str())) {
+            // The names of the variants, and the messages.
+            let message = format!("{error:?}\n{}", chain(&error));
+            match texts.iter().find(|text| !message.contains(text.as_str())) {
                 None => Ok(()),
-                Some(text) => Err(format!("{text:?} is not in {told}").into()),
+                Some(text) => Err(format!("{text:?} is not in {message}").into()),
             }
         }
     }
@@ -62,7 +63,7 @@ fn chain(error: &Failure) -> String {
     text
 }
 
-/// Our reader sees what is expected, and holes where they are.
+/// Compares the tree and the holes that our reader reads.
 pub(crate) fn by_reader(disk: &Disk, expected: &ExpectedTree) -> Result<(), Failure> {
     let image = reader::open(disk)?;
     let seen = reader::listing(&image)?;
@@ -84,7 +85,7 @@ pub(crate) fn by_reader(disk: &Disk, expected: &ExpectedTree) -> Result<(), Fail
     Ok(())
 }
 
-/// Every layer by itself is sound, and the disk is what the sums say that were taken when the layers came in.
+/// Checks every layer alone, and verifies the disk with the digests that were recorded during the ingest.
 pub(crate) fn by_verification(disk: &Disk) -> Result<(), Failure> {
     for layer in &disk.layers {
         check(
@@ -96,19 +97,19 @@ pub(crate) fn by_verification(disk: &Disk) -> Result<(), Failure> {
     Ok(())
 }
 
-/// fsck.erofs takes every layer and fsmeta with the layers. It ends with 0 after some of the errors that it tells of.
+/// Checks every layer, and fsmeta with the layers, with fsck.erofs. Its exit code is 0 after some of the errors that it prints.
 pub(crate) fn by_fsck(disk: &Disk) -> Result<(), Failure> {
     let layers = disk.layers.iter().map(|layer| (&layer.image, Vec::new()));
     for (image, devices) in layers.chain([(&disk.fsmeta, disk.devices())]) {
-        let told = erofs_tools::fsck(image, &devices)?;
-        if told.contains("<E>") {
-            return Err(format!("{}: {told}", image.display()).into());
+        let message = erofs_tools::fsck(image, &devices)?;
+        if message.contains("<E>") {
+            return Err(format!("{}: {message}", image.display()).into());
         }
     }
     Ok(())
 }
 
-/// The kernel sees what is expected: with the layers as devices, and on the disk that QEMU reads from the descriptor.
+/// Compares the tree that the kernel mounts: with the layers as devices, and from the disk that QEMU reads through the descriptor.
 pub(crate) fn by_kernel(disk: &Disk, expected: &ExpectedTree) -> Result<(), Failure> {
     if !may_mount()? {
         return Ok(());
@@ -147,8 +148,7 @@ pub(crate) fn by_kernel(disk: &Disk, expected: &ExpectedTree) -> Result<(), Fail
     Ok(())
 }
 
-/// A guest that lays the layer images over each other itself sees the same: nothing in them steers the overlay but what they
-/// hide.
+/// Compares an overlay mount of the layer images: they contain no overlay metadata except whiteouts and opaque markers.
 fn by_overlay(disk: &Disk, expected: &ExpectedTree) -> Result<(), Failure> {
     if !may_mount()? {
         return Ok(());
@@ -163,7 +163,7 @@ fn by_overlay(disk: &Disk, expected: &ExpectedTree) -> Result<(), Failure> {
     let overlay = KernelMount::overlay(&lowers)?;
     let seen = Listing::walk(overlay.path())?;
     let ignore = Ignore {
-        // It takes the root from the topmost layer, described or not, and counts the names that a file has in its layer.
+        // An overlay takes the root from the topmost layer, even an implied one, and counts links within one layer.
         root: true,
         nlinks: true,
         ..Ignore::default()
@@ -172,19 +172,10 @@ fn by_overlay(disk: &Disk, expected: &ExpectedTree) -> Result<(), Failure> {
     Ok(expected.listing.same("expected", &seen, how, &ignore)?)
 }
 
-/// Whoever runs the tests at their desk need not be root; what is merged has been mounted.
-fn may_mount() -> Result<bool, Failure> {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root && std::env::var_os("CI").is_some() {
-        return Err("mounting needs root".into());
-    }
-    Ok(is_root)
-}
-
-/// Reads at an offset, and says how many bytes.
+/// Reads at an offset and returns the number of bytes.
 type ReadAt<'a> = &'a dyn Fn(u64, &mut [u8]) -> Result<usize, Failure>;
 
-/// Reads around the ends of each segment of a file that nobody could read whole.
+/// Reads around the ends of each segment of a file too large to be read whole.
 fn spots(
     path: &[u8],
     seed: u64,

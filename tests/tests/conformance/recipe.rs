@@ -1,8 +1,8 @@
-//! A file of `tests/conformance`.
+//! Parses a file of `tests/conformance`.
 //!
-//! A layer begins with `--- COMPRESSION`: `plain`, `gzip`, `gzip members`, `zstd` or `zstd chunked`; then, if need be, words:
-//! `piece=1` (bytes a piece of the download), `trailing=VALUE` (bytes behind the blob), `after=VALUE` (bytes behind the
-//! archive), `claim=-1` (how much the size in the manifest is off). Below it is a recipe of [`msb_testkit::tar`].
+//! A layer begins with `--- COMPRESSION`: `plain`, `gzip`, `gzip members`, `zstd` or `zstd chunked`; then optional words:
+//! `piece=1` (bytes of each piece of the download), `trailing=VALUE` (bytes behind the blob), `after=VALUE` (bytes behind the
+//! archive), `claim=-1` (difference of the size in the manifest). Below it is a recipe of [`msb_testkit::tar`].
 //!
 //! In recipes and trees `{TEXT*N}` is a text N times, and `repeat N LINE` is a line N times with a number for each `{i}`.
 
@@ -29,14 +29,14 @@ pub(crate) enum Expected {
     Disk {
         tree: ExpectedTree,
         notes: ExpectedNotes,
-        /// Whether an overlay of the layer images is the same tree.
+        /// Whether an overlay of the layer images must have the same tree.
         overlay: bool,
     },
-    /// Texts that the error has to have: in its own words or its causes', or as the name of its variant.
+    /// Texts that must occur in the error, its causes, or the names of their variants.
     Error(Vec<String>),
 }
 
-/// Every file, with the test's name: `layers/whiteout-lower-only`.
+/// Returns every file with the name of its test, such as `layers/whiteout-lower-only`.
 pub(crate) fn all() -> Result<Vec<(String, PathBuf)>, Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
     let mut all = Vec::new();
@@ -72,7 +72,7 @@ impl Recipe {
                 body.push_str(line);
                 body.push('\n');
             } else if !line.starts_with('#') {
-                return Err(format!("neither a comment nor in a part: {line}").into());
+                return Err(format!("neither a comment nor part of a section: {line}").into());
             }
         }
         let (mut layers, mut tree, mut notes, mut error) = (Vec::new(), None, None, None);
@@ -143,7 +143,7 @@ fn layer(head: &str, recipe: &str) -> Result<Blob, Failure> {
     })
 }
 
-/// Writes out what `{TEXT*N}` and `repeat` stand for.
+/// Expands `{TEXT*N}` and `repeat`.
 fn expand(text: &str) -> Result<String, Failure> {
     let mut out = String::new();
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! Each oracle is shown to fail on a disk that it would else take, once for each kind of damage.
+//! Shows that each oracle fails: once for each kind of damage, on a disk that it otherwise accepts.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -68,7 +68,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn refused(result: Result<(), Failure>, text: &str) -> Result<(), Failure> {
     match result {
-        Ok(()) => Err(format!("nobody saw it; expected: {text}").into()),
+        Ok(()) => Err(format!("no oracle failed; expected: {text}").into()),
         Err(error) if error.to_string().contains(text) => Ok(()),
         Err(error) => Err(format!("{text:?} is not in: {error}").into()),
     }
@@ -107,7 +107,7 @@ fn expected_trees_matter() -> Result<(), Failure> {
         ),
         ("file /c size=9000 seed=2\n", "", "only right"),
     ] {
-        // In the expected tree alone.
+        // Only the expected tree changes.
         let (layers, tree) = SAMPLE.split_once("=== tree").unwrap();
         if !tree.contains(from) {
             return Err(format!("{from:?} is not in the sample").into());
@@ -121,13 +121,16 @@ fn expected_trees_matter() -> Result<(), Failure> {
 fn notes_matter() -> Result<(), Failure> {
     let line = "2 whiteout-device path=null\n";
     for (to, seen) in [
-        ("", "tells of a loss"),
-        ("1 whiteout-device path=null\n", "tells of a loss"),
-        ("2 whiteout-device path=zero\n", "tells of a loss"),
+        ("", "has an unexpected note of a loss"),
         (
-            "2 whiteout-device path=null\n2 opaque-root\n",
-            "nobody tells",
+            "1 whiteout-device path=null\n",
+            "has an unexpected note of a loss",
         ),
+        (
+            "2 whiteout-device path=zero\n",
+            "has an unexpected note of a loss",
+        ),
+        ("2 whiteout-device path=null\n2 opaque-root\n", "no note"),
     ] {
         refused(verify(&Recipe::parse(&SAMPLE.replace(line, to))?), seen)?;
     }
@@ -147,7 +150,7 @@ fn errors_matter() -> Result<(), Failure> {
     refused(verify(&Recipe::parse(broken)?), "no disk")
 }
 
-/// The disk is of another layer than is expected, and sound in itself.
+/// The disk is valid but made from another layer.
 fn reader_and_kernel_see_a_mode() -> Result<(), Failure> {
     let (_, expected) = sample()?;
     let other = Recipe::parse(&SAMPLE.replace("dir d mode=0700", "dir d mode=0711"))?;
@@ -162,11 +165,11 @@ fn reader_and_kernel_see_a_mode() -> Result<(), Failure> {
 
 fn verification_sees_a_byte_of_data() -> Result<(), Failure> {
     let (disk, expected) = sample()?;
-    // The first block of a layer image is its superblock's; data follow.
+    // Data follow the superblock, which has the first block.
     flip(&disk.layers[0].image, 4096 + 100)?;
     refused(by_verification(&disk), "d/a: checksum mismatch")?;
     refused(by_reader(&disk, &expected), "sha256")?;
-    // EROFS has no sums of data.
+    // EROFS has no checksums of data.
     by_fsck(&disk)?;
     flip(&disk.layers[0].image, 4096 + 100)?;
     by_verification(&disk)
@@ -188,7 +191,7 @@ fn fsck_sees_a_superblock() -> Result<(), Failure> {
     refused(by_fsck(&disk), "checksum")
 }
 
-/// The descriptor is all that QEMU knows: an extent that is left out is missing from the kernel's disk.
+/// QEMU reads only the descriptor: swapped extents change the disk that the kernel mounts.
 fn kernel_sees_what_qemu_reads() -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());

@@ -1,15 +1,15 @@
-//! What a disk should hold, spelled as recipes are: a verb, a path from the root, and what is not usual.
+//! The expected tree of a disk, written as recipes are: a verb, a path from the root, and everything that is not the default.
 //!
 //! ```text
-//! dir / mtime=0                                   mode=0755 uid=0 gid=0 mtime=1700000000 and no xattrs, if nothing is said
+//! dir / mtime=0                                   mode=0755 uid=0 gid=0 mtime=1700000000 and no xattrs by default
 //! file /a size=5000 seed=1 mode=4755 uid=7        contents from a seed, or data=hello\n
 //! link /b target=/a                               another name of /a, which comes first in the order of bytes
 //! file /s size=20000 seed=2 map=0:512,8192:100 holes=4096:4096,12288:7712      what is not in the map is zeros
 //! symlink /l target=../x      char /c dev=1:3      block /d dev=8:0      fifo /p      xattr.user.a=hex:00ff
 //! ```
 //!
-//! Every path is there, and nothing else. A file's number of links is that of its names here. `holes` are those of the image,
-//! which has them in whole blocks; `holes=none` says that there are none.
+//! The tree must have these paths and no others. The link count of a file is the number of its names here. `holes` are the holes of the
+//! image, in whole blocks; `holes=none` expects none.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -27,13 +27,13 @@ pub(crate) type Segment = (u64, u64);
 #[derive(Debug, Default)]
 pub(crate) struct ExpectedTree {
     pub(crate) listing: Listing,
-    /// Files whose holes are named.
+    /// Files whose holes are compared.
     pub(crate) holes: BTreeMap<Vec<u8>, Vec<Segment>>,
-    /// Files too large to be summed, with their seeds and where they have data.
+    /// Files too large for a digest, with their seeds and the ranges of their data.
     pub(crate) huge: BTreeMap<Vec<u8>, (u64, Vec<Segment>)>,
 }
 
-/// What a line says of a file's contents.
+/// The contents of a file.
 #[derive(Debug, Default)]
 struct Contents {
     size: u64,
@@ -169,7 +169,7 @@ impl ExpectedTree {
     }
 }
 
-/// Seconds and nanoseconds of a decimal number, rounded to no second: -1.25 is a quarter before the second before 1970.
+/// Parses a decimal number into seconds and nanoseconds, rounded down to seconds: -1.25 is -2 s and 750,000,000 ns.
 fn time(text: &str) -> Result<(i64, u32), Failure> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let nanos: u32 = format!("{fraction:0<9}").parse()?;

@@ -1,10 +1,10 @@
-//! EROFS images by offsets, as the kernel's document has them, and with none of our code.
+//! Reads EROFS images at the offsets of the kernel's documentation, without any of our code.
 
 use std::collections::BTreeMap;
 
 pub(crate) const BLOCK: usize = 4096;
 pub(crate) const SUPER: usize = 1024;
-/// What stands for no address.
+/// The value of an absent address.
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// `(i_format >> 1) & 7`.
@@ -16,10 +16,10 @@ pub(crate) const CHUNKS: u16 = 4;
 #[derive(Debug)]
 pub(crate) struct Raw(pub(crate) Vec<u8>);
 
-/// An inode, and where its parts are.
+/// An inode and the offsets of its parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawInode {
-    /// Bytes from the image's start.
+    /// Offset in the image.
     pub(crate) at: usize,
     pub(crate) extended: bool,
     pub(crate) layout: u16,
@@ -52,12 +52,12 @@ pub(crate) struct Name {
 }
 
 impl RawInode {
-    /// Where the fixed part ends.
+    /// Returns the offset behind the fixed part.
     pub(crate) fn end(&self) -> usize {
         self.at + if self.extended { 64 } else { 32 }
     }
 
-    /// Bytes of the xattr body.
+    /// Returns the length of the xattr body.
     pub(crate) fn xattr_bytes(&self) -> usize {
         if self.icount == 0 {
             0
@@ -70,7 +70,7 @@ impl RawInode {
         self.mode >> 12 == 4
     }
 
-    /// Where an inline tail is: begin and end.
+    /// Returns the range of an inline tail.
     pub(crate) fn tail(&self) -> Option<(usize, usize)> {
         let bytes = usize::try_from(self.size).unwrap() % BLOCK;
         let start = self.end() + self.xattr_bytes();
@@ -99,7 +99,7 @@ impl Raw {
         u64::from(self.u16(SUPER + 14))
     }
 
-    /// Where the device table begins.
+    /// Returns the offset of the device table.
     pub(crate) fn table(&self) -> usize {
         usize::from(self.u16(SUPER + 88)) * 128
     }
@@ -154,7 +154,7 @@ impl Raw {
         }
     }
 
-    /// The blocks of a directory, the last of them as long as it is used.
+    /// Returns the blocks of a directory, the last one cut to its used length.
     pub(crate) fn directory(&self, inode: &RawInode) -> Vec<&[u8]> {
         let size = usize::try_from(inode.size).unwrap();
         let full = match inode.tail() {
@@ -173,7 +173,7 @@ impl Raw {
         blocks
     }
 
-    /// The names of a directory block, and where the last of them ends.
+    /// Returns the names of a directory block and the offset behind the last one.
     pub(crate) fn names(block: &[u8]) -> (Vec<Name>, usize) {
         let field = |at: usize| usize::from(u16::from_le_bytes([block[at], block[at + 1]]));
         let first = field(8);
@@ -199,7 +199,7 @@ impl Raw {
         (names, last)
     }
 
-    /// Every inode by one of its paths; the root's is empty.
+    /// Returns every inode with one of its paths; the path of the root is empty.
     pub(crate) fn tree(&self) -> BTreeMap<Vec<u8>, RawInode> {
         let mut all = BTreeMap::new();
         let mut open = vec![(Vec::new(), self.root_nid())];
@@ -223,7 +223,7 @@ impl Raw {
         self.tree()[path.as_bytes()]
     }
 
-    /// The chunk indexes of a file: device and block; and the chunk's bytes.
+    /// Returns the chunk indexes of a file, device and block, and the bytes of a chunk.
     pub(crate) fn chunks(&self, inode: &RawInode) -> (Vec<(u16, u32)>, u64) {
         assert_eq!(inode.layout, CHUNKS);
         assert!(inode.union & 0x20 != 0, "8-byte indexes");
@@ -238,7 +238,7 @@ impl Raw {
     }
 }
 
-/// CRC32-C bit by bit, with a seed of all ones, not inverted at the end.
+/// Computes CRC-32C bit by bit, with a seed of all ones and without the final inversion.
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     bytes.iter().fold(u32::MAX, |sum, &byte| {
         (0..8).fold(sum ^ u32::from(byte), |sum, _| {

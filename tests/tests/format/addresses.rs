@@ -1,4 +1,4 @@
-//! Device slots, holes, and who has data where.
+//! Device slots, holes, and the addresses of data.
 
 use super::*;
 
@@ -88,7 +88,7 @@ fn only_an_empty_file_has_a_startblk_of_all_ones() {
                 assert_ne!(inode.union, NONE, "{path:?}");
                 addressed += 1;
             } else {
-                // All of it is behind the inode, and the field means nothing.
+                // All data is inline, so the field has no meaning.
                 assert_eq!(inode.layout, INLINE);
             }
         }
@@ -107,7 +107,7 @@ fn further_names_of_a_file_cost_no_data() {
     for (one, three) in one.iter().zip(&three) {
         assert_eq!(one.0.len(), three.0.len());
     }
-    // Nor do those in an upper layer.
+    // Neither do names in an upper layer.
     let disk = Disk::of_recipes(&[
         "file a size=200000 seed=1",
         "link b target=a\nlink c target=a",
@@ -123,7 +123,7 @@ fn a_merge_from_kept_layers_gives_the_same_fsmeta() {
     for (layer, device) in disk.layers.iter().zip(1..) {
         let copy = kept.path().join(format!("{device}"));
         fs::copy(&layer.sidecar, &copy).unwrap();
-        // The image itself is not looked at.
+        // The image itself is not read.
         fs::write(&layer.image, b"").unwrap();
         let sidecar = Sidecar::open(File::open(copy).unwrap()).unwrap();
         merge.add(device, sidecar.changes()).unwrap();

@@ -1,4 +1,4 @@
-//! Limits, and layers at their edges.
+//! Limits, and layers just within them.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn a_path_of_5_000_directories_is_refused_by_name_or_whole() {
             assert!(told.contains("more than "), "{}", told.len());
         }
         Ok(disk) => {
-            // Not by a listing: no reader of paths takes so long a one.
+            // Not compared as a listing: the path is longer than the kernel accepts.
             msb_stitch::prove(&disk.vmdk, Some(disk.merge.tree())).unwrap();
             let image = reader::open(&disk).unwrap();
             let path = format!("/{}f", "d/".repeat(5000));
@@ -28,7 +28,7 @@ fn a_path_of_5_000_directories_is_refused_by_name_or_whole() {
     }
 }
 
-/// One frame of stored blocks whose header asks for a window of `2^log` bytes (RFC 8878).
+/// Returns one frame of stored blocks whose header declares a window of `2^log` bytes (RFC 8878).
 fn zstd_with_window(plain: &[u8], log: u8) -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3];
     let blocks: Vec<&[u8]> = plain.chunks(65_536).collect();
@@ -75,13 +75,13 @@ async fn zstd_windows_of_layers_side_by_side_share_a_budget() {
         job.windows = windows.clone();
         job.start().unwrap()
     };
-    // The first has its window, and its bytes stop.
+    // The first layer holds its window, and its bytes stop.
     let (first, first_task) = start("first");
     assert!(first.send(bytes[..70_000].to_vec().into()).await);
     while first_task.processed().load(Ordering::Relaxed) < 70_000 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // The second has all of its bytes, and waits.
+    // The second layer has all of its bytes, and waits.
     let (second, second_task) = start("second");
     assert!(second.send(bytes.clone().into()).await);
     second.finish().await;

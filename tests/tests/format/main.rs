@@ -1,4 +1,4 @@
-//! What a tree does not show: the bytes of layer images and of fsmeta, read by offsets with none of our code, and limits.
+//! The bytes of layer images and fsmeta, read at fixed offsets without any of our code, and limits.
 //! The clauses are those of `tests/conformance/clauses.md`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -24,7 +24,7 @@ use msb_stitch::{Merge, Slot, StitchError};
 use msb_testkit::content::{Content, Fill};
 use msb_testkit::{erofs_tools, tar};
 
-/// Something of everything, in two layers.
+/// Two layers with every file type.
 fn sample() -> Disk {
     let long = |prefix: &str, count: usize| -> String {
         (0..count)
@@ -58,7 +58,7 @@ fn raw(path: &std::path::Path) -> Raw {
     Raw(fs::read(path).unwrap())
 }
 
-/// fsmeta, then the layers' images.
+/// Returns fsmeta, then the layer images.
 fn images(disk: &Disk) -> Vec<Raw> {
     let mut all = vec![raw(&disk.fsmeta)];
     all.extend(disk.devices().into_iter().map(raw));

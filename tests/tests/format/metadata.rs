@@ -66,7 +66,7 @@ fn inline_tails_stay_in_their_block() {
 
 #[test]
 fn an_extended_inode_crosses_a_block() {
-    // Whether one does depends on what is before them: compact ones of half their length.
+    // Whether an inode crosses a block depends on the inodes before it: compact ones have half the length.
     let crosses = |compact: usize| {
         let mut recipe: String = (0..compact)
             .map(|index| format!("fifo a{index}\n"))
@@ -95,7 +95,7 @@ fn chunk_indexes_begin_at_the_next_multiple_of_8() {
         let end = inode.end() + inode.xattr_bytes();
         assert_eq!(end.next_multiple_of(8) - end, shift, "{path}");
         let (chunks, _) = fsmeta.chunks(&inode);
-        // What the index says is where the bytes are.
+        // The index points at the bytes.
         assert_eq!(chunks[0].0, 1, "{path}");
         let at = chunks[0].1 as usize * BLOCK;
         assert_eq!(&layer.0[at..at + size], contents(seed, size), "{path}");
@@ -129,7 +129,7 @@ fn xattr_bodies_are_laid_out_as_they_have_to_be() {
             while at < end {
                 assert!(at.is_multiple_of(4));
                 let (name, index) = (usize::from(image.0[at]), image.0[at + 1]);
-                // The ACLs' names are in their indexes.
+                // The index of an ACL implies its whole name.
                 assert_eq!(name == 0, index == 2 || index == 3, "{path:?}");
                 let used = at + 4 + name + usize::from(image.u16(at + 2));
                 at = used.next_multiple_of(4);
@@ -160,12 +160,12 @@ fn compact_inodes_hold_what_fits() {
         }
         for (path, inode) in &all {
             match inode.mtime {
-                // What it takes, it needs.
+                // An extended inode is used only where it is needed.
                 Some(time) => assert!(
                     time != epoch || inode.uid > 65_535 || inode.gid > 65_535,
                     "{path:?}"
                 ),
-                // No time of its own, and nothing in what is reserved.
+                // A compact inode has no mtime, and its reserved fields are zero.
                 None => assert_eq!((image.u32(inode.at + 12), image.u32(inode.at + 28)), (0, 0)),
             }
         }

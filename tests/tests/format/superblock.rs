@@ -1,8 +1,8 @@
-//! The superblock and its sum.
+//! The superblock and its checksum.
 
 use super::*;
 
-fn sum(image: &Raw) -> u32 {
+fn checksum(image: &Raw) -> u32 {
     let mut block = image.0[SUPER..BLOCK].to_vec();
     block[4..8].fill(0);
     crc32c(&block)
@@ -17,7 +17,7 @@ fn superblock_is_where_and_what_it_has_to_be() {
         assert_eq!(image.0.len(), image.u32(SUPER + 36) as usize * BLOCK);
         assert!(image.inode(image.root_nid()).is_directory());
     }
-    // 70,000 inodes take more nids than 16 bits have.
+    // 70,000 inodes need more than 16 bits of nids.
     let many: String = (0..70_000)
         .map(|index| format!("fifo d/p{index}\n"))
         .collect();
@@ -34,7 +34,7 @@ fn superblock_is_where_and_what_it_has_to_be() {
 fn superblock_sum_is_right_bit_by_bit() {
     assert_eq!(crc32c(b"123456789"), !0xe306_9283);
     for image in images(&sample()) {
-        assert_eq!(image.u32(SUPER + 4), sum(&image));
+        assert_eq!(image.u32(SUPER + 4), checksum(&image));
         // `EROFS_FEATURE_COMPAT_SB_CHKSUM`
         assert_eq!(image.u32(SUPER + 8) & 1, 1);
     }
@@ -47,7 +47,7 @@ fn superblock_sum_covers_the_device_table() {
     let tag = image.table();
     assert!(tag >= SUPER + 128 && tag + 128 <= BLOCK);
     image.0[tag] ^= 1;
-    assert_ne!(image.u32(SUPER + 4), sum(&image));
+    assert_ne!(image.u32(SUPER + 4), checksum(&image));
     fs::write(&disk.fsmeta, &image.0).unwrap();
     let told = erofs_tools::fsck(&disk.fsmeta, &disk.devices());
     let told = told.unwrap_or_else(|error| error.to_string());

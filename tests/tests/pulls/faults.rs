@@ -1,4 +1,4 @@
-//! Faults of this machine.
+//! Faults of the machine: full disks, unwritable folders.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -11,7 +11,7 @@ async fn a_partial_blob_that_cannot_be_written_does_not_fail_the_pull() {
     let served = Served::new(&ImageBuilder::new().layer(layer));
     let digest = served.built.layer_digests[0].clone();
     let hex = digest.trim_start_matches("sha256:");
-    // A directory in its place, its directory missing and not to be made, and one that nobody can write to.
+    // A directory in place of the file, and a file in place of its directory.
     let block: [fn(&Path, &str); 2] = [
         |parts, hex| {
             std::fs::create_dir_all(parts.join("sha256").join(format!("{hex}.part/x"))).unwrap()
@@ -39,7 +39,7 @@ async fn a_full_disk_ends_a_pull_whose_registry_sends_nothing() {
         assert!(std::env::var_os("CI").is_none(), "mounting needs root");
         return;
     }
-    // The same bytes again and again: what fills the disk is in the last piece of the blob, so that no later piece reports the fault.
+    // Repetitive contents: the last piece of the blob fills the disk, so that no later piece reports the fault.
     let files: String = (0..150)
         .map(|n| format!("file {n} size=100000 seed=1\n"))
         .collect();
@@ -48,7 +48,7 @@ async fn a_full_disk_ends_a_pull_whose_registry_sends_nothing() {
     assert!(blob_bytes < 200_000, "{blob_bytes}");
     let served = Served::new(&ImageBuilder::new().layer(layer));
     let digest = &served.built.layer_digests[0];
-    // Nearly all of it arrives, which is far more than the disk holds when it is unpacked.
+    // Nearly all of the blob arrives; unpacked it is far larger than the disk.
     let stall = Fault::StallAfter(blob_bytes - 1, Duration::from_secs(600));
     served.registry.fault(digest, stall);
     let folder = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ async fn a_cached_file_that_cannot_be_read_is_named_and_not_rebuilt() {
     let served = Served::new(
         &ImageBuilder::new().layer(Layer::recipe("dir d\nfile d/a size=20000 seed=1").gzip()),
     );
-    // Root may read everything, so that another user runs the command, from a place that it can read.
+    // Root may read everything, so another user runs a copy of the command that it can read.
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = folder.path().join("msb-image");
@@ -139,6 +139,43 @@ async fn a_cached_file_that_cannot_be_read_is_named_and_not_rebuilt() {
         std::fs::set_permissions(path, mode).unwrap();
     }
     assert!(run(&["--policy", "always"]).status.success());
+}
+
+#[tokio::test]
+async fn a_cached_sidecar_whose_bytes_cannot_be_read_is_named_and_not_rebuilt() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "mounting needs root");
+        return;
+    }
+    let served = Served::new(&ImageBuilder::new().layer(Layer::recipe("file a size=10").gzip()));
+    let cache = tempfile::tempdir().unwrap();
+    let cold = pull(cache.path(), &served.reference).await.unwrap();
+    let sidecar = cold.layers[0].erofs.with_extension("layer");
+    served.registry.forget_requests();
+    // A regular file of 4096 bytes: it can be opened, and every read of it is an error.
+    let unreadable = Path::new("/sys/class/net/lo/speed");
+    let error = std::fs::read(unreadable).unwrap_err();
+    let mounted = std::process::Command::new("mount")
+        .arg("--bind")
+        .args([unreadable, &sidecar])
+        .status()
+        .unwrap();
+    assert!(mounted.success());
+    let pulled = registry_in(cache.path())
+        .pull(&served.reference, &policy(PullPolicy::Always))
+        .await;
+    let _ = std::process::Command::new("umount")
+        .arg("--lazy")
+        .arg(&sidecar)
+        .status();
+    let pulled = pulled.unwrap_err();
+    let PullError::Cache(CacheError::Sidecar { path, source }) = &pulled else {
+        panic!("{pulled:?}");
+    };
+    assert_eq!(*path, sidecar);
+    let cause = std::error::Error::source(source).map(ToString::to_string);
+    assert_eq!(cause, Some(error.to_string()));
+    assert_eq!(served.registry.count("/blobs/"), 0, "a new download");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Prunes beside pulls, and beside those who use an image.
+//! Prunes beside pulls, and beside processes that use an image.
 
 use std::os::fd::AsFd as _;
 

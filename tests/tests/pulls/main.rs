@@ -1,4 +1,4 @@
-//! What other pulls, prunes, registries and this machine do to a pull.
+//! Pulls beside other pulls and prunes, with several registries and with faults of the machine.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ use msb_testkit::fault_registry::{Fault, FaultRegistry};
 use msb_testkit::image::{BuiltImage, ImageBuilder, Layer};
 use tempfile::TempDir;
 
-/// An image in a registry of its own.
+/// An image in its own registry.
 struct Served {
     registry: FaultRegistry,
     reference: Reference,
@@ -52,7 +52,7 @@ fn policy(pull_policy: PullPolicy) -> PullOptions {
     }
 }
 
-/// Prunes everything that nothing keeps.
+/// Prunes everything that is neither pinned nor leased.
 fn prune(cache: &Path) {
     let mut options = PruneOptions::default();
     options.grace = Duration::ZERO;
@@ -65,7 +65,7 @@ fn remove(cache: &Path, reference: &Reference) {
     assert!(cache.remove(reference, &platform).unwrap());
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {

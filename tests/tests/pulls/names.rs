@@ -1,4 +1,4 @@
-//! Which registry is asked for which name.
+//! The registry that each name is requested from.
 
 use super::*;
 
@@ -19,7 +19,7 @@ async fn a_digest_asks_the_registry_that_is_named_unless_the_name_has_a_record()
     pull(cache.path(), &here.reference).await.unwrap();
     let digest = here.built.manifest_digest.clone();
 
-    // It has nothing.
+    // This registry is empty.
     let elsewhere = Served::new(&ImageBuilder::new());
     let name = by_digest(&elsewhere, &digest);
     let registry = registry_in(cache.path());
@@ -35,7 +35,7 @@ async fn a_digest_asks_the_registry_that_is_named_unless_the_name_has_a_record()
         Err(PullError::Cache(CacheError::NotCached { .. }))
     ));
 
-    // The name of the tag is not the name of the digest, and is one after a pull.
+    // The tag and the digest are different names; a pull of the tag records it.
     let name = by_digest(&here, &digest);
     let asked = |pull_policy| {
         here.registry.forget_requests();

@@ -1,4 +1,4 @@
-//! Pulls that may open few files.
+//! Pulls with a low limit on open files.
 
 use std::process::Output;
 
@@ -54,13 +54,13 @@ async fn pulls(layers: usize) {
         let output = limited(64, cache.path(), command);
         assert!(output.status.success(), "{command:?}: {output:?}");
     }
-    // Too few even for that is an error of the machine and not damage.
+    // An even lower limit is an error of the machine, not damage.
     let output = limited(9, cache.path(), &["verify", "--full", &name]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr.contains("Too many open files"), "{output:?}");
     assert!(!String::from_utf8_lossy(&output.stdout).contains("DAMAGED"));
-    // The layers from the cache, and the disk anew.
+    // The layers are cached, and the disk is rebuilt.
     std::fs::remove_dir_all(cache.path().join("disks")).unwrap();
     assert_eq!(run(&["--policy", "always"])["cached"], false);
 

@@ -1,4 +1,4 @@
-//! Layers that several images and registries share.
+//! Layers shared by several images and registries.
 
 use std::process::{Command, Stdio};
 
@@ -26,7 +26,7 @@ async fn a_dripping_registry_delays_no_pull_from_another_one() {
     let digest = &dripping.built.layer_digests[0];
     let drip = Fault::Slow(1, Duration::from_secs(1));
     dripping.registry.fault(digest, drip);
-    // With another layer, so that the disks differ, and with the same, so that they are one.
+    // With another layer, so that the disks differ; and with the same one, so that the disks are the same.
     let cache = tempfile::tempdir().unwrap();
     let mut holder = start(cache.path(), &dripping.reference);
     until("the holder downloads", || {
@@ -78,7 +78,7 @@ async fn a_cached_layer_is_used_only_for_a_blob_that_was_seen_to_unpack_to_it() 
     let secret = Served::new(&ImageBuilder::new().layer(layer().gzip()));
     pull(cache.path(), &secret.reference).await.unwrap();
 
-    // It names the diff_id of a layer that it does not have.
+    // The config names the diff_id of a layer that the image does not have.
     let other = Layer::recipe("file mine size=1000").gzip();
     let claims = other.with_diff_id(layer().diff_id());
     let thief = Served::new(&ImageBuilder::new().layer(claims));
@@ -93,7 +93,7 @@ async fn a_cached_layer_is_used_only_for_a_blob_that_was_seen_to_unpack_to_it() 
         assert!(thief.registry.count(digest) > 0, "the blob was not fetched");
         assert!(error.to_string().contains(digest), "{error}");
     }
-    // Beside the right blob, too.
+    // Also beside the right blob.
     let both = ImageBuilder::new().layer(layer().gzip()).layer(
         Layer::recipe("file mine size=1000")
             .gzip()
@@ -132,7 +132,7 @@ async fn another_blob_of_a_cached_layer_is_downloaded_once_and_not_written_again
         assert_eq!(served.registry.count("/blobs/"), 0);
         assert_eq!(served.registry.count("/manifests/"), 1);
     }
-    // Both in one image.
+    // Both blobs in one image.
     let twice = ImageBuilder::new()
         .layer(layer().plain())
         .layer(layer().gzip())

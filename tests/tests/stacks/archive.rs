@@ -1,4 +1,4 @@
-//! From changes to tar archives, in the many spellings that archives have.
+//! Writes changes as tar archives, in the many spellings of tar.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use msb_testkit::tar;
 
 use crate::model::{OwnedChange, OwnedContent, OwnedKind, OwnedNode, Xattrs};
 
-/// How often each spelling was met.
+/// The number of uses of each spelling.
 #[derive(Debug, Default)]
 pub(crate) struct Spellings(BTreeMap<&'static str, usize>);
 
@@ -41,7 +41,7 @@ impl Spellings {
         *self.0.entry(spelling).or_default() += 1;
     }
 
-    /// Prints the histogram; gives those that were never met.
+    /// Prints the histogram and returns the spellings that never occurred.
     pub(crate) fn report(&self) -> Vec<&'static str> {
         let count = |spelling: &str| self.0.get(spelling).copied().unwrap_or(0);
         for spelling in ALL {
@@ -51,7 +51,7 @@ impl Spellings {
     }
 }
 
-/// The change as a real file system can hold it: sizes around a block, xattrs that its kind may have.
+/// Returns the change with sizes around a block and only the xattrs that its file type may have.
 pub(crate) fn realistic(mut change: OwnedChange) -> OwnedChange {
     if let OwnedKind::Node {
         metadata,
@@ -61,7 +61,7 @@ pub(crate) fn realistic(mut change: OwnedChange) -> OwnedChange {
     {
         let n = metadata.uid as usize;
         if n.is_multiple_of(4) {
-            // A GNU header has no room for less than a second.
+            // A GNU header holds whole seconds only.
             metadata.mtime.nanos = 0;
         }
         if let OwnedNode::Regular { size, content, .. } = node {
@@ -80,7 +80,7 @@ pub(crate) fn realistic(mut change: OwnedChange) -> OwnedChange {
             .map(|(name, value)| match name.as_str() {
                 "security.capability" => (name, capability(value.len())),
                 _ if keeps_user => (name, value),
-                // The kernel lets only files and directories have those of users.
+                // The kernel permits `user.` xattrs on files and directories only.
                 _ => (name.replace("user.", "trusted."), value),
             })
             .collect();
@@ -88,7 +88,7 @@ pub(crate) fn realistic(mut change: OwnedChange) -> OwnedChange {
     change
 }
 
-/// `struct vfs_cap_data` of Linux, with or without the id of a namespace's root.
+/// Returns a `struct vfs_cap_data` of Linux, with or without the root id of a namespace.
 fn capability(variant: usize) -> Vec<u8> {
     let revision: u32 = if variant.is_multiple_of(2) {
         0x0200_0001
@@ -102,7 +102,7 @@ fn capability(variant: usize) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// The archive of a layer.
+/// Returns the archive of a layer.
 pub(crate) fn tar(layer: &[OwnedChange], spellings: &mut Spellings) -> Vec<u8> {
     let is_marker =
         |change: &OwnedChange| matches!(change.kind, OwnedKind::Whiteout | OwnedKind::Opaque);
@@ -164,7 +164,7 @@ fn line(text: &mut String, change: &OwnedChange, entry: usize, spellings: &mut S
     .unwrap();
 }
 
-/// A time as PAX writes it.
+/// Returns a time as PAX writes it.
 fn seconds(secs: i64, nanos: u32) -> String {
     match (secs, nanos) {
         (secs, 0) => secs.to_string(),
@@ -173,7 +173,7 @@ fn seconds(secs: i64, nanos: u32) -> String {
     }
 }
 
-/// A path in one of the spellings that mean the same.
+/// Returns one of the equivalent spellings of a path.
 fn spelled(path: &str, entry: usize, spellings: &mut Spellings) -> String {
     if path.is_empty() {
         return ".".to_owned();

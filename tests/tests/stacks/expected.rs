@@ -1,11 +1,11 @@
-//! The model's tree in the form in which all trees are compared.
+//! Converts the model's tree into the form of the oracles' trees.
 
 use msb_testkit::tree::{Entry, Listing};
 use msb_testkit::{content, digest};
 
 use crate::model::{Model, Node, OwnedContent, OwnedNode, What, list_model, split};
 
-/// What the disk has to hold, to the last bit.
+/// Returns the exact expected tree of the disk.
 pub(crate) fn expected(model: &Model) -> Listing {
     let mut listing = Listing::default();
     for (path, listed) in list_model(model).0 {
@@ -64,8 +64,8 @@ pub(crate) fn expected(model: &Model) -> Listing {
     listing
 }
 
-/// Forgets what umoci is known to lose: the time of a directory that no layer describes, or in which another was implied
-/// since one did.
+/// Removes what umoci loses: the time of a directory that no layer describes, or in which a directory was implied after it was
+/// described.
 pub(crate) fn as_umoci_keeps_it(mut listing: Listing, model: &Model) -> Listing {
     for (path, entry) in &mut listing.entries {
         let path = std::str::from_utf8(path).expect("the names are ASCII");
@@ -78,7 +78,7 @@ pub(crate) fn as_umoci_keeps_it(mut listing: Listing, model: &Model) -> Listing 
     listing
 }
 
-/// What a recipe's file holds.
+/// Returns the contents of a recipe's file.
 fn bytes(seed: u32, size: u64, content: &OwnedContent) -> Vec<u8> {
     let size = usize::try_from(size).expect("the files are small");
     let all = content::bytes(u64::from(seed), size);

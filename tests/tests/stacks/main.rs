@@ -1,5 +1,5 @@
-//! Random stacks of layers, from the bytes of their archives to a disk, held against the naive model of `fs-tree`'s tests and
-//! against what umoci unpacks.
+//! Random stacks of layers, made from archives into a disk, and compared with the naive model of `fs-tree`'s tests and with the tree
+//! that umoci unpacks.
 //!
 //! ```text
 //!   changes ──model───────────────────────────────────────────────▶ expected tree
@@ -8,14 +8,17 @@
 //!                         └─OCI layout─▶ umoci                      equal but for what umoci loses
 //! ```
 //!
-//! What umoci loses: the time of a directory that no layer describes, or in which another was implied since one did; xattrs
-//! with an empty value. It refuses a parent that is a file up to 0.4, and from 0.5 on gives the directory the file's metadata, so
-//! the file is hidden first. More of its ways change the tree, and a stack that meets them is unpacked once more, from archives
-//! that mean the same: it takes markers in the order of the tar, so they are put first; its markers follow symbolic links, so
-//! those that lead through one (which do nothing) are left out; and it fails at a hard link to its own path, which does
-//! nothing either. An entry that cannot be applied is refused by us and by umoci, and the stack goes on without it.
+//! umoci differs in known ways, and the comparison allows for each:
+//! - It loses the time of a directory that no layer describes, or in which a directory was implied after it was described, and xattrs
+//!   with an empty value. These are not compared.
+//! - Up to 0.4 it refuses a parent that is a file, and from 0.5 on the directory receives the metadata of the file: a whiteout of the
+//!   file is inserted.
+//! - It applies markers in the order of the archive, its markers follow symbolic links, and it fails at a hard link to its own path. Such
+//!   a stack is unpacked again from equivalent archives: markers first, markers through links and links to themselves left out.
 //!
-//! `STACKS_UMOCI` sets how many stacks (200); `STACKS_SEED` takes other stacks than the usual ones.
+//! An entry that cannot be applied must be refused by us and by umoci; the stack continues without it.
+//!
+//! `STACKS_UMOCI` sets the number of stacks (200), `STACKS_SEED` the seed.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -45,17 +48,17 @@ use model::{Cases, Idle, Model, OwnedChange, OwnedKind, stacks, whiteout};
 
 type Stack = Vec<Vec<OwnedChange>>;
 
-/// Every tenth disk is mounted, too.
+/// One disk in this many is also mounted.
 const KERNEL_EVERY: usize = 10;
-/// Of how many refused entries of one kind umoci is asked, too.
+/// Number of refused entries of one kind that are also compared with umoci.
 const REFUSALS_ASKED: usize = 25;
 
-/// What happened, how often.
+/// The number of times that each case occurred.
 #[derive(Debug, Default)]
 struct Tally(RefCell<BTreeMap<String, usize>>);
 
 impl Tally {
-    /// Counts once more, and gives the count.
+    /// Adds one and returns the count.
     fn hit(&self, what: &str) -> usize {
         let mut counts = self.0.borrow_mut();
         let count = counts.entry(what.to_owned()).or_default();
@@ -80,7 +83,7 @@ fn random_stacks_are_what_the_model_and_umoci_make_of_them() {
     let mut runner = TestRunner::new(Config {
         cases: u32::try_from(count).expect("a sane count"),
         rng_seed: RngSeed::Fixed(number("STACKS_SEED", 1)),
-        // A stack that fails becomes a named test beside the code that it blames.
+        // A stack that fails becomes a named test beside the faulty code.
         failure_persistence: None,
         max_shrink_iters: 500,
         ..Config::default()
@@ -106,14 +109,14 @@ fn random_stacks_are_what_the_model_and_umoci_make_of_them() {
         .unwrap_or_else(|failure| panic!("{failure}"));
     tally.report();
     let unspelled = spellings.into_inner().report();
-    // Fewer stacks need not meet everything.
+    // With fewer stacks some cases may not occur.
     if count >= 200 {
         assert!(unspelled.is_empty(), "never met: {unspelled:?}");
         cases.into_inner().report(&[]);
     }
 }
 
-/// Takes out of the stack, one by one, the entries that cannot be applied; gives its tree. Until then we refuse the stack.
+/// Removes the entries that cannot be applied, one by one, and returns the tree. Before each removal, the stack must be refused.
 fn settle(stack: &mut Stack, cases: &mut Cases, tally: &Tally) -> Result<Model, String> {
     loop {
         let mut model = Model::new();
@@ -144,21 +147,21 @@ fn verify_ours(
     tally: &Tally,
 ) -> Result<(), String> {
     let expected = expected(model);
-    let disk = disk(tars).map_err(told)?;
+    let disk = disk(tars).map_err(message)?;
     let listed = reader::open(&disk).and_then(|image| reader::listing(&image));
     let nothing = Ignore::default();
     listed
-        .map_err(told)?
+        .map_err(message)?
         .same("the disk", &expected, "the model", &nothing)
-        .map_err(told)?;
-    msb_stitch::prove(&disk.vmdk, Some(disk.merge.tree())).map_err(told)?;
+        .map_err(message)?;
+    msb_stitch::prove(&disk.vmdk, Some(disk.merge.tree())).map_err(message)?;
     if ask_kernel {
         let flat = disk.dir.path().join("flat.img");
-        vmdk::flatten(&disk.vmdk, &flat).map_err(told)?;
-        let mount = KernelMount::erofs(&flat, &[]).map_err(told)?;
+        vmdk::flatten(&disk.vmdk, &flat).map_err(message)?;
+        let mount = KernelMount::erofs(&flat, &[]).map_err(message)?;
         Listing::walk(mount.path())
             .and_then(|seen| seen.same("the kernel", &expected, "the model", &nothing))
-            .map_err(told)?;
+            .map_err(message)?;
         tally.hit("disks that the kernel mounted");
     }
     Ok(())
@@ -178,7 +181,7 @@ fn verify_umoci(
     let compare = |unpacked: Result<Listing, KitError>| {
         unpacked
             .and_then(|theirs| theirs.same("umoci", &expected, "the model", &ignore))
-            .map_err(told)
+            .map_err(message)
     };
     let Err(first) = compare(unpack_tars(tars)) else {
         tally.hit("umoci: stacks as they are");
@@ -212,7 +215,7 @@ fn verify_umoci(
     compare(unpack(&stack))
 }
 
-/// The same layers with their whiteouts and opaque markers before all else, which means the same.
+/// Returns equivalent layers whose whiteouts and opaque markers come first.
 fn markers_first(stack: &Stack) -> Stack {
     let mut stack = stack.clone();
     for layer in &mut stack {
@@ -221,8 +224,8 @@ fn markers_first(stack: &Stack) -> Stack {
     stack
 }
 
-/// Adds a whiteout of each file that an implied directory replaces, right before the entry that implies it, which means the same.
-/// Returns whether there are any. The entries are numbered as in the stack that the model has seen, its markers first.
+/// Inserts a whiteout of each file that an implied directory replaces before the entry that implies it, which is equivalent. Returns
+/// whether there are any. The entries are numbered as in the stack of the model, markers first.
 fn hide_replaced(stack: &mut Stack, model: &Model) -> bool {
     let mut seen = Model::new();
     let applied = seen.apply(stack);
@@ -235,10 +238,10 @@ fn hide_replaced(stack: &mut Stack, model: &Model) -> bool {
     !seen.replaced.is_empty()
 }
 
-/// Takes out of the stack what does nothing, up to an entry that cannot be applied.
+/// Removes the entries without effect, up to an entry that cannot be applied.
 fn leave_out_idle(stack: &mut Stack) -> Vec<Idle> {
     let mut model = Model::new();
-    // Of a stack that is refused, what comes before the refusal is known.
+    // The effect of the entries before a refused one is known.
     let _ = model.apply(stack);
     let mut idle = model.idle;
     idle.sort_unstable_by_key(|&(layer, entry, _)| (layer, entry));
@@ -272,8 +275,8 @@ fn unpack_tars(tars: &[Vec<u8>]) -> Result<Listing, KitError> {
     umoci::unpack(&layout, "t", &folder.path().join("bundle"))
 }
 
-/// An error and its causes.
-fn told(error: impl Into<Failure>) -> String {
+/// Returns an error and its causes.
+fn message(error: impl Into<Failure>) -> String {
     let error = error.into();
     let mut text = error.to_string();
     let mut source = error.source();

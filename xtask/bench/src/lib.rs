@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Each is a program of its own, so that time, CPU time and memory are those of a whole process. `cargo xtask bench`
-//! builds the images, runs the programs alternately and prints the table; `cargo xtask instructions` counts the
+//! builds the images, runs the programs alternately and prints the table; `cargo xtask ci instructions` counts the
 //! instructions of the workloads.
 //!
 //! A maintainer's tool that is never published. It measures time, memory and size only; the tests verify the results.

@@ -1,23 +1,23 @@
-//! Building the targets. The nightly options of cargo-fuzz are not needed: LLVM's own are stable enough to be named.
+//! Builds the targets with the stable compiler. LLVM's own options replace the nightly options of cargo-fuzz.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use msb_testkit::oracle::{self, Tool};
 
-use super::Target;
+use super::targets::Target;
 use crate::{Outcome, cargo};
 
-/// What the programs are for.
+/// The purpose of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// To be run by libFuzzer: counters at every edge, and the values of comparisons.
+    /// Runs under libFuzzer: counters at every edge, and the values of comparisons.
     Fuzz,
-    /// To see what inputs reach, region by region of the source.
+    /// Records which regions of the source the inputs reach.
     Coverage,
 }
 
-/// The targets as programs.
+/// The built targets.
 #[derive(Debug)]
 pub(super) struct Build {
     folder: PathBuf,
@@ -29,7 +29,7 @@ const FUZZ: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    // Comparisons of bytes stay calls, in which libFuzzer sees what would have been equal: magic numbers, keywords.
+    // Comparisons of bytes stay calls, whose arguments libFuzzer records: magic numbers, keywords.
     "-Cllvm-args=-max-loads-per-memcmp=0",
     "-Ccodegen-units=1",
 ];
@@ -50,7 +50,7 @@ impl Build {
         let mut command = cargo::cargo();
         command
             .args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml"])
-            // Named, so that build scripts and procedural macros are built without the flags.
+            // With an explicit target, build scripts and procedural macros are built without the flags.
             .args(["--target", &host])
             .arg("--target-dir")
             .arg(&folder)
@@ -70,7 +70,7 @@ impl Build {
     }
 }
 
-/// Makes the seeds, which needs no instrumentation.
+/// Writes the seeds, without instrumentation.
 pub(super) fn seed(corpus: &Path) -> Outcome {
     oracle::find(Tool::CxxCompiler)?;
     let mut command = cargo::cargo();

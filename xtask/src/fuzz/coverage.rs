@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz --coverage`: what the inputs reach, region by region of the source, and what they never reach.
+//! `cargo xtask fuzz --coverage`: prints which regions of the source the inputs reach and never reach.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::build::{Build, Kind};
-use super::{Target, corpus, work};
+use super::targets::{Target, corpus, work};
 use crate::{Outcome, cargo};
 
-/// Runs each target once over all inputs that there are and prints its sources' coverage.
+/// Runs each target once over all of its inputs and prints the coverage of its sources.
 pub(super) fn coverage(targets: &[Target], out: &mut dyn Write) -> Outcome {
     let tools = Tools::find()?;
     let build = Build::new(Kind::Coverage, targets)?;
@@ -25,7 +25,7 @@ pub(super) fn coverage(targets: &[Target], out: &mut dyn Write) -> Outcome {
     Ok(())
 }
 
-/// LLVM's programs, of the compiler's own version.
+/// LLVM's programs, of the version that the compiler uses.
 struct Tools {
     profdata: PathBuf,
     cov: PathBuf,
@@ -61,7 +61,7 @@ fn is_version(program: &Path, major: &str) -> bool {
     })
 }
 
-/// Runs a target over its inputs, in groups as long as a command line takes.
+/// Runs a target over its inputs, in groups that fit on a command line.
 fn profile(tools: &Tools, build: &Build, target: Target) -> Result<PathBuf, Box<dyn Error>> {
     let folder = cargo::target_folder()?
         .join("fuzz-coverage/profiles")
@@ -70,7 +70,7 @@ fn profile(tools: &Tools, build: &Build, target: Target) -> Result<PathBuf, Box<
     fs::create_dir_all(&folder)?;
     let mut inputs = Vec::new();
     for folder in [corpus().join(target.name), work(target)?] {
-        // What has never been run has no folder.
+        // A target that has never run has no folder.
         for entry in fs::read_dir(folder).into_iter().flatten() {
             inputs.push(entry?.path());
         }
@@ -96,7 +96,7 @@ fn profile(tools: &Tools, build: &Build, target: Target) -> Result<PathBuf, Box<
     Ok(merged)
 }
 
-/// The report's part on files: name and value.
+/// Returns the entry of each file in the report.
 fn files(tools: &Tools, program: &Path, profile: &Path) -> Result<Vec<Value>, Box<dyn Error>> {
     let output = Command::new(&tools.cov)
         .args(["export", "--format=text", "--skip-functions"])
@@ -154,11 +154,11 @@ fn print(target: Target, files: &[Value], out: &mut dyn Write) -> Outcome {
             writeln!(out, "    never {line:>4}: {text}")?;
         }
     }
-    writeln!(out, "{:<48} regions {reached} of {all}", "in all")?;
+    writeln!(out, "{:<48} regions {reached} of {all}", "total")?;
     Ok(())
 }
 
-/// Lines on which a region begins that was never reached, where the one before it was.
+/// Returns the first line of each sequence of regions that were never reached.
 fn never(file: &Value) -> Vec<usize> {
     let mut lines = Vec::new();
     let mut before = true;
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_stretch_that_is_never_reached_is_told_once() {
+    fn each_unreached_stretch_is_reported_once() {
         let file = serde_json::json!({ "segments": [
             [1, 1, 5, true, true, false],
             [2, 1, 0, true, true, false],

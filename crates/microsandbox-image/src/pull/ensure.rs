@@ -4,7 +4,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pull;
 use super::blocking::blocking;
-use super::fetch::Fetch;
+use super::fetch::{Fetch, Files};
 use super::holder::origin_name;
 use super::layer::{Claim, LayerSource, ReadyLayer};
 use super::state::LayerReporter;
@@ -12,6 +12,23 @@ use super::verify::verify;
 use super::waiting::{Artifact, Waited, Waiting};
 use crate::cache::lookup::CachedLayer;
 use crate::{PullError, PullProgress};
+
+/// What a pull knows of a layer in the cache before it looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Nothing,
+    /// It was not there a moment ago.
+    Missing,
+    /// It is rebuilt, whether it is there or not.
+    Rebuilt,
+}
+
+/// The work on a layer that remains after the cache was looked at.
+enum Work {
+    Nothing(ReadyLayer),
+    Verify(ReadyLayer),
+    Fetch(Box<Files>),
+}
 
 /// Ensures that the layer is cached and that its blob unpacks to it, downloading and converting the blob if necessary.
 ///
@@ -22,17 +39,13 @@ pub(super) async fn ensure_layer(
     pull: Pull<'_>,
     index: usize,
     layer: &LayerSource,
-    anew: bool,
+    known: Known,
     state: &LayerReporter,
 ) -> Result<ReadyLayer, PullError> {
     let Pull {
         engine, progress, ..
     } = pull;
     let store = engine.cache.store();
-    let find = || {
-        let (store, layer) = (store.clone(), layer.clone());
-        blocking(move || Ok(CachedLayer::find(&store, &layer)?))
-    };
     let cached = |ready: ReadyLayer| {
         progress.send(PullProgress::LayerCached {
             layer: index,
@@ -46,46 +59,69 @@ pub(super) async fn ensure_layer(
     let mut waiting = Waiting::new(origin_name(pull.source));
     let mut waits_for_lock = true;
     let mut is_announced = false;
+    // A cached layer takes no permit of a pipeline.
+    let mut looks_first = known == Known::Nothing;
     loop {
         let files = permit(&engine.open_layers).await?;
-        if !anew && let CachedLayer::Verified(ready) = find().await? {
-            return Ok(cached(ready));
+        if looks_first {
+            let (store, layer) = (store.clone(), layer.clone());
+            let found = blocking(move || Ok(CachedLayer::find(&store.session(), &layer)?)).await?;
+            if let CachedLayer::Verified(ready) = found {
+                return Ok(cached(ready));
+            }
         }
         let pipeline = permit(&engine.pipelines).await?;
-        let lock = if waits_for_lock {
-            let lock = {
-                let (store, artifact) = (store.clone(), artifact.clone());
-                blocking(move || artifact.try_lock(&store)).await?
-            };
-            if lock.is_none() {
-                drop((pipeline, files));
-                if !is_announced {
-                    progress.send(PullProgress::LayerWaiting { layer: index });
-                    is_announced = true;
-                }
-                let waited = waiting.wait(store, &artifact).await?;
-                waits_for_lock = matches!(waited, Waited::Free);
-                continue;
-            }
-            lock.map(Arc::new)
-        } else {
-            None
+        let begun = {
+            let (store, layer, artifact) = (store.clone(), layer.clone(), artifact.clone());
+            let is_interruptible = pull.source.is_interruptible();
+            blocking(move || {
+                let session = store.session();
+                let lock = match waits_for_lock {
+                    true => match artifact.try_lock(&session)? {
+                        Some(lock) => Some(Arc::new(lock)),
+                        None => return Ok(None),
+                    },
+                    false => None,
+                };
+                // Another pull may have published it, and recorded its blob, before it released the lock.
+                let found = match known {
+                    Known::Rebuilt => CachedLayer::Absent,
+                    Known::Nothing | Known::Missing => CachedLayer::find(&session, &layer)?,
+                };
+                let work = match found {
+                    CachedLayer::Verified(ready) => Work::Nothing(ready),
+                    CachedLayer::Unverified(ready) => Work::Verify(ready),
+                    CachedLayer::Absent => {
+                        Work::Fetch(Box::new(Files::open(&session, &layer, is_interruptible)?))
+                    }
+                };
+                Ok(Some((lock, work)))
+            })
+            .await?
         };
-        // Another pull may have published it, and recorded its blob, before it released the lock.
-        let found = if anew {
-            CachedLayer::Absent
-        } else {
-            find().await?
+        let Some((lock, work)) = begun else {
+            drop((pipeline, files));
+            if !is_announced {
+                progress.send(PullProgress::LayerWaiting { layer: index });
+                is_announced = true;
+            }
+            let waited = waiting.wait(store, &artifact).await?;
+            waits_for_lock = matches!(waited, Waited::Free);
+            looks_first = known != Known::Rebuilt;
+            continue;
         };
         let claim = Claim {
             lock,
             pipeline: Some(pipeline),
             _files: files,
         };
-        let ready = match found {
-            CachedLayer::Verified(ready) => return Ok(cached(ready)),
-            CachedLayer::Unverified(ready) => verify(pull, index, layer, claim, ready).await?,
-            CachedLayer::Absent => Fetch::new(pull, index, layer, claim, state).run().await?,
+        let ready = match work {
+            Work::Nothing(ready) => return Ok(cached(ready)),
+            Work::Verify(ready) => verify(pull, index, layer, claim, ready).await?,
+            Work::Fetch(files) => {
+                let fetch = Fetch::new(pull, index, layer, claim, state);
+                fetch.run(*files).await?
+            }
         };
         state.cached(ready.image_bytes);
         return Ok(ready);

@@ -1,5 +1,5 @@
 use msb_layer::{IngestedLayer, LayerError, LayerJob};
-use msb_store::{LayerKey, Staged, Step, publish_all};
+use msb_store::{LayerKey, Staged, Step, Store};
 
 use super::blocking::blocking;
 use super::download::{BlobStream, Download};
@@ -38,13 +38,34 @@ enum Attempt {
 }
 
 /// The files of one attempt.
-struct Files {
+#[derive(Debug)]
+pub(super) struct Files {
     image: Staged,
     sidecar: Staged,
     partial: Option<SharedPartial>,
 }
 
 impl Files {
+    /// Creates the files of a layer, and opens its partial blob if it is to have one. Blocks on file I/O.
+    pub(super) fn open(
+        store: &Store,
+        layer: &LayerSource,
+        uses_partial: bool,
+    ) -> Result<Self, PullError> {
+        let (key, blob) = (layer_key(&layer.diff_id), &layer.blob);
+        // At least as much as the blob: a full disk is an error before anything is downloaded.
+        store.check_space(blob.bytes)?;
+        Ok(Self {
+            image: store.stage_layer_image(&key)?,
+            sidecar: store.stage_layer_sidecar(&key)?,
+            partial: if uses_partial && blob.bytes >= MIN_PARTIAL_BYTES {
+                SharedPartial::open(store, &blob.digest, blob.bytes)
+            } else {
+                None
+            },
+        })
+    }
+
     fn sidecar_bytes(&self) -> Result<u64, PullError> {
         let path = self.sidecar.path();
         let metadata = self.sidecar.file().metadata();
@@ -70,27 +91,27 @@ impl<'a> Fetch<'a> {
             state,
             claim,
             restarted: None,
-            uses_partial: true,
+            uses_partial: pull.source.is_interruptible(),
         }
     }
 
     /// Downloads, converts, verifies and publishes the layer.
-    pub(super) async fn run(mut self) -> Result<ReadyLayer, PullError> {
+    pub(super) async fn run(mut self, mut files: Files) -> Result<ReadyLayer, PullError> {
         loop {
-            match self.attempt().await? {
+            match self.attempt(files).await? {
                 Attempt::Done(ready) => return Ok(ready),
                 // Its bytes were wrong, or the registry cannot resume; they were discarded.
                 Attempt::StartOver => self.state.started_over(),
             }
+            files = self.open().await?;
         }
     }
 
-    async fn attempt(&mut self) -> Result<Attempt, PullError> {
+    async fn attempt(&mut self, files: Files) -> Result<Attempt, PullError> {
         let Pull {
             engine, progress, ..
         } = self.pull;
         let blob = &self.layer.blob;
-        let files = self.open().await?;
         let part = files.partial.as_ref().and_then(SharedPartial::to_blob_part);
         let resumed_bytes = part.as_ref().map_or(0, |part| part.bytes);
         progress.send(PullProgress::LayerStarted {
@@ -136,6 +157,11 @@ impl<'a> Fetch<'a> {
                             self.uses_partial = false;
                             return Ok(Attempt::StartOver);
                         }
+                        if self.pull.source.reject(blob) {
+                            tracing::warn!(digest = %blob.digest, %error, "the bytes are wrong; trying the next host");
+                            self.uses_partial = false;
+                            return Ok(Attempt::StartOver);
+                        }
                     }
                     Err(self.write_error(&files.image, error))
                 }
@@ -144,25 +170,11 @@ impl<'a> Fetch<'a> {
         reporter.during(work).await
     }
 
+    // `&mut`, because a held stream is not `Sync`, so that a shared borrow would not be `Send`.
     async fn open(&mut self) -> Result<Files, PullError> {
-        let (store, key) = (self.pull.engine.cache.store().clone(), self.key.clone());
-        let (digest, bytes) = (self.layer.blob.digest, self.layer.blob.bytes);
-        let uses_partial =
-            self.uses_partial && self.pull.source.is_interruptible() && bytes >= MIN_PARTIAL_BYTES;
-        blocking(move || {
-            // At least as much as the blob: a full disk is an error before anything is downloaded.
-            store.check_space(bytes)?;
-            Ok(Files {
-                image: store.stage_layer_image(&key)?,
-                sidecar: store.stage_layer_sidecar(&key)?,
-                partial: if uses_partial {
-                    SharedPartial::open(&store, &digest, bytes)
-                } else {
-                    None
-                },
-            })
-        })
-        .await
+        let (store, layer) = (self.pull.engine.cache.store().clone(), self.layer.clone());
+        let uses_partial = self.uses_partial;
+        blocking(move || Files::open(&store.session(), &layer, uses_partial)).await
     }
 
     async fn download(
@@ -201,8 +213,7 @@ impl<'a> Fetch<'a> {
         let sidecar_bytes = blocking(move || {
             let sidecar_bytes = files.sidecar_bytes()?;
             // The sidecar's name comes last: its presence is the layer's.
-            publish_all([files.image.sync()?, files.sidecar.sync()?])?;
-            store.record_verified_blob(&key, &digest)?;
+            store.publish_layer(&key, &digest, files.image.sync()?, files.sidecar.sync()?)?;
             if let Some(partial) = files.partial {
                 partial.discard();
             }

@@ -1,13 +1,17 @@
+use std::collections::HashSet;
+
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use msb_sidecar::Note;
 use msb_store::LayerKey;
 
 use super::Pull;
-use super::ensure::ensure_layer;
+use super::blocking::blocking;
+use super::ensure::{Known, ensure_layer};
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
 use super::state::LayerStates;
 use crate::PullError;
+use crate::cache::keys::layer_key;
 
 /// Which layers are rebuilt although the cache has them.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ pub(super) async fn fetch_layers(
     let mut unique = unique(pull);
     let mut ready = vec![None; unique.len()];
     let mut notes = ImageNotes::new(unique.len());
+    let missing = missing(pull, &unique).await?;
+    let missing = &missing;
     unique.sort_by_key(|unique| {
         let (index, layer) = unique.blobs[0];
         (std::cmp::Reverse(layer.blob.bytes), index)
@@ -69,12 +75,19 @@ pub(super) async fn fetch_layers(
         .into_iter()
         .map(|unique| async move {
             let device = unique.device;
-            let is_anew = anew.contains(&plan.slot(device).layer);
+            let key = &plan.slot(device).layer;
+            let known = if anew.contains(key) {
+                Known::Rebuilt
+            } else if missing.contains(key) {
+                Known::Missing
+            } else {
+                Known::Nothing
+            };
             let state = states.of(device);
             let (index, layer) = unique.blobs[0];
-            let mut ready = ensure_layer(pull, index, layer, is_anew, state).await?;
+            let mut ready = ensure_layer(pull, index, layer, known, state).await?;
             for (index, layer) in &unique.blobs[1..] {
-                let again = ensure_layer(pull, *index, layer, false, state).await?;
+                let again = ensure_layer(pull, *index, layer, Known::Nothing, state).await?;
                 ready.was_cached &= again.was_cached;
             }
             Ok::<_, PullError>((device, ready))
@@ -95,6 +108,26 @@ pub(super) async fn fetch_layers(
         layers: layers.collect::<Result<_, _>>()?,
         notes: notes.into_vec(),
     })
+}
+
+/// Returns the layers that the cache lacks. All are looked up at once, because most pulls lack most of their layers.
+async fn missing(pull: Pull<'_>, unique: &[Unique<'_>]) -> Result<HashSet<LayerKey>, PullError> {
+    let store = pull.engine.cache.store().clone();
+    let layers = unique
+        .iter()
+        .map(|unique| layer_key(&unique.blobs[0].1.diff_id));
+    let layers: Vec<LayerKey> = layers.collect();
+    blocking(move || {
+        let session = store.session();
+        let mut missing = HashSet::new();
+        for layer in layers {
+            if session.layer_lengths(&layer)?.is_none() {
+                missing.insert(layer);
+            }
+        }
+        Ok(missing)
+    })
+    .await
 }
 
 /// Groups the layers by device: a layer that comes twice is fetched once. Devices are numbered in the order in which they first

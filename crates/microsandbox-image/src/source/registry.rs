@@ -69,6 +69,10 @@ impl ImageSource for RegistrySource<'_> {
         }))
     }
 
+    fn reject(&self, blob: &Blob) -> bool {
+        self.client.reject_blob(&blob.digest)
+    }
+
     fn is_interruptible(&self) -> bool {
         true
     }

@@ -3,6 +3,8 @@
 pub(crate) mod cat;
 pub(crate) mod inspect;
 pub(crate) mod load;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod ls;
 pub(crate) mod prune;
 pub(crate) mod pull;
@@ -23,6 +25,8 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Pull(args) => pull::run(args, cache),
         Command::Load(args) => load::run(args, cache),
+        Command::Login(args) => login::run(&args, cache),
+        Command::Logout(args) => logout::run(&args),
         Command::Ls(args) => ls::run(&args, &cache),
         Command::Inspect(args) => inspect::run(&args, &cache),
         Command::Tree(args) => tree::run(&args, &cache),

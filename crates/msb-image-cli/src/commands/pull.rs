@@ -1,8 +1,8 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    CacheOptions, GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullPolicy,
-    PullResult, PullTask, Reference, Registry, escape_path,
+    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult,
+    PullTask, Reference, Registry, escape_path,
 };
 use tokio::time::timeout;
 
@@ -103,7 +103,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
 
 /// Returns the cache, whose files get the immutable flag.
 pub(super) fn immutable(cache: &GlobalCache) -> Result<GlobalCache, Failure> {
-    let mut options = CacheOptions::default();
+    let mut options = cache.options().clone();
     options.immutable = true;
     Ok(GlobalCache::with_options(cache.root(), options)?)
 }

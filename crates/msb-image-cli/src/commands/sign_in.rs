@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use microsandbox_image::{Reference, RegistryAuth, RegistryBuilder, RegistryHost, Timeouts};
+use microsandbox_image::{
+    ClientCertificate, DockerCredentials, Reference, RegistryAuth, RegistryBuilder, RegistryHost,
+    Timeouts,
+};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -14,7 +17,7 @@ const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 /// The longest certificate file, in bytes.
 const MAX_CERTIFICATES_BYTES: u64 = 4 << 20;
 
-/// Options for talking to registries.
+/// Options for connections to registries.
 #[derive(Debug, Args)]
 pub(crate) struct RegistryArgs {
     /// Use plain HTTP for this registry, and send credentials over it; repeatable
@@ -29,6 +32,18 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
 
+    /// Present the client certificate in this PEM file to the registry
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+
+    /// The private key of --client-cert, in PEM
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
+
+    /// Read mirrors and TLS settings from DIR/HOST/hosts.toml, before containerd's own directories; repeatable
+    #[arg(long, value_name = "DIR")]
+    hosts_dir: Vec<PathBuf>,
+
     /// How long to retry when the registry is away or answers with a temporary error
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_seconds: u64,
@@ -40,18 +55,75 @@ pub(crate) struct RegistryArgs {
     /// Read the password or token from standard input
     #[arg(long, requires = "username")]
     password_stdin: bool,
+
+    #[command(flatten)]
+    auth_file: AuthFileArgs,
+}
+
+/// Where credentials are kept.
+#[derive(Debug, Args)]
+pub(crate) struct AuthFileArgs {
+    /// Use the credentials in this file, in the format of Docker's config.json and podman's auth.json [default: the files of podman
+    /// and Docker]
+    #[arg(long, value_name = "FILE")]
+    auth_file: Option<PathBuf>,
+}
+
+impl AuthFileArgs {
+    pub(crate) fn credentials(&self) -> DockerCredentials {
+        let credentials = DockerCredentials::from_env();
+        match &self.auth_file {
+            Some(path) => credentials.with_auth_file(path),
+            None => credentials,
+        }
+    }
 }
 
 impl RegistryArgs {
-    /// Returns whether the process is going to hold a secret.
+    /// Returns whether the process is going to hold a secret that no file of this user has.
     pub(crate) fn has_secret(&self) -> bool {
         self.password_stdin
     }
 
-    /// Configures `builder`. Reads the password, which is for the one registry that `references` name.
+    /// Returns where credentials are kept.
+    pub(crate) fn credentials(&self) -> DockerCredentials {
+        self.auth_file.credentials()
+    }
+
+    /// Reads the password for the user name that is given, if there is one.
+    pub(crate) fn given_auth(&self) -> Result<Option<RegistryAuth>, Failure> {
+        let Some(username) = &self.username else {
+            return Ok(None);
+        };
+        Ok(Some(RegistryAuth::Basic {
+            username: username.clone(),
+            password: password(io::stdin().lock())?,
+        }))
+    }
+
+    /// Configures `builder` for the registries of `references`. Reads the password, which is for one registry.
     pub(crate) fn apply(
         &self,
         references: &[Reference],
+        builder: RegistryBuilder,
+    ) -> Result<RegistryBuilder, Failure> {
+        let mut builder = self.connect(
+            || one_registry("--client-cert", references),
+            builder.credentials(self.credentials()),
+        )?;
+        if let Some(auth) = self.given_auth()? {
+            builder = match one_registry("--username", references)? {
+                Some(host) => builder.auth_for(host.as_str(), auth),
+                None => builder.auth(auth),
+            };
+        }
+        Ok(builder)
+    }
+
+    /// Configures everything but credentials. `registry` is the host that a client certificate is for.
+    pub(crate) fn connect(
+        &self,
+        registry: impl FnOnce() -> Result<Option<RegistryHost>, Failure>,
         mut builder: RegistryBuilder,
     ) -> Result<RegistryBuilder, Failure> {
         let patience = Duration::from_secs(self.retry_seconds);
@@ -65,29 +137,34 @@ impl RegistryArgs {
         for host in &self.private_host {
             builder = builder.private_host(host);
         }
-        if let Some(username) = &self.username {
-            let registry = one_registry(references)?;
-            let auth = RegistryAuth::Basic {
-                username: username.clone(),
-                password: password(io::stdin().lock())?,
-            };
-            builder = match registry {
-                Some(host) => builder.auth_for(host.as_str(), auth),
-                None => builder.auth(auth),
-            };
+        for dir in &self.hosts_dir {
+            builder = builder.hosts_dir(dir);
+        }
+        builder = builder.containerd_hosts_dirs();
+        if let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key)
+            && let Some(host) = registry()?
+        {
+            let name = cert.display().to_string();
+            let (cert, key) = (certificates(cert)?, certificates(key)?);
+            let certificate = ClientCertificate::from_pem(&name, &cert, &key)?;
+            builder = builder.client_certificate(host.as_str(), certificate);
         }
         Ok(builder)
     }
 }
 
-/// Returns the registry that all references name.
-fn one_registry(references: &[Reference]) -> Result<Option<RegistryHost>, Failure> {
+/// Returns the registry that all references name. `option` is for one registry alone.
+fn one_registry(
+    option: &'static str,
+    references: &[Reference],
+) -> Result<Option<RegistryHost>, Failure> {
     let mut hosts = references.iter().map(RegistryHost::of);
     let Some(first) = hosts.next() else {
         return Ok(None);
     };
     match hosts.find(|host| *host != first) {
         Some(second) => Err(Failure::TwoRegistries {
+            option,
             first: first.to_string(),
             second: second.to_string(),
         }),
@@ -164,10 +241,10 @@ mod tests {
     fn a_password_goes_to_one_registry() {
         let parse = |text: &str| text.parse::<Reference>().expect("a valid reference");
         let (here, there) = (parse("a.example/x"), parse("b.example/x"));
-        assert!(one_registry(&[here.clone(), here.clone()]).is_ok());
+        assert!(one_registry("--username", &[here.clone(), here.clone()]).is_ok());
         let hub = [parse("alpine"), parse("registry-1.docker.io/a/b")];
-        assert!(one_registry(&hub).is_ok());
-        let error = one_registry(&[here, there]).expect_err("two registries");
+        assert!(one_registry("--username", &hub).is_ok());
+        let error = one_registry("--username", &[here, there]).expect_err("two registries");
         assert!(error.to_string().contains("b.example"));
     }
 }

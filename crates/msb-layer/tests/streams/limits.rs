@@ -270,6 +270,70 @@ fn what_a_layer_stores_counts_for_the_image_and_not_what_it_writes() {
 }
 
 #[test]
+fn memory_is_counted_while_an_archive_is_read() {
+    let mut recipe = global_xattrs(2000, 15);
+    for index in 0..500 {
+        recipe += &format!("file {index} size=0 xattr.user.own={index}\n");
+    }
+    let tar = tar::recipe(&recipe);
+    // Its end, which would be an error, is not reached.
+    exceeds(
+        budgeted(&tar[..tar.len() - 1500], |limits| {
+            limits.memory_bytes = 4 << 20;
+        }),
+        ImageLimit::MemoryBytes,
+        "bytes of memory",
+    );
+}
+
+#[test]
+fn the_plan_and_the_metadata_of_a_layer_are_counted_before_they_are_made() {
+    let recipe: String = (0..1000).map(|n| format!("file {n} size=0\n")).collect();
+    let tar = tar::recipe(&recipe);
+    let least_memory = |tar: &[u8]| {
+        let (mut refused, mut enough) = (0, 16 << 20);
+        while enough - refused > 1 {
+            let tried = (refused + enough) / 2;
+            match budgeted(tar, |limits| limits.memory_bytes = tried) {
+                Err(LayerError::Budget { .. }) => refused = tried,
+                _ => enough = tried,
+            }
+        }
+        enough
+    };
+    // One file less, and no plan, because the archive ends in the middle of a header.
+    let read = least_memory(&tar[..tar.len() - 1100]);
+    let planned = least_memory(&tar);
+    assert!(
+        planned >= read + 1000 * erofs_writer::PLAN_BYTES_PER_INODE,
+        "{read} {planned}"
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    let made = Attempt::plain(&tar)
+        .into_files(&dir.path().join("layer"))
+        .unwrap();
+    let sidecar = fs::metadata(dir.path().join("layer.sidecar"))
+        .unwrap()
+        .len();
+    let disk = |bytes| {
+        let mut limits = ImageLimits::default();
+        limits.disk_bytes = bytes;
+        let mut attempt = Attempt::plain(&tar);
+        attempt.budget = ImageBudget::new(limits);
+        attempt.into_files(&dir.path().join("limited"))
+    };
+    exceeds(
+        disk(sidecar + made.image.bytes / 2),
+        ImageLimit::DiskBytes,
+        "bytes on disk",
+    );
+    let written = fs::metadata(dir.path().join("limited.erofs")).unwrap();
+    assert!(written.len() < made.image.bytes / 2, "{written:?}");
+    assert!(disk(sidecar + made.image.bytes).is_ok());
+}
+
+#[test]
 fn each_limit_of_the_image_is_named_in_its_error() {
     let tar = tar::recipe("file a/b/c size=5000 seed=1\nfile d size=1\nsymlink e target=a");
     assert!(budgeted(&tar, |limits| limits.entries = 3).is_ok());

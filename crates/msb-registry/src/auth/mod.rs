@@ -76,14 +76,16 @@ impl Auth {
             .await)
     }
 
-    /// Sends a request to a registry. Every status but a success is an error.
+    /// Sends a request to a host of a registry, and returns what became of the credentials beside the response. Every status but a
+    /// success is an error.
     pub(crate) async fn send(
         &self,
         request: &Request<'_>,
         observer: &Observer,
-    ) -> Result<Response, Error> {
+    ) -> Result<(Response, CredentialUse), Error> {
         let registry = Site::new(request, &request.url);
-        self.credentials.bind(&registry.host);
+        // Never to a mirror: whatever is tried first, they are for the registry that the reference names.
+        self.credentials.bind(&RegistryHost::of(request.reference));
         let mut attempt = Attempt {
             auth: self,
             request,
@@ -105,7 +107,13 @@ impl Auth {
                 .send(request, &authorizations, observer)
                 .await?;
             match response.inner.status() {
-                status if status.is_success() => return Ok(response),
+                status if status.is_success() => {
+                    let credentials = match attempt.grant_of(&registry) {
+                        Some(grant) => grant.credentials.clone(),
+                        None => CredentialUse::NotRequested,
+                    };
+                    return Ok((response, credentials));
+                }
                 StatusCode::UNAUTHORIZED => attempt.answer(response).await?,
                 // Some registries deny to strangers that there is anything.
                 StatusCode::NOT_FOUND | StatusCode::FORBIDDEN
@@ -113,7 +121,7 @@ impl Auth {
                         && attempt.grants.is_empty()
                         && !self
                             .credentials
-                            .get(&registry.host)
+                            .get(&registry.host, registry.repository())
                             .await?
                             .auth
                             .is_anonymous()
@@ -144,7 +152,7 @@ impl Auth {
                 source: Some(source),
                 ..
             }) => {
-                let held = self.credentials.get(&site.host).await?;
+                let held = self.credentials.get(&site.host, site.repository()).await?;
                 let source = source.clone();
                 match self.fetch(source, site, &held, observer).await {
                     Ok(grant) => {
@@ -159,7 +167,7 @@ impl Auth {
             _ => *slot = None,
         }
         // A bearer token needs no challenge; with one at hand, none is waited for.
-        if let Some(held) = self.credentials.known(&site.host)
+        if let Some(held) = self.credentials.known(&site.host, site.repository())
             && matches!(held.auth, RegistryAuth::Bearer { .. })
         {
             *slot = self.static_grant(site, &held, "bearer")?;
@@ -186,7 +194,7 @@ impl Auth {
             return Ok(Some(grant.clone()));
         }
         *slot = None;
-        let held = self.credentials.get(&site.host).await?;
+        let held = self.credentials.get(&site.host, site.repository()).await?;
         let find = |scheme| challenges.iter().find(|found| found.scheme == scheme);
         let bearer = find("bearer").filter(|_| !matches!(held.auth, RegistryAuth::Bearer { .. }));
         let source = match bearer {
@@ -288,7 +296,7 @@ impl Attempt<'_, '_> {
             None => {
                 let credentials = self.credential_use(&site).await?;
                 if credentials == CredentialUse::Sent {
-                    self.auth.credentials.forget(&site.host);
+                    self.auth.credentials.forget(&site.host, site.repository());
                 }
                 Err(self.auth.exchange.refused(response, credentials).await)
             }
@@ -297,9 +305,9 @@ impl Attempt<'_, '_> {
 
     /// Asks the registry for a challenge where the request itself met none. Returns whether there is an answer to it.
     async fn introduce(&mut self, site: &Site<'_>) -> Result<bool, Error> {
-        let mut url = site.base.clone();
-        url.set_path("/v2/");
-        let request = Request::get(Step::Challenge, self.request.reference, url, "*/*");
+        let (own, url) = (site.api.clone(), site.api.clone());
+        let mut request = Request::get(Step::Challenge, self.request.reference, own, url, "*/*");
+        request.peer.clone_from(&site.peer);
         let response = self
             .auth
             .exchange
@@ -346,7 +354,11 @@ impl Attempt<'_, '_> {
         if let Some(grant) = self.grant_of(site) {
             return Ok(grant.credentials.clone());
         }
-        let held = self.auth.credentials.get(&site.host).await?;
+        let held = self
+            .auth
+            .credentials
+            .get(&site.host, site.repository())
+            .await?;
         Ok(if held.auth.is_anonymous() {
             held.unused()
         } else if self.auth.exchange.rules.allow_credentials(&site.base) {

@@ -13,8 +13,8 @@ use crate::error::{CredentialUse, Error};
 use crate::host::RegistryHost;
 use crate::secrets::{Secret, Secrets};
 
-/// The number of hosts whose credentials are remembered.
-const MAX_HOSTS: usize = 64;
+/// The number of repositories whose credentials are remembered.
+const MAX_REPOSITORIES: usize = 256;
 
 /// What a [`CredentialProvider`] returns.
 pub type CredentialFuture<'a> = Pin<
@@ -27,9 +27,9 @@ pub type CredentialFuture<'a> = Pin<
 
 /// Looks up credentials, for example in a file or with a helper program.
 ///
-/// It is asked about the host of the registry that a reference names, and about the host that a redirect leads to if that host
-/// requires authentication; each time before anything is sent there that the answer would be needed for. The answer is used for
-/// that host, and for the token service that it points at, alone. A host is asked about again after it refused the credentials.
+/// A client asks for a host when that host first requires authentication: the registry that a reference names, a mirror of it, or
+/// the target of a redirect. It uses the result for that host, and for the token service that the host points at, alone. It
+/// asks again after the host refused the credentials.
 ///
 /// ```
 /// use msb_registry::{CredentialFuture, CredentialProvider, RegistryAuth, RegistryHost};
@@ -56,6 +56,24 @@ pub trait CredentialProvider: Send + Sync {
     ///
     /// The future runs on the caller's executor and must not block it.
     fn credentials<'a>(&'a self, host: &'a RegistryHost) -> CredentialFuture<'a>;
+
+    /// Returns whether there may be credentials for single repositories. Default: no. A client then asks once for each host.
+    fn has_repository_credentials(&self) -> bool {
+        false
+    }
+
+    /// Returns the credentials for one repository of `host`. Default: those of the host.
+    ///
+    /// A client calls it in place of [`credentials`](Self::credentials) if
+    /// [`has_repository_credentials`](Self::has_repository_credentials).
+    fn repository_credentials<'a>(
+        &'a self,
+        host: &'a RegistryHost,
+        repository: &'a str,
+    ) -> CredentialFuture<'a> {
+        let _ = repository;
+        self.credentials(host)
+    }
 }
 
 /// The credentials that a client was built with.
@@ -67,7 +85,8 @@ pub(crate) struct CredentialSource {
     provider: Option<Arc<dyn CredentialProvider>>,
     secrets: Arc<Secrets>,
     bound_to: OnceLock<RegistryHost>,
-    held: Mutex<HashMap<RegistryHost, Arc<Held>>>,
+    /// By host, and by repository where the provider tells them apart.
+    held: Mutex<HashMap<(RegistryHost, String), Arc<Held>>>,
 }
 
 /// The credentials of a host, with their secrets known for redaction.
@@ -104,9 +123,10 @@ impl CredentialSource {
     }
 
     /// Returns the credentials for `host` if no provider has to be asked for them.
-    pub(super) fn known(&self, host: &RegistryHost) -> Option<Arc<Held>> {
+    pub(super) fn known(&self, host: &RegistryHost, repository: &str) -> Option<Arc<Held>> {
+        let key = self.key(host, repository);
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = held.get(host) {
+        if let Some(held) = held.get(&key) {
             return Some(Arc::clone(held));
         }
         drop(held);
@@ -117,51 +137,66 @@ impl CredentialSource {
             None if self.provider.is_some() => return None,
             None => &RegistryAuth::Anonymous,
         };
-        Some(self.hold(host, auth.clone()))
+        Some(self.hold(key, auth.clone()))
     }
 
     /// Returns the credentials for `host`, asking the provider if necessary.
-    pub(super) async fn get(&self, host: &RegistryHost) -> Result<Arc<Held>, Error> {
-        if let Some(held) = self.known(host) {
+    pub(super) async fn get(
+        &self,
+        host: &RegistryHost,
+        repository: &str,
+    ) -> Result<Arc<Held>, Error> {
+        if let Some(held) = self.known(host, repository) {
             return Ok(held);
         }
-        let auth =
-            match &self.provider {
-                Some(provider) => provider.credentials(host).await.map_err(|source| {
-                    Error::CredentialProvider {
-                        host: host.clone(),
-                        source,
-                    }
-                })?,
-                None => RegistryAuth::Anonymous,
-            };
-        Ok(self.hold(host, auth))
+        let auth = match &self.provider {
+            Some(provider) => {
+                let asked = if provider.has_repository_credentials() {
+                    provider.repository_credentials(host, repository)
+                } else {
+                    provider.credentials(host)
+                };
+                asked.await.map_err(|source| Error::CredentialProvider {
+                    host: host.clone(),
+                    source,
+                })?
+            }
+            None => RegistryAuth::Anonymous,
+        };
+        Ok(self.hold(self.key(host, repository), auth))
     }
 
-    /// Asks the provider again when credentials for `host` are needed next.
-    pub(super) fn forget(&self, host: &RegistryHost) {
+    fn key(&self, host: &RegistryHost, repository: &str) -> (RegistryHost, String) {
+        let provider = self.provider.as_ref();
+        let is_told_apart = provider.is_some_and(|provider| provider.has_repository_credentials());
+        let repository = if is_told_apart { repository } else { "" };
+        (host.clone(), repository.to_owned())
+    }
+
+    /// Forgets credentials, so that the provider is asked again when they are needed next.
+    pub(super) fn forget(&self, host: &RegistryHost, repository: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.remove(host);
+        held.remove(&self.key(host, repository));
     }
 
-    fn hold(&self, host: &RegistryHost, auth: RegistryAuth) -> Arc<Held> {
+    fn hold(&self, key: (RegistryHost, String), auth: RegistryAuth) -> Arc<Held> {
         let encoded = auth.basic().ok().flatten();
         let secrets = [auth.secret(), encoded]
             .into_iter()
             .flatten()
             .map(|secret: Zeroizing<String>| self.secrets.add(secret))
             .collect();
-        let bound_to = self.bound_to.get().filter(|bound| *bound != host);
+        let bound_to = self.bound_to.get().filter(|bound| **bound != key.0);
         let entry = Arc::new(Held {
             bound_to: bound_to.filter(|_| auth.is_anonymous()).cloned(),
             auth,
             _secrets: secrets,
         });
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.len() >= MAX_HOSTS {
+        if held.len() >= MAX_REPOSITORIES {
             held.clear();
         }
-        held.insert(host.clone(), Arc::clone(&entry));
+        held.insert(key, Arc::clone(&entry));
         entry
     }
 }

@@ -15,10 +15,13 @@ pub(super) fn own_scope(reference: &Reference) -> String {
 /// Returns the scopes to ask the token service for.
 ///
 /// The scope of the challenge counts where it is well formed and gives read access to a repository, under whatever name: a
-/// registry may keep it under another one. What it offers beyond reading is left out. Otherwise the scope is `own`.
+/// registry may keep it under another one. What it offers beyond reading is left out. Otherwise the scope is `own`, or none where
+/// `own` is empty.
 pub(super) fn scopes(challenge: Option<&str>, own: &str) -> Vec<String> {
     let scopes = challenge.and_then(parse).unwrap_or_default();
-    if scopes.is_empty() {
+    if own.is_empty() {
+        Vec::new()
+    } else if scopes.is_empty() {
         vec![own.to_owned()]
     } else {
         scopes

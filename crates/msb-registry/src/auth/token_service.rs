@@ -146,7 +146,9 @@ impl TokenSource {
         if let Some(service) = &self.service {
             push_pair(&mut form, "service", service);
         }
-        push_pair(&mut form, "scope", self.scopes.join(" ").as_bytes());
+        if !self.scopes.is_empty() {
+            push_pair(&mut form, "scope", self.scopes.join(" ").as_bytes());
+        }
         push_pair(&mut form, "refresh_token", token.as_bytes());
         let mut request = site.token_request(self.realm.clone());
         request.method = Method::POST;
@@ -185,8 +187,9 @@ impl TokenSource {
 
 impl<'a> Site<'a> {
     fn token_request(&self, url: Url) -> Request<'a> {
-        let mut request = Request::get(Step::Token, self.reference, url, ACCEPT_JSON);
-        request.own = self.base.clone();
+        let own = self.api.clone();
+        let mut request = Request::get(Step::Token, self.reference, own, url, ACCEPT_JSON);
+        request.peer.clone_from(&self.peer);
         request
     }
 }

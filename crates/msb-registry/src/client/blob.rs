@@ -102,6 +102,7 @@ impl BlobStream {
                 digest: request.digest,
                 urls: request.urls,
                 place: Place::Registry,
+                served_by: None,
             },
             size: request.size,
             position: request.offset,
@@ -145,7 +146,12 @@ impl BlobStream {
             match self.read().await {
                 Ok(event) => return Ok(event),
                 Err(fault) => {
-                    let start = self.body.take().map_or(0, |body| body.start);
+                    let body = self.body.take();
+                    let start = body.as_ref().map_or(0, |body| body.start);
+                    let has_progress = body.is_some_and(|body| body.start < self.position);
+                    if !has_progress || fault.is_of_whole_host() {
+                        self.source.rest(&self.sender);
+                    }
                     // The few bytes of slow windows are no progress that would renew the budget of retries.
                     if self.slow_windows > MAX_SLOW_WINDOWS {
                         self.slow_windows = 0;
@@ -162,6 +168,17 @@ impl BlobStream {
                 }
             }
         }
+    }
+
+    /// Notes that the bytes of the blob have another digest. Returns whether another host of the registry is tried: then the stream
+    /// begins again at byte 0, and the mirror that served the bytes is left out.
+    pub fn reject(&mut self) -> bool {
+        let is_tried = self.sender.reject(&self.source.digest);
+        if is_tried {
+            self.body = None;
+            self.position = 0;
+        }
+        is_tried
     }
 
     /// Opens a body if it can. Returns whether the stream starts over.
@@ -220,54 +237,17 @@ impl BlobStream {
         let from = if ranged { self.position } else { 0 };
         // The size is known, and some servers refuse an open range.
         let range = ranged.then(|| (from, size - 1));
-        let Response { inner, context, .. } = self.source.send(&self.sender, range).await?;
-        let header = |name| {
-            inner
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        self.content_type = header(CONTENT_TYPE).map(str::to_owned);
-        let length = inner.content_length();
-        let content_range = header(CONTENT_RANGE);
-        let served = content_range.and_then(ContentRange::parse);
-        let serves =
-            |first, last| served.is_some_and(|served| (served.start, served.end) == (first, last));
-        let part = match inner.status() {
-            StatusCode::OK if !ranged => {
-                if length.is_some_and(|length| length > size) {
-                    return Err(Error::Long {
-                        context,
-                        expected: size,
-                    });
-                }
-                // A shorter length is accepted: the remaining bytes are asked for when these have come.
-                Some((0, size))
-            }
-            // The whole blob, if its length shows that it is that. Some servers send a part under this status.
-            StatusCode::OK => (length == Some(size)
-                && (content_range.is_none() || serves(0, size - 1)))
-            .then_some((0, size)),
-            StatusCode::PARTIAL_CONTENT => served
-                .filter(|served| served.start == from && served.total == size)
-                .filter(|served| length.is_none_or(|length| length == served.end - from + 1))
-                .map(|served| (from, served.end + 1)),
-            _ => None,
-        };
-        match part {
-            Some((start, end)) => Ok(Body {
-                response: inner,
-                context,
-                start,
-                end,
-                rate: Rate::new(&self.sender.exchange().timeouts),
-            }),
-            None => Err(Error::Range {
-                context,
-                from,
-                size,
-            }),
-        }
+        let check = |response: &Response| served_part(response, ranged, from, size).map(drop);
+        let response = self.source.send(&self.sender, range, check).await?;
+        let (start, end) = served_part(&response, ranged, from, size)?;
+        self.content_type = header(&response, CONTENT_TYPE).map(str::to_owned);
+        Ok(Body {
+            response: response.inner,
+            context: response.context,
+            start,
+            end,
+            rate: Rate::new(&self.sender.exchange().timeouts),
+        })
     }
 
     /// Waits for the next bytes of the body.
@@ -368,14 +348,20 @@ impl BlobStream {
     pub(super) async fn collect(mut self) -> Result<Document, Error> {
         // Grows with the bytes that come, because nothing vouches for the declared size yet.
         let mut bytes = BytesMut::new();
-        while let Some(event) = self.next_event().await? {
-            match event {
-                BlobEvent::Data(data) => bytes.extend_from_slice(&data),
-                BlobEvent::Restarted => bytes.clear(),
-            }
-        }
         let expected = self.source.digest;
-        let actual = Digest::of(expected.algorithm(), &bytes);
+        let actual = loop {
+            while let Some(event) = self.next_event().await? {
+                match event {
+                    BlobEvent::Data(data) => bytes.extend_from_slice(&data),
+                    BlobEvent::Restarted => bytes.clear(),
+                }
+            }
+            let actual = Digest::of(expected.algorithm(), &bytes);
+            if actual == expected || !self.reject() {
+                break actual;
+            }
+            bytes.clear();
+        };
         if actual != expected {
             return Err(Error::DigestMismatch {
                 context: self.sender.blob_context(
@@ -393,4 +379,51 @@ impl BlobStream {
             media_type: shown_type(self.content_type.as_deref()),
         })
     }
+}
+
+/// Returns the bytes of the blob that a response has, from its header: the first, and the first behind them.
+///
+/// `from` is the byte that was asked for; 0 without a range.
+fn served_part(
+    response: &Response,
+    ranged: bool,
+    from: u64,
+    size: u64,
+) -> Result<(u64, u64), Error> {
+    let length = response.inner.content_length();
+    let content_range = header(response, CONTENT_RANGE);
+    let served = content_range.and_then(ContentRange::parse);
+    let serves =
+        |first, last| served.is_some_and(|served| (served.start, served.end) == (first, last));
+    let part = match response.inner.status() {
+        StatusCode::OK if !ranged => {
+            if length.is_some_and(|length| length > size) {
+                return Err(Error::Long {
+                    context: response.context.clone(),
+                    expected: size,
+                });
+            }
+            // A shorter length is accepted: the remaining bytes are asked for when these have come.
+            Some((0, size))
+        }
+        // The whole blob, if its length shows that it is that. Some servers send a part under this status.
+        StatusCode::OK => (length == Some(size)
+            && (content_range.is_none() || serves(0, size - 1)))
+        .then_some((0, size)),
+        StatusCode::PARTIAL_CONTENT => served
+            .filter(|served| served.start == from && served.total == size)
+            .filter(|served| length.is_none_or(|length| length == served.end - from + 1))
+            .map(|served| (from, served.end + 1)),
+        _ => None,
+    };
+    part.ok_or_else(|| Error::Range {
+        context: response.context.clone(),
+        from,
+        size,
+    })
+}
+
+fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str> {
+    let value = response.inner.headers().get(name)?;
+    value.to_str().ok()
 }

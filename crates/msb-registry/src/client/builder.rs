@@ -7,11 +7,13 @@ use msb_oci::Excerpt;
 use rustls::pki_types::CertificateDer;
 
 use super::client::Client;
+use super::upstreams::Upstreams;
 use crate::auth::{Auth, CredentialProvider, CredentialSource, RegistryAuth};
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::exchange::redirect::HostRules;
 use crate::host::RegistryHost;
+use crate::hosts::{ClientCertificate, HostProvider};
 use crate::limits::{Limits, Timeouts};
 use crate::secrets::Secrets;
 use crate::transport::Transport;
@@ -24,6 +26,8 @@ pub struct ClientBuilder {
     auth: RegistryAuth,
     named_auth: Vec<(String, RegistryAuth)>,
     provider: Option<Arc<dyn CredentialProvider>>,
+    hosts: Option<Arc<dyn HostProvider>>,
+    certificates: Vec<(String, ClientCertificate)>,
     plain_hosts: Vec<String>,
     private_hosts: Vec<String>,
     /// Names and contents.
@@ -59,6 +63,24 @@ impl ClientBuilder {
     /// Sets the provider that is asked for the credentials of every host that has none yet.
     pub fn credentials(mut self, provider: impl CredentialProvider + 'static) -> Self {
         self.provider = Some(Arc::new(provider));
+        self
+    }
+
+    /// Sets the provider that is asked for the hosts of each registry: mirrors, and settings for TLS and headers. Default: every
+    /// registry is its own only host.
+    pub fn hosts(mut self, provider: impl HostProvider + 'static) -> Self {
+        self.hosts = Some(Arc::new(provider));
+        self
+    }
+
+    /// Presents a client certificate to the registry `host`, given as `HOST` or `HOST:PORT`, and to no mirror of it. May be called
+    /// repeatedly; the last call for a host counts.
+    pub fn client_certificate(
+        mut self,
+        host: impl Into<String>,
+        certificate: ClientCertificate,
+    ) -> Self {
+        self.certificates.push((host.into(), certificate));
         self
     }
 
@@ -134,6 +156,10 @@ impl ClientBuilder {
         }
         let credentials =
             CredentialSource::new(named, self.auth, self.provider, Arc::clone(&secrets));
+        let mut certificates = HashMap::new();
+        for (host, certificate) in self.certificates {
+            certificates.insert(host.parse::<RegistryHost>()?, certificate);
+        }
         let mut roots = Vec::new();
         for (index, (name, pem)) in self.ca_bundles.into_iter().enumerate() {
             roots.extend(read_bundle(index, name, &pem)?);
@@ -145,7 +171,8 @@ impl ClientBuilder {
             timeouts: self.timeouts,
             secrets,
         };
-        Ok(Client::new(Auth::new(exchange, credentials)))
+        let upstreams = Upstreams::new(self.hosts, certificates);
+        Ok(Client::new(Auth::new(exchange, credentials), upstreams))
     }
 }
 

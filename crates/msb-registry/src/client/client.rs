@@ -6,6 +6,7 @@ use super::blob::BlobStream;
 use super::blob_request::BlobRequest;
 use super::manifest::fetch_manifest;
 use super::sender::Sender;
+use super::upstreams::Upstreams;
 use crate::auth::Auth;
 use crate::context::Step;
 use crate::document::Document;
@@ -17,13 +18,13 @@ use crate::notice::{Notice, Observer};
 /// Works on any tokio runtime that has its I/O and time drivers enabled. Futures are `Send` and may be dropped at any point.
 #[derive(Debug, Clone)]
 pub struct Client {
-    sender: Sender,
+    pub(super) sender: Sender,
 }
 
 impl Client {
-    pub(super) fn new(auth: Auth) -> Self {
+    pub(super) fn new(auth: Auth, upstreams: Upstreams) -> Self {
         Self {
-            sender: Sender::new(auth),
+            sender: Sender::new(auth, upstreams),
         }
     }
 
@@ -94,6 +95,13 @@ impl Client {
     ) -> Result<Document, Error> {
         self.collect(Step::Blob, reference, digest, size, limit)
             .await
+    }
+
+    /// Notes that the bytes of a blob that this client served have another digest. Returns whether another host of the registry is
+    /// asked for it from now on, because a mirror served it.
+    #[must_use]
+    pub fn reject_blob(&self, digest: &Digest) -> bool {
+        self.sender.reject(digest)
     }
 
     async fn collect(

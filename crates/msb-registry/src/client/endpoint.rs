@@ -16,16 +16,17 @@ const MAX_SCHEMES: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Schemes(Mutex<HashMap<String, &'static str>>);
 
-/// The root of a registry.
+/// The root of a registry's API.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub(super) root: Url,
+    /// With a slash at its end.
+    pub(super) api: Url,
     /// Whether plain HTTP is tried where it does not speak TLS.
     pub(super) may_be_plain: bool,
 }
 
 impl Schemes {
-    /// Returns the root of the registry that `reference` names.
+    /// Returns the API of the registry that `reference` names.
     pub(super) fn endpoint(
         &self,
         reference: &Reference,
@@ -35,7 +36,7 @@ impl Schemes {
         let plain_root = root("http", reference)?;
         if plain.contains(&plain_root) {
             return Ok(Endpoint {
-                root: plain_root,
+                api: plain_root,
                 may_be_plain: false,
             });
         }
@@ -47,7 +48,7 @@ impl Schemes {
             None
         };
         Ok(Endpoint {
-            root: root(known.unwrap_or("https"), reference)?,
+            api: root(known.unwrap_or("https"), reference)?,
             may_be_plain: open && known.is_none(),
         })
     }
@@ -60,21 +61,26 @@ impl Schemes {
     }
 }
 
-/// Returns the root of the registry that `reference` names, under `scheme`.
+/// Returns the root of the API of the registry that `reference` names, under `scheme`.
 pub(super) fn root(scheme: &str, reference: &Reference) -> Result<Url, Error> {
     let authority = match reference.registry() {
         // The name in references, and the host that serves them.
         "docker.io" => "registry-1.docker.io",
         other => other,
     };
-    Url::parse(&format!("{scheme}://{authority}/")).map_err(|_| invalid(reference))
+    Url::parse(&format!("{scheme}://{authority}/v2/")).map_err(|_| invalid(reference))
 }
 
-/// Returns the URL of `path` below the repository.
-pub(super) fn below(root: &Url, reference: &Reference, path: &str) -> Result<Url, Error> {
+/// Returns the URL of `path` below the API, for the registry `namespace` where the host serves several.
+pub(super) fn below(api: &Url, path: &str, query: Option<&str>, namespace: Option<&str>) -> Url {
+    let mut url = api.clone();
     // Names, tags and digests hold nothing that a URL's path would have to escape.
-    root.join(&format!("/v2/{}/{path}", reference.repository()))
-        .map_err(|_| invalid(reference))
+    url.set_path(&format!("{}{path}", api.path()));
+    url.set_query(query);
+    if let Some(namespace) = namespace {
+        url.query_pairs_mut().append_pair("ns", namespace);
+    }
+    url
 }
 
 fn invalid(reference: &Reference) -> Error {
@@ -91,10 +97,14 @@ mod tests {
     fn docker_io_is_served_elsewhere() {
         let reference = "alpine".parse().unwrap();
         let root = root("https", &reference).unwrap();
-        assert_eq!(root.as_str(), "https://registry-1.docker.io/");
+        assert_eq!(root.as_str(), "https://registry-1.docker.io/v2/");
         assert_eq!(
-            below(&root, &reference, "tags/list").unwrap().as_str(),
+            below(&root, "library/alpine/tags/list", None, None).as_str(),
             "https://registry-1.docker.io/v2/library/alpine/tags/list"
+        );
+        assert_eq!(
+            below(&root, "a/tags/list", Some("n=1"), Some("localhost:5000")).as_str(),
+            "https://registry-1.docker.io/v2/a/tags/list?n=1&ns=localhost%3A5000"
         );
     }
 }

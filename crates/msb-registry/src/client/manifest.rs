@@ -3,10 +3,11 @@
 use msb_oci::{Digest, Reference};
 use reqwest::header::CONTENT_TYPE;
 
+use super::ask::Ask;
 use super::sender::Sender;
-use crate::context::Step;
 use crate::document::{Document, manifest_type};
 use crate::error::Error;
+use crate::exchange::request::Response;
 
 /// Every media type that a manifest may have. Without it, some registries convert.
 const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
@@ -15,15 +16,33 @@ const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/json;q=0.5, */*;q=0.1";
 
-/// Fetches the manifest or index that `reference` names, once, and verifies it.
+/// Fetches the manifest or index that `reference` names from the first host that serves it, once, and verifies it.
 pub(super) async fn fetch_manifest(
     sender: &Sender,
     reference: &Reference,
 ) -> Result<Document, Error> {
-    let path = format!("manifests/{}", reference.identifier());
-    let response = sender
-        .send(Step::Manifest, reference, &path, ACCEPT_MANIFESTS, None)
-        .await?;
+    let ask = Ask::manifest(reference, ACCEPT_MANIFESTS);
+    let mut candidates = sender.candidates(&ask).await?;
+    loop {
+        let candidate = candidates.next()?;
+        let fetched = async {
+            let (response, _) = sender.send_to(&candidate, &ask).await?;
+            verify(sender, reference, response).await
+        };
+        match fetched.await {
+            Ok(document) => return Ok(document),
+            // A host with wrong bytes is as good as one without them.
+            Err(error) => candidates.fail(&candidate, error)?,
+        }
+    }
+}
+
+/// Reads a manifest or an index, and verifies it.
+async fn verify(
+    sender: &Sender,
+    reference: &Reference,
+    response: Response,
+) -> Result<Document, Error> {
     let content_type = response.inner.headers().get(CONTENT_TYPE);
     let content_type = content_type
         .and_then(|value| value.to_str().ok())

@@ -51,7 +51,7 @@ impl Retry {
 
     /// Sleeps if `error` is worth another attempt, and returns it if it is not.
     pub(super) async fn after(&mut self, error: Error) -> Result<(), Error> {
-        let limit = match &error {
+        let limit = match error.decisive() {
             Error::Connect {
                 source: TransportFault::Name { .. },
                 ..

@@ -1,9 +1,13 @@
 //! Where a blob is fetched from: the registry, or the URLs that its descriptor names.
 
+use std::sync::Arc;
+
 use msb_oci::{Digest, Reference};
 use reqwest::Url;
 
+use super::ask::Ask;
 use super::sender::Sender;
+use super::upstream::Upstream;
 use crate::context::Step;
 use crate::error::{Error, RedirectProblem};
 use crate::exchange::request::{Request, Response};
@@ -21,6 +25,8 @@ pub(super) struct BlobSource {
     pub(super) digest: Digest,
     pub(super) urls: Vec<String>,
     pub(super) place: Place,
+    /// The host of the registry that served it last.
+    pub(super) served_by: Option<Arc<Upstream>>,
 }
 
 /// The place that served the blob last.
@@ -32,20 +38,18 @@ pub(super) enum Place {
 }
 
 impl BlobSource {
-    /// Asks the registry, and where it does not serve the blob, the other URLs in turn. Every status but a success is an error.
+    /// Asks the hosts of the registry, and where none of them serves the blob, the other URLs in turn. Every status but a success
+    /// is an error, and so is a response that `check` refuses.
     pub(super) async fn send(
         &mut self,
         sender: &Sender,
         range: Option<(u64, u64)>,
+        check: impl Fn(&Response) -> Result<(), Error>,
     ) -> Result<Response, Error> {
         let first = match self.place {
             Place::Url(index) => index,
             Place::Registry => {
-                let path = format!("blobs/{}", self.digest);
-                let sent = sender
-                    .send(self.step, &self.reference, &path, ACCEPT, range)
-                    .await;
-                match sent {
+                match self.send_to_hosts(sender, range, &check).await {
                     Err(error)
                         if !self.urls.is_empty()
                             && (error.is_not_found() || error.is_unauthorized()) =>
@@ -60,8 +64,10 @@ impl BlobSource {
         let count = self.urls.len().min(MAX_URLS);
         let mut last = None;
         for index in (first..count).chain(0..first) {
-            match self.send_to_url(sender, &self.urls[index], range).await {
+            let sent = self.send_to_url(sender, &self.urls[index], range).await;
+            match sent.and_then(|response| check(&response).map(|()| response)) {
                 Ok(response) => {
+                    self.served_by = None;
                     self.place = Place::Url(index);
                     return Ok(response);
                 }
@@ -88,6 +94,38 @@ impl BlobSource {
         })
     }
 
+    async fn send_to_hosts(
+        &mut self,
+        sender: &Sender,
+        range: Option<(u64, u64)>,
+        check: &impl Fn(&Response) -> Result<(), Error>,
+    ) -> Result<Response, Error> {
+        let mut ask = Ask::blob(self.step, &self.reference, &self.digest);
+        ask.range = range;
+        let mut candidates = sender.candidates(&ask).await?;
+        candidates.leave_out(&self.digest);
+        loop {
+            let candidate = candidates.next()?;
+            let sent = sender.send_to(&candidate, &ask).await;
+            match sent.and_then(|(response, _)| check(&response).map(|()| response)) {
+                Ok(response) => {
+                    sender.note_served(&self.digest, &candidate.upstream);
+                    self.served_by = Some(candidate.upstream);
+                    return Ok(response);
+                }
+                Err(error) => candidates.fail(&candidate, error)?,
+            }
+        }
+    }
+
+    /// Puts the host that served the blob behind the others.
+    pub(super) fn rest(&self, sender: &Sender) {
+        if let Some(upstream) = &self.served_by {
+            let rest = sender.exchange().timeouts.host_rest;
+            upstream.health.rest(rest);
+        }
+    }
+
     /// Sends a request without credentials, over HTTPS alone.
     async fn send_to_url(
         &self,
@@ -96,7 +134,7 @@ impl BlobSource {
         range: Option<(u64, u64)>,
     ) -> Result<Response, Error> {
         let exchange = sender.exchange();
-        let own = sender.endpoint(&self.reference)?.root;
+        let own = sender.endpoint(&self.reference, false)?.api;
         let digest = &self.digest;
         let context = || sender.blob_context(self.step, &self.reference, digest);
         let Ok(mut url) = Url::parse(url) else {
@@ -126,9 +164,8 @@ impl BlobSource {
         }
         let request = Request {
             range,
-            own,
             https_only: true,
-            ..Request::get(self.step, &self.reference, url, ACCEPT)
+            ..Request::get(self.step, &self.reference, own, url, ACCEPT)
         };
         sender.send_without_credentials(&request).await
     }

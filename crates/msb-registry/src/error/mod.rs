@@ -11,7 +11,7 @@ pub use self::credential_use::CredentialUse;
 pub use self::problems::{ManifestProblem, RedirectProblem, TokenProblem, Wait};
 use crate::context::RequestContext;
 use crate::host::{InvalidHost, RegistryHost};
-use crate::redact::ServerMessage;
+use crate::redact::{RedactedUrl, ServerMessage};
 use crate::transport::fault::TransportFault;
 
 /// A failed request, or a client that cannot be built.
@@ -52,6 +52,32 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The host provider failed.
+    #[error("the hosts that serve {registry} cannot be determined")]
+    HostProvider {
+        /// The registry that it was asked about.
+        registry: RegistryHost,
+        /// The provider's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No host of the registry may be used for the request, by the capabilities that its settings list.
+    #[error("{registry}: no host has the capability `{capability}`")]
+    NoCapableHost {
+        /// The registry.
+        registry: RegistryHost,
+        /// The capability.
+        capability: &'static str,
+    },
+    /// The private key of a client certificate does not fit it, or is of an unsupported kind.
+    #[error("client certificate {name}: its private key cannot be used")]
+    ClientCertificateKey {
+        /// The certificate's name.
+        name: Excerpt,
+        /// The TLS library's error.
+        #[source]
+        source: rustls::Error,
+    },
     /// TLS cannot be set up; on Linux, most often because no CA certificates are installed.
     #[error("TLS cannot be set up with this system's CA certificates")]
     TlsSetup {
@@ -83,6 +109,23 @@ pub enum Error {
         /// The cause.
         #[source]
         source: TransportFault,
+    },
+    /// No connection could be made through a proxy.
+    #[error("{context}: cannot connect through the proxy {proxy}")]
+    Proxy {
+        /// The request.
+        context: RequestContext,
+        /// The proxy, as the environment names it, without user and password.
+        proxy: RedactedUrl,
+        /// The cause.
+        #[source]
+        source: TransportFault,
+    },
+    /// Every host that could serve the request failed.
+    #[error("tried {} hosts: {}", failures.len(), all(failures))]
+    Hosts {
+        /// The error of each host, in the order in which they were tried, but that of the registry's own server last.
+        failures: Vec<Self>,
     },
     /// The connection broke before a response came, or the response is not HTTP.
     #[error("{context}: no response")]
@@ -287,7 +330,12 @@ impl Error {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Connect { source, .. } => source.is_temporary(),
+            Self::Connect { source, .. } | Self::Proxy { source, .. } => source.is_temporary(),
+            // What the server answers counts; where it does not answer, another host may do so later.
+            Self::Hosts { failures } => {
+                !failures.last().is_some_and(Self::is_answer)
+                    && failures.iter().any(Self::is_temporary)
+            }
             Self::Request { .. }
             | Self::Timeout { .. }
             | Self::TooSlow { .. }
@@ -302,20 +350,26 @@ impl Error {
     /// Returns whether other credentials may help.
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
-        matches!(self, Self::Unauthorized { .. } | Self::Denied { .. })
+        matches!(
+            self.decisive(),
+            Self::Unauthorized { .. } | Self::Denied { .. }
+        )
     }
 
     /// Returns whether the registry does not know the repository, tag or digest.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. } | Self::ForeignUrls { .. })
+        matches!(
+            self.decisive(),
+            Self::NotFound { .. } | Self::ForeignUrls { .. }
+        )
     }
 
     /// Returns whether the registry's bytes are wrong.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         matches!(
-            self,
+            self.decisive(),
             Self::Short { .. }
                 | Self::Long { .. }
                 | Self::Range { .. }
@@ -330,7 +384,7 @@ impl Error {
     #[must_use]
     pub fn is_unknown_authority(&self) -> bool {
         matches!(
-            self,
+            self.decisive(),
             Self::Connect {
                 source: TransportFault::UnknownAuthority,
                 ..
@@ -341,7 +395,7 @@ impl Error {
     /// Returns what became of the credentials, if the server refused the request for a reason that has to do with them.
     #[must_use]
     pub fn credential_use(&self) -> Option<&CredentialUse> {
-        match self {
+        match self.decisive() {
             Self::NotFound { credentials, .. }
             | Self::Unauthorized { credentials, .. }
             | Self::Denied { credentials, .. } => Some(credentials),
@@ -352,9 +406,52 @@ impl Error {
     /// Returns how long the registry asks to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
+        match self.decisive() {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// Returns the error of the registry's own server where several hosts failed, else the error itself.
+    #[must_use]
+    pub fn decisive(&self) -> &Self {
+        match self {
+            Self::Hosts { failures } => failures.last().unwrap_or(self),
+            other => other,
+        }
+    }
+
+    /// Returns whether the host answered in a way that another request would not change.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound { .. } | Self::Unauthorized { .. } | Self::Denied { .. }
+        )
+    }
+
+    /// Returns whether the fault lies with this machine or its settings, so that no other host would do better.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Credentials
+                | Self::CredentialProvider { .. }
+                | Self::ClientCertificateKey { .. }
+                | Self::TlsSetup { .. }
+                | Self::HttpSetup { .. }
+                | Self::Worker
+        )
+    }
+
+    /// Returns whether the host is likely to fail other requests too.
+    pub(crate) fn is_of_whole_host(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Proxy { .. }
+            | Self::Request { .. }
+            | Self::Timeout { .. }
+            | Self::TooSlow { .. } => true,
+            Self::Status { status, .. } => matches!(status, 429 | 502..=504),
+            _ => false,
         }
     }
 }
@@ -365,6 +462,20 @@ fn unless_sent(credentials: &CredentialUse) -> String {
         CredentialUse::Sent => String::new(),
         other => format!(", {other}"),
     }
+}
+
+/// Joins errors with their causes.
+fn all(failures: &[Error]) -> String {
+    let one = |error: &Error| {
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    };
+    failures.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn detail(reason: &Option<Excerpt>) -> String {

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 mod body;
 pub(crate) mod hosts;
+pub(crate) mod peer;
 pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod retry_after;
@@ -82,6 +83,15 @@ impl Exchange {
         })
     }
 
+    /// Waits for the header of any response to `request`, without authorization: the host is there.
+    pub(crate) async fn reach(&self, request: &Request<'_>) -> Result<(), Error> {
+        let url = &request.url;
+        let observer = Observer::default();
+        self.hop(request, url, false, &[], &observer)
+            .await
+            .map(drop)
+    }
+
     async fn hop(
         &self,
         request: &Request<'_>,
@@ -90,9 +100,23 @@ impl Exchange {
         authorizations: &[Authorization],
         observer: &Observer,
     ) -> Result<reqwest::Response, Error> {
-        let client = self.transport.client(url).await?;
-        let mut builder = client
-            .request(request.method.clone(), url.clone())
+        let peer = request.peer_at(url);
+        let profile = peer.and_then(|peer| peer.profile.as_ref());
+        let client = self.transport.client(url, profile).await?;
+        let mut builder = client.request(request.method.clone(), url.clone());
+        let has_returned = left && same_origin(url, &request.url);
+        let authorization = authorizations
+            .iter()
+            .find(|authorization| same_origin(&authorization.origin, url))
+            .filter(|_| !has_returned);
+        if let Some(peer) = peer {
+            let mut headers = peer.headers.clone();
+            if authorization.is_some() {
+                headers.remove(AUTHORIZATION);
+            }
+            builder = builder.headers(headers);
+        }
+        builder = builder
             .header(ACCEPT, request.accept)
             // A digest is that of the bytes as they are, so nothing on the way may compress them.
             .header(ACCEPT_ENCODING, "identity");
@@ -104,11 +128,7 @@ impl Exchange {
                 .header(CONTENT_TYPE, *content_type)
                 .body(body.clone());
         }
-        let has_returned = left && same_origin(url, &request.url);
-        let authorization = authorizations
-            .iter()
-            .find(|authorization| same_origin(&authorization.origin, url));
-        if let Some(authorization) = authorization.filter(|_| !has_returned) {
+        if let Some(authorization) = authorization {
             builder = builder.header(AUTHORIZATION, &authorization.header);
         }
         let context = || self.context(request, url);
@@ -126,16 +146,23 @@ impl Exchange {
             Some(Err(source)) => {
                 let fault = TransportFault::new(&source);
                 let context = context();
-                Err(if source.is_connect() {
-                    Error::Connect {
+                if !source.is_connect() {
+                    return Err(Error::Request {
                         context,
                         source: fault,
-                    }
-                } else {
-                    Error::Request {
+                    });
+                }
+                let proxy = self.transport.proxy_of(url);
+                Err(match proxy.filter(|_| fault.may_be_of_proxy()) {
+                    Some(proxy) => Error::Proxy {
+                        context,
+                        proxy: RedactedUrl::new(&proxy, &self.secrets),
+                        source: fault,
+                    },
+                    None => Error::Connect {
                         context,
                         source: fault,
-                    }
+                    },
                 })
             }
             Some(Ok(response)) => Ok(response),

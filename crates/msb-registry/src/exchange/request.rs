@@ -1,10 +1,14 @@
 //! A request, and the header of its response.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use msb_oci::Reference;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Url};
 
+use super::hosts::same_origin;
+use super::peer::Peer;
 use crate::context::{RequestContext, Step};
 use crate::secrets::Secret;
 
@@ -21,23 +25,28 @@ pub(crate) struct Request<'a> {
     pub(crate) range: Option<(u64, u64)>,
     /// The body and its type.
     pub(crate) body: Option<(&'static str, Bytes)>,
-    /// A URL that counts as the registry's own: private addresses are allowed where it has the same host.
+    /// The root of the API of the host that is asked, with a slash at its end. Private addresses are allowed where they have the same
+    /// host.
     pub(crate) own: Url,
+    /// The settings of that host, if it has any.
+    pub(crate) peer: Option<Arc<Peer>>,
     /// Whether only HTTPS is allowed, whatever hosts are named for plain HTTP.
     pub(crate) https_only: bool,
 }
 
 impl<'a> Request<'a> {
-    /// Returns a GET request of the registry at `url`.
+    /// Returns a GET request for `url`, of the host whose API is at `own`.
     pub(crate) fn get(
         step: Step,
         reference: &'a Reference,
+        own: Url,
         url: Url,
         accept: &'static str,
     ) -> Self {
         Self {
             method: Method::GET,
-            own: url.clone(),
+            own,
+            peer: None,
             url,
             step,
             reference,
@@ -46,6 +55,12 @@ impl<'a> Request<'a> {
             body: None,
             https_only: false,
         }
+    }
+
+    /// Returns the settings for a hop to `url`.
+    pub(crate) fn peer_at(&self, url: &Url) -> Option<&Peer> {
+        let peer = self.peer.as_deref();
+        peer.filter(|_| same_origin(url, &self.own))
     }
 }
 
@@ -57,7 +72,7 @@ pub(crate) struct Authorization {
     /// Marked as sensitive, so that `Debug` does not show it.
     pub(crate) header: HeaderValue,
     /// Keeps the secret in the header known for redaction.
-    pub(crate) _secret: std::sync::Arc<Secret>,
+    pub(crate) _secret: Arc<Secret>,
 }
 
 /// The header of a response, with the body still to come.

@@ -116,6 +116,18 @@ impl TransportFault {
         )
     }
 
+    /// Returns whether a connection through a proxy may have failed at the proxy. What a TLS handshake reports is of the server behind it.
+    pub(crate) fn may_be_of_proxy(&self) -> bool {
+        matches!(
+            self,
+            Self::Name { .. }
+                | Self::Refused
+                | Self::TimedOut
+                | Self::Io { .. }
+                | Self::Other { .. }
+        )
+    }
+
     /// Returns whether the peer of a failed connection seems to speak no TLS: it sent something else, hung up, or sent nothing.
     /// Only asked for loopback, where a connection itself never times out, but a handshake may.
     pub(crate) fn may_lack_tls(&self) -> bool {

@@ -16,6 +16,7 @@ pub(crate) struct Reply {
     piece: usize,
     pause: Duration,
     stall: bool,
+    delay: Duration,
 }
 
 impl Reply {
@@ -30,6 +31,7 @@ impl Reply {
             piece: usize::MAX,
             pause: Duration::ZERO,
             stall: false,
+            delay: Duration::ZERO,
         }
     }
 
@@ -66,6 +68,12 @@ impl Reply {
         self
     }
 
+    /// Waits before the header.
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
     /// Frames the body without a length.
     pub(crate) fn chunked(mut self) -> Self {
         self.chunked = true;
@@ -77,6 +85,7 @@ impl Reply {
         &self,
         stream: &mut (impl AsyncWrite + Unpin),
     ) -> std::io::Result<bool> {
+        tokio::time::sleep(self.delay).await;
         let mut head = format!("HTTP/1.1 {} X\r\n", self.status);
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");

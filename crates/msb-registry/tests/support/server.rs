@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use msb_registry::{BlobRequest, BlobStream, Client, ClientBuilder, Document, Error};
+use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -52,14 +54,43 @@ impl Server {
         if ca {
             params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         }
+        Self::start_with_certificate(params, None, handler).await
+    }
+
+    /// As [`Server::start_tls`], for clients that present `client` alone.
+    pub(crate) async fn start_mutual_tls(
+        client: CertificateDer<'static>,
+        handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
+    ) -> (Self, Vec<u8>) {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let address = rcgen::SanType::IpAddress([127, 0, 0, 1].into());
+        params.subject_alt_names.push(address);
+        Self::start_with_certificate(params, Some(client), handler).await
+    }
+
+    async fn start_with_certificate(
+        params: rcgen::CertificateParams,
+        client: Option<CertificateDer<'static>>,
+        handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
+    ) -> (Self, Vec<u8>) {
         let key_pair = rcgen::KeyPair::generate().unwrap();
         let cert = params.self_signed(&key_pair).unwrap();
         let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key_pair.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
+            .unwrap();
+        let builder = match client {
+            None => builder.with_no_client_auth(),
+            Some(client) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(client).unwrap();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let config = builder
             .with_single_cert(vec![cert.der().clone()], key)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));

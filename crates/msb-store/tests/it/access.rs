@@ -25,6 +25,12 @@ fn child_that_fills_a_cache() {
     store
         .record_verified_blob(&layer("a"), &layer("b").diff_id)
         .unwrap();
+    let image = store.stage_layer_image(&layer("c")).unwrap();
+    let sidecar = store.stage_layer_sidecar(&layer("c")).unwrap();
+    let (image, sidecar) = (image.sync().unwrap(), sidecar.sync().unwrap());
+    store
+        .publish_layer(&layer("c"), &layer("b").diff_id, image, sidecar)
+        .unwrap();
     let lease = store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
     let lock = store.try_lock(LockOn::Layer(&layer("a").diff_id)).unwrap();
     let partial = store.open_partial_blob(&layer("a").diff_id, 10).unwrap();
@@ -221,6 +227,10 @@ fn a_damaged_marker_is_written_again() {
         drop(store.lease(&disk("a"), &[], &[]).unwrap());
         assert_eq!(std::fs::read(&marker).unwrap(), good);
     }
+    // A file of somebody else does not make it less of a cache.
+    std::fs::write(temp.path().join("README"), "x").unwrap();
+    std::fs::write(&marker, "x").unwrap();
+    Store::open(temp.path()).unwrap().require().unwrap();
     std::fs::remove_file(&marker).unwrap();
     Store::open(temp.path()).unwrap().require().unwrap();
     std::fs::create_dir(&marker).unwrap();
@@ -289,6 +299,58 @@ fn a_later_layout_is_refused_and_an_older_one_is_served_and_closed_to_others() {
     );
 }
 
+/// Opens a partial blob as the user of this process; nothing, in the test run itself.
+#[test]
+fn child_that_opens_a_partial_blob() {
+    let Some(job) = job() else { return };
+    let partial = job.store.open_partial_blob(&layer("a").diff_id, 100);
+    println!("has {} bytes", partial.unwrap().unwrap().len_bytes());
+}
+
+#[test]
+fn a_partial_blob_of_another_user_is_replaced() {
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "another user needs root");
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(temp.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = temp.path().join("program");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let root = temp.path().join("cache");
+    std::fs::create_dir(&root).unwrap();
+    std::os::unix::fs::chown(&root, Some(NOBODY), Some(NOBODY)).unwrap();
+    let open = || {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = Command::new(&program);
+        command.args([
+            "--exact",
+            "access::child_that_opens_a_partial_blob",
+            "--nocapture",
+        ]);
+        command.envs(job_environment("", &root));
+        let output = command.uid(NOBODY).gid(NOBODY).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(open().contains("has 0 bytes"));
+    let path = Store::open(&root)
+        .unwrap()
+        .open_partial_blob(&layer("a").diff_id, 100)
+        .unwrap()
+        .unwrap()
+        .path()
+        .to_owned();
+    let owner = || path.metadata().unwrap().uid();
+    assert_eq!(owner(), NOBODY);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "planted").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let text = open();
+    assert!(text.contains("has 0 bytes"), "{text}");
+    assert_eq!(owner(), NOBODY);
+}
+
 /// Uses up the descriptors of this process and reads; nothing, in the test run itself.
 #[test]
 fn child_without_descriptors() {
@@ -338,6 +400,14 @@ fn an_immutable_layer_refuses_writers_and_is_replaced_and_pruned() {
         .split(' ')
         .next()
         .is_some_and(|flags| flags.contains('i'));
+    // Whether the flag can be set here, found out with another program.
+    let probe = temp.path().join("probe");
+    std::fs::write(&probe, "").unwrap();
+    let chattr = |flag: &str| Command::new("chattr").arg(flag).arg(&probe).output();
+    let is_possible = chattr("+i").is_ok_and(|output| output.status.success());
+    let _ = chattr("-i");
+    std::fs::remove_file(&probe).unwrap();
+    assert_eq!(is_set, is_possible, "{flags:?}");
     if is_set {
         let error = std::fs::File::options()
             .write(true)

@@ -1,5 +1,6 @@
 //! What the tests of the store share: keys, a complete image, and child processes that can be killed.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -109,6 +110,11 @@ pub(crate) fn job() -> Option<Job> {
     })
 }
 
+/// The environment that makes a process a child with `what` to do in the store at `root`.
+pub(crate) fn job_environment<'a>(what: &'a str, root: &'a Path) -> [(&'static str, &'a OsStr); 2] {
+    [(WHAT, what.as_ref()), (ROOT, root.as_os_str())]
+}
+
 /// In a child: tells the parent how far it is, and waits to be killed, or for a parent that failed to be gone.
 pub(crate) fn ready_and_wait(word: &str) -> ! {
     let mut out = std::io::stdout();
@@ -122,8 +128,7 @@ pub(crate) fn ready_and_wait(word: &str) -> ! {
 pub(crate) fn spawn(child: &str, what: &str, root: &Path) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", child, "--nocapture", "--test-threads=1"])
-        .env(WHAT, what)
-        .env(ROOT, root)
+        .envs(job_environment(what, root))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

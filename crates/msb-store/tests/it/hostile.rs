@@ -98,7 +98,12 @@ fn no_directory_below_the_root_may_be_a_symbolic_link() {
         drop(partial);
         // Names of the cache, and a dead writer's temporary file, in another program's directory.
         std::fs::rename(root.join(dir), &outside).unwrap();
-        std::fs::write(outside.join(".tmp-1-0.x"), "a file of another program").unwrap();
+        let names: Vec<_> = std::fs::read_dir(&outside).unwrap().collect();
+        for name in names {
+            let name = name.unwrap().file_name().into_string().unwrap();
+            let temporary = outside.join(format!(".tmp-1-0123456789abcdef.{name}"));
+            std::fs::write(temporary, "a file of another program").unwrap();
+        }
         std::fs::write(outside.join("other"), "a file of another program").unwrap();
         symlink(&outside, root.join(dir)).unwrap();
         let before = snapshot(&outside);
@@ -213,14 +218,17 @@ fn a_lock_that_is_another_file_is_replaced() {
         let path = lock.path().to_owned();
         drop(lock);
         plant(what, &path, &victim);
+        let before = std::fs::read(&victim).unwrap();
         let locked = store.try_lock(LockOn::Layer(&diff_id));
         if what == "directory" {
             assert_eq!(locked.unwrap_err().path(), path);
         } else {
-            assert!(locked.unwrap().is_some(), "{what}");
+            let lock = locked.unwrap().unwrap();
             assert!(path.symlink_metadata().unwrap().is_file(), "{what}");
+            // What a holder reports goes into its lock file.
+            lock.report("0 1 x").unwrap();
         }
-
+        assert_eq!(std::fs::read(&victim).unwrap(), before, "{what}");
         assert_eq!(
             files(&temp.path().join("outside")),
             [PathBuf::from("victim")],

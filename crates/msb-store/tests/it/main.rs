@@ -1,4 +1,4 @@
-//! The store from outside: several tasks, several processes, and a directory that nobody vouches for.
+//! The store from outside: several tasks, several processes, and an untrusted directory.
 #![allow(
     clippy::unwrap_used,
     reason = "in a test, and in what tests share, a panic is the report"
@@ -13,3 +13,4 @@ mod locks;
 mod prune;
 mod publish;
 mod records;
+mod sessions;

@@ -318,6 +318,53 @@ fn what_killed_pulls_left_goes_and_what_live_ones_write_stays() {
     assert_eq!(disks.count(), 1, "their directories go as well");
 }
 
+#[test]
+fn a_prune_leaves_every_file_alone_that_is_not_the_caches() {
+    let hex = "0".repeat(64);
+    let foreign = [
+        ".tmp-notes".to_owned(),
+        ".tmp-1-2.layout".to_owned(),
+        ".tmp-1-0123456789abcdef.notes".to_owned(),
+        "images/holiday.json".to_owned(),
+        "images/.tmp-1-0123456789abcdef.holiday.json".to_owned(),
+        "images/.tmp-holiday.json".to_owned(),
+        "locks/yarn.lock".to_owned(),
+        format!("locks/disk-sha256-{hex}.lock"),
+        "locks/layer-sha256-abc.lock".to_owned(),
+        "layers/sha256/.tmp-1-0123456789abcdef.erofs".to_owned(),
+        "layers/sha256/notes.v1.erofs".to_owned(),
+        "blobs/sha256/.tmp-1-0123456789abcdef.notes".to_owned(),
+        "disks/sha256/mine/.tmp-1-0123456789abcdef.rootfs.vmdk".to_owned(),
+        format!("disks/sha256/{hex}.v1/.tmp-1-0123456789abcdef.notes"),
+    ];
+    // Each alone, in a directory that is none or looks like a cache; and all of them in a cache.
+    let mut sets: Vec<Vec<&String>> = foreign.iter().map(|name| vec![name]).collect();
+    sets.push(foreign.iter().collect());
+    for set in sets {
+        let temp = tempfile::tempdir().unwrap();
+        let store = Store::open(temp.path()).unwrap();
+        if set.len() > 1 {
+            put_image(&store, "a");
+        }
+        for name in &set {
+            let path = temp.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "of another program").unwrap();
+        }
+        age(temp.path());
+        let mut options = PruneOptions::with_grace(Duration::ZERO);
+        options.remove_corrupt_records = true;
+        let pruned = store.prune::<String>(&options, |_, name| references(&name));
+        for name in &set {
+            assert!(temp.path().join(name).exists(), "{name}: {pruned:?}");
+        }
+        if set.len() > 1 {
+            assert_eq!(pruned.unwrap().bytes, 0);
+            assert_eq!(store.list_images::<String>().unwrap().len(), 1);
+        }
+    }
+}
+
 /// Starts a pull and waits to be killed in the middle of it; nothing, in the test run itself.
 #[test]
 fn child() {

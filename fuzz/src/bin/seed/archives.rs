@@ -29,7 +29,7 @@ pub(crate) fn seeds() -> Seeds {
     .concat()
 }
 
-/// Names and recipes.
+/// The names and recipes of the archives.
 fn of_recipes<R: AsRef<str>>(recipes: &[(&str, R)]) -> Seeds {
     recipes
         .iter()

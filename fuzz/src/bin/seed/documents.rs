@@ -1,4 +1,4 @@
-//! Manifests, indexes, configs, image records and challenges, right and wrong.
+//! Manifests, indexes, configs, image records and challenges, valid and malformed.
 
 use msb_oci::{Digest, media_type};
 

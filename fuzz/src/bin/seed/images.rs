@@ -82,7 +82,7 @@ pub(crate) fn seeds() -> Seeds {
     seeds
 }
 
-/// Images with one thing wrong that random changes seldom hit.
+/// Images with one fault that random changes seldom produce.
 fn patched() -> Seeds {
     let small = image_of(&tar::recipe(
         "file a data=x xattr.user.a=1 xattr.user.b=2\nfile b data=y\nfile c size=4096 seed=1 fill=text",
@@ -158,7 +158,7 @@ fn patched() -> Seeds {
     ]
 }
 
-/// An inode within another one's inline data.
+/// An inode within the inline data of another one.
 fn overlap() -> Vec<u8> {
     let hidden = "0123456789abcdef0123456789abcdef";
     let mut bytes = image_of(&tar::recipe(&format!(
@@ -188,7 +188,7 @@ fn overlap() -> Vec<u8> {
     bytes
 }
 
-/// Each option of `mkfs.erofs` that changes what an image without compression looks like.
+/// Each option of `mkfs.erofs` that changes an uncompressed image.
 fn foreign() -> Seeds {
     let folder = std::env::temp_dir().join(format!("msb-fuzz-seed-{}", std::process::id()));
     let source = folder.join("source");

@@ -1,7 +1,7 @@
-//! Makes the seeds: `cargo xtask fuzz --seed`, which runs this with the corpus folder as its argument.
+//! Writes the seeds; `cargo xtask fuzz --seed` runs it with the corpus folder as its argument.
 //!
-//! Archives come from the text recipes of the test kit, images from our own ingest and from `mkfs.erofs`, for what our writer never
-//! writes. The same sources give the same seeds, but for what another version of a tool writes.
+//! Archives come from the text recipes of the test kit, images from our ingest and, for features that our writer never uses,
+//! from `mkfs.erofs`. The same sources and the same versions of the tools write the same seeds.
 
 mod archives;
 mod documents;

@@ -1,4 +1,4 @@
-//! Inputs of `merge`: choices for stacks of layers, and sidecars of real layers; and of `sidecar`: the latter alone.
+//! Inputs of the targets `merge` (choices for stacks of layers, and sidecars of real layers) and `sidecar` (sidecars only).
 
 use msb_fuzz::layer::sidecar_of;
 use msb_testkit::tar;
@@ -43,7 +43,7 @@ pub(crate) fn alone() -> Seeds {
     sidecars(0, 1)
 }
 
-/// Sidecars of real layers: whole ones behind a first byte, and those that the harness frames behind another.
+/// Sidecars of real layers: whole ones after one first byte, and sections that the harness frames after another.
 fn sidecars(is_whole: u8, is_framed: u8) -> Seeds {
     let mut seeds = Seeds::new();
     for (name, recipe) in RECIPES {

@@ -1,4 +1,4 @@
-//! Disk descriptors, right and wrong.
+//! Disk descriptors, valid and malformed.
 
 use crate::Seeds;
 

@@ -1,5 +1,6 @@
 //! Which folders tools are run from: those that no other user can write to.
 
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -55,8 +56,12 @@ fn problem(metadata: &Metadata, is_last: bool) -> Option<&'static str> {
 
 /// Returns the folders of `PATH` and the system's `sbin` folders that [`check`] accepts.
 pub(crate) fn folders() -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
+    trusted_of(&std::env::var_os("PATH").unwrap_or_default())
+}
+
+/// As [`folders`], with the value of `PATH`.
+fn trusted_of(path: &OsStr) -> Vec<PathBuf> {
+    std::env::split_paths(path)
         .chain(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
         .filter(|folder| folder.is_absolute() && check(folder).is_ok())
         .collect()
@@ -113,9 +118,18 @@ mod tests {
 
     #[test]
     fn a_tool_in_a_folder_of_everybody_is_not_found() {
-        let folders = folders();
-        assert!(folders.iter().all(|folder| check(folder).is_ok()));
-        assert!(!folders.contains(&std::env::temp_dir()));
+        let temp = tempfile::tempdir().unwrap();
+        let folder = |name: &str, mode| {
+            let folder = temp.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+            folder
+        };
+        let (ours, everybodys) = (folder("ours", 0o755), folder("everybodys", 0o777));
+        let path = std::env::join_paths([&everybodys, &ours, Path::new("relative")]).unwrap();
+        let folders = trusted_of(&path);
+        assert_eq!(folders.first(), Some(&ours));
+        assert!(!folders.contains(&everybodys));
         assert!(program("sh").unwrap().is_absolute());
     }
 }

@@ -4,6 +4,7 @@ mod log;
 mod raw;
 mod setup;
 mod skopeo;
+mod token;
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 pub use log::Request;
 pub use skopeo::PushFormat;
+pub use token::{TokenOptions, TokenRequest, TokenServer};
 
 use crate::{
     KitError, command,
@@ -29,11 +31,14 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// Options of the registry. The default is plain HTTP without authentication.
 #[derive(Debug, Clone, Default)]
 pub struct RegistryOptions {
-    /// The user and password that every request must have (htpasswd, basic authentication).
+    /// The user and password that every request must have (htpasswd, basic authentication); with a
+    /// token service, those with which images are pushed.
     pub basic_auth: Option<(String, String)>,
     /// Whether to serve HTTPS, with a certificate for `127.0.0.1` and `localhost` of a new authority
     /// ([`DockerRegistry::ca_cert`]).
     pub tls: bool,
+    /// The realm of a token service and the certificate of its tokens, in place of htpasswd ([`TokenServer`]).
+    pub token: Option<(String, PathBuf)>,
     /// The registry to cache, such as `http://127.0.0.1:5000`, to run a pull-through cache.
     pub proxy: Option<String>,
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::RegistryOptions;
+use super::token::{ISSUER, SERVICE};
 use crate::{
     KitError, command,
     oracle::{Tool, require},
@@ -35,7 +36,12 @@ pub(super) fn write(
             at("server.key")
         ));
     }
-    if let Some((user, password)) = &options.basic_auth {
+    if let Some((realm, certificate)) = &options.token {
+        let certificate = certificate.display();
+        yaml.push_str(&format!(
+            "auth:\n  token:\n    realm: {realm}\n    service: {SERVICE}\n    issuer: {ISSUER}\n    rootcertbundle: {certificate}\n"
+        ));
+    } else if let Some((user, password)) = &options.basic_auth {
         let mut htpasswd = Command::new(require(Tool::Htpasswd));
         // The registry supports bcrypt only; the lowest cost keeps tests fast.
         let output = command::run(htpasswd.args(["-B", "-C", "4", "-b", "-n", user, password]))?;

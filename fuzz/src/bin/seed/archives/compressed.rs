@@ -98,7 +98,7 @@ pub(super) fn seeds() -> Seeds {
     .into()
 }
 
-/// One member whose deflate blocks are not compressed, so that a change of the archive is one of the stream.
+/// One member with stored deflate blocks, so that a change of the archive is a change of the stream.
 fn stored_gzip(plain: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let pieces: Vec<_> = plain.chunks(60_000).collect();

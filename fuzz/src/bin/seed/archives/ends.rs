@@ -1,4 +1,4 @@
-//! Where data and the archive end: sizes around a block, blocks of zeros, and archives that are cut off.
+//! Ends of data and archives: sizes around a block, blocks of zeros, and truncated archives.
 
 use msb_testkit::tar;
 
@@ -28,7 +28,7 @@ pub(super) fn seeds() -> Seeds {
     seeds
 }
 
-/// What a recipe cannot say of blocks of zeros.
+/// Blocks of zeros that no recipe can write.
 fn zero_blocks() -> Seeds {
     let file = tar::recipe("file a data=x\nnoend");
     let zeros = vec![0; 512];

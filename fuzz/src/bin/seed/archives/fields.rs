@@ -4,7 +4,7 @@ use msb_testkit::tar;
 
 use crate::Seeds;
 
-/// star's trailer, and what Go before 1.8 wrote into GNU headers.
+/// The trailer of star, and the GNU headers of Go before 1.8.
 pub(super) fn seeds() -> Seeds {
     let block = |recipe: &str, fields: &[(usize, &[u8])]| {
         let mut archive = tar::recipe(recipe);

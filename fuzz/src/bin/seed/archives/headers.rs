@@ -48,7 +48,7 @@ pub(super) fn seeds() -> Seeds {
     seeds
 }
 
-/// Names that no header can hold, or not in one field.
+/// Names that need several fields, or no header can hold.
 fn long_names() -> [(&'static str, String); 3] {
     let long = "n".repeat(255);
     let path = format!("{}/{}", "p".repeat(120), "q".repeat(90));

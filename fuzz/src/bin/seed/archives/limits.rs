@@ -1,4 +1,4 @@
-//! Past each limit of the target.
+//! Archives beyond each limit of the target.
 
 use super::of_recipes;
 use crate::Seeds;

@@ -1,4 +1,4 @@
-//! PAX records, of one entry and global ones: what they say, what they delete, and what is wrong with them.
+//! PAX records of one entry and global ones: values, deletions and malformed records.
 
 use super::of_recipes;
 use crate::Seeds;

@@ -1,4 +1,4 @@
-//! Sparse files: GNU's header, the three PAX forms, and maps that are wrong.
+//! Sparse files: GNU's header, the three PAX forms, and malformed maps.
 
 use msb_testkit::tar;
 
@@ -115,7 +115,7 @@ fn odd_map(count: u64, step: u64) -> String {
     pieces.join(",")
 }
 
-/// Maps that stand before a file's data, in its first blocks.
+/// Maps before the data of a file, in its first blocks.
 fn maps() -> Seeds {
     let map = |text: &[u8], len: usize| {
         let mut block = text.to_vec();

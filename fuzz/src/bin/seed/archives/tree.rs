@@ -1,4 +1,4 @@
-//! What entries do to each other: links, whiteouts, replacements, implied parents.
+//! Entries that affect each other: links, whiteouts, replacements, implied parents.
 
 use super::of_recipes;
 use crate::Seeds;

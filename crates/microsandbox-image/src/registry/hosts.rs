@@ -1,0 +1,132 @@
+use std::error::Error as StdError;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use msb_hosts::{HostRole, Hosts, HostsDirs};
+use msb_registry::{
+    Capabilities, ClientCertificate, HostConfig, HostProvider, HostsFuture, RegistryHost,
+};
+
+/// The longest file of certificates or keys, in bytes.
+const MAX_PEM_BYTES: u64 = 4 << 20;
+
+/// The hosts of registries from directories with `hosts.toml` files.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HostsFiles {
+    pub(super) dirs: Vec<PathBuf>,
+    /// Whether containerd's own directories are searched after `dirs`.
+    pub(super) has_containerd_dirs: bool,
+}
+
+type Fault = Box<dyn StdError + Send + Sync>;
+
+/// A file of certificates or keys cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}", path.display())]
+struct PemFile {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl HostsFiles {
+    pub(super) fn is_empty(&self) -> bool {
+        self.dirs.is_empty() && !self.has_containerd_dirs
+    }
+
+    fn read(&self, registry: &RegistryHost) -> Result<Vec<HostConfig>, Fault> {
+        let hosts = self.find(registry)?;
+        for warning in &hosts.warnings {
+            tracing::warn!("{warning}");
+        }
+        if let Some(directory) = &hosts.directory {
+            let count = hosts.hosts.len();
+            tracing::debug!(%registry, directory = %directory.display(), count, "hosts found");
+        }
+        let configs = hosts.hosts.iter().map(|host| config(host, registry));
+        configs.collect()
+    }
+
+    fn find(&self, registry: &RegistryHost) -> Result<Hosts, Fault> {
+        let named = HostsDirs::new(&self.dirs).hosts(registry.as_str())?;
+        if named.directory.is_some() || !self.has_containerd_dirs {
+            return Ok(named);
+        }
+        match HostsDirs::containerd().hosts(registry.as_str()) {
+            // Nobody named these directories, and users without privileges need not be able to read them.
+            Err(msb_hosts::Error::Read { path, source })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                tracing::warn!(path = %path.display(), "settings of registries cannot be read and are ignored");
+                Ok(named)
+            }
+            found => Ok(found?),
+        }
+    }
+}
+
+impl HostProvider for HostsFiles {
+    fn hosts<'a>(&'a self, registry: &'a RegistryHost) -> HostsFuture<'a> {
+        let (files, registry) = (self.clone(), registry.clone());
+        Box::pin(async move { tokio::task::spawn_blocking(move || files.read(&registry)).await? })
+    }
+}
+
+/// Converts the settings of one host, and reads the files that they name.
+fn config(host: &msb_hosts::HostConfig, registry: &RegistryHost) -> Result<HostConfig, Fault> {
+    let mut config = match host.role {
+        HostRole::Mirror => HostConfig::at(host.url.as_str())?,
+        HostRole::Server => HostConfig::at(host.url.as_str())?.as_server(),
+        _ => HostConfig::registry(),
+    };
+    if let Some(namespace) = host.namespace(registry.as_str()) {
+        config = config.with_namespace(namespace);
+    }
+    let has = host.capabilities;
+    config = config.with_capabilities(
+        Capabilities::NONE
+            .with_pull(has.pull)
+            .with_resolve(has.resolve)
+            .with_referrers(has.referrers),
+    );
+    for path in &host.ca {
+        config = config.with_ca_cert(path.display().to_string(), pem(path)?);
+    }
+    for certificate in &host.client {
+        let cert = pem(&certificate.cert)?;
+        let key = match &certificate.key {
+            Some(path) => pem(path)?,
+            None => cert.clone(),
+        };
+        let name = certificate.cert.display().to_string();
+        let certificate = ClientCertificate::from_pem(&name, &cert, &key)?;
+        config = config.with_client_certificate(certificate);
+    }
+    for header in &host.headers {
+        config = config.with_header(header.name(), header.value())?;
+    }
+    if let Some(timeout) = host.dial_timeout {
+        config = config.with_dial_timeout(timeout);
+    }
+    Ok(config.with_skip_verify(host.skip_verify.unwrap_or(false)))
+}
+
+fn pem(path: &Path) -> Result<Vec<u8>, Fault> {
+    let read = || {
+        let mut bytes = Vec::new();
+        let file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        file.take(MAX_PEM_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_PEM_BYTES {
+            let limit = format!("longer than {MAX_PEM_BYTES} bytes");
+            return Err(io::Error::other(limit));
+        }
+        Ok(bytes)
+    };
+    Ok(read().map_err(|source| PemFile {
+        path: path.to_owned(),
+        source,
+    })?)
+}
