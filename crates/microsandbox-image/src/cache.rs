@@ -11,6 +11,7 @@ mod image_name;
 mod images;
 pub(crate) mod keys;
 pub(crate) mod lookup;
+pub(crate) mod open_file;
 mod prune;
 pub(crate) mod record;
 

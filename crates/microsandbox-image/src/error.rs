@@ -1,7 +1,7 @@
 use msb_layer::LayerError;
 use msb_oci::{Digest, Reference};
 use msb_sidecar::Note;
-use msb_stitch::{ProofError, StitchError};
+use msb_stitch::{StitchError, VerifyError};
 
 use crate::{ArchiveError, CacheError};
 
@@ -116,11 +116,11 @@ pub enum PullError {
     },
     /// The disk does not match its layers.
     #[error("{reference}: its disk is damaged")]
-    Proof {
+    Verify {
         /// The image.
         reference: Box<Reference>,
         /// The first difference.
-        source: ProofError,
+        source: VerifyError,
     },
     /// A background task panicked or was aborted.
     #[error("a background task panicked or was aborted")]
@@ -233,7 +233,7 @@ impl PullError {
             Self::Archive(error) => error.is_corrupt(),
             Self::Cache(error) => error.is_corrupt(),
             Self::Layer { source, .. } => source.is_mismatch(),
-            Self::Proof { .. } | Self::DamagedAgain { .. } | Self::Announced { .. } => true,
+            Self::Verify { .. } | Self::DamagedAgain { .. } | Self::Announced { .. } => true,
             _ => false,
         }
     }

@@ -35,18 +35,18 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
             Some(format!("pull it with `msb-image pull {reference}{flag}`"))
         }
         CacheError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
-        CacheError::AmbiguousId { .. } => Some("give more of its digits".into()),
+        CacheError::AmbiguousId { .. } => Some("enter more digits of it".into()),
         CacheError::Store(error) if error.is_full() => {
             Some("free some space, or run `msb-image prune`".into())
         }
         CacheError::Store(error) if error.is_no_cache() => Some(
-            "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE names another one".into(),
+            "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
         ),
         _ => None,
     }
 }
 
-/// Returns the command or option that may help against an error of a registry.
+/// Returns a command or an option that may fix an error of a registry.
 fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String> {
     let error = error.decisive();
     if error.is_unknown_authority() {
@@ -99,7 +99,7 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
             format!("the user name or the password is wrong; try {sign_in}")
         }
         CredentialUse::Sent => {
-            format!("{registry} knows this user and refuses; sign in as another with {sign_in}")
+            format!("{registry} denies access to this user; sign in as another user with {sign_in}")
         }
         CredentialUse::NotRequested => {
             format!("{registry} did not ask for a user name and a password; check the reference")
@@ -108,7 +108,7 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
     })
 }
 
-/// Returns whether the other side did not answer with TLS, in the words of rustls.
+/// Returns whether the other side did not answer with TLS, by the message of rustls.
 fn is_not_tls(error: &RegistryError) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -22,7 +22,7 @@ use crate::sys;
 use crate::temporary::{create_locked, temporary_target};
 
 /// The layout that this version writes, and the newest that it reads.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = cache_format::LAYOUT;
 
 /// The marker's file name.
 pub(crate) const MARKER: &str = "layout";
@@ -98,7 +98,7 @@ impl Found {
     }
 }
 
-/// The directories of the layout.
+/// Returns the directories of the layout.
 pub(crate) fn store_dirs() -> impl Iterator<Item = &'static str> {
     let kinds = KINDS.iter().map(|kind| kind.folder);
     kinds.chain([IMAGES, LOCKS])

@@ -12,7 +12,7 @@ use super::CacheError;
 use super::keys::{image_key, layer_key};
 use super::record::ImageRecord;
 use crate::PullResult;
-use crate::disk::DiskPlan;
+use crate::disk::{ImageDisk, ImageLayout};
 
 /// The longest document that is read from the cache; what a source returns is bounded by its own limits.
 const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
@@ -34,7 +34,7 @@ pub(crate) fn image(
         Err(error) => return Err(error.into()),
     };
     // A disk that is gone needs no lease, and reading the cache writes nothing to it.
-    if store.disk_lengths(record.disk_plan().key())?.is_none() {
+    if store.disk_lengths(record.disk.key())?.is_none() {
         return Ok(None);
     }
     // Before the files are compared, so that no prune removes them afterwards.
@@ -57,15 +57,22 @@ pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, Cach
             return Ok(false);
         }
     }
-    record.disk_plan().is_whole(store, record.fsmeta_bytes)
+    match record.layout() {
+        Some(layout) => Ok(record.disk.is_whole(store, &layout, record.fsmeta_bytes)?),
+        None => Ok(false),
+    }
 }
 
 /// Returns the length of the merged metadata, if the whole disk is in the cache.
-pub(crate) fn disk(store: &Store, plan: &DiskPlan) -> Result<Option<u64>, CacheError> {
-    let Some(bytes) = plan.cached_fsmeta_bytes(store)? else {
+pub(crate) fn disk(
+    store: &Store,
+    disk: &ImageDisk,
+    layout: &ImageLayout,
+) -> Result<Option<u64>, CacheError> {
+    let Some(bytes) = disk.cached_fsmeta_bytes(store)? else {
         return Ok(None);
     };
-    Ok(plan.is_whole(store, bytes)?.then_some(bytes))
+    Ok(disk.is_whole(store, layout, bytes)?.then_some(bytes))
 }
 
 /// Returns a manifest, an index or a config, whose digest the store has verified.

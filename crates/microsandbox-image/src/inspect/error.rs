@@ -2,7 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use msb_oci::Reference;
-use msb_stitch::{ProofError, StitchError};
+use msb_stitch::{StitchError, VerifyError};
 
 use crate::CacheError;
 
@@ -99,11 +99,11 @@ pub enum InspectError {
     },
     /// The disk does not match its layers.
     #[error("{reference}: its disk is damaged")]
-    Proof {
+    Verify {
         /// The image.
         reference: Box<Reference>,
         /// The first difference.
-        source: ProofError,
+        source: VerifyError,
     },
 }
 
@@ -130,7 +130,7 @@ impl InspectError {
         match self {
             Self::Cache(error) => error.is_corrupt(),
             Self::Disk { source, .. } => source.is_corrupt(),
-            Self::Proof { .. }
+            Self::Verify { .. }
             | Self::DamagedLayer { .. }
             | Self::ArtifactMissing { .. }
             | Self::ArtifactLength { .. }

@@ -1,22 +1,12 @@
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use erofs_format::Crc32c;
 use msb_sidecar::Sidecar;
-use msb_store::Store;
 
 use super::error::InspectError;
 use crate::CacheError;
-
-/// Opens a file of the cache for reading.
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    let opened = Store::open_path(path).map_err(|error| match error {
-        msb_store::Error::Io { source, .. } => source,
-        error => io::Error::other(error),
-    })?;
-    opened.ok_or_else(|| io::ErrorKind::NotFound.into())
-}
+use crate::cache::open_file::open_file;
 
 /// Compares a layer image with the checksum that was taken when it was written: also the parts that the merged disk does not use,
 /// such as the layer's own inodes.

@@ -6,10 +6,11 @@ use erofs_reader::{FlatDisk, Image, Inode, Limits};
 use fs_tree::show_path;
 use msb_oci::Reference;
 use msb_sidecar::Sidecar;
-use msb_stitch::{FilePool, Merge, PooledFile, Proof, StitchError, prove};
+use msb_stitch::{DeviceId, DiskVerifier, FilePool, Merge, PooledFile, StitchError, VerifiedDisk};
 
 use super::error::InspectError;
-use super::files::{open_file, verify_checksum};
+use super::files::verify_checksum;
+use crate::cache::open_file::open_file;
 use crate::{CacheError, PullResult};
 
 /// A pulled image's files, read from its disk without mounting it.
@@ -51,15 +52,20 @@ impl PullResult {
     /// that was taken when they were ingested. [`GlobalCache::verify`](crate::GlobalCache::verify) names all damaged files.
     ///
     /// # Errors
-    /// [`InspectError::Proof`], [`InspectError::Cache`], [`InspectError::Stitch`].
-    pub fn prove(&self, contents: bool) -> Result<Proof, InspectError> {
+    /// [`InspectError::Verify`], [`InspectError::Cache`], [`InspectError::Stitch`].
+    pub fn prove(&self, contents: bool) -> Result<VerifiedDisk, InspectError> {
         let merge = if contents { Some(self.merge()?) } else { None };
         if contents {
             self.layers
                 .iter()
                 .try_for_each(|layer| verify_checksum(&layer.erofs))?;
         }
-        prove(&self.vmdk, merge.as_ref().map(Merge::tree)).map_err(|source| InspectError::Proof {
+        let verifier = DiskVerifier::new(&self.vmdk, open_file);
+        let verified = match &merge {
+            Some(merge) => verifier.verify_contents(merge.tree()),
+            None => verifier.verify_structure(),
+        };
+        verified.map_err(|source| InspectError::Verify {
             reference: Box::new(self.reference.clone()),
             source,
         })
@@ -73,7 +79,8 @@ impl PullResult {
             .map(|extent| extent.path.with_extension("layer"))
             .collect();
         let mut merge = Merge::new().reopening(move |device| {
-            let path = sidecars.get(usize::from(device));
+            // The first extent is fsmeta.
+            let path = sidecars.get(usize::from(device.get()));
             open_file(path.ok_or(io::ErrorKind::NotFound)?)
         });
         for layer in &self.layers {
@@ -84,8 +91,13 @@ impl PullResult {
                 .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
                 .and_then(Sidecar::open);
             let sidecar = opened.map_err(|source| sidecar_error(path.clone(), source))?;
+            let device =
+                self.device_of(&layer.erofs)
+                    .ok_or_else(|| InspectError::ArtifactMissing {
+                        path: layer.erofs.clone(),
+                    })?;
             merge
-                .add(self.device_of(&layer.erofs), sidecar.changes())
+                .add(device, sidecar.changes())
                 .map_err(|error| match error {
                     StitchError::Sidecar { source, .. } => sidecar_error(path, source),
                     source => InspectError::Stitch {
@@ -97,12 +109,10 @@ impl PullResult {
         Ok(merge)
     }
 
-    /// Returns the device of a layer image: its place among the disk's files.
-    fn device_of(&self, erofs: &Path) -> u16 {
+    /// Returns the device of a layer image, which is its place among the files of the disk.
+    fn device_of(&self, erofs: &Path) -> Option<DeviceId> {
         let place = self.extents.iter().position(|extent| extent.path == erofs);
-        place
-            .and_then(|place| u16::try_from(place).ok())
-            .unwrap_or(u16::MAX)
+        place.and_then(|place| DeviceId::new(u16::try_from(place).ok()?))
     }
 
     fn disk_error(&self, source: erofs_reader::Error) -> InspectError {
@@ -149,7 +159,7 @@ impl ImageTree {
     /// Returns the target of a symbolic link.
     ///
     /// # Errors
-    /// [`InspectError::Disk`], also for an inode that is not a symbolic link.
+    /// [`InspectError::Disk`], also for an inode that is no symbolic link.
     pub fn read_link(&self, link: &Inode) -> Result<Vec<u8>, InspectError> {
         self.image
             .read_link(link)

@@ -9,7 +9,7 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 /// What is kept is the longest beginning that fits, in whatever order the layers arrive. A final note counts the rest.
 #[derive(Debug)]
 pub(super) struct ImageNotes {
-    /// Of each layer, with their encoded lengths.
+    /// Of each layer in the order of the devices, with their encoded lengths.
     layers: Vec<Vec<(Note, usize)>>,
     /// The sum of the encoded lengths; at most [`MAX_BYTES`] between calls.
     bytes: usize,
@@ -61,7 +61,7 @@ impl ImageNotes {
     }
 }
 
-/// The length of the note in the record, with its comma.
+/// Returns the length of the note in the record, with its comma.
 fn encoded_bytes(note: &Note) -> usize {
     // A note that cannot be encoded would fail the record; none is known.
     serde_json::to_vec(note).map_or(MAX_BYTES + 1, |json| json.len() + 1)

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
 use crate::platform::PlatformArgs;
 
-/// Verify cached images against what was pulled
+/// Verify the disks of cached images
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// References of the images, or their digests or ids [default: all, for all platforms]
@@ -147,7 +147,7 @@ impl Report {
         let (reference, platform) = (&self.reference, &self.platform);
         if self.status == Status::Ok {
             let compared = match (self.contents, self.verified_bytes) {
-                (false, _) => "structure only; --full compares file data too".to_owned(),
+                (false, _) => "structure only; use --full to compare file data too".to_owned(),
                 (true, 0) => "no file data to compare".to_owned(),
                 (true, bytes) => format!("{} of file data compared", Bytes(bytes)),
             };
@@ -163,7 +163,7 @@ impl Report {
         }
         if !self.contents {
             output.line(format_args!(
-                "           file data was not compared; --full does that"
+                "           file data was not compared; use --full to compare it"
             ))?;
         }
         output.line(format_args!(
