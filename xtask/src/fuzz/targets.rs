@@ -71,8 +71,8 @@ pub(super) const TARGETS: &[Target] = &[
         max_len: 4 << 10,
         sources: &[
             "crates/msb-store/src/record.rs",
-            "crates/microsandbox-image/src/record.rs",
-            "crates/microsandbox-image/src/verify.rs",
+            "crates/microsandbox-image/src/cache/record.rs",
+            "crates/microsandbox-image/src/inspect/verify.rs",
         ],
     },
     Target {
