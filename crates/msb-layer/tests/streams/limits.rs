@@ -310,7 +310,7 @@ fn the_plan_and_the_metadata_of_a_layer_are_counted_before_they_are_made() {
     );
 
     let dir = tempfile::tempdir().unwrap();
-    let made = Attempt::plain(&tar)
+    let made = Attempt::uncompressed(&tar)
         .into_files(&dir.path().join("layer"))
         .unwrap();
     let sidecar = fs::metadata(dir.path().join("layer.sidecar"))
@@ -319,7 +319,7 @@ fn the_plan_and_the_metadata_of_a_layer_are_counted_before_they_are_made() {
     let disk = |bytes| {
         let mut limits = ImageLimits::default();
         limits.disk_bytes = bytes;
-        let mut attempt = Attempt::plain(&tar);
+        let mut attempt = Attempt::uncompressed(&tar);
         attempt.budget = ImageBudget::new(limits);
         attempt.into_files(&dir.path().join("limited"))
     };
