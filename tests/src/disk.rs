@@ -9,7 +9,7 @@ use msb_layer::decode::WindowBudget;
 use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
-use msb_stitch::{Disk as Extents, DiskExtent, Merge, Slot};
+use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
 use tempfile::TempDir;
 
 use crate::Failure;
@@ -96,8 +96,8 @@ pub struct Disk {
     pub dir: TempDir,
     /// The layers, bottom to top, in the order of the device table.
     pub layers: Vec<Layer>,
-    /// The device table.
-    pub slots: Vec<Slot>,
+    /// The layers with their lengths.
+    pub layout: DiskLayout<usize>,
     /// The metadata of the merged tree.
     pub fsmeta: PathBuf,
     /// The descriptor.
@@ -124,34 +124,23 @@ impl Disk {
             });
         }
         let merge = merged(&layers)?;
-        let slots: Vec<Slot> = layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| Slot {
+        let names = layers.iter().enumerate().map(|(index, layer)| {
+            let names = LayerNames {
                 tag: format!("layer{index}"),
-                image_bytes: layer.made.image.bytes,
-            })
-            .collect();
-        let fsmeta = dir.path().join("fsmeta.erofs");
-        let (written, _) = merged(&layers)?.write_fsmeta(new_file(&fsmeta), &slots, [7; 16])?;
-        let first = DiskExtent {
-            file: "fsmeta.erofs".into(),
-            bytes: written.bytes,
-        };
-        let others = layers.iter().enumerate().map(|(index, layer)| DiskExtent {
-            file: format!("layer{index}.erofs"),
-            bytes: layer.made.image.bytes,
+                file: format!("layer{index}.erofs"),
+            };
+            (names, layer.made.image.bytes)
         });
-        let extents = std::iter::once(first).chain(others).collect();
+        let names: Vec<_> = names.collect();
+        let layout = DiskLayout::of_distinct("fsmeta.erofs", &names)?;
+        let fsmeta = dir.path().join("fsmeta.erofs");
+        let (written, _) = merged(&layers)?.write_fsmeta(new_file(&fsmeta), &layout, [7; 16])?;
         let vmdk = dir.path().join("rootfs.vmdk");
-        fs::write(
-            &vmdk,
-            Extents::new(written.bytes, &slots, extents)?.descriptor()?,
-        )?;
+        fs::write(&vmdk, layout.descriptor(written.bytes)?)?;
         Ok(Self {
             dir,
             layers,
-            slots,
+            layout,
             fsmeta,
             vmdk,
             merge,
@@ -182,7 +171,7 @@ impl Disk {
 
 fn merged(layers: &[Layer]) -> Result<Merge, Failure> {
     let mut merge = Merge::new();
-    for (layer, device) in layers.iter().zip(1..) {
+    for (layer, device) in layers.iter().zip((1..).filter_map(DeviceId::new)) {
         let sidecar = Sidecar::open(File::open(&layer.sidecar)?)?;
         merge.add(device, sidecar.changes())?;
     }

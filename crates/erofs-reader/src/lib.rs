@@ -66,12 +66,12 @@ mod lookup;
 mod open;
 mod prefixes;
 mod problem;
-mod read_at;
 mod read_inode;
 mod superblock;
 mod walk;
 mod xattr;
 
+pub use ::read_at::ReadAt;
 pub use check::{CheckOptions, Summary, check, check_with};
 pub use data::FileReader;
 pub use devices::Device;
@@ -87,7 +87,6 @@ pub use image::Image;
 pub use inode::Inode;
 pub use limits::Limits;
 pub use problem::{DirProblem, InodeProblem, SuperProblem, XattrProblem};
-pub use read_at::ReadAt;
 pub use walk::{Walk, WalkEntry};
 pub use xattr::Xattr;
 

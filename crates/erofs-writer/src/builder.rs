@@ -1,13 +1,13 @@
 mod links;
-mod sparse;
 
 use std::io::{self, Read, Seek, Write};
 
 use fs_tree::{Change, ChangeKind, Extent, NewContent, NewNode, Tree, Whiteout, merge_layer};
 
-use crate::{Attributes, Error, ImageWriter, MemoryInline, Options, Written};
+use crate::{
+    Attributes, BLOCK_SIZE, Error, ImageWriter, MemoryInline, Options, SparseFile, Written,
+};
 use links::PendingLinks;
-use sparse::Pieces;
 
 /// The number of bytes of file data read at once.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -128,9 +128,9 @@ impl<W: Write + Seek> Builder<W> {
         pieces: impl IntoIterator<Item = (u64, R)>,
     ) -> Result<(), Error> {
         let path = normalize(path.as_ref())?;
-        let mut written = Pieces::new(&mut self.image, &path, size);
+        let mut written = SparseFile::new(&path[..], size, BLOCK_SIZE.into());
         for (offset, mut data) in pieces {
-            let mut is_begun = false;
+            let mut at = offset;
             loop {
                 let read = fill(&mut data, &mut self.buffer).map_err(|source| Error::ReadData {
                     path: path.clone(),
@@ -139,13 +139,11 @@ impl<W: Write + Seek> Builder<W> {
                 if read == 0 {
                     break;
                 }
-                if !std::mem::replace(&mut is_begun, true) {
-                    written.begin(offset)?;
-                }
-                written.write(&self.buffer[..read])?;
+                written.write(&mut self.image, at, &self.buffer[..read])?;
+                at = at.saturating_add(read as u64);
             }
         }
-        let extents = written.finish()?;
+        let (extents, _) = written.finish(&mut self.image)?;
         self.extents(path, attributes, size, &extents)
     }
 

@@ -74,6 +74,7 @@ mod inline;
 mod options;
 mod output;
 mod plan;
+mod sparse;
 
 pub use attributes::Attributes;
 pub use builder::Builder;
@@ -89,6 +90,7 @@ pub use host_tree::{HostTree, Omitted};
 pub use image::{ImageWriter, PlannedImage, Written};
 pub use inline::{InlineData, MemoryInline, NoInline};
 pub use options::{Device, MAX_CHUNKS, Options, PLAN_BYTES_PER_INODE};
+pub use sparse::SparseFile;
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

@@ -23,7 +23,7 @@ pub(crate) fn find(
         Err(error) => return Err(error.into()),
     };
     // A disk that is gone needs no lease, and reading the cache writes nothing to it.
-    if store.disk_lengths(record.disk_plan().key())?.is_none() {
+    if store.disk_lengths(record.disk.key())?.is_none() {
         return Ok(None);
     }
     // Before the files are compared, so that no prune removes them afterwards.
@@ -46,5 +46,8 @@ pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, Pull
             return Ok(false);
         }
     }
-    record.disk_plan().is_whole(store, record.fsmeta_bytes)
+    match record.layout() {
+        Some(layout) => record.disk.is_whole(store, &layout, record.fsmeta_bytes),
+        None => Ok(false),
+    }
 }

@@ -4,7 +4,7 @@ use msb_layer::LayerError;
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
-use msb_stitch::{ProofError, StitchError};
+use msb_stitch::{StitchError, VerifyError};
 
 use crate::ArchiveError;
 
@@ -205,11 +205,11 @@ pub enum PullError {
     },
     /// A cached disk is not what its layers say.
     #[error("{reference}: its disk is damaged")]
-    Proof {
+    Verify {
         /// The image.
         reference: Box<Reference>,
         /// Where.
-        source: ProofError,
+        source: VerifyError,
     },
     /// There is no such path in the image.
     #[error("{reference}: no such path: {path}")]
@@ -356,7 +356,7 @@ impl PullError {
             Self::Layer { source, .. } => source.is_mismatch(),
             Self::Sidecar { source, .. } => source.is_corrupt(),
             Self::Disk { source, .. } => source.is_corrupt(),
-            Self::Proof { .. }
+            Self::Verify { .. }
             | Self::DamagedLayer { .. }
             | Self::DamagedAgain { .. }
             | Self::ArtifactMissing { .. }

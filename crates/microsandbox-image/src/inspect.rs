@@ -1,13 +1,13 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use erofs_format::{Crc32c, FileType};
 use erofs_reader::{FlatDisk, Image, Inode, Limits};
 use fs_tree::show_path;
 use msb_oci::Reference;
 use msb_sidecar::Sidecar;
-use msb_stitch::{FilePool, Merge, PooledFile, Proof, StitchError, prove};
+use msb_stitch::{DeviceId, DiskVerifier, FilePool, Merge, PooledFile, StitchError, VerifiedDisk};
 use msb_store::Store;
 
 use crate::{PullError, PullResult};
@@ -51,15 +51,20 @@ impl PullResult {
     /// that was taken when they were ingested. [`GlobalCache::verify`](crate::GlobalCache::verify) names all damaged files.
     ///
     /// # Errors
-    /// [`PullError::Proof`], [`PullError::Sidecar`], [`PullError::Stitch`].
-    pub fn prove(&self, contents: bool) -> Result<Proof, PullError> {
+    /// [`PullError::Verify`], [`PullError::Sidecar`], [`PullError::Stitch`].
+    pub fn prove(&self, contents: bool) -> Result<VerifiedDisk, PullError> {
         let merge = if contents { Some(self.merge()?) } else { None };
         if contents {
             self.layers
                 .iter()
                 .try_for_each(|layer| verify_checksum(&layer.erofs))?;
         }
-        prove(&self.vmdk, merge.as_ref().map(Merge::tree)).map_err(|source| PullError::Proof {
+        let verifier = DiskVerifier::new(&self.vmdk, open_file);
+        let verified = match &merge {
+            Some(merge) => verifier.verify_contents(merge.tree()),
+            None => verifier.verify_structure(),
+        };
+        verified.map_err(|source| PullError::Verify {
             reference: Box::new(self.reference.clone()),
             source,
         })
@@ -73,7 +78,8 @@ impl PullResult {
             .map(|extent| extent.path.with_extension("layer"))
             .collect();
         let mut merge = Merge::new().reopening(move |device| {
-            let path = sidecars.get(usize::from(device));
+            // The first extent is fsmeta.
+            let path = sidecars.get(usize::from(device.get()));
             open_file(path.ok_or(io::ErrorKind::NotFound)?)
         });
         for layer in &self.layers {
@@ -83,8 +89,13 @@ impl PullResult {
                 .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
                 .and_then(Sidecar::open);
             let sidecar = opened.map_err(|source| sidecar_error(path.clone(), source))?;
+            let device =
+                self.device_of(&layer.erofs)
+                    .ok_or_else(|| PullError::ArtifactMissing {
+                        path: layer.erofs.clone(),
+                    })?;
             merge
-                .add(self.device_of(&layer.erofs), sidecar.changes())
+                .add(device, sidecar.changes())
                 .map_err(|error| match error {
                     StitchError::Sidecar { source, .. } => sidecar_error(path, source),
                     source => PullError::Stitch {
@@ -96,12 +107,10 @@ impl PullResult {
         Ok(merge)
     }
 
-    /// Returns the device of a layer image: its place among the disk's files.
-    fn device_of(&self, erofs: &Path) -> u16 {
+    /// Returns the device of a layer image, which is its place among the files of the disk.
+    fn device_of(&self, erofs: &Path) -> Option<DeviceId> {
         let place = self.extents.iter().position(|extent| extent.path == erofs);
-        place
-            .and_then(|place| u16::try_from(place).ok())
-            .unwrap_or(u16::MAX)
+        place.and_then(|place| DeviceId::new(u16::try_from(place).ok()?))
     }
 
     fn disk_error(&self, source: erofs_reader::Error) -> PullError {
@@ -207,13 +216,28 @@ impl ImageTree {
     }
 }
 
-/// Opens a file of the cache for reading.
+/// Opens a file of the cache for reading. A path that a disk descriptor names leads from the folder of the disk to that of the layers.
 pub(crate) fn open_file(path: &Path) -> io::Result<File> {
-    let opened = Store::open_path(path).map_err(|error| match error {
+    let opened = Store::open_path(&without_parents(path)).map_err(|error| match error {
         msb_store::Error::Io { source, .. } => source,
         error => io::Error::other(error),
     })?;
     opened.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Resolves each `..` by the name before it, so that the store opens the file from its own root. No directory of a cache below the root
+/// is a symbolic link.
+fn without_parents(path: &Path) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir if resolved.file_name().is_some() => {
+                resolved.pop();
+            }
+            component => resolved.push(component),
+        }
+    }
+    resolved
 }
 
 /// Compares a layer image with the checksum that was taken when it was written: also the parts that the merged disk does not use,
@@ -250,5 +274,33 @@ pub(crate) fn verify_checksum(image: &Path) -> Result<(), PullError> {
             expected: expected.crc32c,
             actual: checksum.get(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_layers_of_a_disk_are_opened_below_the_root_of_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let disk = root.join("disks/sha256/key");
+        let layers = root.join("layers/sha256");
+        fs::create_dir_all(&disk).unwrap();
+        fs::create_dir_all(&layers).unwrap();
+        fs::write(layers.join("a.erofs"), b"layer").unwrap();
+        let named = disk.join("../../../layers/sha256/a.erofs");
+        assert_eq!(without_parents(&named), layers.join("a.erofs"));
+        assert_eq!(open_file(&named).unwrap().metadata().unwrap().len(), 5);
+        // A directory that is a link leads out of the cache, and only the store notices.
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::rename(&layers, elsewhere.path().join("sha256")).unwrap();
+        symlink(elsewhere.path().join("sha256"), &layers).unwrap();
+        assert!(File::open(&named).is_ok());
+        open_file(&named).unwrap_err();
     }
 }

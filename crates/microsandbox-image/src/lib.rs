@@ -3,7 +3,7 @@
 //! ```text
 //!  reference ─▶ resolve ─▶ manifest, config ─┬─▶ layers, side by side ────────────────┬─▶ disk published ─▶ record
 //!               registry      registry        │     registry, layer                    │       store           store
-//!                                             └─▶ each merged when it was read ─▶ fsmeta.erofs, rootfs.vmdk, proved
+//!                                             └─▶ each merged when it was read ─▶ fsmeta.erofs, rootfs.vmdk, verified
 //!                                                   stitch
 //! ```
 //!
@@ -117,7 +117,7 @@ pub use msb_registry::{
     RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
-pub use msb_stitch::{PooledFile, Proof, ProofError};
+pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
 pub use msb_store::{Kept, Lease, PruneOptions};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use msb_oci::Digest;
 use msb_registry::Notice;
+use msb_stitch::MergeProgress;
 use tokio::sync::Notify;
 
 use stage_log::StageLog;
 
 /// An event of a pull. Variants may be added.
 ///
-/// Every stage event is delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress) carries the state at the time
-/// of receiving, and so do the events about delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`); a slow receiver
+/// Every stage event is delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress) and
+/// [`MergeProgress`](Self::MergeProgress) carry the state at the time of receiving, and so do the events about delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`); a slow receiver
 /// misses the states in between. The last event is `Complete` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -131,6 +132,17 @@ pub enum PullProgress {
     },
     /// All layers are published; the remaining work of merging them has begun.
     Merging,
+    /// Layers have been merged, perhaps while others are still being downloaded. It begins again at 0 if a layer that was merged starts
+    /// over.
+    #[non_exhaustive]
+    MergeProgress {
+        /// Layers that are merged completely.
+        merged_layers: usize,
+        /// Number of layers of the image.
+        layer_count: usize,
+        /// Entries of the merged layers, and of the one that is being merged, so far.
+        entries: u64,
+    },
     /// The merged metadata is published.
     #[non_exhaustive]
     FsmetaWritten {
@@ -217,12 +229,14 @@ impl Progress {
         self.update(|state| {
             match event {
                 PullProgress::LayerDownloaded { layer } => state.forget(layer),
+                PullProgress::FsmetaWritten { .. } => state.merge = None,
                 PullProgress::Complete { .. } | PullProgress::Failed { .. } => {
                     if state.is_ended {
                         return;
                     }
                     state.cells.clear();
                     state.delays.clear();
+                    state.merge = None;
                     state.is_ended = true;
                 }
                 _ => {}
@@ -243,6 +257,28 @@ impl Progress {
                 return;
             };
             shared.lock().delayed(layer, event);
+            shared.woken.notify_one();
+        }
+    }
+
+    /// Returns an observer for a merge of so many layers.
+    pub(crate) fn merge_observer(
+        &self,
+        layer_count: usize,
+    ) -> impl FnMut(MergeProgress) + Send + 'static {
+        let shared = self.shared.clone();
+        move |merged| {
+            let Some(shared) = &shared else { return };
+            let mut state = shared.lock();
+            if state.is_ended {
+                return;
+            }
+            state.merge = Some(PullProgress::MergeProgress {
+                merged_layers: merged.layers,
+                layer_count,
+                entries: merged.changes,
+            });
+            drop(state);
             shared.woken.notify_one();
         }
     }
@@ -331,6 +367,8 @@ struct State {
     cells: Vec<Option<(u64, u64)>>,
     /// By layer, those before any layer first: the newest delay, if that was not received yet.
     delays: Vec<Option<PullProgress>>,
+    /// The progress of the merge, if it was not received yet.
+    merge: Option<PullProgress>,
     is_ended: bool,
 }
 
@@ -347,6 +385,9 @@ impl State {
         }
         if let Some(delay) = self.delays.iter_mut().find_map(Option::take) {
             return Some(delay);
+        }
+        if let Some(merge) = self.merge.take() {
+            return Some(merge);
         }
         let (layer, cell) = self
             .cells
@@ -427,5 +468,43 @@ mod tests {
             Some(PullProgress::Failed { .. })
         ));
         assert_eq!(receiver.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn the_progress_of_a_merge_overwrites_itself_and_ends_with_it() {
+        let (progress, mut receiver) = Progress::channel();
+        let mut merge = {
+            let observer = progress.merge_observer(7);
+            msb_stitch::Merge::new().on_progress(observer)
+        };
+        let sidecar = || {
+            let writer = msb_sidecar::SidecarWriter::new(tempfile::tempfile().unwrap());
+            let image = msb_sidecar::ImageSummary {
+                bytes: 4096,
+                crc32c: 0,
+            };
+            msb_sidecar::Sidecar::open(writer.finish(image, &[]).unwrap()).unwrap()
+        };
+        let device = msb_stitch::DeviceId::new(1).unwrap();
+        for _ in 0..3 {
+            merge.add(device, sidecar().changes()).unwrap();
+        }
+        let merged = PullProgress::MergeProgress {
+            merged_layers: 3,
+            layer_count: 7,
+            entries: 0,
+        };
+        assert_eq!(receiver.recv().await, Some(merged));
+        merge.add(device, sidecar().changes()).unwrap();
+        progress.send(PullProgress::FsmetaWritten { bytes: 1 });
+        assert_eq!(
+            receiver.recv().await,
+            Some(PullProgress::FsmetaWritten { bytes: 1 })
+        );
+        drop(progress);
+        assert!(matches!(
+            receiver.recv().await,
+            Some(PullProgress::Failed { .. })
+        ));
     }
 }

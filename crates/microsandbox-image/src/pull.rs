@@ -12,7 +12,6 @@ mod layers;
 mod notes;
 mod partial;
 mod resolve;
-mod state;
 mod sweep;
 mod verify;
 mod waiting;
@@ -21,21 +20,21 @@ use futures_util::future::try_join;
 use msb_budget::ImageBudget;
 use msb_layer::LayerError;
 use msb_oci::Reference;
+use msb_stitch::{Merge, StitchError};
 
 use crate::blocking::{self, blocking};
-use crate::disk::DiskPlan;
+use crate::disk::ImageDisk;
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::source::ImageSource;
 use crate::{
     ManifestProblem, PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached,
 };
-use ahead::MergeAhead;
+use ahead::MergeTask;
 use finish::{Finished, check_record_bytes, finish};
 use layer::LayerSource;
 use layers::{Anew, fetch_layers};
 use resolve::{Resolved, keep, resolve};
-use state::LayerStates;
 use sweep::sweep;
 
 /// How often a pull rebuilds a layer whose cached files turn out to be damaged.
@@ -69,8 +68,8 @@ struct Pull<'a> {
     source: &'a dyn ImageSource,
     reference: &'a Reference,
     resolved: &'a Resolved,
-    /// The image's disk; the lengths of its layers are not known yet.
-    plan: &'a DiskPlan,
+    /// The image's disk.
+    disk: &'a ImageDisk,
     progress: &'a Progress,
     /// Shared by the layers and their merge.
     budget: &'a ImageBudget,
@@ -95,16 +94,20 @@ async fn run(
         layer_count: resolved.layers.len(),
         total_bytes: resolved.total_bytes,
     });
-    let plan = DiskPlan::new(resolved.layers.iter().map(|layer| (&layer.diff_id, 0)));
-    if let Err(limit) = plan.check_layer_count() {
-        return Err(PullError::Manifest {
+    let diff_ids = resolved.layers.iter().map(|layer| &layer.diff_id);
+    let disk = ImageDisk::new(diff_ids).map_err(|error| match error {
+        StitchError::TooManyLayers { count, limit } => PullError::Manifest {
             digest: resolved.manifest_digest,
             problem: ManifestProblem::TooManyLayers {
-                layers: plan.slots().len(),
+                layers: count,
                 limit,
             },
-        });
-    }
+        },
+        source => PullError::Stitch {
+            reference: Box::new(reference.clone()),
+            source,
+        },
+    })?;
     let budget = ImageBudget::new(engine.image_limits);
     // Work on other threads ends soon after the pull is dropped.
     let _cancel = budget.cancel_on_drop();
@@ -113,7 +116,7 @@ async fn run(
         source,
         reference,
         resolved: &resolved,
-        plan: &plan,
+        disk: &disk,
         progress,
         budget: &budget,
     };
@@ -121,17 +124,18 @@ async fn run(
     let store = engine.cache.store();
     // Before anything is looked up, so that no prune removes what this pull finds.
     let lease = {
-        let (store, plan) = (store.clone(), plan.clone());
+        let (store, disk) = (store.clone(), disk.clone());
         let blobs = [resolved.manifest_digest, resolved.config_digest];
-        blocking(move || Ok(plan.lease(&store, &blobs)?)).await?
+        blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
     };
 
     let mut anew = Anew::new(options.force);
     let mut damaged = None;
     for _ in 0..=REPAIRS {
-        let states = LayerStates::new(plan.slots().len());
-        let merge = MergeAhead::start(store, &plan, &states, &budget, options.force).await?;
-        let layers = fetch_layers(pull, &states, &anew);
+        let observer = progress.merge_observer(disk.layers().stack().len());
+        let merge = Merge::with_budget(&budget).on_progress(observer);
+        let (events, merge) = MergeTask::start(store, &disk, merge, options.force).await?;
+        let layers = fetch_layers(pull, &events, &anew);
         let beside = async {
             keep(engine, &resolved).await?;
             sweep(engine).await
@@ -139,7 +143,7 @@ async fn run(
         // Beside the layers, because it waits for the disk.
         let (layers, ()) = try_join(layers, beside).await?;
         let all_cached = layers.layers.iter().all(|layer| layer.was_cached);
-        let merge = merge.filter(|_| states.are_well());
+        let merge = merge.filter(|_| events.are_all_cached());
         match finish(pull, layers, merge, options.force).await? {
             Finished::Done {
                 record,

@@ -1,15 +1,17 @@
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
+use msb_stitch::{PerDevice, StitchError};
 use msb_store::{ImageKey, Lease, References, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::layer_key;
-use crate::disk::DiskPlan;
+use crate::disk::{ImageDisk, ImageLayout};
 use crate::{DiskExtent, ImageConfig, LayerArtifact, PullResult};
 
 /// What the cache remembers of an image: all that a warm pull answers with, so that it reads this and nothing else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Fields")]
 pub(crate) struct ImageRecord {
     pub(crate) manifest_digest: Digest,
     pub(crate) config_digest: Digest,
@@ -19,6 +21,39 @@ pub(crate) struct ImageRecord {
     pub(crate) layers: Vec<LayerRecord>,
     pub(crate) fsmeta_bytes: u64,
     pub(crate) notes: Vec<Note>,
+    /// The disk over `layers`.
+    #[serde(skip_serializing)]
+    pub(crate) disk: ImageDisk,
+}
+
+/// The fields of a record in its file.
+#[derive(Deserialize)]
+struct Fields {
+    manifest_digest: Digest,
+    config_digest: Digest,
+    platform: Platform,
+    config: ImageConfig,
+    layers: Vec<LayerRecord>,
+    fsmeta_bytes: u64,
+    notes: Vec<Note>,
+}
+
+impl TryFrom<Fields> for ImageRecord {
+    type Error = StitchError;
+
+    fn try_from(fields: Fields) -> Result<Self, StitchError> {
+        let disk = ImageDisk::new(fields.layers.iter().map(|layer| &layer.diff_id))?;
+        Ok(Self {
+            manifest_digest: fields.manifest_digest,
+            config_digest: fields.config_digest,
+            platform: fields.platform,
+            config: fields.config,
+            layers: fields.layers,
+            fsmeta_bytes: fields.fsmeta_bytes,
+            notes: fields.notes,
+            disk,
+        })
+    }
 }
 
 /// One layer of an image.
@@ -33,26 +68,29 @@ pub(crate) struct LayerRecord {
 }
 
 impl ImageRecord {
-    pub(crate) fn disk_plan(&self) -> DiskPlan {
-        DiskPlan::new(
-            self.layers
-                .iter()
-                .map(|layer| (&layer.diff_id, layer.image_bytes)),
-        )
+    /// Returns the layout of the disk; `None` if the record states lengths that no layer image has.
+    pub(crate) fn layout(&self) -> Option<ImageLayout> {
+        self.disk.layout(self.image_bytes()).ok()
+    }
+
+    /// Returns the lengths of the layer images.
+    fn image_bytes(&self) -> PerDevice<u64> {
+        let lengths = self.layers.iter().map(|layer| layer.image_bytes);
+        self.disk.layers().distinct(lengths)
     }
 
     /// Leases the disk of the record, with its layers and documents. Blocks on file I/O.
     pub(crate) fn lease(&self, store: &Store) -> Result<Lease, msb_store::Error> {
-        let plan = self.disk_plan();
         let blobs = [self.manifest_digest, self.config_digest];
-        plan.lease(store, &blobs)
+        self.disk.lease(store, &blobs)
     }
 
     /// Returns the length of the disk in bytes; `None` if the lengths of its files do not fit 64 bits.
     pub(crate) fn disk_bytes(&self) -> Option<u64> {
-        let plan = self.disk_plan();
-        let mut layers = plan.slots().iter().map(|slot| slot.image_bytes);
-        layers.try_fold(self.fsmeta_bytes, u64::checked_add)
+        let lengths = self.image_bytes();
+        lengths
+            .into_iter()
+            .try_fold(self.fsmeta_bytes, u64::checked_add)
     }
 
     /// Returns the sum of the blobs' sizes in bytes; `None` if it does not fit 64 bits.
@@ -69,7 +107,7 @@ impl ImageRecord {
                 .iter()
                 .map(|layer| layer_key(&layer.diff_id))
                 .collect(),
-            disks: [self.disk_plan().key().clone()].into(),
+            disks: [self.disk.key().clone()].into(),
             blobs: [self.manifest_digest, self.config_digest].into(),
         }
     }
@@ -82,18 +120,19 @@ impl ImageRecord {
         cached: bool,
         lease: Lease,
     ) -> PullResult {
-        let plan = self.disk_plan();
-        let fsmeta = store.fsmeta_path(plan.key());
+        let key = self.disk.key();
+        let fsmeta = store.fsmeta_path(key);
         let mut extents = vec![DiskExtent {
             path: fsmeta.clone(),
             bytes: self.fsmeta_bytes,
         }];
-        extents.extend(plan.slots().iter().map(|slot| DiskExtent {
-            path: store.layer_image_path(&slot.layer),
-            bytes: slot.image_bytes,
+        let layers = self.disk.layers().iter().zip(self.image_bytes());
+        extents.extend(layers.map(|((_, layer), bytes)| DiskExtent {
+            path: store.layer_image_path(layer),
+            bytes,
         }));
         let mut notes = self.notes.clone();
-        notes.extend(open_files_note(extents.len()));
+        notes.extend(open_files_note(self.disk.layers().open_files()));
         PullResult {
             lease,
             reference: reference.clone(),
@@ -113,7 +152,7 @@ impl ImageRecord {
                 })
                 .collect(),
             fsmeta,
-            vmdk: store.vmdk_path(plan.key()),
+            vmdk: store.vmdk_path(key),
             extents,
             notes,
             config: self.config.clone(),
@@ -121,13 +160,11 @@ impl ImageRecord {
     }
 }
 
-/// Returns a note on the open files that a hypervisor needs for the disk, if a common limit is lower.
-fn open_files_note(extents: usize) -> Option<Note> {
-    /// Open files that a hypervisor needs beside those of the disk.
+/// Returns a note on the files that a hypervisor opens for the disk, if a common limit is lower.
+fn open_files_note(files: u64) -> Option<Note> {
+    /// The number of files that a hypervisor opens beside those of the disk.
     const OTHERS: u64 = 32;
     const COMMON_LIMITS: [u64; 2] = [1024, 256];
-    // The descriptor is one more.
-    let files = extents as u64 + 1;
     let limit = COMMON_LIMITS
         .into_iter()
         .find(|limit| files + OTHERS > *limit)?;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use fs_tree::show_path;
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
-use msb_stitch::{Merge, Proof, ProofError, find_damaged_files, prove};
+use msb_stitch::{DeviceId, DiskVerifier, Merge, VerifiedDisk, VerifyError};
 use msb_store::Store;
 use rustix::io::Errno;
 
 use crate::cache::layer_key;
-use crate::inspect::verify_checksum;
+use crate::inspect::{open_file, verify_checksum};
 use crate::record::{ImageRecord, image_key};
 use crate::{GlobalCache, PullError, PullResult};
 
@@ -21,7 +21,7 @@ use crate::{GlobalCache, PullError, PullResult};
 #[non_exhaustive]
 pub struct Verification {
     /// What was covered. Empty if a file of the disk is missing, cut or rewritten, because the disk cannot be read then.
-    pub proof: Proof,
+    pub proof: VerifiedDisk,
     /// Whether file data was compared with its checksums, and the tree with the layers.
     pub contents: bool,
     /// The damaged artifacts; empty if there are none.
@@ -84,7 +84,7 @@ impl GlobalCache {
         let lease = record.lease(self.store())?;
         let image = record.to_result(self.store(), reference, true, lease);
         let mut found = Verification {
-            proof: Proof::default(),
+            proof: VerifiedDisk::default(),
             contents,
             damage: Vec::new(),
         };
@@ -160,7 +160,7 @@ impl Verification {
                 diff_id,
             )?;
         }
-        let file = store.open_fsmeta(record.disk_plan().key())?;
+        let file = store.open_fsmeta(record.disk.key())?;
         self.length(
             ArtifactKind::Fsmeta,
             &image.fsmeta,
@@ -203,9 +203,10 @@ impl Verification {
         record: &ImageRecord,
         image: &PullResult,
     ) -> Result<(), PullError> {
-        let plan = record.disk_plan();
-        let expected = plan.descriptor(record.fsmeta_bytes).unwrap_or_default();
-        let text = match store.read_vmdk(plan.key(), expected.len() as u64) {
+        let layout = record.layout();
+        let expected = layout.and_then(|layout| layout.descriptor(record.fsmeta_bytes).ok());
+        let expected = expected.unwrap_or_default();
+        let text = match store.read_vmdk(record.disk.key(), expected.len() as u64) {
             Ok(text) => text,
             // It is longer than it was.
             Err(msb_store::Error::TooLarge { .. }) => Some(Vec::new()),
@@ -240,9 +241,10 @@ impl Verification {
 
     /// Reads the disk through its descriptor.
     fn disk(&mut self, image: &PullResult, merge: Option<&Merge>) -> Result<(), PullError> {
+        let verifier = DiskVerifier::new(&image.vmdk, open_file);
         let result = match merge {
-            Some(merge) => find_damaged_files(&image.vmdk, merge.tree()),
-            None => prove(&image.vmdk, None).map(|proof| (proof, Vec::new())),
+            Some(merge) => verifier.find_damaged_files(merge.tree()),
+            None => verifier.verify_structure().map(|proof| (proof, Vec::new())),
         };
         match result {
             Ok((proof, damaged)) => {
@@ -251,39 +253,35 @@ impl Verification {
                     .into_iter()
                     .try_for_each(|error| self.damaged_file(image, error))
             }
-            Err(error) => self.proof_error(image, error),
+            Err(error) => self.verify_error(image, error),
         }
     }
 
     /// Names the layer that holds the bytes of a damaged file.
-    fn damaged_file(&mut self, image: &PullResult, error: ProofError) -> Result<(), PullError> {
-        let ProofError::Contents { path, device, .. } = &error else {
-            return self.proof_error(image, error);
+    fn damaged_file(&mut self, image: &PullResult, error: VerifyError) -> Result<(), PullError> {
+        let VerifyError::Contents { path, device, .. } = &error else {
+            return self.verify_error(image, error);
         };
         let file = format!("/{}", show_path(path));
-        let extent = image.extents.get(usize::from(*device));
-        let holder = extent.map_or(&image.fsmeta, |extent| &extent.path).clone();
+        let holder = holder(image, *device).to_owned();
         if let Some(known) = self.damage.iter_mut().find(|damage| damage.path == holder) {
             known.files.push(file);
             return Ok(());
         }
-        self.proof_error(image, error)?;
+        self.verify_error(image, error)?;
         if let Some(new) = self.damage.last_mut() {
             new.files.push(file);
         }
         Ok(())
     }
 
-    fn proof_error(&mut self, image: &PullResult, error: ProofError) -> Result<(), PullError> {
+    fn verify_error(&mut self, image: &PullResult, error: VerifyError) -> Result<(), PullError> {
         let path = match &error {
-            ProofError::Read { path, .. }
-            | ProofError::Vmdk { path, .. }
-            | ProofError::Length { path, .. }
-            | ProofError::Blocks { path, .. } => path.clone(),
-            ProofError::Contents { device, .. } => {
-                let extent = image.extents.get(usize::from(*device));
-                extent.map_or(&image.fsmeta, |extent| &extent.path).clone()
-            }
+            VerifyError::Read { path, .. }
+            | VerifyError::Vmdk { path, .. }
+            | VerifyError::Length { path, .. }
+            | VerifyError::Blocks { path, .. } => path.clone(),
+            VerifyError::Contents { device, .. } => holder(image, *device).to_owned(),
             // All of the disk's structure is in its first file.
             _ => image.fsmeta.clone(),
         };
@@ -294,7 +292,7 @@ impl Verification {
             None => ArtifactKind::Fsmeta,
         };
         let layer = layer.map(|layer| layer.diff_id);
-        let error = PullError::Proof {
+        let error = PullError::Verify {
             reference: Box::new(image.reference.clone()),
             source: error,
         };
@@ -305,11 +303,10 @@ impl Verification {
     fn merge_error(&mut self, image: &PullResult, error: PullError) -> Result<(), PullError> {
         let path = match &error {
             PullError::Sidecar { path, .. } => path.clone(),
-            PullError::Stitch { source, .. } => {
-                let device = source.device().map_or(0, usize::from);
-                let extent = image.extents.get(device);
-                extent.map_or_else(|| image.fsmeta.clone(), |extent| sidecar_of(&extent.path))
-            }
+            PullError::Stitch { source, .. } => match source.device() {
+                Some(device) => sidecar_of(holder(image, Some(device))),
+                None => image.fsmeta.clone(),
+            },
             _ => image.fsmeta.clone(),
         };
         let mut layers = image.layers.iter();
@@ -371,6 +368,14 @@ impl fmt::Display for ArtifactKind {
             Self::Descriptor => "disk descriptor",
         })
     }
+}
+
+/// Returns the file of the disk that holds the data of a device; `None` is fsmeta.
+fn holder(image: &PullResult, device: Option<DeviceId>) -> &Path {
+    // The first extent is fsmeta.
+    let place = device.map_or(0, |device| usize::from(device.get()));
+    let extent = image.extents.get(place);
+    extent.map_or(&image.fsmeta, |extent| &extent.path)
 }
 
 fn sidecar_of(image: &Path) -> PathBuf {

@@ -61,17 +61,8 @@ pub(crate) struct Ingested {
 pub struct ReadLayer {
     /// Its changes, read from the sidecar that is still being written.
     pub changes: Changes<File>,
-    /// The length of its image in bytes, once the image is planned.
+    /// The length that its image will have, in bytes, once it is planned. The sender is dropped if the layer fails.
     pub image_bytes: watch::Receiver<Option<u64>>,
-}
-
-impl ReadLayer {
-    /// Waits until the length of the image is known, which is before it is written. Returns `None` if the layer failed.
-    pub async fn planned_bytes(&self) -> Option<u64> {
-        let mut image_bytes = self.image_bytes.clone();
-        let known = image_bytes.wait_for(Option::is_some).await;
-        known.ok().and_then(|bytes| *bytes)
-    }
 }
 
 /// Reads an uncompressed tar archive, which `next` returns chunk by chunk until `None`, and writes the layer's two files. Calls

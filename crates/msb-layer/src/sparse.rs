@@ -1,8 +1,4 @@
-//! Sparse files: chooses the segments to write, and writes them.
-
-mod file;
-
-pub(crate) use file::SparseFile;
+//! The choice of the chunk size of a sparse file.
 
 use erofs_writer::MAX_CHUNKS;
 
@@ -11,40 +7,52 @@ use crate::tar::SparseExtent;
 /// The smallest piece of a file that EROFS can address.
 const BLOCK: u64 = 4096;
 
-/// Bytes of a chunk index, once in the layer image and once in fsmeta.
+/// The bytes of a chunk index in the layer image and in fsmeta together.
 const INDEX_BYTES: u64 = 2 * 8;
 
-/// The segments of a sparse file to write: its data, padded with zeros to whole chunks. Ascending and disjoint.
+/// What is stored of a sparse file if its data is rounded out with zeros to whole chunks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Segments {
-    pub(crate) segments: Vec<SparseExtent>,
-    /// Bytes that they take beyond the data: zeros and chunk indexes.
+    /// The length of a chunk.
+    pub(crate) chunk_bytes: u64,
+    /// The number of extents.
+    pub(crate) count: usize,
+    /// The length of all extents together.
+    pub(crate) stored_bytes: u64,
+    /// What they cost beyond the data: zeros, and chunk indexes.
     pub(crate) overhead_bytes: u64,
 }
 
 impl Segments {
-    /// Chooses the segments for a file of `size` bytes with `data` in ascending order.
+    /// Chooses the chunk size of a file of `size` bytes, with `data` in ascending order.
     ///
-    /// Large chunks cost zeros and small ones cost indexes; the chunk size with the lowest total is chosen. One byte in a
-    /// terabyte of hole takes 7 MiB, not 2 GiB of indexes.
+    /// Large chunks cost zeros and small ones cost indexes. The result is the size that costs least in all: one byte in a terabyte of
+    /// hole takes 7 MiB, not 2 GiB of indexes.
     pub(crate) fn of(size: u64, data: &[SparseExtent]) -> Self {
         let chunks = (BLOCK.ilog2()..63).map(|bits| 1u64 << bits);
         let possible = chunks.skip_while(|chunk| size.div_ceil(*chunk) > MAX_CHUNKS);
         let mut best = Self {
-            segments: Vec::new(),
+            chunk_bytes: BLOCK,
+            count: 0,
+            stored_bytes: 0,
             overhead_bytes: u64::MAX,
         };
         for chunk in possible {
             let indexes = size.div_ceil(chunk) * INDEX_BYTES;
-            let mut zeros: u64 = 0;
+            let (mut zeros, mut count, mut stored_bytes): (u64, _, u64) = (0, 0, 0);
             for_each_segment(size, data, chunk, |segment, data_bytes| {
                 zeros = zeros.saturating_add(segment.len - data_bytes);
+                stored_bytes = stored_bytes.saturating_add(segment.len);
+                count += 1;
             });
             let overhead_bytes = zeros.saturating_add(indexes);
             if overhead_bytes < best.overhead_bytes {
-                best.overhead_bytes = overhead_bytes;
-                best.segments.clear();
-                for_each_segment(size, data, chunk, |segment, _| best.segments.push(segment));
+                best = Self {
+                    chunk_bytes: chunk,
+                    count,
+                    stored_bytes,
+                    overhead_bytes,
+                };
             }
             // A larger chunk only adds zeros.
             if zeros >= best.overhead_bytes || chunk >= size {
@@ -55,7 +63,7 @@ impl Segments {
     }
 }
 
-/// Pads the data to whole chunks, and calls a function with each segment and its bytes of data.
+/// Pads the data to whole chunks, and calls `each` with each segment and its bytes of data.
 fn for_each_segment(
     size: u64,
     data: &[SparseExtent],
@@ -102,16 +110,16 @@ mod tests {
 
     #[test]
     fn holes_smaller_than_a_block_are_filled() {
-        let segments = |data: &[SparseExtent]| Segments::of(20_000, data).segments;
-        assert_eq!(
-            segments(&[extent(100, 1), extent(5000, 4000)]),
-            [extent(0, 12_288)]
-        );
-        assert_eq!(
-            segments(&[extent(0, 1), extent(16_384, 3616)]),
-            [extent(0, 4096), extent(16_384, 3616)]
-        );
-        assert_eq!(segments(&[extent(20_000, 0)]), []);
+        let segments = |data: &[SparseExtent]| {
+            let segments = Segments::of(20_000, data);
+            assert_eq!(segments.chunk_bytes, 4096);
+            (segments.count, segments.stored_bytes)
+        };
+        let near = [extent(100, 1), extent(5000, 4000)];
+        assert_eq!(segments(&near), (1, 12_288));
+        let apart = [extent(0, 1), extent(16_384, 3616)];
+        assert_eq!(segments(&apart), (2, 4096 + 3616));
+        assert_eq!(Segments::of(20_000, &[extent(20_000, 0)]).count, 0);
     }
 
     #[test]
@@ -119,17 +127,15 @@ mod tests {
         let segments = Segments::of(20_000, &[extent(0, 1), extent(16_384, 3616)]);
         assert_eq!(segments.overhead_bytes, 4095 + 5 * INDEX_BYTES);
         let all_hole = Segments::of(1 << 40, &[]);
-        assert_eq!(
-            (all_hole.segments, all_hole.overhead_bytes),
-            (vec![], INDEX_BYTES)
-        );
+        assert_eq!((all_hole.count, all_hole.overhead_bytes), (0, INDEX_BYTES));
     }
 
     #[test]
     fn one_byte_in_a_terabyte_costs_megabytes() {
         let size = 1 << 40;
         let segments = Segments::of(size, &[extent(size / 2 + 77, 1)]);
-        assert_eq!(segments.segments, [extent(size / 2, 4 << 20)]);
+        assert_eq!((segments.count, segments.stored_bytes), (1, 4 << 20));
+        assert_eq!(segments.chunk_bytes, 4 << 20);
         assert_eq!(segments.overhead_bytes, (4 << 20) - 1 + (4 << 20));
     }
 

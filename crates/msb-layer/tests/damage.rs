@@ -4,13 +4,16 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use common::oracles::is_root;
 use common::{Stitched, stitch};
-use msb_stitch::{ProofError, prove, prove_layers, prove_unpublished};
+use msb_stitch::{DeviceId, DiskVerifier, VerifyError, verify_disk};
 use msb_testkit::erofs_tools::fsck;
 use msb_testkit::mount::KernelMount;
 use msb_testkit::tar;
@@ -30,8 +33,8 @@ fn sample(layers: &[&str]) -> Stitched {
     )
 }
 
-fn verdict(disk: &Stitched) -> Result<(), ProofError> {
-    prove(&disk.vmdk, Some(disk.merge.tree())).map(drop)
+fn verdict(disk: &Stitched) -> Result<(), VerifyError> {
+    verify_disk(&disk.vmdk, Some(disk.merge.tree())).map(drop)
 }
 
 fn flip(path: &Path, at: u64) {
@@ -63,11 +66,11 @@ fn one_changed_byte_of_file_data_fails_the_proof_of_contents_and_nothing_else() 
         flip(&disk.layers[0].image, place);
         let error = verdict(&disk).unwrap_err();
         assert!(
-            matches!(&error, ProofError::Contents { path, .. } if path == b"d/a"),
+            matches!(&error, VerifyError::Contents { path, .. } if path == b"d/a"),
             "{error}"
         );
         // EROFS has no checksums of data, so neither the structure nor fsck shows the damage.
-        assert!(prove(&disk.vmdk, None).is_ok());
+        assert!(verify_disk(&disk.vmdk, None).is_ok());
         fsck(&disk.fsmeta, &disk.devices()).unwrap();
         if is_root() {
             let mount = KernelMount::erofs(&disk.flat(), &[]).unwrap();
@@ -92,7 +95,9 @@ fn a_changed_byte_of_an_inline_file_fails_the_proof() {
         &disk.fsmeta,
         find(&disk.fsmeta, &msb_testkit::content::bytes(2, 100)) + 50,
     );
-    assert!(matches!(verdict(&disk), Err(ProofError::Contents { path, .. }) if path == b"d/small"));
+    assert!(
+        matches!(verdict(&disk), Err(VerifyError::Contents { path, .. }) if path == b"d/small")
+    );
 }
 
 #[test]
@@ -148,7 +153,7 @@ fn two_swapped_extents_fail_the_proof() {
     assert!(
         matches!(
             error,
-            ProofError::Contents { .. } | ProofError::Filesystem { .. }
+            VerifyError::Contents { .. } | VerifyError::Filesystem { .. }
         ),
         "{error}"
     );
@@ -161,7 +166,7 @@ fn two_swapped_extents_fail_the_proof() {
     fs::write(&disk.vmdk, lines.join("\n") + "\n").unwrap();
     assert!(matches!(
         verdict(&disk),
-        Err(ProofError::DeviceTable { .. })
+        Err(VerifyError::DeviceTable { .. })
     ));
 }
 
@@ -173,14 +178,14 @@ fn a_missing_and_a_truncated_and_a_longer_file_fail_the_proof() {
     for len in [0, bytes.len() - 4096, bytes.len() - 1] {
         fs::write(image, &bytes[..len]).unwrap();
         assert!(
-            matches!(verdict(&disk), Err(ProofError::Length { .. })),
+            matches!(verdict(&disk), Err(VerifyError::Length { .. })),
             "{len}"
         );
     }
     fs::write(image, [&bytes[..], &[0; 4096]].concat()).unwrap();
-    assert!(matches!(verdict(&disk), Err(ProofError::Length { .. })));
+    assert!(matches!(verdict(&disk), Err(VerifyError::Length { .. })));
     fs::remove_file(image).unwrap();
-    assert!(matches!(verdict(&disk), Err(ProofError::Read { .. })));
+    assert!(matches!(verdict(&disk), Err(VerifyError::Read { .. })));
     fs::write(image, &bytes).unwrap();
     assert!(verdict(&disk).is_ok());
 
@@ -198,8 +203,8 @@ fn a_missing_and_a_truncated_and_a_longer_file_fail_the_proof() {
 #[track_caller]
 fn differs(from: &str, to: &str, path: &str, what: &str) {
     let (one, other) = (sample(&[from]), sample(&[to]));
-    match prove(&other.vmdk, Some(one.merge.tree())) {
-        Err(ProofError::Differs {
+    match verify_disk(&other.vmdk, Some(one.merge.tree())) {
+        Err(VerifyError::Differs {
             path: found,
             what: why,
         }) => {
@@ -258,13 +263,13 @@ fn each_lost_attribute_is_named() {
         "file a size=1\nlink b target=a",
         "file a size=1\nfile b size=1",
         "a",
-        "number of links",
+        "link count",
     );
     differs(
         "file a size=5000\nfile b size=5000",
         "file a size=5000\nlink b target=a",
         "a",
-        "number of links",
+        "link count",
     );
     differs("file a size=1\nfile b", "file a size=1", "b", "presence");
     differs("file a size=1", "file a size=1\nfile b", "b", "presence");
@@ -295,9 +300,9 @@ fn other_contents_of_the_same_length_are_named() {
     for size in [100, 5000] {
         let of = |seed| sample(&[&format!("file a size={size} seed={seed}")]);
         let (one, other) = (of(1), of(2));
-        let error = prove(&other.vmdk, Some(one.merge.tree())).unwrap_err();
+        let error = verify_disk(&other.vmdk, Some(one.merge.tree())).unwrap_err();
         assert!(
-            matches!(&error, ProofError::Contents { path, .. } if path == b"a"),
+            matches!(&error, VerifyError::Contents { path, .. } if path == b"a"),
             "{error}"
         );
     }
@@ -308,18 +313,21 @@ fn a_damaged_sidecar_names_its_layer() {
     let disk = sample(&LAYERS);
     flip(&disk.layers[1].sidecar, 20);
     let mut merge = msb_stitch::Merge::new();
-    merge.add(1, disk.layers[0].open().changes()).unwrap();
-    let error = merge.add(2, disk.layers[1].open().changes()).unwrap_err();
-    assert_eq!(error.corrupt_layer(), Some(2));
+    let [first, second] = [1, 2].map(|number| DeviceId::new(number).unwrap());
+    merge.add(first, disk.layers[0].open().changes()).unwrap();
+    let error = merge.add(second, disk.layers[1].open().changes());
+    assert_eq!(error.unwrap_err().corrupt_layer(), Some(second));
 }
 
 #[test]
-fn a_disk_is_verified_before_its_layers_are_present_and_they_are_checked_at_the_end() {
+fn a_disk_is_verified_before_its_layers_exist_and_they_are_verified_in_the_end() {
     let disk = sample(&LAYERS);
     let text = fs::read_to_string(&disk.vmdk).unwrap();
-    let ahead = || prove_unpublished(&disk.vmdk, &text, File::open(&disk.fsmeta).unwrap());
-    let layers = || prove_layers(&disk.vmdk, &text);
-    let whole = prove(&disk.vmdk, None).unwrap();
+    let verifier = DiskVerifier::new(&disk.vmdk, |path| File::open(path));
+    let fsmeta = || File::open(&disk.fsmeta).unwrap();
+    let ahead = || verifier.verify_unpublished(&text, fsmeta());
+    let layers = || verifier.verify_layers(&text);
+    let whole = verify_disk(&disk.vmdk, None).unwrap();
     layers().unwrap();
 
     let image = &disk.layers[1].image;
@@ -327,13 +335,13 @@ fn a_disk_is_verified_before_its_layers_are_present_and_they_are_checked_at_the_
     fs::remove_file(image).unwrap();
     assert_eq!(ahead().unwrap(), whole);
     assert!(
-        matches!(layers(), Err(ProofError::Read { path, .. }) if path.ends_with(image.file_name().unwrap()))
+        matches!(layers(), Err(VerifyError::Read { path, .. }) if path.ends_with(image.file_name().unwrap()))
     );
     fs::write(image, &bytes[4096..]).unwrap();
     assert_eq!(ahead().unwrap(), whole);
     let (expected, actual) = (bytes.len() as u64, bytes.len() as u64 - 4096);
     assert!(
-        matches!(layers(), Err(ProofError::Length { expected: e, actual: a, .. }) if (e, a) == (expected, actual))
+        matches!(layers(), Err(VerifyError::Length { expected: e, actual: a, .. }) if (e, a) == (expected, actual))
     );
 
     // The layers of the text are compared with the device table nevertheless.
@@ -342,8 +350,39 @@ fn a_disk_is_verified_before_its_layers_are_present_and_they_are_checked_at_the_
         &format!("RW {} ", (expected + 4096) / 512),
     );
     assert_ne!(moved, text);
-    let error = prove_unpublished(&disk.vmdk, &moved, File::open(&disk.fsmeta).unwrap());
-    assert!(matches!(error, Err(ProofError::DeviceTable { .. })));
+    let error = verifier.verify_unpublished(&moved, fsmeta());
+    assert!(matches!(error, Err(VerifyError::DeviceTable { .. })));
     flip(&disk.fsmeta, 1024 + 14);
     assert!(ahead().is_err());
+}
+
+#[test]
+fn every_file_of_a_disk_is_opened_by_the_function_of_the_caller() {
+    let disk = sample(&LAYERS);
+    let opened = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = Arc::clone(&opened);
+    let verifier = DiskVerifier::new(&disk.vmdk, move |path| {
+        seen.lock().unwrap().insert(path.to_path_buf());
+        File::open(path)
+    });
+    verifier.verify_contents(disk.merge.tree()).unwrap();
+    let files = [&disk.vmdk, &disk.fsmeta];
+    let images = disk.layers.iter().map(|layer| &layer.image);
+    let expected: BTreeSet<_> = files.into_iter().chain(images.clone()).cloned().collect();
+    assert_eq!(*opened.lock().unwrap(), expected);
+
+    opened.lock().unwrap().clear();
+    let text = fs::read_to_string(&disk.vmdk).unwrap();
+    verifier.verify_layers(&text).unwrap();
+    assert_eq!(*opened.lock().unwrap(), images.cloned().collect());
+
+    let refusing = DiskVerifier::new(&disk.vmdk, |_| Err(io::ErrorKind::PermissionDenied.into()));
+    assert!(matches!(
+        refusing.verify_structure(),
+        Err(VerifyError::Read { .. })
+    ));
+    assert!(matches!(
+        refusing.verify_layers(&text),
+        Err(VerifyError::Read { .. })
+    ));
 }

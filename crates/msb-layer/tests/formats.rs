@@ -163,7 +163,7 @@ fn a_directory_of_20_000_entries() {
         recipe += &format!("symlink d/entry{:05} target=x\n", (index * 7919) % 20_000);
     }
     let disk = stitch(&[tar::recipe(&recipe)]);
-    msb_stitch::prove(&disk.vmdk, Some(disk.merge.tree())).unwrap();
+    msb_stitch::verify_disk(&disk.vmdk, Some(disk.merge.tree())).unwrap();
     fsck(&disk.fsmeta, &disk.devices()).unwrap();
     if is_root() {
         let mount = KernelMount::erofs(&disk.flat(), &[]).unwrap();

@@ -1,40 +1,41 @@
 use erofs_format::Crc32c;
 use fs_tree::{Change, Whiteout};
+use read_at::ReadAt;
 
 use crate::limits::{MAX_PATH_BYTES, MAX_RECORD_BYTES};
-use crate::record::{self, PathCoder, Place};
+use crate::record::{self, Decoder, PathCoder, Place};
 use crate::section::verify;
 use crate::trailer::SectionSpan;
 use crate::varint::Cursor;
-use crate::{Error, Section, Source};
+use crate::{Error, Section};
 
-/// Bytes read at a time.
+/// The length of a read in bytes.
 const READ_BYTES: usize = 128 << 10;
 
-/// A layer's changes, to be replayed: those of a whole sidecar, or of one that is still being written.
+/// Replays the changes of a layer, from a complete sidecar or from one that is still being written.
 #[derive(Debug)]
 pub struct Changes<S> {
     pub(crate) source: S,
-    /// From the start of the source.
+    /// This section begins at the start of the source.
     pub(crate) records: SectionSpan,
-    /// Behind the records.
+    /// This section follows the records.
     pub(crate) whiteouts: SectionSpan,
 }
 
-impl<S: Source> Changes<S> {
-    /// Returns the number of changes, whiteouts apart.
+impl<S: ReadAt> Changes<S> {
+    /// Returns the number of changes without whiteouts.
     pub fn records(&self) -> u64 {
         self.records.items.get()
     }
 
-    /// Returns the file: the bytes of an inline file lie at its key.
+    /// Returns the source. The bytes of an inline file are at its key.
     pub fn source(&self) -> &S {
         &self.source
     }
 
-    /// Passes to `apply` what the layer hides of the layers below it, in the layer's order, one path in memory at a time: a few
-    /// bytes in the file may stand for a long path. The checksum is verified behind the last one: after an error, what was
-    /// applied has to be thrown away.
+    /// Passes each whiteout and opaque marker of the layer to `apply`, in the order of the layer. Only one path is in memory at a time,
+    /// because a few bytes of the file may stand for a long path. The checksum is verified after the last one; after an error, the
+    /// result of what was applied must be discarded.
     ///
     /// # Errors
     /// See [`Error`].
@@ -52,7 +53,7 @@ impl<S: Source> Changes<S> {
                     _ => return None,
                 };
                 let path = paths.get(&mut cursor)?;
-                // The root may be opaque, and cannot be hidden.
+                // The root can be opaque, but it cannot be hidden.
                 if path.is_empty() && !opaque {
                     return None;
                 }
@@ -69,8 +70,8 @@ impl<S: Source> Changes<S> {
         verify(Section::Whiteouts, self.whiteouts, window.checksum)
     }
 
-    /// Replays the changes in their order, with `device` as the place of their data, one record in memory at a time. The
-    /// checksum is verified behind the last one: after an error, what was applied has to be thrown away.
+    /// Passes each change to `apply` in the order of the layer, with `device` as the place of its data. Only one record is in memory
+    /// at a time. The checksum is verified after the last one; after an error, the result of what was applied must be discarded.
     ///
     /// # Errors
     /// See [`Error`], or the error of `apply`.
@@ -80,7 +81,7 @@ impl<S: Source> Changes<S> {
         mut apply: impl FnMut(&Change<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut window = Window::new(&self.source, 0, self.records);
-        let mut paths = PathCoder::default();
+        let mut decoder = Decoder::default();
         while window.left() > 0 {
             let malformed = Error::Malformed {
                 section: Section::Records,
@@ -100,7 +101,7 @@ impl<S: Source> Changes<S> {
             // OK because it is no more than the limit on a record and its head.
             let bytes = window.peek(usize::try_from(total).unwrap_or(usize::MAX))?;
             let taken = bytes.len();
-            match record::decode(&bytes[head..], &mut paths, place, &mut apply) {
+            match record::decode(&bytes[head..], &mut decoder, place, &mut apply) {
                 Some(result) => result?,
                 None => return Err(malformed.into()),
             }
@@ -130,7 +131,7 @@ struct Window<'a, S> {
     checksum: Crc32c,
 }
 
-impl<'a, S: Source> Window<'a, S> {
+impl<'a, S: ReadAt> Window<'a, S> {
     /// Opens a section that begins at `start`. The caller has checked that its end does not overflow.
     fn new(source: &'a S, start: u64, span: SectionSpan) -> Self {
         Self {
@@ -170,7 +171,7 @@ impl<'a, S: Source> Window<'a, S> {
         Ok(&self.buffer[self.at..][..len])
     }
 
-    /// Goes on behind the next `len` bytes, which were peeked at.
+    /// Skips the next `len` bytes, which were peeked at.
     fn advance(&mut self, len: usize) {
         self.checksum = self.checksum.update(&self.buffer[self.at..][..len]);
         self.at += len;

@@ -1,6 +1,6 @@
 use std::{fmt, io};
 
-/// Why a sidecar cannot be written or read.
+/// Reports why a sidecar cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -9,7 +9,7 @@ pub enum Error {
     Write {
         /// The offset in the file.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// Reading failed.
@@ -17,7 +17,7 @@ pub enum Error {
     Read {
         /// The offset in the file.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The file is not a sidecar, or is truncated.
@@ -39,7 +39,7 @@ pub enum Error {
         "checksum mismatch in the {section} of the layer's sidecar: expected {expected:08x}, found {actual:08x}"
     )]
     Checksum {
-        /// Which section.
+        /// The section.
         section: Section,
         /// The checksum in the trailer.
         expected: u32,
@@ -49,27 +49,27 @@ pub enum Error {
     /// A section holds something that the writer does not write, or exceeds a limit.
     #[error("the {section} of the layer's sidecar are malformed at byte {offset}")]
     Malformed {
-        /// Which section.
+        /// The section.
         section: Section,
         /// The offset in the file.
         offset: u64,
     },
-    /// A record or the notes exceed what a reader takes.
+    /// A record or the notes exceed what a reader accepts.
     #[error(
         "the {section} of the layer's sidecar: an item of {actual} bytes, the limit is {limit}"
     )]
     Limit {
-        /// Which section.
+        /// The section.
         section: Section,
         /// The length of the item, in bytes.
         actual: u64,
-        /// The longest that there may be, in bytes.
+        /// The largest permitted length, in bytes.
         limit: u64,
     },
     /// The notes cannot be encoded as JSON.
     #[error("encoding the notes of the layer's sidecar")]
     Notes {
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
 }
@@ -95,7 +95,7 @@ pub enum Section {
     Records,
     /// The paths that the layer hides.
     Whiteouts,
-    /// What could not be represented.
+    /// The fidelity notes.
     Notes,
 }
 

@@ -4,8 +4,8 @@ use std::os::unix::fs::FileExt;
 
 /// Reads inline data from a sidecar by key.
 ///
-/// An image asks for them in the order of its tree, which mostly is the order of the archive and so of the sidecar: reading
-/// ahead saves a system call for nearly every file. In any other order nothing is read ahead.
+/// An image reads them in the order of its tree, which is mostly the order of the archive and so of the sidecar. Reading ahead saves
+/// a system call for nearly every file. In any other order nothing is read ahead.
 #[derive(Debug)]
 pub struct InlineReader {
     file: File,

@@ -1,9 +1,8 @@
-//! The file beside a layer image that keeps what an EROFS image cannot: the layer's changes, in the order of its tar.
+//! The file beside a layer image that keeps what an EROFS image cannot: the changes of the layer, in the order of its tar archive.
 //!
 //! A layer image alone does not show which of its directories were only implied, which of its names are links into lower
-//! layers, or in which order things came. Merging needs all of that, and the bytes of small files too, which EROFS cannot
-//! share between images. So the ingest writes each change here as it is read, and a merge replays them, whether the
-//! layer is a second or a year old.
+//! layers, or in which order the entries came. A merge needs all of that, and also the bytes of small files, which EROFS cannot
+//! share between images. So the ingest writes each change here as it is read, and a merge replays them, however old the layer is.
 //!
 //! ```text
 //!  +-----------------------------------+-----------------------+-------------+---------------------------------+
@@ -12,12 +11,13 @@
 //!  +-----------------------------------+-----------------------+-------------+---------------------------------+
 //! ```
 //!
-//! Numbers in records are LEB128; a path is given as the bytes that it shares with the one before, and the rest. Whiteouts
-//! stand apart because a merge needs them before the first record. Nothing but one record at a time is in memory.
+//! Numbers in records are LEB128. A path is the number of bytes that it shares with the path before, and the rest. An xattr set that an
+//! earlier record has is a number. Whiteouts have a section of their own, because a merge needs them before the first record. Only
+//! one record at a time is in memory, and up to 4 MiB of xattr sets.
 //!
-//! A sidecar comes from the cache and is still hostile: each section has a checksum, each length is checked against the file's, and
-//! each record, path and list has a limit of its own, because a file of a few blocks can be gigabytes long. No value makes the
-//! reader panic, or take more memory than the largest record: about 80 MiB.
+//! A sidecar comes from the cache and is still hostile: each section has a checksum, each length is checked against that of the file,
+//! and each record, path and list has a limit of its own, because a file of a few blocks can be gigabytes long. No value makes the
+//! reader panic, or use more memory than for the largest record, which is about 80 MiB.
 //!
 //! ```
 //! use fs_tree::{Change, ChangeKind};
@@ -41,16 +41,15 @@ mod note;
 mod reader;
 mod record;
 mod section;
-mod source;
 mod trailer;
 mod varint;
 mod writer;
+mod xattr_sets;
 
 pub use changes::Changes;
 pub use error::{Error, Section};
 pub use inline::{InlineReader, InlineWindow};
 pub use note::{Note, Notes};
 pub use reader::Sidecar;
-pub use source::Source;
 pub use trailer::{ImageSummary, VERSION};
 pub use writer::{SidecarEnd, SidecarWriter};

@@ -2,32 +2,32 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Something of a layer that its disk does not show exactly, or that was put right on the way.
+/// A fidelity note: something of a layer that its disk does not represent exactly, or that was corrected.
 ///
-/// Paths are shown as [`fs_tree::show_path`] shows them.
+/// Paths are escaped as [`fs_tree::show_path`] shows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Note {
-    /// The layer names paths below directories that it does not describe. In the merged disk those are as the layers below
-    /// have them; the layer image alone cannot know, and shows them 0755 and root's.
+    /// The layer names paths below directories that it does not describe. The merged disk has them as the layers below describe
+    /// them. The layer image alone has them with mode 0755 and owner root.
     ImpliedDirectories {
-        /// How many.
+        /// Their number.
         count: u64,
         /// One of them.
         first: String,
     },
     /// The layer has hard links to files of lower layers. The merged disk has them; the layer image alone cannot.
     LinksBelow {
-        /// How many.
+        /// Their number.
         count: u64,
         /// The first of them.
         first: String,
     },
-    /// The layer hides everything below it. The merged disk does so; an overlay mount of the layer images cannot, because
-    /// overlayfs looks for no marker at the root of a layer.
+    /// The layer hides everything below it, and so does the merged disk. An overlay mount of the layer images cannot, because overlayfs
+    /// does not check the root of a layer for a marker.
     OpaqueRoot,
-    /// An xattr that would steer an overlay mount was left out.
+    /// An xattr that would control an overlay mount was left out.
     OverlayXattr {
         /// The entry.
         path: String,
@@ -41,14 +41,14 @@ pub enum Note {
         /// The xattr's name.
         name: String,
     },
-    /// A POSIX ACL that Linux cannot read was left out: the kernel would refuse every access that needs it.
+    /// A POSIX ACL that Linux cannot parse was left out, because the kernel would refuse every access that needs it.
     MalformedAcl {
         /// The entry.
         path: String,
         /// The xattr's name.
         name: String,
     },
-    /// A character device 0:0, which an overlay mount would take for a whiteout, was left out.
+    /// A character device 0:0 was left out, because an overlay mount would treat it as a whiteout.
     WhiteoutDevice {
         /// The entry.
         path: String,
@@ -57,7 +57,7 @@ pub enum Note {
     LinkToLeftOut {
         /// The entry.
         path: String,
-        /// What it links to.
+        /// The target of the link.
         target: String,
     },
     /// A file of the aufs storage driver was left out.
@@ -65,7 +65,7 @@ pub enum Note {
         /// The entry.
         path: String,
     },
-    /// An entry of a type that is no file was left out.
+    /// An entry whose type is unknown was left out.
     UnknownType {
         /// The entry.
         path: String,
@@ -90,9 +90,9 @@ pub enum Note {
         /// The compression of the bytes.
         compression: String,
     },
-    /// A hypervisor keeps every file of the disk open, and they are more than a common limit on open files allows.
+    /// The disk has more files than a common limit on open files permits. A hypervisor keeps all of them open.
     OpenFiles {
-        /// How many there are, the descriptor with them.
+        /// The number of files, including the descriptor.
         files: u64,
         /// The limit.
         limit: u64,
@@ -102,9 +102,9 @@ pub enum Note {
         /// The platform that was assumed.
         assumed: String,
     },
-    /// More notes than are kept.
+    /// There were more notes than are kept.
     Truncated {
-        /// How many were not kept.
+        /// The number of notes that were not kept.
         omitted: u64,
     },
 }
@@ -145,7 +145,7 @@ impl fmt::Display for Note {
             ),
             Self::OverlayXattr { path, name } => write!(
                 f,
-                "{path}: left out xattr {name}, which would steer an overlay"
+                "{path}: left out xattr {name}, which would control an overlay mount"
             ),
             Self::UnsupportedXattr { path, name } => {
                 write!(f, "{path}: left out xattr {name}, which EROFS cannot hold")
@@ -208,7 +208,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// The notes of one layer: the first thousand, and no more than a mebibyte of text.
+/// Collects the notes of one layer: the first thousand, and at most a mebibyte of text.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     notes: Vec<Note>,
@@ -218,7 +218,7 @@ pub struct Notes {
 
 impl Notes {
     const MAX: usize = 1000;
-    /// As JSON they stay below what a sidecar may hold: escaping doubles a text at most, because notes hold printable text only.
+    /// As JSON this stays below the limit of a sidecar. Escaping at most doubles a text, because notes contain printable text only.
     const MAX_TEXT_BYTES: usize = 1 << 20;
 
     /// Keeps a note if there is room.
@@ -232,7 +232,7 @@ impl Notes {
         }
     }
 
-    /// Returns all of them, and the number of those that there was no room for.
+    /// Returns the notes, and one more with the number of those that were not kept.
     #[must_use]
     pub fn into_vec(mut self) -> Vec<Note> {
         if self.omitted > 0 {

@@ -1,25 +1,26 @@
+use read_at::ReadAt;
 use zerocopy::FromBytes;
 
 use crate::limits::MAX_NOTES_BYTES;
 use crate::section::read_section;
 use crate::trailer::{MAGIC, Trailer};
-use crate::{Changes, Error, ImageSummary, Note, Section, Source, VERSION};
+use crate::{Changes, Error, ImageSummary, Note, Section, VERSION};
 
-/// An open sidecar. Its trailer is verified; its sections are verified as they are read.
+/// Reads a sidecar. Its trailer is verified when it is opened; its sections are verified as they are read.
 #[derive(Debug)]
 pub struct Sidecar<S> {
     changes: Changes<S>,
     trailer: Trailer,
 }
 
-impl<S: Source> Sidecar<S> {
+impl<S: ReadAt> Sidecar<S> {
     /// Opens a sidecar and reads its trailer.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn open(source: S) -> Result<Self, Error> {
         let bytes = source
-            .len()
+            .size()
             .map_err(|source| Error::Read { offset: 0, source })?;
         let no_trailer = || Error::NoTrailer { bytes };
         let start = bytes
@@ -59,7 +60,7 @@ impl<S: Source> Sidecar<S> {
         })
     }
 
-    /// Returns the length and the checksum of the layer image beside it.
+    /// Returns the length and the checksum of the layer image beside the sidecar.
     pub fn image(&self) -> ImageSummary {
         ImageSummary {
             bytes: self.trailer.image_bytes.get(),
@@ -72,7 +73,12 @@ impl<S: Source> Sidecar<S> {
         &self.changes
     }
 
-    /// Reads the fidelity notes: what could not be represented.
+    /// Converts the sidecar into the changes of the layer.
+    pub fn into_changes(self) -> Changes<S> {
+        self.changes
+    }
+
+    /// Reads the fidelity notes.
     ///
     /// # Errors
     /// See [`Error`].

@@ -1,11 +1,12 @@
-//! One change, as bytes.
+//! The encoding of one change.
 
 use fs_tree::{Change, ChangeKind, Extent, Metadata, NewContent, NewNode, Timestamp};
 
-use crate::limits::{MAX_EXTENTS, MAX_PATH_BYTES, MAX_XATTRS};
+use crate::limits::{MAX_EXTENTS, MAX_PATH_BYTES};
 use crate::varint::{Cursor, put, put_bytes, put_signed};
+use crate::xattr_sets::{XattrReader, XattrWriter};
 
-/// How a record begins.
+/// The first byte of a record.
 mod kind {
     pub(super) const HARD_LINK: u8 = 0;
     pub(super) const DIRECTORY: u8 = 1;
@@ -16,6 +17,7 @@ mod kind {
     pub(super) const FIFO: u8 = 6;
 }
 
+/// The byte before the place of a file's data.
 mod content {
     pub(super) const ABSENT: u8 = 0;
     pub(super) const CONTIGUOUS: u8 = 1;
@@ -23,7 +25,7 @@ mod content {
     pub(super) const INLINE: u8 = 3;
 }
 
-/// Codes a path as the number of bytes that it shares with the one before, and the rest.
+/// Encodes a path as the number of bytes that it shares with the path before, and the rest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PathCoder {
     last: Vec<u8>,
@@ -57,8 +59,23 @@ impl PathCoder {
     }
 }
 
-/// Appends a change that is not a whiteout. `inline` are the bytes of an inline file; they end the record.
-pub(crate) fn encode(out: &mut Vec<u8>, paths: &mut PathCoder, change: &Change<'_>, inline: &[u8]) {
+/// What the writer of records remembers of those before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Encoder {
+    paths: PathCoder,
+    xattrs: XattrWriter,
+}
+
+/// What the reader of records remembers of those before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decoder {
+    paths: PathCoder,
+    xattrs: XattrReader,
+}
+
+/// Appends a change that is not a whiteout. `inline` has the bytes of an inline file, which end the record.
+pub(crate) fn encode(out: &mut Vec<u8>, coder: &mut Encoder, change: &Change<'_>, inline: &[u8]) {
+    let paths = &mut coder.paths;
     let (metadata, xattrs, node) = match change.kind {
         ChangeKind::Node {
             metadata,
@@ -87,11 +104,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, paths: &mut PathCoder, change: &Change<'
     put(out, u64::from(metadata.gid));
     put_signed(out, metadata.mtime.secs);
     put(out, u64::from(metadata.mtime.nanos));
-    put(out, xattrs.len() as u64);
-    for (name, value) in xattrs {
-        put_bytes(out, name);
-        put_bytes(out, value);
-    }
+    coder.xattrs.put(out, xattrs);
     match node {
         NewNode::Directory | NewNode::Fifo => {}
         NewNode::Symlink { target } => put_bytes(out, target),
@@ -130,29 +143,29 @@ pub(crate) fn encode(out: &mut Vec<u8>, paths: &mut PathCoder, change: &Change<'
     }
 }
 
-/// Where the data of a decoded record's file is.
+/// The place of a decoded record, and of the data of its file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) device: u16,
-    /// Byte offset of the record in the sidecar: an inline file's key is that of its bytes.
+    /// Byte offset of the record in the sidecar. The key of an inline file is the offset of its bytes.
     pub(crate) record_at: u64,
 }
 
-/// Returns whether a symbolic link can have this target: Linux takes 1 to 4095 bytes without a NUL.
+/// Returns whether a symbolic link can have this target: 1 to 4095 bytes without a NUL, as on Linux.
 fn can_be_linked_to(target: &[u8]) -> bool {
     (1..=4095).contains(&target.len()) && !target.contains(&0)
 }
 
-/// Decodes one record and hands its change to `apply`. `None`: the record is malformed.
-pub(crate) fn decode<T>(
-    record: &[u8],
-    paths: &mut PathCoder,
+/// Decodes one record and passes its change to `apply`. Returns `None` if the record is malformed.
+pub(crate) fn decode<'a, T>(
+    record: &'a [u8],
+    decoder: &'a mut Decoder,
     place: Place,
     apply: impl FnOnce(&Change<'_>) -> T,
 ) -> Option<T> {
     let mut cursor = Cursor::new(record);
     let kind = cursor.byte()?;
-    let path = paths.get(&mut cursor)?;
+    let path = decoder.paths.get(&mut cursor)?;
     if kind == kind::HARD_LINK {
         let target = cursor.bytes()?;
         return cursor.is_at_end().then(|| {
@@ -173,11 +186,7 @@ pub(crate) fn decode<T>(
             nanos: cursor.number32().filter(|&nanos| nanos < 1_000_000_000)?,
         },
     };
-    let count = cursor.number().filter(|&count| count <= MAX_XATTRS)?;
-    let mut xattrs = Vec::new();
-    for _ in 0..count {
-        xattrs.push((cursor.bytes()?, cursor.bytes()?));
-    }
+    let xattrs = decoder.xattrs.get(&mut cursor)?;
     let mut extents = Vec::new();
     let node = match kind {
         kind::DIRECTORY => NewNode::Directory,

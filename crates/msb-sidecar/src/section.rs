@@ -1,11 +1,12 @@
 use erofs_format::Crc32c;
+use read_at::ReadAt;
 
 use crate::trailer::SectionSpan;
-use crate::{Error, Section, Source};
+use crate::{Error, Section};
 
 /// Reads a whole section of at most `limit` bytes that begins at `start`, and verifies its checksum.
 pub(crate) fn read_section(
-    source: &impl Source,
+    source: &impl ReadAt,
     section: Section,
     start: u64,
     span: SectionSpan,

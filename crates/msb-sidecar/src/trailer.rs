@@ -2,22 +2,21 @@ use erofs_format::Crc32c;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The version of the format of sidecars, of the layer images beside them and of the disks that are built from them: a change to the
-/// bytes of any of them increments it. The cache keys carry it.
-pub const VERSION: u32 = 3;
+/// The version of sidecars, of the layer images beside them and of the disks that are built from them.
+pub const VERSION: u32 = cache_format::ARTIFACTS;
 
 pub(crate) const MAGIC: [u8; 8] = *b"MSBLAYER";
 
-/// What a sidecar records of the layer image beside it.
+/// The length and the checksum of the layer image beside a sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageSummary {
     /// Its length in bytes.
     pub bytes: u64,
-    /// The checksum of all of its bytes, in the EROFS form of CRC32-C.
+    /// The checksum of all its bytes, in the EROFS form of CRC32-C.
     pub crc32c: u32,
 }
 
-/// The last bytes of the file.
+/// The last bytes of a sidecar.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(crate) struct Trailer {
@@ -33,7 +32,7 @@ pub(crate) struct Trailer {
     pub(crate) magic: [u8; 8],
 }
 
-/// A section's length, number of items and checksum; sections follow each other from the start of the file.
+/// The length, number of items and checksum of a section. Sections follow each other from the start of the file.
 #[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(crate) struct SectionSpan {
@@ -46,7 +45,7 @@ const _: () = assert!(size_of::<Trailer>() == 104);
 
 impl Trailer {
     pub(crate) fn checksum(&self) -> Crc32c {
-        let summed = size_of::<Self>() - 16;
-        Crc32c::of(&self.as_bytes()[..summed])
+        let covered = size_of::<Self>() - 16;
+        Crc32c::of(&self.as_bytes()[..covered])
     }
 }

@@ -1,4 +1,4 @@
-/// Appends a number as LEB128: seven bits a byte, the lowest first.
+/// Appends a number as LEB128: seven bits in each byte, the lowest first.
 pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
@@ -7,12 +7,12 @@ pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     out.push(number.to_le_bytes()[0]);
 }
 
-/// Appends a signed number, small absolute values short.
+/// Appends a signed number, so that small absolute values are short.
 pub(crate) fn put_signed(out: &mut Vec<u8>, number: i64) {
     put(out, ((number << 1) ^ (number >> 63)).cast_unsigned());
 }
 
-/// Appends bytes behind their length.
+/// Appends the length of the bytes, and the bytes.
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
@@ -32,6 +32,11 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn position(&self) -> usize {
         self.at
+    }
+
+    /// Returns the bytes from here to a later position of the same cursor.
+    pub(crate) fn until(&self, later: &Self) -> &'a [u8] {
+        self.bytes.get(self.at..later.at).unwrap_or_default()
     }
 
     pub(crate) fn is_at_end(&self) -> bool {

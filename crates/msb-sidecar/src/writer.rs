@@ -2,19 +2,20 @@ use std::io::Write;
 
 use erofs_format::Crc32c;
 use fs_tree::{Change, ChangeKind};
+use read_at::ReadAt;
 use zerocopy::IntoBytes;
 
 use crate::limits::{MAX_NOTES_BYTES, MAX_RECORD_BYTES};
-use crate::record::{self, PathCoder};
+use crate::record::{self, Encoder, PathCoder};
 use crate::trailer::{MAGIC, SectionSpan, Trailer};
 use crate::varint::put;
-use crate::{Changes, Error, ImageSummary, Note, Section, Source, VERSION};
+use crate::{Changes, Error, ImageSummary, Note, Section, VERSION};
 
 /// Writes one sidecar, front to back.
 #[derive(Debug)]
 pub struct SidecarWriter<W> {
-    output: Summed<W>,
-    paths: PathCoder,
+    output: Checksummed<W>,
+    encoder: Encoder,
     records: u64,
     record: Vec<u8>,
     whiteouts: Vec<u8>,
@@ -26,13 +27,13 @@ impl<W: Write> SidecarWriter<W> {
     /// Creates a writer at the start of `output`, which should be buffered.
     pub fn new(output: W) -> Self {
         Self {
-            output: Summed {
+            output: Checksummed {
                 inner: output,
                 position: 0,
                 start: 0,
                 checksum: Crc32c::new(),
             },
-            paths: PathCoder::default(),
+            encoder: Encoder::default(),
             records: 0,
             record: Vec::new(),
             whiteouts: Vec::new(),
@@ -41,8 +42,7 @@ impl<W: Write> SidecarWriter<W> {
         }
     }
 
-    /// Writes the layer's next change. The bytes of an inline file come with it; returns their offset in the sidecar, which
-    /// is their key.
+    /// Writes the next change of the layer, with the bytes of an inline file. Returns their offset in the sidecar, which is their key.
     ///
     /// # Errors
     /// [`Error::Write`], [`Error::Limit`].
@@ -61,7 +61,7 @@ impl<W: Write> SidecarWriter<W> {
         self.record.clear();
         record::encode(
             &mut self.record,
-            &mut self.paths,
+            &mut self.encoder,
             change,
             inline.unwrap_or_default(),
         );
@@ -74,13 +74,13 @@ impl<W: Write> SidecarWriter<W> {
         Ok(inline.map(|inline| self.output.position - inline.len() as u64))
     }
 
-    /// Returns the length of the file so far, in bytes, whiteouts included, which are written in the end.
+    /// Returns the length of the file so far, in bytes. It includes the whiteouts, which are written in the end.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.output.position + self.whiteouts.len() as u64
     }
 
-    /// Ends the changes: from here on they can be replayed, although the layer image is not complete yet.
+    /// Ends the changes, so that they can be replayed although the layer image is not complete yet.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -108,14 +108,14 @@ impl<W: Write> SidecarWriter<W> {
 /// A sidecar whose changes are complete.
 #[derive(Debug)]
 pub struct SidecarEnd<W> {
-    output: Summed<W>,
+    output: Checksummed<W>,
     records: SectionSpan,
     whiteouts: SectionSpan,
 }
 
 impl<W: Write> SidecarEnd<W> {
     /// Returns the changes, read through another handle on the file.
-    pub fn changes<S: Source>(&self, source: S) -> Changes<S> {
+    pub fn changes<S: ReadAt>(&self, source: S) -> Changes<S> {
         Changes {
             source,
             records: self.records,
@@ -149,7 +149,7 @@ impl<W: Write> SidecarEnd<W> {
     }
 }
 
-/// Checks that a reader will take an item of `len` bytes.
+/// Checks that readers accept an item of `len` bytes.
 fn check(section: Section, len: usize, limit: u64) -> Result<(), Error> {
     match len as u64 {
         actual if actual > limit => Err(Error::Limit {
@@ -162,7 +162,7 @@ fn check(section: Section, len: usize, limit: u64) -> Result<(), Error> {
 }
 
 #[derive(Debug)]
-struct Summed<W> {
+struct Checksummed<W> {
     inner: W,
     position: u64,
     /// The start of the current section.
@@ -170,7 +170,7 @@ struct Summed<W> {
     checksum: Crc32c,
 }
 
-impl<W: Write> Summed<W> {
+impl<W: Write> Checksummed<W> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.inner.write_all(bytes).map_err(|source| Error::Write {
             offset: self.position,

@@ -1,4 +1,4 @@
-//! A sidecar comes from a cache that may be damaged, or made by somebody: a value or a typed error, and never a panic.
+//! A sidecar comes from a cache that may be damaged or hostile: reading it returns a value or a typed error, and never panics.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use erofs_format::Crc32c;
@@ -129,7 +129,7 @@ fn sample() -> Vec<u8> {
         .unwrap()
 }
 
-/// All that a sidecar says, as text.
+/// Returns everything that a sidecar states, as text.
 fn read(bytes: Vec<u8>) -> Result<String, Error> {
     let sidecar = Sidecar::open(bytes)?;
     let mut text = format!("{:?} {:?}\n", sidecar.image(), sidecar.notes()?);
@@ -143,20 +143,20 @@ fn read(bytes: Vec<u8>) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The sums and the trailer put right, so that what a section says is believed.
+/// Corrects the checksums and the trailer, so that readers accept the contents of the sections.
 fn resealed(mut bytes: Vec<u8>, records: usize, whiteouts: usize) -> Vec<u8> {
     let trailer = bytes.len() - TRAILER_BYTES;
     let notes = trailer - records - whiteouts;
     let mut start = 0;
     for (index, len) in [records, whiteouts, notes].into_iter().enumerate() {
-        let sum = Crc32c::of(&bytes[start..start + len]).get();
+        let checksum = Crc32c::of(&bytes[start..start + len]).get();
         let at = trailer + index * 20;
         bytes[at..at + 8].copy_from_slice(&(len as u64).to_le_bytes());
-        bytes[at + 16..at + 20].copy_from_slice(&sum.to_le_bytes());
+        bytes[at + 16..at + 20].copy_from_slice(&checksum.to_le_bytes());
         start += len;
     }
-    let sum = Crc32c::of(&bytes[trailer..trailer + TRAILER_BYTES - 16]).get();
-    bytes[trailer + TRAILER_BYTES - 16..][..4].copy_from_slice(&sum.to_le_bytes());
+    let checksum = Crc32c::of(&bytes[trailer..trailer + TRAILER_BYTES - 16]).get();
+    bytes[trailer + TRAILER_BYTES - 16..][..4].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
@@ -292,8 +292,8 @@ fn lengths_that_overflow_are_a_typed_error() {
         for len in [u64::MAX, u64::MAX - 100, 1 << 63, good.len() as u64] {
             let mut bad = good.clone();
             bad[trailer + index * 20..][..8].copy_from_slice(&len.to_le_bytes());
-            let sum = Crc32c::of(&bad[trailer..trailer + TRAILER_BYTES - 16]).get();
-            bad[trailer + TRAILER_BYTES - 16..][..4].copy_from_slice(&sum.to_le_bytes());
+            let checksum = Crc32c::of(&bad[trailer..trailer + TRAILER_BYTES - 16]).get();
+            bad[trailer + TRAILER_BYTES - 16..][..4].copy_from_slice(&checksum.to_le_bytes());
             assert!(matches!(read(bad), Err(Error::NoTrailer { .. })));
         }
     }

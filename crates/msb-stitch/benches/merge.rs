@@ -1,8 +1,5 @@
-//! How fast layers are merged from their sidecars: `cargo bench -p msb-stitch`. Items are changes.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a benchmark may stop at the first thing that goes wrong"
-)]
+//! Benchmarks of merging layers from their sidecars: `cargo bench -p msb-stitch`. Items are changes.
+#![expect(clippy::unwrap_used, reason = "a benchmark may panic on errors")]
 
 use std::{
     fs::File,
@@ -12,7 +9,7 @@ use std::{
 use divan::{Bencher, counter::ItemsCount};
 use fs_tree::{Change, ChangeKind, Metadata, NewContent, NewNode};
 use msb_sidecar::{ImageSummary, Sidecar, SidecarWriter};
-use msb_stitch::{Merge, Slot};
+use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
 
 const LAYERS: usize = 10;
 const IMAGE_BYTES: u64 = 1 << 20;
@@ -34,18 +31,21 @@ fn merge(bencher: Bencher<'_, '_>, files: usize) {
 #[divan::bench(args = [1_000, 10_000], sample_count = 20)]
 fn fsmeta(bencher: Bencher<'_, '_>, files: usize) {
     let sidecars = sidecars(files);
-    let slots: Vec<Slot> = (0..LAYERS)
-        .map(|layer| Slot {
+    let layers = (0..LAYERS).map(|layer| {
+        let names = LayerNames {
             tag: layer.to_string(),
-            image_bytes: IMAGE_BYTES,
-        })
-        .collect();
+            file: format!("{layer}.erofs"),
+        };
+        (names, IMAGE_BYTES)
+    });
+    let layers: Vec<_> = layers.collect();
+    let layout = DiskLayout::of_distinct("fsmeta.erofs", &layers).unwrap();
     bencher
         .with_inputs(|| merged(&sidecars))
         .counter(ItemsCount::new(LAYERS * files))
         .bench_local_values(|merge| {
             merge
-                .write_fsmeta(Cursor::new(Vec::new()), &slots, [7; 16])
+                .write_fsmeta(Cursor::new(Vec::new()), &layout, [7; 16])
                 .unwrap()
                 .0
         });
@@ -54,6 +54,7 @@ fn fsmeta(bencher: Bencher<'_, '_>, files: usize) {
 fn merged(sidecars: &[Sidecar<File>]) -> Merge {
     let mut merge = Merge::new();
     for (sidecar, device) in sidecars.iter().zip(1..) {
+        let device = DeviceId::new(device).unwrap();
         merge.add(device, sidecar.changes()).unwrap();
     }
     merge

@@ -5,34 +5,36 @@ use std::io;
 use erofs_writer::InlineData;
 use msb_sidecar::InlineWindow;
 
-/// Bits of an inline key that are the place in the sidecar; those above are the device.
+use crate::DeviceId;
+
+/// The low bits of an inline key, which are the offset in the sidecar. The bits above them are the device.
 pub(crate) const KEY_BITS: u32 = 48;
 
-/// Inline data that is read from a sidecar at a time: little, because there may be hundreds of layers.
+/// The longest read of inline data from a sidecar. It is short, because there may be hundreds of layers.
 const READ_AHEAD_BYTES: usize = 32 << 10;
 
-/// Sidecars that are open at once where they can be opened again. Further ones cost an open for each read of a window.
+/// The number of sidecars that stay open if they can be reopened. Each refill of another sidecar's window opens it.
 const OPEN_FILES: usize = 8;
 
 /// Opens the sidecar of a device.
-pub(crate) type OpenSidecar = Box<dyn FnMut(u16) -> io::Result<File> + Send>;
+pub(crate) type OpenSidecar = Box<dyn FnMut(DeviceId) -> io::Result<File> + Send>;
 
 /// The inline data of a merged tree, read back from the sidecars of its layers.
 #[derive(Debug, Default)]
 pub(crate) struct Inline {
-    /// Of devices 1, 2, ...; `None` for a sidecar without inline data.
+    /// By device, from 1; `None` for a sidecar without inline data.
     windows: Vec<Option<InlineWindow>>,
     files: Files,
 }
 
-/// Where the sidecars come from.
+/// The source of the sidecars.
 enum Files {
     /// All of them stay open.
     Held(Vec<Option<File>>),
     /// Each is opened when it is read, and the [`OPEN_FILES`] that were opened last stay open.
     Reopened {
         open: OpenSidecar,
-        recent: Vec<(u16, File)>,
+        recent: Vec<(DeviceId, File)>,
     },
 }
 
@@ -49,8 +51,8 @@ impl Inline {
     }
 
     /// Registers the sidecar of a device.
-    pub(crate) fn add(&mut self, device: u16, sidecar: &File) -> io::Result<()> {
-        let at = usize::from(device) - 1;
+    pub(crate) fn add(&mut self, device: DeviceId, sidecar: &File) -> io::Result<()> {
+        let at = device.index();
         if self.windows.len() <= at {
             self.windows.resize_with(at + 1, || None);
         }
@@ -68,10 +70,12 @@ impl Inline {
 impl InlineData for Inline {
     fn read(&mut self, key: u64, buffer: &mut [u8]) -> io::Result<()> {
         let (device, key) = (key >> KEY_BITS, key & ((1 << KEY_BITS) - 1));
-        let device = u16::try_from(device).map_err(|_| io::ErrorKind::NotFound)?;
-        let window = usize::from(device)
-            .checked_sub(1)
-            .and_then(|at| self.windows.get_mut(at)?.as_mut())
+        let device = u16::try_from(device).ok().and_then(DeviceId::new);
+        let device = device.ok_or(io::ErrorKind::NotFound)?;
+        let window = self
+            .windows
+            .get_mut(device.index())
+            .and_then(Option::as_mut)
             .ok_or(io::ErrorKind::NotFound)?;
         if window.read(key, buffer) {
             return Ok(());
@@ -81,11 +85,10 @@ impl InlineData for Inline {
 }
 
 impl Files {
-    fn get(&mut self, device: u16) -> io::Result<&File> {
+    fn get(&mut self, device: DeviceId) -> io::Result<&File> {
         match self {
             Self::Held(held) => {
-                let at = usize::from(device).checked_sub(1);
-                let file = at.and_then(|at| held.get(at)?.as_ref());
+                let file = held.get(device.index()).and_then(Option::as_ref);
                 file.ok_or_else(|| io::ErrorKind::NotFound.into())
             }
             Self::Reopened { open, recent } => {
@@ -132,9 +135,17 @@ mod tests {
 
     const DEVICES: u16 = 50;
 
-    fn sidecar(device: u16) -> File {
+    fn devices() -> impl Iterator<Item = DeviceId> {
+        (1..=DEVICES).filter_map(DeviceId::new)
+    }
+
+    fn byte(device: DeviceId) -> u8 {
+        device.get().to_le_bytes()[0]
+    }
+
+    fn sidecar(device: DeviceId) -> File {
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&[device.to_le_bytes()[0]; 100_000]).unwrap();
+        file.write_all(&[byte(device); 100_000]).unwrap();
         file
     }
 
@@ -146,15 +157,15 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             Ok(sidecar(device))
         }));
-        for device in 1..=DEVICES {
+        for device in devices() {
             inline.add(device, &sidecar(device)).unwrap();
         }
         let mut buffer = [0; 700];
         for at in (0..90_000).step_by(700) {
-            for device in 1..=DEVICES {
-                let key = u64::from(device) << KEY_BITS | at;
+            for device in devices() {
+                let key = u64::from(device.get()) << KEY_BITS | at;
                 inline.read(key, &mut buffer).unwrap();
-                assert_eq!(buffer, [device.to_le_bytes()[0]; 700]);
+                assert_eq!(buffer, [byte(device); 700]);
             }
         }
         let Files::Reopened { recent, .. } = &inline.files else {
@@ -169,7 +180,8 @@ mod tests {
     #[test]
     fn a_key_without_a_sidecar_is_an_error() {
         let mut inline = Inline::default();
-        inline.add(2, &sidecar(2)).unwrap();
+        let second = DeviceId::new(2).unwrap();
+        inline.add(second, &sidecar(second)).unwrap();
         for key in [0, 1 << KEY_BITS, 3 << KEY_BITS, u64::MAX] {
             let error = inline.read(key, &mut [0]).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound);

@@ -1,30 +1,44 @@
-//! Joins layers into one disk: merges their trees, writes the merged metadata as an EROFS image (fsmeta), and a VMDK
-//! descriptor that lays fsmeta and the layer images end to end.
+//! Joins layers into one disk: merges their trees, writes the merged metadata as an EROFS image (fsmeta) and a VMDK descriptor that
+//! lays fsmeta and the layer images end to end, and verifies such disks.
 //!
 //! ```text
-//!  sidecars, bottom to top ──Merge──▶ Tree ──▶ fsmeta.erofs     device table: slot n is the n-th layer image
-//!                                                               each file: (device n, block) of that image
+//!  stack of layers ──LayerSet──▶ distinct layers with their devices ──DiskLayout──▶ device table, extents, descriptor
+//!                                                                                        │
+//!  sidecars, bottom to top ──Merge──▶ Tree ───────────────────────────────────────▶ fsmeta.erofs
 //!
 //!  rootfs.vmdk    | fsmeta.erofs | layer 1 .erofs | layer 2 .erofs | ...          one flat block device
 //!                 0              uniaddr 1        uniaddr 2
 //! ```
 //!
-//! The guest's kernel mounts the disk with no options: a block address on device n is `uniaddr` of slot n and the address
-//! in that layer's image. So the order and the length of the extents must equal those of the slots to the block, and
-//! [`Disk::descriptor`] refuses to write anything else.
+//! The kernel of the guest mounts the disk without options: a block address on device n is `uniaddr` of slot n plus the address in
+//! that layer's image. So the order and the lengths of the extents must equal those of the slots to the block. [`DiskLayout`]
+//! derives both from the same values.
 //!
-//! This crate downloads nothing and knows no cache. Sidecars and descriptors are untrusted: see [`msb_sidecar`], [`vmdk`].
+//! - [`LayerSet`] numbers the distinct layers and checks every limit of a disk by their names alone, before a download.
+//! - [`Merge`] merges layers that are complete. [`MergeAhead`] merges layers while they are converted, driven by [`LayerEvents`].
+//! - [`DiskVerifier`] reads a disk back through its descriptor, with a reader that shares no code with the writer.
+//!
+//! This crate downloads nothing and does not know the cache; its callers pass functions that open files. Sidecars and
+//! descriptors are untrusted: see [`msb_sidecar`] and [`vmdk`].
 
-mod disk;
+mod ahead;
+mod device;
 mod error;
 mod inline;
+mod layer_set;
+mod layout;
 mod merge;
 mod pooled;
-mod proof;
+mod progress;
+mod verify;
 pub mod vmdk;
 
-pub use disk::{Disk, DiskExtent};
+pub use ahead::{LayerEvents, LayerSender, MergeAhead, Readiness, merge_ahead};
+pub use device::{DeviceId, PerDevice};
 pub use error::StitchError;
-pub use merge::{Fsmeta, Merge, Slot};
+pub use layer_set::{LayerNames, LayerSet};
+pub use layout::{DiskExtent, DiskLayout, ExtentContent};
+pub use merge::{Fsmeta, Merge};
 pub use pooled::{FilePool, PooledFile};
-pub use proof::{Proof, ProofError, find_damaged_files, prove, prove_layers, prove_unpublished};
+pub use progress::MergeProgress;
+pub use verify::{DiskVerifier, VerifiedDisk, VerifyError, verify_disk};

@@ -1,23 +1,26 @@
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 
-use erofs_format::{BLOCK_SIZE, MAX_EXTRA_DEVICES};
-use erofs_writer::{Device, ImageWriter, Options, PLAN_BYTES_PER_INODE};
+use erofs_writer::{ImageWriter, Options, PLAN_BYTES_PER_INODE};
 use fs_tree::{ApplyError, Change, ChangeKind, LayerMerge, NewContent, NewNode, Tree, merge_layer};
 use msb_budget::{Account, BudgetError, ImageBudget, ImageLimit};
 use msb_sidecar::Changes;
 
-use crate::StitchError;
 use crate::inline::{Inline, KEY_BITS};
+use crate::progress::{MergeProgress, OnProgress};
+use crate::{DeviceId, DiskLayout, StitchError};
 
-/// Entries that a sidecar's word is enough to make room for; more of them have to come first.
+/// The number of entries that memory is reserved for because a sidecar announces them. Further ones have to be read first.
 const MAX_RESERVED: usize = 100_000;
 
-/// Changes that are applied between two measurements: what they add is little, and measuring is not free.
+/// The number of changes between two measurements. They add little, and a measurement has a cost.
 const CHANGES_A_MEASURE: u32 = 32;
 
-/// Layers that are being merged into one tree.
-#[derive(Debug)]
+/// The number of changes between two progress reports.
+const CHANGES_A_REPORT: u64 = 4096;
+
+/// Merges layers into one tree, bottom to top.
 pub struct Merge {
     tree: Tree,
     inline: Inline,
@@ -25,15 +28,8 @@ pub struct Merge {
     account: Account,
     /// Path components walked so far.
     steps: u64,
-}
-
-/// A layer image behind fsmeta.
-#[derive(Clone, Debug)]
-pub struct Slot {
-    /// The device's tag, up to 64 bytes of it.
-    pub tag: String,
-    /// The layer image's length in bytes.
-    pub image_bytes: u64,
+    progress: MergeProgress,
+    on_progress: Option<OnProgress>,
 }
 
 /// An fsmeta image that was written.
@@ -41,8 +37,16 @@ pub struct Slot {
 pub struct Fsmeta {
     /// Its length in bytes.
     pub bytes: u64,
-    /// Its inodes: those of the whole disk.
+    /// The number of its inodes, which are those of the whole disk.
     pub inodes: u64,
+}
+
+impl fmt::Debug for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Merge")
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Merge {
@@ -66,16 +70,31 @@ impl Merge {
             inline: Inline::default(),
             account: budget.account(),
             steps: 0,
+            progress: MergeProgress::default(),
+            on_progress: None,
         }
     }
 
-    /// Keeps no sidecar open: the merge calls `open` with a device to read that layer's inline data. For a merge without layers.
+    /// Makes a merge without layers call `open` with a device whenever it reads the inline data of that layer, so that no sidecar
+    /// stays open.
     ///
     /// `open` must return a file with the bytes of the sidecar that was added for that device.
     #[must_use]
-    pub fn reopening(self, open: impl FnMut(u16) -> io::Result<File> + Send + 'static) -> Self {
+    pub fn reopening(
+        self,
+        open: impl FnMut(DeviceId) -> io::Result<File> + Send + 'static,
+    ) -> Self {
         Self {
             inline: Inline::reopening(Box::new(open)),
+            ..self
+        }
+    }
+
+    /// Makes the merge report its progress, after each layer and every few thousand changes. `report` must return soon.
+    #[must_use]
+    pub fn on_progress(self, report: impl FnMut(MergeProgress) + Send + 'static) -> Self {
+        Self {
+            on_progress: Some(Box::new(report)),
             ..self
         }
     }
@@ -86,16 +105,17 @@ impl Merge {
         &self.tree
     }
 
-    /// Puts the next layer on top. Its image will be device `device`, from 1. A layer that comes twice in one image has one
+    /// Replays the next layer on top of the others. Its image will be this device. A layer that comes twice in one image has one
     /// device.
     ///
     /// # Errors
     /// [`StitchError::Sidecar`], [`StitchError::Merge`], [`StitchError::Budget`]. All are final.
-    pub fn add(&mut self, device: u16, changes: &Changes<File>) -> Result<(), StitchError> {
+    pub fn add(&mut self, device: DeviceId, changes: &Changes<File>) -> Result<(), StitchError> {
         let sidecar_error = |source| StitchError::Sidecar { device, source };
         let records = usize::try_from(changes.records()).unwrap_or(usize::MAX);
         self.tree.reserve(records.min(MAX_RESERVED));
         let (account, before) = (&mut self.account, self.steps);
+        let (progress, on_progress) = (&mut self.progress, &mut self.on_progress);
         let mut layer = merge_layer(&mut self.tree, []);
         let mut refused = Ok(());
         changes
@@ -108,12 +128,18 @@ impl Merge {
             .map_err(sidecar_error)?;
         refused.map_err(|source| StitchError::Budget { device, source })?;
         let (mut has_inline, mut unmeasured) = (false, 0);
-        let applied = changes.for_each_change(device, |change| {
+        let applied = changes.for_each_change(device.get(), |change| {
             let rekeyed = with_device(change, device);
             has_inline |= rekeyed.is_some();
             layer
                 .apply(rekeyed.as_ref().unwrap_or(change))
                 .map_err(Failure::Apply)?;
+            progress.changes += 1;
+            if progress.changes.is_multiple_of(CHANGES_A_REPORT)
+                && let Some(report) = on_progress
+            {
+                report(*progress);
+            }
             unmeasured += 1;
             if unmeasured < CHANGES_A_MEASURE {
                 return Ok(());
@@ -135,41 +161,24 @@ impl Merge {
                 .add(device, changes.source())
                 .map_err(|source| sidecar_error(msb_sidecar::Error::Read { offset: 0, source }))?;
         }
+        self.progress.layers += 1;
+        if let Some(report) = &mut self.on_progress {
+            report(self.progress);
+        }
         Ok(())
     }
 
-    /// Writes the merged tree as an image without file data, over the devices `slots`. Gives the output back, not synced.
+    /// Writes the merged tree as an image without file data, with the device table of `layout`. Returns the output too, not synced.
     ///
     /// # Errors
-    /// See [`StitchError`].
-    pub fn write_fsmeta<W: Write + Seek>(
+    /// [`StitchError::Write`], [`StitchError::MetadataBudget`].
+    pub fn write_fsmeta<W: Write + Seek, K>(
         mut self,
         output: W,
-        slots: &[Slot],
+        layout: &DiskLayout<K>,
         uuid: [u8; 16],
     ) -> Result<(Fsmeta, W), StitchError> {
-        if slots.len() > MAX_EXTRA_DEVICES {
-            return Err(StitchError::TooManyLayers {
-                count: slots.len(),
-                limit: MAX_EXTRA_DEVICES,
-            });
-        }
-        let devices = slots.iter().zip(1..).map(|(slot, device)| {
-            let blocks = Some(slot.image_bytes / u64::from(BLOCK_SIZE))
-                .filter(|_| {
-                    slot.image_bytes > 0 && slot.image_bytes.is_multiple_of(u64::from(BLOCK_SIZE))
-                })
-                .and_then(|blocks| u32::try_from(blocks).ok())
-                .ok_or(StitchError::ImageLength {
-                    device,
-                    bytes: slot.image_bytes,
-                })?;
-            Ok(Device::new(
-                slot.tag.bytes().take(64).collect::<Vec<_>>(),
-                blocks,
-            ))
-        });
-        let devices: Vec<_> = devices.collect::<Result<_, _>>()?;
+        let devices = layout.device_table();
         let options = Options::default().with_uuid(uuid).with_devices(devices);
         let write_error = |source| StitchError::Write { source };
         let image = ImageWriter::new(output, options).map_err(write_error)?;
@@ -193,8 +202,8 @@ impl Merge {
     }
 }
 
-/// The change with the device in its inline key; `None` if it has no inline key.
-fn with_device<'a>(change: &Change<'a>, device: u16) -> Option<Change<'a>> {
+/// Returns the change with the device in its inline key; `None` if it has no inline key.
+fn with_device<'a>(change: &Change<'a>, device: DeviceId) -> Option<Change<'a>> {
     let ChangeKind::Node {
         metadata,
         xattrs,
@@ -212,7 +221,7 @@ fn with_device<'a>(change: &Change<'a>, device: u16) -> Option<Change<'a>> {
         return None;
     };
     let content = NewContent::Inline {
-        key: u64::from(device) << KEY_BITS | key,
+        key: u64::from(device.get()) << KEY_BITS | key,
     };
     let node = NewNode::Regular {
         size,
@@ -229,7 +238,7 @@ fn with_device<'a>(change: &Change<'a>, device: u16) -> Option<Change<'a>> {
     })
 }
 
-/// Measures the merged tree, and the work since the merge began, of which `before` are the layers below.
+/// Measures the merged tree, and the work since the merge began. `before` is the work of the layers below.
 fn measure(account: &mut Account, layer: &LayerMerge<'_>, before: u64) -> Result<(), BudgetError> {
     let tree = layer.tree();
     account.set(ImageLimit::TreeEntries, tree.entry_count() as u64)?;
@@ -237,7 +246,7 @@ fn measure(account: &mut Account, layer: &LayerMerge<'_>, before: u64) -> Result
     account.set(ImageLimit::PathSteps, before + layer.steps())
 }
 
-/// What stops the replay of a sidecar.
+/// The error that stops the replay of a sidecar.
 enum Failure {
     Sidecar(msb_sidecar::Error),
     Apply(ApplyError),

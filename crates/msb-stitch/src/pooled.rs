@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use erofs_reader::ReadAt;
 
-/// Files of a pool that are open at once. Further ones cost an open for each run of reads.
+/// The number of files of a pool that stay open. Each run of reads of another file opens it.
 const OPEN_FILES: usize = 8;
 
-/// Files that are opened when they are read, so that a disk of many layers needs few open files.
+/// Opens files when they are read, so that a disk of many layers needs few open files.
 pub struct FilePool {
     open: Box<OpenFile>,
     /// The files that were opened last, the latest at the end.
@@ -111,7 +111,7 @@ mod tests {
             assert_eq!((bytes, file.size().unwrap()), ([number; 3], 3));
         }
         assert_eq!(pool.recent.lock().unwrap().len(), OPEN_FILES);
-        // Once for the length and once for both reads, but for those that were still open.
+        // Once for the length and once for both reads.
         assert_eq!(opened.load(Ordering::Relaxed), 200);
         assert!(files[0].read_exact_at(&mut [0; 4], 0).is_err());
     }

@@ -11,23 +11,24 @@
 //! RW 81920 FLAT "../../../layers/sha256/...erofs" 0
 //! ```
 //!
-//! One line a file whatever its size, access `RW` and the offset column always there: QEMU passes over `RDONLY` and `ZERO`
-//! extents in silence, which would shift the disk, and older imago versions take the offset for bytes. No empty line: QEMU
-//! reads the extent behind one twice, which shifts the disk as well. No other keys: imago refuses those it does not know. A descriptor that is parsed is untrusted.
+//! Each file has one line, whatever its size, with access `RW` and the offset column. QEMU skips `RDONLY` and `ZERO` extents
+//! without an error, which would shift the disk, and older versions of imago read the offset as bytes. There is no empty line,
+//! because QEMU reads the extent after one twice, which shifts the disk as well. There are no other keys, because imago refuses
+//! those that it does not know. A descriptor that is parsed is untrusted.
 
-/// The unit of extent lengths, in bytes.
+/// The length of a sector, which is the unit of extent lengths, in bytes.
 pub const SECTOR_SIZE: u64 = 512;
 
-/// QEMU reads no more of a descriptor, and cuts the rest off in silence.
+/// The longest descriptor in bytes. QEMU reads no more of it, and ignores the rest without an error.
 pub const MAX_BYTES: usize = (1 << 20) - 1;
 
-/// QEMU reads no more of a file name.
+/// The longest file name in bytes. QEMU reads no more of it.
 pub const MAX_NAME_BYTES: usize = 511;
 
 /// A parsed descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
-    /// The content's id.
+    /// The content id, which is equal for equal disks.
     pub cid: u32,
     /// The files, in the order of the disk.
     pub extents: Vec<Extent>,
@@ -36,13 +37,13 @@ pub struct Descriptor {
 /// One file of a disk, taken whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// Its length.
+    /// Its length in sectors.
     pub sectors: u64,
     /// Its name, relative to the descriptor's directory or absolute.
     pub file: String,
 }
 
-/// Why a descriptor cannot be written or read.
+/// Reports why a descriptor cannot be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VmdkError {
@@ -65,13 +66,13 @@ pub enum VmdkError {
         /// Its length.
         bytes: usize,
     },
-    /// A line that is not understood.
-    #[error("line {line} of the VMDK descriptor is not understood")]
+    /// A line that no descriptor of this crate has.
+    #[error("line {line} of the VMDK descriptor is malformed")]
     Line {
         /// Which, from 1.
         line: usize,
     },
-    /// A line that has to be there is not.
+    /// A required line is missing.
     #[error("the VMDK descriptor has no {key}")]
     Missing {
         /// Its key.
@@ -83,16 +84,14 @@ const HEADER: &str = "# Disk DescriptorFile";
 const CREATE_TYPE: &str = "createType=\"twoGbMaxExtentFlat\"";
 
 impl Descriptor {
-    /// The descriptor's text.
+    /// Returns the text of the descriptor.
     ///
     /// # Errors
     /// [`VmdkError::FileName`], [`VmdkError::Length`], [`VmdkError::TooLong`].
     pub fn render(&self) -> Result<String, VmdkError> {
         let mut text = head(self.cid);
         for Extent { sectors, file } in &self.extents {
-            if !can_be_named(file) {
-                return Err(VmdkError::FileName { file: file.clone() });
-            }
+            check_name(file)?;
             if !can_be_that_long(*sectors) {
                 return Err(VmdkError::Length { sectors: *sectors });
             }
@@ -105,8 +104,8 @@ impl Descriptor {
         }
     }
 
-    /// Reads a descriptor that [`render`](Self::render) could have written, perhaps with more comments: what is read can be
-    /// written again, and all readers see the same extents.
+    /// Parses a descriptor that [`render`](Self::render) could have written, with any comments. The result can be rendered again,
+    /// and all readers see the same extents.
     ///
     /// # Errors
     /// See [`VmdkError`].
@@ -117,7 +116,7 @@ impl Descriptor {
         let mut cid = None;
         let mut has_type = false;
         let mut extents = Vec::new();
-        // No line is trimmed: readers do not agree on what is a blank, and a line that only some of them know shifts the disk.
+        // No line is trimmed. Readers differ in what they count as blank, and a line that only some of them read shifts the disk.
         for (text, line) in text.split_terminator('\n').zip(1..) {
             let malformed = VmdkError::Line { line };
             if text.starts_with('#') || text == "version=1" || text == "parentCID=ffffffff" {
@@ -142,14 +141,14 @@ impl Descriptor {
     }
 }
 
-/// The lines before the extents.
+/// Returns the lines before the extents.
 pub(crate) fn head(cid: u32) -> String {
     format!(
         "{HEADER}\nversion=1\nCID={cid:08x}\nparentCID=ffffffff\n{CREATE_TYPE}\n# Extent description\n"
     )
 }
 
-/// The line of one extent.
+/// Returns the line of one extent.
 pub(crate) fn line(sectors: u64, file: &str) -> String {
     format!("RW {sectors} FLAT \"{file}\" 0\n")
 }
@@ -165,6 +164,15 @@ fn parse_extent(line: &str) -> Option<Extent> {
     })
 }
 
+/// Checks that a descriptor can name the file.
+pub(crate) fn check_name(file: &str) -> Result<(), VmdkError> {
+    if can_be_named(file) {
+        Ok(())
+    } else {
+        Err(VmdkError::FileName { file: file.into() })
+    }
+}
+
 fn can_be_named(file: &str) -> bool {
     let is_odd = |c: char| c == '"' || c.is_control();
     // imago trims names.
@@ -172,7 +180,7 @@ fn can_be_named(file: &str) -> bool {
     !file.is_empty() && file.len() <= MAX_NAME_BYTES && is_trimmed && !file.contains(is_odd)
 }
 
-/// QEMU refuses a length of 0; a disk's bytes fit 63 bits.
+/// Returns whether an extent can have this length. QEMU refuses 0, and the bytes of a disk fit 63 bits.
 fn can_be_that_long(sectors: u64) -> bool {
     const MOST: u64 = i64::MAX as u64 / SECTOR_SIZE;
     (1..=MOST).contains(&sectors)
@@ -266,7 +274,7 @@ mod tests {
         }
     }
 
-    /// Found by the fuzz target `vmdk`: QEMU passes over a line that begins with a blank it does not know.
+    /// Found by the fuzz target `vmdk`: QEMU skips a line that begins with a blank that it does not know.
     #[test]
     fn lines_are_not_trimmed() {
         let good = descriptor("a").render().unwrap();

@@ -3,13 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
+use std::sync::{Arc, Mutex};
 
 use fs_tree::{Change, ChangeKind, Metadata, NewNode};
 use msb_budget::{BudgetError, ImageBudget, ImageLimit, ImageLimits};
 use msb_sidecar::{ImageSummary, Sidecar, SidecarWriter};
-use msb_stitch::{Merge, Slot, StitchError};
+use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge, StitchError};
 
-/// A layer of so many directories in one another.
+fn device_id(number: u16) -> DeviceId {
+    DeviceId::new(number).unwrap()
+}
+
+/// Returns a layer of so many directories in one folder.
 fn sidecar(folder: &str, directories: usize) -> Sidecar<File> {
     let file = tempfile::tempfile().unwrap();
     let mut writer = SidecarWriter::new(file.try_clone().unwrap());
@@ -33,12 +38,12 @@ fn sidecar(folder: &str, directories: usize) -> Sidecar<File> {
 }
 
 #[track_caller]
-fn refused(change: impl FnOnce(&mut ImageLimits)) -> (u16, BudgetError) {
+fn refused(change: impl FnOnce(&mut ImageLimits)) -> (DeviceId, BudgetError) {
     let mut limits = ImageLimits::default();
     change(&mut limits);
     let mut merge = Merge::with_budget(&ImageBudget::new(limits));
     for (device, folder) in [(1, "a"), (2, "b"), (3, "c")] {
-        match merge.add(device, sidecar(folder, 1000).changes()) {
+        match merge.add(device_id(device), sidecar(folder, 1000).changes()) {
             Ok(()) => {}
             Err(StitchError::Budget { device, source }) => return (device, source),
             Err(error) => panic!("{error}"),
@@ -51,7 +56,7 @@ fn refused(change: impl FnOnce(&mut ImageLimits)) -> (u16, BudgetError) {
 fn the_merged_tree_is_limited_for_all_layers_together() {
     // Each layer fits alone.
     let (device, error) = refused(|limits| limits.tree_entries = 2500);
-    assert_eq!(device, 3);
+    assert_eq!(device.get(), 3);
     assert!(matches!(
         error,
         BudgetError::Exceeded {
@@ -62,7 +67,7 @@ fn the_merged_tree_is_limited_for_all_layers_together() {
     ));
     assert!(error.to_string().contains("merged file tree"), "{error}");
     let (device, error) = refused(|limits| limits.memory_bytes = 300_000);
-    assert_eq!(device, 3);
+    assert_eq!(device.get(), 3);
     assert!(error.to_string().contains("bytes of memory"), "{error}");
 }
 
@@ -77,7 +82,9 @@ fn a_cancelled_merge_ends_within_a_layer() {
     let budget = ImageBudget::default();
     let mut merge = Merge::with_budget(&budget);
     budget.cancel();
-    let error = merge.add(1, sidecar("a", 10).changes()).unwrap_err();
+    let error = merge
+        .add(device_id(1), sidecar("a", 10).changes())
+        .unwrap_err();
     assert!(matches!(
         error,
         StitchError::Budget {
@@ -92,12 +99,15 @@ fn merged_metadata_counts_as_bytes_on_disk() {
     let mut limits = ImageLimits::default();
     limits.disk_bytes = 10_000;
     let mut merge = Merge::with_budget(&ImageBudget::new(limits));
-    merge.add(1, sidecar("a", 1000).changes()).unwrap();
-    let slots = [Slot {
+    merge
+        .add(device_id(1), sidecar("a", 1000).changes())
+        .unwrap();
+    let names = LayerNames {
         tag: "a".into(),
-        image_bytes: 4096,
-    }];
-    let written = merge.write_fsmeta(tempfile::tempfile().unwrap(), &slots, [1; 16]);
+        file: "a.erofs".into(),
+    };
+    let layout = DiskLayout::of_distinct("fsmeta.erofs", &[(names, 4096)]).unwrap();
+    let written = merge.write_fsmeta(tempfile::tempfile().unwrap(), &layout, [1; 16]);
     assert!(matches!(
         written,
         Err(StitchError::MetadataBudget {
@@ -107,4 +117,24 @@ fn merged_metadata_counts_as_bytes_on_disk() {
             }
         })
     ));
+}
+
+#[test]
+fn progress_is_reported_after_each_layer_and_within_long_ones() {
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&reports);
+    let mut merge = Merge::new().on_progress(move |progress| {
+        seen.lock()
+            .unwrap()
+            .push((progress.layers, progress.changes));
+    });
+    for (number, directories) in [(1, 10_000), (2, 5)] {
+        merge
+            .add(device_id(number), sidecar("a", directories).changes())
+            .unwrap();
+    }
+    assert_eq!(
+        *reports.lock().unwrap(),
+        [(0, 4096), (0, 8192), (1, 10_000), (2, 10_005)]
+    );
 }

@@ -22,7 +22,7 @@ use crate::sys;
 use crate::temporary::{create_locked, temporary_target};
 
 /// The layout that this version writes, and the newest that it reads.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = cache_format::LAYOUT;
 
 /// The marker's file name.
 pub(crate) const MARKER: &str = "layout";

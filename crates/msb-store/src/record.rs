@@ -59,7 +59,7 @@ struct FormatOnly {
     format: u32,
 }
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = cache_format::RECORD;
 
 /// The largest image record that is read, in bytes.
 pub const RECORD_LIMIT_BYTES: u64 = 16 << 20;

@@ -8,12 +8,12 @@ use erofs_format::Crc32c;
 use erofs_reader::{CheckOptions, FileType, Image, check, dump};
 use msb_layer::tar::path::normalize;
 use msb_sidecar::{Note, Sidecar};
-use msb_stitch::{Merge, Slot, StitchError, prove};
+use msb_stitch::{DeviceId, Merge, StitchError, verify_disk};
 
 use super::making::Layer;
 use super::parsing::Seen;
 use super::{PLAIN_BYTES, limits};
-use crate::disk::descriptor;
+use crate::disk::{descriptor, layout};
 use crate::errors::check_message;
 use crate::memory_file::{memory_file, path_of};
 
@@ -44,18 +44,18 @@ pub(super) fn accepted(layer: &Layer, bytes: &[u8], seen: &[Seen]) {
         .notes
         .iter()
         .any(|note| matches!(note, Note::LinksBelow { .. }));
-    let slots = [Slot {
-        tag: "sha256:0".to_owned(),
-        image_bytes: summary.bytes,
-    }];
     match merged(&sidecar) {
         Ok(merge) => {
+            let output = memory_file();
+            let layout = layout(&output, &[(&layer.image, summary.bytes)]);
             let (fsmeta, output) = merge
-                .write_fsmeta(memory_file(), &slots, [7; 16])
+                .write_fsmeta(output, &layout, [7; 16])
                 .expect("the tree is written");
-            let vmdk = descriptor(&fsmeta, &output, &slots, &[&layer.image]);
+            let vmdk = descriptor(&layout, fsmeta.bytes);
             let expected = merged(&sidecar).expect("as before");
-            prove(&path_of(&vmdk), Some(expected.tree())).expect("the disk passes verification");
+            verify_disk(&path_of(&vmdk), Some(expected.tree()))
+                .expect("the disk passes verification");
+            drop(output);
         }
         Err(error @ StitchError::Merge { .. }) if links_below => check_message(&error),
         Err(error) => panic!("the layer cannot be merged: {error:?}"),
@@ -64,7 +64,7 @@ pub(super) fn accepted(layer: &Layer, bytes: &[u8], seen: &[Seen]) {
 
 fn merged(sidecar: &Sidecar<File>) -> Result<Merge, StitchError> {
     let mut merge = Merge::new();
-    merge.add(1, sidecar.changes())?;
+    merge.add(DeviceId::new(1).expect("1 is a device"), sidecar.changes())?;
     Ok(merge)
 }
 

@@ -1,8 +1,9 @@
 //! Makes seeds of the other targets from honest archives.
 
-use msb_stitch::{Merge, Slot};
+use msb_stitch::Merge;
 
 use super::making::{Layer, ingest};
+use crate::disk::{devices, layout};
 use crate::memory_file::{contents, memory_file};
 
 /// Returns the image of an archive.
@@ -31,19 +32,20 @@ pub fn sidecar_of(archive: &[u8]) -> Vec<u8> {
 pub fn disk_of(archives: &[Vec<u8>]) -> Vec<u8> {
     let layers: Vec<Layer> = archives.iter().map(|archive| made_of(archive)).collect();
     let mut merge = Merge::new();
-    let mut slots = Vec::new();
-    for (device, layer) in (1..).zip(&layers) {
+    for (device, layer) in devices().zip(&layers) {
         let sidecar = layer.open();
         merge
             .add(device, sidecar.changes())
             .expect("the seeds' layers fit");
-        slots.push(Slot {
-            tag: format!("sha256:{device}"),
-            image_bytes: sidecar.image().bytes,
-        });
     }
+    let images: Vec<_> = layers
+        .iter()
+        .map(|layer| (&layer.image, layer.open().image().bytes))
+        .collect();
+    let output = memory_file();
+    let layout = layout(&output, &images);
     let (_, output) = merge
-        .write_fsmeta(memory_file(), &slots, [7; 16])
+        .write_fsmeta(output, &layout, [7; 16])
         .expect("the tree is written");
     let mut disk = contents(&output);
     layers

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-use msb_stitch::{Merge, Slot, prove};
+use msb_stitch::{Merge, verify_disk};
 
 use super::changes::stack;
 use super::layer::{Layer, layer};
-use crate::disk::descriptor;
+use crate::disk::{descriptor, devices, layout};
 use crate::errors::check_message;
 use crate::image_mutator::repair;
 use crate::memory_file::{contents, memory_file, path_of};
@@ -41,7 +41,7 @@ pub(super) fn asserted(supply: &mut Supply<'_>) {
     let expected = list_model(&model);
     let merged = || {
         let mut merge = Merge::new();
-        for (device, layer) in (1..).zip(&layers) {
+        for (device, layer) in devices().zip(&layers) {
             merge
                 .add(device, layer.open().changes())
                 .expect("the model takes it");
@@ -55,28 +55,27 @@ pub(super) fn asserted(supply: &mut Supply<'_>) {
         "{stack:#?}\nexpected\n{expected}found\n{found}"
     );
 
-    let slots: Vec<Slot> = (0..)
-        .zip(&layers)
-        .map(|(index, layer): (usize, _)| Slot {
-            tag: format!("sha256:{index}"),
-            image_bytes: layer.summary.bytes,
-        })
+    let images: Vec<(&File, u64)> = layers
+        .iter()
+        .map(|layer| (&layer.image, layer.summary.bytes))
         .collect();
     let write = || {
-        merged()
-            .write_fsmeta(memory_file(), &slots, [7; 16])
-            .expect("the tree is written")
+        let output = memory_file();
+        let layout = layout(&output, &images);
+        let (fsmeta, output) = merged()
+            .write_fsmeta(output, &layout, [7; 16])
+            .expect("the tree is written");
+        (fsmeta, output, layout)
     };
-    let (fsmeta, output) = write();
-    let (again, other) = write();
+    let (fsmeta, output, layout) = write();
+    let (again, other, _) = write();
     assert_eq!(fsmeta, again);
     assert!(
         contents(&output) == contents(&other),
         "the same layers make another fsmeta"
     );
-    let images: Vec<&File> = layers.iter().map(|layer| &layer.image).collect();
-    let vmdk = descriptor(&fsmeta, &output, &slots, &images);
-    prove(&path_of(&vmdk), Some(merge.tree())).expect("the disk passes verification");
+    let vmdk = descriptor(&layout, fsmeta.bytes);
+    verify_disk(&path_of(&vmdk), Some(merge.tree())).expect("the disk passes verification");
     damaged(&merge, &vmdk, &output, &layers, supply);
 }
 
@@ -97,7 +96,7 @@ fn damaged(merge: &Merge, vmdk: &File, fsmeta: &File, layers: &[Layer], supply: 
         repair(&mut bytes);
         file.write_all_at(&bytes, 0).expect("memory takes it");
     }
-    match prove(&path_of(vmdk), Some(merge.tree())) {
+    match verify_disk(&path_of(vmdk), Some(merge.tree())) {
         Ok(_) => {}
         Err(error) => check_message(&error),
     }

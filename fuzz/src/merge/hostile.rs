@@ -4,9 +4,10 @@ use std::io::Write;
 
 use erofs_reader::{CheckOptions, Image, check};
 use msb_sidecar::Sidecar;
-use msb_stitch::{Merge, Slot, StitchError};
+use msb_stitch::{DiskLayout, LayerNames, Merge, StitchError};
 
 use super::layer::layer;
+use crate::disk::devices;
 use crate::errors::check_message;
 use crate::memory_file::{contents, memory_file};
 use crate::model::{OwnedChange, OwnedContent, OwnedKind, OwnedNode, Xattrs, metadata};
@@ -37,22 +38,30 @@ pub(super) fn asserted(bytes: &[u8]) {
     }];
     let honest = layer(1, &mut below);
     let mut merge = Merge::new();
+    let mut devices = devices();
+    let mut next = || devices.next().expect("there are 65,535");
     merge
-        .add(1, honest.open().changes())
+        .add(next(), honest.open().changes())
         .expect("it is an honest layer");
-    match merge.add(2, sidecar.changes()) {
+    match merge.add(next(), sidecar.changes()) {
         Ok(()) => {}
         Err(error @ (StitchError::Sidecar { .. } | StitchError::Merge { .. })) => {
             return check_message(&error);
         }
         Err(error) => panic!("merging returns another error: {error:?}"),
     }
-    let slot = |bytes| Slot {
-        tag: "sha256:0".to_owned(),
-        image_bytes: bytes,
+    let layers = [honest.summary.bytes, sidecar.image().bytes].map(|bytes| {
+        let names = LayerNames {
+            tag: "sha256:0".to_owned(),
+            file: bytes.to_string(),
+        };
+        (names, bytes)
+    });
+    // A hostile sidecar may state a length that no image has, or that of the honest one.
+    let Ok(layout) = DiskLayout::of_distinct("fsmeta.erofs", &layers) else {
+        return;
     };
-    let slots = [slot(honest.summary.bytes), slot(sidecar.image().bytes)];
-    if let Ok((fsmeta, output)) = merge.write_fsmeta(memory_file(), &slots, [7; 16]) {
+    if let Ok((fsmeta, output)) = merge.write_fsmeta(memory_file(), &layout, [7; 16]) {
         let bytes = contents(&output);
         assert_eq!(fsmeta.bytes, bytes.len() as u64);
         let image = Image::open_metadata(&bytes[..]).expect("what was written opens");

@@ -93,7 +93,7 @@ pub(crate) fn by_verification(disk: &Disk) -> Result<(), Failure> {
             &CheckOptions::default(),
         )?;
     }
-    msb_stitch::prove(&disk.vmdk, Some(disk.merge.tree()))?;
+    msb_stitch::verify_disk(&disk.vmdk, Some(disk.merge.tree()))?;
     Ok(())
 }
 

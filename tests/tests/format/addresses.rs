@@ -40,16 +40,11 @@ fn device_ids_count_from_1() {
 
 #[test]
 fn more_layers_than_there_are_slots_are_refused_by_number() {
-    let slots = vec![
-        Slot {
-            tag: "t".into(),
-            image_bytes: 4096
-        };
-        65_536
-    ];
-    let error = Merge::new()
-        .write_fsmeta(Cursor::new(Vec::new()), &slots, [0; 16])
-        .unwrap_err();
+    let names = |layer: &u32| LayerNames {
+        tag: "t".into(),
+        file: format!("{layer}.erofs"),
+    };
+    let error = LayerSet::new("fsmeta.erofs", 0..65_536, names).unwrap_err();
     assert!(matches!(
         error,
         StitchError::TooManyLayers { limit: 65_535, .. }
@@ -120,7 +115,7 @@ fn a_merge_from_kept_layers_gives_the_same_fsmeta() {
     let disk = sample();
     let kept = tempfile::tempdir().unwrap();
     let mut merge = Merge::new();
-    for (layer, device) in disk.layers.iter().zip(1..) {
+    for (layer, device) in disk.layers.iter().zip((1..).filter_map(DeviceId::new)) {
         let copy = kept.path().join(format!("{device}"));
         fs::copy(&layer.sidecar, &copy).unwrap();
         // The image itself is not read.
@@ -129,7 +124,7 @@ fn a_merge_from_kept_layers_gives_the_same_fsmeta() {
         merge.add(device, sidecar.changes()).unwrap();
     }
     let (_, fsmeta) = merge
-        .write_fsmeta(Cursor::new(Vec::new()), &disk.slots, [7; 16])
+        .write_fsmeta(Cursor::new(Vec::new()), &disk.layout, [7; 16])
         .unwrap();
     assert!(fsmeta.into_inner() == fs::read(&disk.fsmeta).unwrap());
 }

@@ -20,7 +20,7 @@ use integration_tests::disk::{Blob, Disk};
 use integration_tests::reader;
 use msb_layer::decode::WindowBudget;
 use msb_sidecar::Sidecar;
-use msb_stitch::{Merge, Slot, StitchError};
+use msb_stitch::{DeviceId, LayerNames, LayerSet, Merge, StitchError};
 use msb_testkit::content::{Content, Fill};
 use msb_testkit::{erofs_tools, tar};
 

@@ -154,7 +154,7 @@ fn verify_ours(
         .map_err(message)?
         .same("the disk", &expected, "the model", &nothing)
         .map_err(message)?;
-    msb_stitch::prove(&disk.vmdk, Some(disk.merge.tree())).map_err(message)?;
+    msb_stitch::verify_disk(&disk.vmdk, Some(disk.merge.tree())).map_err(message)?;
     if ask_kernel {
         let flat = disk.dir.path().join("flat.img");
         vmdk::flatten(&disk.vmdk, &flat).map_err(message)?;

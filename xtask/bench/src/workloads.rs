@@ -19,7 +19,7 @@ use erofs_writer::{ImageWriter, NoInline, Options, Written};
 use fs_tree::Tree;
 use msb_layer::tar::{Entry, Limits, TarParser, TarSink};
 use msb_sidecar::Sidecar;
-use msb_stitch::{Merge, Slot};
+use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
 
 /// The number of files in the writer's tree.
 const WRITER_FILES: u32 = 20_000;
@@ -104,7 +104,7 @@ fn counted_writer(tree: &Tree) -> io::Result<Written> {
 #[inline(never)]
 fn counted_merge(sidecars: &[Sidecar<File>]) -> io::Result<Merge> {
     let mut merge = Merge::new();
-    for (sidecar, device) in sidecars.iter().zip(1..) {
+    for (sidecar, device) in sidecars.iter().zip((1..).filter_map(DeviceId::new)) {
         merge
             .add(device, sidecar.changes())
             .map_err(io::Error::other)?;
@@ -114,14 +114,17 @@ fn counted_merge(sidecars: &[Sidecar<File>]) -> io::Result<Merge> {
 
 #[inline(never)]
 fn counted_fsmeta(merge: Merge) -> io::Result<u64> {
-    let slots: Vec<Slot> = (0..MERGE_LAYERS)
-        .map(|layer| Slot {
+    let layers = (0..MERGE_LAYERS).map(|layer| {
+        let names = LayerNames {
             tag: format!("layer-{layer}"),
-            image_bytes: 1 << 20,
-        })
-        .collect();
+            file: format!("layer-{layer}.erofs"),
+        };
+        (names, 1 << 20)
+    });
+    let layers: Vec<_> = layers.collect();
+    let layout = DiskLayout::of_distinct("fsmeta.erofs", &layers).map_err(io::Error::other)?;
     let (fsmeta, _) = merge
-        .write_fsmeta(Cursor::new(Vec::new()), &slots, [7; 16])
+        .write_fsmeta(Cursor::new(Vec::new()), &layout, [7; 16])
         .map_err(io::Error::other)?;
     Ok(black_box(fsmeta).bytes)
 }

@@ -3,25 +3,28 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use msb_budget::ImageBudget;
-use msb_sidecar::{Changes, Sidecar};
-use msb_stitch::{Merge, Proof, ProofError, StitchError, prove_layers, prove_unpublished};
+use msb_sidecar::Sidecar;
+use msb_stitch::{
+    DeviceId, DiskVerifier, LayerSet, Merge, MergeProgress, StitchError, VerifiedDisk, VerifyError,
+};
 use msb_store::{LayerKey, Store, Synced, publish_all};
 use tokio::task::JoinHandle;
 
-use super::{DiskPlan, clone_error};
+use super::{ImageDisk, ImageLayout, clone_error};
+use crate::inspect::open_file;
 
-/// Why a disk was not built.
+/// Reports why a disk was not built.
 #[derive(Debug)]
 pub(crate) enum BuildError {
     Stitch(StitchError),
     Store(msb_store::Error),
-    /// What was written is not what a guest can read: a fault of this program or of the machine.
-    Proof(ProofError),
+    /// A guest cannot read what was written: a fault of this program or of the machine.
+    Verify(VerifyError),
     /// A background task panicked, or could not be started.
     Worker,
     /// A layer's sidecar is missing or damaged: the layer has to be rebuilt.
     DamagedLayer(LayerKey),
-    /// A layer's sidecar is there and cannot be read.
+    /// A layer's sidecar exists and cannot be read.
     Sidecar {
         path: PathBuf,
         source: msb_sidecar::Error,
@@ -30,104 +33,83 @@ pub(crate) enum BuildError {
 
 /// Builds a disk whose layers are all in the cache. Blocks, and needs a tokio runtime.
 pub(crate) fn build(
-    plan: &DiskPlan,
+    disk: &ImageDisk,
+    layout: &ImageLayout,
     store: &Store,
     budget: &ImageBudget,
+    on_progress: impl FnMut(MergeProgress) + Send + 'static,
 ) -> Result<WrittenDisk, BuildError> {
-    let (layers, files) = (plan.clone(), store.clone());
-    let mut merge = DiskMerge::new(budget, move |device| open_sidecar(&layers, &files, device));
-    for device in plan.devices() {
-        merge.add_cached(plan, *device, store)?;
-    }
-    merge.write(plan, store)
-}
-
-/// Opens the sidecar of a device that is in the cache.
-pub(crate) fn open_sidecar(plan: &DiskPlan, store: &Store, device: u16) -> io::Result<File> {
-    let opened = store.open_layer_sidecar(&plan.slot(device).layer);
-    let file = opened.map_err(io::Error::other)?;
-    file.ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-/// The layers of a disk on their way into one tree.
-#[derive(Debug)]
-pub(crate) struct DiskMerge {
-    merge: Merge,
-}
-
-impl DiskMerge {
-    /// Creates a merge that calls `open` to read a layer's sidecar again: hundreds of them do not stay open.
-    pub(crate) fn new(
-        budget: &ImageBudget,
-        open: impl FnMut(u16) -> io::Result<File> + Send + 'static,
-    ) -> Self {
-        Self {
-            merge: Merge::with_budget(budget).reopening(open),
-        }
-    }
-
-    /// Puts a layer of the cache on top.
-    pub(crate) fn add_cached(
-        &mut self,
-        plan: &DiskPlan,
-        device: u16,
-        store: &Store,
-    ) -> Result<(), BuildError> {
-        let layer = &plan.slot(device).layer;
+    let (layers, files) = (disk.layers().clone(), store.clone());
+    let mut merge = Merge::with_budget(budget)
+        .reopening(move |device| open_sidecar(&layers, &files, device))
+        .on_progress(on_progress);
+    for &device in disk.layers().stack() {
+        // OK because the stack consists of devices of the set.
+        let layer = disk.layers().get(device).ok_or(BuildError::Worker)?;
         let Some(file) = store.open_layer_sidecar(layer)? else {
             return Err(BuildError::DamagedLayer(layer.clone()));
         };
         let sidecar = Sidecar::open(file).map_err(|source| sidecar_error(layer, store, source))?;
-        self.add(plan, device, sidecar.changes(), store)
-    }
-
-    /// Puts the layer with these changes on top.
-    pub(crate) fn add(
-        &mut self,
-        plan: &DiskPlan,
-        device: u16,
-        changes: &Changes<File>,
-        store: &Store,
-    ) -> Result<(), BuildError> {
-        let added = self.merge.add(device, changes);
+        let added = merge.add(device, sidecar.changes());
         added.map_err(|error| match error {
-            StitchError::Sidecar { device, source } => {
-                sidecar_error(&plan.slot(device).layer, store, source)
-            }
+            StitchError::Sidecar { source, .. } => sidecar_error(layer, store, source),
             other => BuildError::Stitch(other),
-        })
-    }
-
-    /// Writes the merged metadata under a temporary name, starts to sync it, and verifies the disk. Blocks, and needs a tokio
-    /// runtime.
-    pub(crate) fn write(self, plan: &DiskPlan, store: &Store) -> Result<WrittenDisk, BuildError> {
-        tracing::trace!(target: "microsandbox_image::disk", "merged");
-        // The disk's identity is its chain, as a layer's is its diff_id.
-        let uuid = plan.key.chain.uuid();
-        let staged = store.stage_fsmeta(&plan.key)?;
-        let output = staged.try_clone_file()?;
-        let written = self.merge.write_fsmeta(output, &plan.stitch_slots(), uuid);
-        let (fsmeta, file) = written.map_err(|error| match error.write_error() {
-            Some(source) => BuildError::Store(staged.write_error(clone_error(source), None)),
-            None => BuildError::Stitch(error),
         })?;
-        tracing::trace!(target: "microsandbox_image::disk", "written");
-        let vmdk = store.vmdk_path(&plan.key);
-        let text = plan.descriptor(fsmeta.bytes).map_err(BuildError::Stitch)?;
-        let descriptor = store.stage_vmdk(&plan.key)?;
-        let written = descriptor.file().write_all(text.as_bytes());
-        written.map_err(|source| descriptor.write_error(source, Some(text.len() as u64)))?;
-        // What was written is read back as a guest would, while it is synced.
-        let sync = tokio::task::spawn_blocking(move || Ok([staged.sync()?, descriptor.sync()?]));
-        let proof = prove_unpublished(&vmdk, &text, file);
-        tracing::trace!(target: "microsandbox_image::disk", "proved");
-        Ok(WrittenDisk {
-            bytes: fsmeta.bytes,
-            text,
-            sync,
-            proof,
-        })
     }
+    write(merge, disk, layout, store)
+}
+
+/// Opens the sidecar of a layer of the cache.
+pub(crate) fn open_sidecar(
+    layers: &LayerSet<LayerKey>,
+    store: &Store,
+    device: DeviceId,
+) -> io::Result<File> {
+    let layer = layers.get(device).ok_or(io::ErrorKind::NotFound)?;
+    let opened = store.open_layer_sidecar(layer);
+    let file = opened.map_err(io::Error::other)?;
+    file.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Writes the merged metadata under a temporary name, starts to sync it, and verifies the disk. Blocks, and needs a tokio runtime.
+pub(crate) fn write(
+    merge: Merge,
+    disk: &ImageDisk,
+    layout: &ImageLayout,
+    store: &Store,
+) -> Result<WrittenDisk, BuildError> {
+    tracing::trace!(target: "microsandbox_image::disk", "merged");
+    let key = disk.key();
+    // The disk's identity is its chain, as a layer's is its diff_id.
+    let uuid = key.chain.uuid();
+    let staged = store.stage_fsmeta(key)?;
+    let output = staged.try_clone_file()?;
+    let written = merge.write_fsmeta(output, layout, uuid);
+    let (fsmeta, file) = written.map_err(|error| match error.write_error() {
+        Some(source) => BuildError::Store(staged.write_error(clone_error(source), None)),
+        None => BuildError::Stitch(error),
+    })?;
+    tracing::trace!(target: "microsandbox_image::disk", "written");
+    let text = layout
+        .descriptor(fsmeta.bytes)
+        .map_err(BuildError::Stitch)?;
+    let descriptor = store.stage_vmdk(key)?;
+    let written = descriptor.file().write_all(text.as_bytes());
+    written.map_err(|source| descriptor.write_error(source, Some(text.len() as u64)))?;
+    // What was written is read back as a guest would, while it is synced.
+    let sync = tokio::task::spawn_blocking(move || Ok([staged.sync()?, descriptor.sync()?]));
+    let verified = verifier(store, disk).verify_unpublished(&text, file);
+    tracing::trace!(target: "microsandbox_image::disk", "verified");
+    Ok(WrittenDisk {
+        bytes: fsmeta.bytes,
+        text,
+        sync,
+        verified,
+    })
+}
+
+fn verifier(store: &Store, disk: &ImageDisk) -> DiskVerifier {
+    DiskVerifier::new(store.vmdk_path(disk.key()), open_file)
 }
 
 /// A disk that is written and not published. Dropping it removes its files.
@@ -139,21 +121,20 @@ pub(crate) struct WrittenDisk {
     text: String,
     /// The merged metadata and the descriptor, being synced.
     sync: JoinHandle<Result<[Synced; 2], msb_store::Error>>,
-    proof: Result<Proof, ProofError>,
+    verified: Result<VerifiedDisk, VerifyError>,
 }
 
 impl WrittenDisk {
     /// Publishes the disk, whose layers are all in the cache now. Returns the length of the merged metadata.
-    pub(crate) async fn publish(self, plan: DiskPlan, store: Store) -> Result<u64, BuildError> {
-        // First the sync's error: what could not be written cannot be read back either.
+    pub(crate) async fn publish(self, disk: ImageDisk, store: Store) -> Result<u64, BuildError> {
+        // The sync's error comes first: what could not be written cannot be read back either.
         let files = self.sync.await.map_err(|_| BuildError::Worker)??;
         tracing::trace!(target: "microsandbox_image::disk", "synced");
-        let (bytes, text, proof) = (self.bytes, self.text, self.proof);
+        let (bytes, text, verified) = (self.bytes, self.text, self.verified);
         let publish = move || {
-            let vmdk = store.vmdk_path(&plan.key);
-            proof
-                .and_then(|_| prove_layers(&vmdk, &text))
-                .map_err(|error| proof_error(&plan, error))?;
+            verified
+                .and_then(|_| verifier(&store, &disk).verify_layers(&text))
+                .map_err(|error| verify_error(&disk, error))?;
             publish_all(files).map_err(BuildError::Store)
         };
         let published = tokio::task::spawn_blocking(publish).await;
@@ -174,16 +155,15 @@ fn sidecar_error(layer: &LayerKey, store: &Store, source: msb_sidecar::Error) ->
 }
 
 /// Converts the error of a verification. A layer image that was removed or cut meanwhile is rebuilt; other errors are final.
-fn proof_error(plan: &DiskPlan, error: ProofError) -> BuildError {
+fn verify_error(disk: &ImageDisk, error: VerifyError) -> BuildError {
     let path = match &error {
-        ProofError::Read { path, source } if source.kind() == io::ErrorKind::NotFound => path,
-        ProofError::Length { path, .. } => path,
-        _ => return BuildError::Proof(error),
+        VerifyError::Read { path, source } if source.kind() == io::ErrorKind::NotFound => path,
+        VerifyError::Length { path, .. } => path,
+        _ => return BuildError::Verify(error),
     };
-    let mut slots = plan.slots.iter();
-    match slots.find(|slot| path.ends_with(slot.layer.image_path_from_disk())) {
-        Some(slot) => BuildError::DamagedLayer(slot.layer.clone()),
-        None => BuildError::Proof(error),
+    match disk.layers().find_file(|file| path.ends_with(file)) {
+        Some(layer) => BuildError::DamagedLayer(layer.clone()),
+        None => BuildError::Verify(error),
     }
 }
 

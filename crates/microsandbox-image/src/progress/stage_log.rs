@@ -58,7 +58,8 @@ impl StageLog {
             | PullProgress::Retrying { .. }
             | PullProgress::LayerRetrying { .. }
             | PullProgress::LayerStalled { .. }
-            | PullProgress::LayerResumed { .. } => {}
+            | PullProgress::LayerResumed { .. }
+            | PullProgress::MergeProgress { .. } => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use msb_stitch::LayerSender;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pull;
@@ -8,7 +9,6 @@ use super::cached_layer::CachedLayer;
 use super::fetch::{Fetch, Files};
 use super::holder::origin_name;
 use super::layer::{Claim, LayerSource, ReadyLayer};
-use super::state::LayerReporter;
 use super::verify::verify;
 use super::waiting::{Artifact, Waited, Waiting};
 use crate::{PullError, PullProgress};
@@ -40,7 +40,7 @@ pub(super) async fn ensure_layer(
     index: usize,
     layer: &LayerSource,
     known: Known,
-    state: &LayerReporter,
+    state: LayerSender<'_>,
 ) -> Result<ReadyLayer, PullError> {
     let Pull {
         engine, progress, ..

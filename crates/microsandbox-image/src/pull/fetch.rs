@@ -1,11 +1,12 @@
-use msb_layer::{IngestedLayer, LayerError, LayerJob};
+use futures_util::future::join;
+use msb_layer::{IngestedLayer, LayerError, LayerJob, ReadLayer};
+use msb_stitch::LayerSender;
 use msb_store::{LayerKey, Staged, Step, Store};
 
 use super::blocking::blocking;
 use super::download::{BlobStream, Download};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::partial::SharedPartial;
-use super::state::LayerReporter;
 use super::verify::reporter;
 use super::{Pull, layer_error};
 use crate::cache::layer_key;
@@ -23,7 +24,7 @@ pub(super) struct Fetch<'a> {
     index: usize,
     layer: &'a LayerSource,
     key: LayerKey,
-    state: &'a LayerReporter,
+    state: LayerSender<'a>,
     claim: Claim<'a>,
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would otherwise make
     /// this pull start over forever.
@@ -81,7 +82,7 @@ impl<'a> Fetch<'a> {
         index: usize,
         layer: &'a LayerSource,
         claim: Claim<'a>,
-        state: &'a LayerReporter,
+        state: LayerSender<'a>,
     ) -> Self {
         Self {
             pull,
@@ -136,10 +137,9 @@ impl<'a> Fetch<'a> {
         let reporter = reporter(self.pull, self.layer, &self.claim, task.processed());
         let work = async {
             let downloaded = self.download(feed, resumed_bytes).await;
-            if let Some(read) = task.read().await {
-                self.state.read(read);
-            }
-            match (downloaded, task.wait().await) {
+            let read = task.read().await;
+            let (ended, ()) = join(task.wait(), report(self.state, read)).await;
+            match (downloaded, ended) {
                 (Ok(Download::Over), Ok(ingested)) => {
                     self.publish(files, ingested).await.map(Attempt::Done)
                 }
@@ -245,6 +245,23 @@ impl<'a> Fetch<'a> {
                 .into(),
             None => self.error(error),
         }
+    }
+}
+
+/// Reports to the merge that a layer was read, and the length of its image as soon as that is known.
+async fn report(state: LayerSender<'_>, read: Option<ReadLayer>) {
+    let Some(ReadLayer {
+        changes,
+        mut image_bytes,
+    }) = read
+    else {
+        return;
+    };
+    state.read(changes);
+    if let Ok(bytes) = image_bytes.wait_for(Option::is_some).await
+        && let Some(bytes) = *bytes
+    {
+        state.planned(bytes);
     }
 }
 

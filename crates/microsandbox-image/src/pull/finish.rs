@@ -4,14 +4,14 @@ use std::sync::Arc;
 use msb_sidecar::Note;
 use msb_store::{LayerKey, Lock, RECORD_LIMIT_BYTES, Store};
 
-use super::ahead::{AheadDisk, MergeAhead, only_local_work};
+use super::ahead::{AheadDisk, MergeTask, only_local_work};
 use super::blocking::blocking;
 use super::holder::origin_name;
 use super::layer::ReadyLayer;
 use super::layers::ReadyLayers;
 use super::waiting::{Artifact, Waited, Waiting};
 use super::{Pull, notes};
-use crate::disk::{BuildError, DiskPlan, build};
+use crate::disk::{BuildError, ImageLayout, build};
 use crate::record::{ImageRecord, LayerRecord, image_key};
 use crate::{ManifestProblem, PullError, PullProgress};
 
@@ -35,16 +35,18 @@ struct Disk {
 pub(super) async fn finish(
     pull: Pull<'_>,
     ready: ReadyLayers,
-    merge: Option<MergeAhead>,
+    merge: Option<MergeTask>,
     anew: bool,
 ) -> Result<Finished, PullError> {
     let ReadyLayers { layers, notes } = ready;
-    let mut image_bytes = vec![0; pull.plan.slots().len()];
-    for (layer, device) in layers.iter().zip(pull.plan.devices()) {
-        image_bytes[usize::from(*device) - 1] = layer.image_bytes;
-    }
-    let plan = pull.plan.clone().with_image_bytes(&image_bytes);
-    let disk = match publish_disk(pull, plan, merge, anew).await {
+    let image_bytes = layers.iter().map(|layer| layer.image_bytes);
+    let image_bytes = pull.disk.layers().distinct(image_bytes);
+    let layout = pull.disk.layout(image_bytes);
+    let layout = layout.map_err(|source| PullError::Stitch {
+        reference: Box::new(pull.reference.clone()),
+        source,
+    })?;
+    let disk = match publish_disk(pull, layout, merge, anew).await {
         Ok(disk) => disk,
         Err(DiskFailure::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
         Err(DiskFailure::Pull(error)) => return Err(*error),
@@ -67,13 +69,14 @@ pub(super) async fn finish(
 /// Publishes the disk, unless it is cached.
 async fn publish_disk(
     pull: Pull<'_>,
-    plan: DiskPlan,
-    merge: Option<MergeAhead>,
+    layout: ImageLayout,
+    merge: Option<MergeTask>,
     anew: bool,
 ) -> Result<Disk, DiskFailure> {
     let Pull {
         engine,
         reference,
+        disk,
         progress,
         budget,
         ..
@@ -88,16 +91,16 @@ async fn publish_disk(
         None => None,
     };
     let (_lock, written) = match ahead {
-        Some(AheadDisk { lock, disk }) => (Some(lock), Some(disk)),
-        None => (lock_disk(pull, store, &plan).await?, None),
+        Some(AheadDisk { lock, written }) => (Some(lock), Some(written)),
+        None => (lock_disk(pull, store).await?, None),
     };
     if !anew && written.is_none() {
-        let (store, plan) = (store.clone(), plan.clone());
+        let (store, disk, layout) = (store.clone(), disk.clone(), layout.clone());
         let cached_bytes = blocking(move || {
-            let Some(bytes) = plan.cached_fsmeta_bytes(&store)? else {
+            let Some(bytes) = disk.cached_fsmeta_bytes(&store)? else {
                 return Ok(None);
             };
-            Ok(plan.is_whole(&store, bytes)?.then_some(bytes))
+            Ok(disk.is_whole(&store, &layout, bytes)?.then_some(bytes))
         });
         if let Some(fsmeta_bytes) = cached_bytes.await? {
             return Ok(Disk {
@@ -112,12 +115,13 @@ async fn publish_disk(
     let written = match written {
         Some(written) => Ok(written),
         None => {
-            let (store, plan, budget) = (store.clone(), plan.clone(), budget.clone());
-            blocking(move || Ok(build(&plan, &store, &budget))).await?
+            let (store, disk, budget) = (store.clone(), disk.clone(), budget.clone());
+            let observer = progress.merge_observer(disk.layers().stack().len());
+            blocking(move || Ok(build(&disk, &layout, &store, &budget, observer))).await?
         }
     };
     let published = match written {
-        Ok(written) => written.publish(plan, store.clone()).await,
+        Ok(written) => written.publish(disk.clone(), store.clone()).await,
         Err(error) => Err(error),
     };
     let bytes = published.map_err(|error| DiskFailure::new(error, reference))?;
@@ -130,12 +134,8 @@ async fn publish_disk(
 }
 
 /// Takes the disk's lock. Returns `None` if its holder makes no progress; then the disk is built twice, with equal bytes.
-async fn lock_disk(
-    pull: Pull<'_>,
-    store: &Store,
-    plan: &DiskPlan,
-) -> Result<Option<Arc<Lock>>, PullError> {
-    let artifact = Artifact::Disk(plan.key().clone());
+async fn lock_disk(pull: Pull<'_>, store: &Store) -> Result<Option<Arc<Lock>>, PullError> {
+    let artifact = Artifact::Disk(pull.disk.key().clone());
     let mut waiting = Waiting::new(origin_name(pull.source));
     loop {
         let lock = {
@@ -167,7 +167,7 @@ impl DiskFailure {
             BuildError::Store(error) => error.into(),
             BuildError::Worker => PullError::Worker,
             BuildError::Sidecar { path, source } => PullError::Sidecar { path, source },
-            BuildError::Proof(source) => PullError::Proof {
+            BuildError::Verify(source) => PullError::Verify {
                 reference: reference(),
                 source,
             },
@@ -250,5 +250,6 @@ fn record(
             .collect(),
         fsmeta_bytes,
         notes,
+        disk: pull.disk.clone(),
     }
 }

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use msb_sidecar::Note;
+use msb_stitch::{DeviceId, LayerEvents, PerDevice};
 use msb_store::LayerKey;
 
 use super::Pull;
@@ -9,9 +10,7 @@ use super::blocking::blocking;
 use super::ensure::{Known, ensure_layer};
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
-use super::state::LayerStates;
 use crate::PullError;
-use crate::cache::layer_key;
 
 /// Which layers are rebuilt although the cache has them.
 #[derive(Debug)]
@@ -50,7 +49,7 @@ pub(super) struct ReadyLayers {
 
 /// A device of the disk, and the layers of the image that share it.
 struct Unique<'a> {
-    device: u16,
+    device: DeviceId,
     /// One layer for each blob, with its place in the image, bottom to top. Mostly there is one.
     blobs: Vec<(usize, &'a LayerSource)>,
 }
@@ -58,14 +57,14 @@ struct Unique<'a> {
 /// Ensures that every layer is cached: several at once, the largest first.
 pub(super) async fn fetch_layers(
     pull: Pull<'_>,
-    states: &LayerStates,
+    events: &LayerEvents,
     anew: &Anew,
 ) -> Result<ReadyLayers, PullError> {
-    let plan = pull.plan;
+    let disk = pull.disk.layers();
     let mut unique = unique(pull);
-    let mut ready = vec![None; unique.len()];
+    let mut ready: PerDevice<Option<ReadyLayer>> = disk.per_device(|_| None);
     let mut notes = ImageNotes::new(unique.len());
-    let missing = missing(pull, &unique).await?;
+    let missing = missing(pull).await?;
     let missing = &missing;
     unique.sort_by_key(|unique| {
         let (index, layer) = unique.blobs[0];
@@ -75,15 +74,12 @@ pub(super) async fn fetch_layers(
         .into_iter()
         .map(|unique| async move {
             let device = unique.device;
-            let key = &plan.slot(device).layer;
-            let known = if anew.contains(key) {
-                Known::Rebuilt
-            } else if missing.contains(key) {
-                Known::Missing
-            } else {
-                Known::Nothing
+            let known = match disk.get(device) {
+                Some(key) if anew.contains(key) => Known::Rebuilt,
+                Some(key) if missing.contains(key) => Known::Missing,
+                _ => Known::Nothing,
             };
-            let state = states.of(device);
+            let state = events.of(device);
             let (index, layer) = unique.blobs[0];
             let mut ready = ensure_layer(pull, index, layer, known, state).await?;
             for (index, layer) in &unique.blobs[1..] {
@@ -94,16 +90,12 @@ pub(super) async fn fetch_layers(
         })
         .collect();
     while let Some((device, mut layer)) = fetches.try_next().await? {
-        let at = usize::from(device) - 1;
-        notes.add(at, std::mem::take(&mut layer.notes));
-        ready[at] = Some(layer);
+        notes.add(device.index(), std::mem::take(&mut layer.notes));
+        ready[device] = Some(layer);
     }
-    let in_order = plan.devices().iter();
+    let in_order = disk.stack().iter();
     // OK because every device was fetched.
-    let layers = in_order.map(|device| {
-        let layer: &Option<ReadyLayer> = &ready[usize::from(*device) - 1];
-        layer.clone().ok_or(PullError::Worker)
-    });
+    let layers = in_order.map(|device| ready[*device].clone().ok_or(PullError::Worker));
     Ok(ReadyLayers {
         layers: layers.collect::<Result<_, _>>()?,
         notes: notes.into_vec(),
@@ -111,18 +103,14 @@ pub(super) async fn fetch_layers(
 }
 
 /// Returns the layers that the cache lacks. All are looked up at once, because most pulls lack most of their layers.
-async fn missing(pull: Pull<'_>, unique: &[Unique<'_>]) -> Result<HashSet<LayerKey>, PullError> {
-    let store = pull.engine.cache.store().clone();
-    let layers = unique
-        .iter()
-        .map(|unique| layer_key(&unique.blobs[0].1.diff_id));
-    let layers: Vec<LayerKey> = layers.collect();
+async fn missing(pull: Pull<'_>) -> Result<HashSet<LayerKey>, PullError> {
+    let (store, disk) = (pull.engine.cache.store().clone(), pull.disk.clone());
     blocking(move || {
         let session = store.session();
         let mut missing = HashSet::new();
-        for layer in layers {
-            if session.layer_lengths(&layer)?.is_none() {
-                missing.insert(layer);
+        for (_, layer) in disk.layers().iter() {
+            if session.layer_lengths(layer)?.is_none() {
+                missing.insert(layer.clone());
             }
         }
         Ok(missing)
@@ -130,24 +118,22 @@ async fn missing(pull: Pull<'_>, unique: &[Unique<'_>]) -> Result<HashSet<LayerK
     .await
 }
 
-/// Groups the layers by device: a layer that comes twice is fetched once. Devices are numbered in the order in which they first
-/// occur.
+/// Groups the layers by device: a layer that comes twice is fetched once. Every device has at least one layer.
 fn unique(pull: Pull<'_>) -> Vec<Unique<'_>> {
-    let mut unique: Vec<Unique<'_>> = Vec::with_capacity(pull.plan.slots().len());
-    let devices = pull.plan.devices().iter();
-    for (index, (layer, device)) in pull.resolved.layers.iter().zip(devices).enumerate() {
-        match unique.get_mut(usize::from(*device) - 1) {
-            None => unique.push(Unique {
-                device: *device,
-                blobs: vec![(index, layer)],
-            }),
-            Some(known) => {
-                let mut blobs = known.blobs.iter();
-                if blobs.all(|(_, other)| other.blob.digest != layer.blob.digest) {
-                    known.blobs.push((index, layer));
-                }
-            }
+    let disk = pull.disk.layers();
+    let mut unique = disk.per_device(|device| Unique {
+        device,
+        blobs: Vec::new(),
+    });
+    let layers = pull.resolved.layers.iter().zip(disk.stack());
+    for (index, (layer, device)) in layers.enumerate() {
+        let blobs = &mut unique[*device].blobs;
+        if blobs
+            .iter()
+            .all(|(_, other)| other.blob.digest != layer.blob.digest)
+        {
+            blobs.push((index, layer));
         }
     }
-    unique
+    unique.into_iter().collect()
 }

@@ -9,7 +9,7 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 /// What is kept is the longest beginning that fits, in whatever order the layers arrive. A final note counts the rest.
 #[derive(Debug)]
 pub(super) struct ImageNotes {
-    /// Of each layer, with their encoded lengths.
+    /// Of each layer in the order of the devices, with their encoded lengths.
     layers: Vec<Vec<(Note, usize)>>,
     /// The sum of the encoded lengths; at most [`MAX_BYTES`] between calls.
     bytes: usize,

@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
 
 use erofs_format::Crc32c;
-use erofs_writer::{ImageWriter, OpenExtent};
+use erofs_writer::{ImageWriter, OpenExtent, SparseFile};
 use fs_tree::{
     Applied, Change, ChangeKind, Extent, LayerApplier, Metadata, NewContent, NewNode, Timestamp,
 };
@@ -13,7 +13,7 @@ use super::meter::Meter;
 use super::notes::{LayerNotes, shown};
 use super::{apply_error, image_error, sidecar_error};
 use crate::entry::{LayerEntry, classify, is_aufs, link_target};
-use crate::sparse::{Segments, SparseFile};
+use crate::sparse::Segments;
 use crate::tar::{Entry, Kind, TarSink};
 use crate::{LayerError, LayerLimit, LayerLimits};
 
@@ -186,7 +186,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                 .and_then(|mut extent| extent.write(bytes))
                 .map_err(image_error),
             Data::Sparse(sparse) => sparse
-                .write(&mut self.image, &mut self.pending.crc32c, offset, bytes)
+                .write(&mut self.image, offset, bytes)
                 .map_err(image_error),
         }
     }
@@ -213,9 +213,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                 }
             }
             Data::Sparse(sparse) => {
-                extents = sparse
-                    .finish(&mut self.image, &mut pending.crc32c)
-                    .map_err(image_error)?;
+                (extents, pending.crc32c) = sparse.finish(&mut self.image).map_err(image_error)?;
                 if extents.is_empty() {
                     NewContent::Absent
                 } else {
@@ -308,20 +306,17 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
 
     fn place(&mut self, entry: &Entry<'_>) -> Result<Data, LayerError> {
         if let Some(data) = entry.sparse {
-            let Segments {
-                segments,
-                overhead_bytes,
-            } = Segments::of(entry.size, data);
-            let stored = segments.iter().map(|segment| segment.len);
-            self.check_image(stored.fold(0, u64::saturating_add))?;
-            self.sparse_bytes = self.sparse_bytes.saturating_add(overhead_bytes);
+            let segments = Segments::of(entry.size, data);
+            self.check_image(segments.stored_bytes)?;
+            self.sparse_bytes = self.sparse_bytes.saturating_add(segments.overhead_bytes);
             check(
                 LayerLimit::SparseBytes,
                 self.limits.sparse_bytes,
                 self.sparse_bytes,
             )?;
-            self.count_metadata(segments.len() * size_of::<Extent>())?;
-            return Ok(Data::Sparse(SparseFile::new(segments)));
+            self.count_metadata(segments.count * size_of::<Extent>())?;
+            let file = SparseFile::new(entry.path, entry.size, segments.chunk_bytes);
+            return Ok(Data::Sparse(file));
         }
         if entry.size <= INLINE_BYTES {
             return Ok(Data::Inline(Vec::with_capacity(

@@ -13,7 +13,7 @@ use msb_layer::decode::WindowBudget;
 use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
-use msb_stitch::{Disk, DiskExtent, Merge, Slot};
+use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
 use msb_testkit::tar;
 use tempfile::TempDir;
 
@@ -175,42 +175,26 @@ pub(crate) fn stitch_layers(dir: TempDir, layers: Vec<Layer>, order: &[usize]) -
     let merged = || {
         let mut merge = Merge::new();
         for &layer in order {
-            merge
-                .add(
-                    u16::try_from(layer + 1).unwrap(),
-                    layers[layer].open().changes(),
-                )
-                .unwrap();
+            let device = DeviceId::new(u16::try_from(layer + 1).unwrap()).unwrap();
+            merge.add(device, layers[layer].open().changes()).unwrap();
         }
         merge
     };
-    let slots: Vec<Slot> = layers
-        .iter()
-        .enumerate()
-        .map(|(index, layer)| Slot {
+    let names = layers.iter().enumerate().map(|(index, layer)| {
+        let file = layer.image.file_name().unwrap().to_str().unwrap();
+        let names = LayerNames {
             tag: format!("sha256:{index:064x}"),
-            image_bytes: layer.made.image.bytes,
-        })
-        .collect();
+            file: file.into(),
+        };
+        (names, layer.made.image.bytes)
+    });
+    let names: Vec<_> = names.collect();
+    let layout = DiskLayout::of_distinct("fsmeta.erofs", &names).unwrap();
     let fsmeta = dir.path().join("fsmeta.erofs");
     let (written, _) = merged()
-        .write_fsmeta(new_file(&fsmeta), &slots, [7; 16])
+        .write_fsmeta(new_file(&fsmeta), &layout, [7; 16])
         .unwrap();
-    let mut extents = vec![DiskExtent {
-        file: "fsmeta.erofs".into(),
-        bytes: written.bytes,
-    }];
-    extents.extend(layers.iter().map(|layer| {
-        let name = layer.image.file_name().unwrap();
-        DiskExtent {
-            file: name.to_str().unwrap().into(),
-            bytes: fs::metadata(&layer.image).unwrap().len(),
-        }
-    }));
-    let text = Disk::new(written.bytes, &slots, extents)
-        .unwrap()
-        .descriptor()
-        .unwrap();
+    let text = layout.descriptor(written.bytes).unwrap();
     let vmdk = dir.path().join("rootfs.vmdk");
     fs::write(&vmdk, text).unwrap();
     let merge = merged();

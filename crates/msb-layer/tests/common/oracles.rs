@@ -71,7 +71,7 @@ impl Stitched {
         for layer in &self.layers {
             layer.verify();
         }
-        msb_stitch::prove(&self.vmdk, Some(self.merge.tree())).unwrap();
+        msb_stitch::verify_disk(&self.vmdk, Some(self.merge.tree())).unwrap();
         let ours = self.listing();
         let devices = self.devices();
         if devices.len() <= MAX_FSCK_DEVICES {

@@ -6,20 +6,21 @@ use std::io::Cursor;
 
 use msb_layer::ReadLayer;
 use msb_sidecar::{Changes, Sidecar};
-use msb_stitch::{Merge, Slot};
+use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
 
 use super::*;
 
 /// Returns the merged metadata over this layer alone.
 fn fsmeta(changes: &Changes<File>, image_bytes: u64) -> Vec<u8> {
     let mut merge = Merge::new();
-    merge.add(1, changes).unwrap();
-    let slot = Slot {
+    merge.add(DeviceId::new(1).unwrap(), changes).unwrap();
+    let names = LayerNames {
         tag: "layer".into(),
-        image_bytes,
+        file: "layer.erofs".into(),
     };
+    let layout = DiskLayout::of_distinct("fsmeta.erofs", &[(names, image_bytes)]).unwrap();
     let output = Cursor::new(Vec::new());
-    let (_, written) = merge.write_fsmeta(output, &[slot], [7; 16]).unwrap();
+    let (_, written) = merge.write_fsmeta(output, &layout, [7; 16]).unwrap();
     written.into_inner()
 }
 
@@ -46,7 +47,7 @@ fn a_layer_merged_early_and_late_results_in_the_same_disk() {
     let base = dir.path().join("layer");
     let (read, done) = read(&Attempt::uncompressed(&tar), &base);
     let (read, done) = (read.unwrap(), done.unwrap());
-    let image_bytes = runtime().block_on(read.planned_bytes()).unwrap();
+    let image_bytes = read.image_bytes.borrow().unwrap();
     assert_eq!(image_bytes, done.image.bytes);
 
     let sidecar = Sidecar::open(File::open(base.with_extension("sidecar")).unwrap()).unwrap();

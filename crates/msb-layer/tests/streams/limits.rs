@@ -227,6 +227,25 @@ fn the_names_of_one_files_xattrs_are_limited_as_in_linux() {
     }
 }
 
+#[test]
+fn equal_xattr_sets_are_stored_once_in_the_sidecar() {
+    // 64 KiB of names for each of 3,000 files, from a blob of a few kilobytes.
+    let mut recipe = global_xattrs(4096, 15);
+    for index in 0..3000 {
+        recipe += &format!("file {index} size=0\n");
+    }
+    let tar = tar::recipe(&recipe);
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().join("layer");
+    let layer = Attempt::uncompressed(&tar).into_files(&base).unwrap();
+    let sidecar_bytes = std::fs::metadata(base.with_extension("sidecar"))
+        .unwrap()
+        .len();
+    println!("sidecar {sidecar_bytes}, image {} bytes", layer.image.bytes);
+    // In each record they would take 220 MB.
+    assert!(sidecar_bytes < 200_000, "{sidecar_bytes}");
+}
+
 /// Runs like [`limited`], with limits of the image.
 fn budgeted(
     tar: &[u8],

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use fs_tree::{Change, ChangeKind, Metadata, NewContent, NewNode, Timestamp};
 use msb_sidecar::{ImageSummary, Sidecar, SidecarWriter};
-use msb_stitch::{Fsmeta, Merge, Slot};
+use msb_stitch::{DeviceId, DiskLayout, Fsmeta, LayerNames, Merge};
 
-/// How many layers share the files.
+/// The number of layers that share the files.
 pub(crate) const LAYERS: u64 = 10;
 
 const BLOCK_BYTES: u64 = 4096;
 
-/// Of this many files one is changed, and one removed and brought back, by the layer above.
+/// One in this many files is changed, and one is removed and added again, by the layer above.
 const TOUCHED: usize = 100;
 
 /// Writes the sidecars of a tree of `files` files in all, spread over [`LAYERS`] layers as a package manager would spread
-/// them: fifty files a directory, names of some twenty bytes, two in five files short enough to be inline. Every upper layer
-/// replaces one in a hundred files of the one below, and whites out and adds again another.
+/// them: fifty files in a directory, names of some twenty bytes, two in five files short enough to be inline. Every upper layer
+/// replaces one in a hundred files of the one below, and hides and adds another one.
 pub(crate) fn write_sidecars(folder: &Path, files: u64) -> std::io::Result<()> {
     for layer in 0..LAYERS {
         let file = File::create(sidecar(folder, layer))?;
@@ -45,17 +45,20 @@ pub(crate) fn write_sidecars(folder: &Path, files: u64) -> std::io::Result<()> {
 /// Stitches what [`write_sidecars`] has written. The result stays beside it, as `fsmeta.erofs`.
 pub(crate) fn stitch(folder: &Path) -> Result<Fsmeta, Box<dyn std::error::Error>> {
     let mut merge = Merge::new();
-    let mut slots = Vec::new();
+    let mut layers = Vec::new();
     for layer in 0..LAYERS {
         let sidecar = Sidecar::open(File::open(sidecar(folder, layer))?)?;
-        merge.add(u16::try_from(layer + 1)?, sidecar.changes())?;
-        slots.push(Slot {
+        let device = DeviceId::new(u16::try_from(layer + 1)?).ok_or("no device")?;
+        merge.add(device, sidecar.changes())?;
+        let names = LayerNames {
             tag: format!("sha256:{layer:064x}"),
-            image_bytes: sidecar.image().bytes,
-        });
+            file: format!("{layer}.erofs"),
+        };
+        layers.push((names, sidecar.image().bytes));
     }
     let output = File::create(folder.join("fsmeta.erofs"))?;
-    let (fsmeta, _) = merge.write_fsmeta(output, &slots, [0; 16])?;
+    let layout = DiskLayout::of_distinct("fsmeta.erofs", &layers)?;
+    let (fsmeta, _) = merge.write_fsmeta(output, &layout, [0; 16])?;
     Ok(fsmeta)
 }
 
@@ -65,7 +68,7 @@ fn sidecar(folder: &Path, layer: u64) -> PathBuf {
 
 struct Writer {
     sidecar: SidecarWriter<BufWriter<File>>,
-    /// Of the image that there would be.
+    /// The number of blocks of the layer image.
     blocks: u64,
 }
 

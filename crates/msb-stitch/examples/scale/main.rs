@@ -1,5 +1,5 @@
 //! Stitches trees of 10,000, 100,000 and 1,000,000 files over ten layers, each in a process of its own, and prints what they
-//! took: `cargo run --release -p msb-stitch --example scale [FILES...]`. It reads the peak memory as Linux tells it.
+//! took: `cargo run --release -p msb-stitch --example scale [FILES...]`. The peak memory is read from `/proc`.
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
 
 mod layers;
@@ -57,20 +57,20 @@ fn stitch(folder: &Path, files: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What this process has used of the processors, for itself and in the kernel.
+/// Returns the processor time of this process in user and kernel mode.
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let seconds = |time: TimeVal| time.num_microseconds() as f64 / 1e6;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
-/// The most memory that this process has held. `ru_maxrss` would count that of the process which started it, too.
+/// Returns the peak memory of this process. `ru_maxrss` would include that of its parent.
 fn peak_bytes() -> Result<u64, Box<dyn Error>> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
-        .ok_or("the kernel tells no peak")?;
+        .ok_or("/proc/self/status has no VmHWM")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib << 10)
 }

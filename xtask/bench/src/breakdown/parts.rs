@@ -52,8 +52,8 @@ pub(super) fn parts(
     // Most of it runs concurrently with the layers; only the remaining time after them counts.
     let merged = disk("merged")?.max(merging);
     let written = disk("written")?.max(merged);
-    let proved = disk("proved")?.max(written);
-    let synced = disk("synced")?.max(proved);
+    let verified = disk("verified")?.max(written);
+    let synced = disk("synced")?.max(verified);
     let published = required("the disk", events.published)?;
     let complete = required("the end", events.complete)?;
 
@@ -79,8 +79,8 @@ pub(super) fn parts(
             merged,
             written,
         ),
-        ("proving the disk, after the layers", written, proved),
-        ("syncing the disk, after that", proved, synced),
+        ("verifying the disk, after the layers", written, verified),
+        ("syncing the disk, after that", verified, synced),
         ("publishing the disk", synced, published),
         ("writing the record", published, complete),
         ("closing down", complete, end),

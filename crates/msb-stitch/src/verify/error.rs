@@ -3,18 +3,19 @@ use std::path::PathBuf;
 
 use fs_tree::show_path;
 
+use crate::DeviceId;
 use crate::vmdk::VmdkError;
 
-/// Why a disk fails verification.
+/// Reports why a disk fails verification.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ProofError {
+pub enum VerifyError {
     /// The descriptor, or a file that it names, cannot be read.
     #[error("{}: reading", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The descriptor is malformed.
@@ -22,7 +23,7 @@ pub enum ProofError {
     Vmdk {
         /// The descriptor.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: VmdkError,
     },
     /// A file of the disk is longer or shorter than the descriptor states.
@@ -35,7 +36,7 @@ pub enum ProofError {
         /// The length of the file, in bytes.
         actual: u64,
     },
-    /// A file of the disk does not end with a block.
+    /// The length of a file of the disk is not a multiple of the block size.
     #[error("{}: {actual} bytes, which are not whole blocks of 4096", path.display())]
     Blocks {
         /// The file.
@@ -43,7 +44,7 @@ pub enum ProofError {
         /// The length of the file, in bytes.
         actual: u64,
     },
-    /// The device table of fsmeta is not the descriptor's list of files.
+    /// The device table of fsmeta differs from the list of files in the descriptor.
     #[error(
         "device {device_id} is at block {actual} of the disk; the device table states {expected}"
     )]
@@ -66,7 +67,7 @@ pub enum ProofError {
         /// What differs.
         what: &'static str,
     },
-    /// A file's bytes are not those that were ingested.
+    /// The bytes of a file are not those that were ingested.
     #[error(
         "{}: checksum mismatch: expected {expected:08x}, found {actual:08x}",
         show_path(path)
@@ -74,8 +75,8 @@ pub enum ProofError {
     Contents {
         /// The path in the image.
         path: Vec<u8>,
-        /// The device that holds the bytes; 0 is the primary, which is fsmeta.
-        device: u16,
+        /// The layer that holds the bytes; `None` for fsmeta.
+        device: Option<DeviceId>,
         /// The checksum taken at ingest.
         expected: u32,
         /// The checksum of the bytes.

@@ -5,10 +5,11 @@ use erofs_format::{Crc32c, FileType};
 use erofs_reader::{FlatDisk, Image, Inode, Limits, Place};
 use fs_tree::{Content, InodeId, Node, Tree, Walk};
 
-use super::ProofError;
+use super::VerifyError;
 use super::disk::Part;
+use crate::DeviceId;
 
-/// File data read at a time.
+/// The length of a read of file data, in bytes.
 const READ_BYTES: usize = 1 << 20;
 
 /// The number of damaged files that are listed.
@@ -19,12 +20,12 @@ const MAX_DAMAGED: usize = 100;
 pub(super) struct Compared {
     /// Bytes of file data whose checksums were compared.
     pub(super) verified_bytes: u64,
-    /// [`ProofError::Contents`] of the first files whose bytes are damaged.
-    pub(super) damaged: Vec<ProofError>,
+    /// [`VerifyError::Contents`] of the first files whose bytes are damaged.
+    pub(super) damaged: Vec<VerifyError>,
 }
 
-/// Walks the disk and the tree side by side. Damaged bytes of a file do not end it; every other difference does.
-pub(super) fn compare(image: &Image<FlatDisk<Part>>, tree: &Tree) -> Result<Compared, ProofError> {
+/// Walks the disk and the tree side by side. Damaged bytes of a file do not end the walk; every other difference does.
+pub(super) fn compare(image: &Image<FlatDisk<Part>>, tree: &Tree) -> Result<Compared, VerifyError> {
     let limits = Limits::default();
     let mut there = image.walk(&limits)?;
     let mut expected = Walk::new(tree);
@@ -43,13 +44,13 @@ pub(super) fn compare(image: &Image<FlatDisk<Part>>, tree: &Tree) -> Result<Comp
                 (visit, entry)
             }
             (Some(visit), _) => {
-                return Err(ProofError::Differs {
+                return Err(VerifyError::Differs {
                     path: visit.path.to_vec(),
                     what: "presence",
                 });
             }
             (None, Some(entry)) => {
-                return Err(ProofError::Differs {
+                return Err(VerifyError::Differs {
                     path: entry.path.to_vec(),
                     what: "presence",
                 });
@@ -57,7 +58,7 @@ pub(super) fn compare(image: &Image<FlatDisk<Part>>, tree: &Tree) -> Result<Comp
         };
         match pairs.insert(entry.inode.nid, visit.inode) {
             Some(other) if other != visit.inode => {
-                return Err(ProofError::Differs {
+                return Err(VerifyError::Differs {
                     path: visit.path.to_vec(),
                     what: "group of hard links",
                 });
@@ -76,14 +77,14 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    fn inode(&mut self, path: &[u8], id: InodeId, actual: &Inode) -> Result<(), ProofError> {
+    fn inode(&mut self, path: &[u8], id: InodeId, actual: &Inode) -> Result<(), VerifyError> {
         let expected = self.tree.inode(id);
         let metadata = &expected.metadata;
         let same = |what, same: bool| {
             if same {
                 Ok(())
             } else {
-                Err(ProofError::Differs {
+                Err(VerifyError::Differs {
                     path: path.to_vec(),
                     what,
                 })
@@ -136,25 +137,25 @@ impl Comparison<'_> {
                 crc32c,
                 content,
             } => {
-                same("number of links", actual.nlink == expected.names())?;
+                same("link count", actual.nlink == expected.names())?;
                 same("size", actual.size == size)?;
                 let device = device_of(self.tree, content);
                 let pieces = self.contents(path, device, crc32c, actual)?;
-                // The checksum covers the bytes, and not where between the holes they are.
+                // The checksum covers the bytes, and not their places between the holes.
                 same("holes", pieces == pieces_of(self.tree, size, content))
             }
-            _ => same("number of links", actual.nlink == expected.names()),
+            _ => same("link count", actual.nlink == expected.names()),
         }
     }
 
-    /// Compares the bytes with their checksum, and returns where in the file they are.
+    /// Compares the bytes with their checksum, and returns their ranges in the file.
     fn contents(
         &mut self,
         path: &[u8],
-        device: u16,
+        device: Option<DeviceId>,
         expected: u32,
         actual: &Inode,
-    ) -> Result<Vec<Range<u64>>, ProofError> {
+    ) -> Result<Vec<Range<u64>>, VerifyError> {
         let mut checksum = Crc32c::new();
         let mut pieces = Vec::new();
         for extent in self.image.extents(actual)? {
@@ -180,7 +181,7 @@ impl Comparison<'_> {
         }
         let actual = checksum.get();
         if expected != actual && self.found.damaged.len() < MAX_DAMAGED {
-            self.found.damaged.push(ProofError::Contents {
+            self.found.damaged.push(VerifyError::Contents {
                 path: path.to_vec(),
                 device,
                 expected,
@@ -191,19 +192,16 @@ impl Comparison<'_> {
     }
 }
 
-/// Returns the device that holds a file's bytes. A file is of one layer, and so are all of its extents.
-fn device_of(tree: &Tree, content: Content) -> u16 {
+/// Returns the layer that holds the bytes of a file; `None` for fsmeta. All extents of a file are in one layer.
+fn device_of(tree: &Tree, content: Content) -> Option<DeviceId> {
     match content {
-        Content::Absent | Content::Inline { .. } => 0,
-        Content::Contiguous { device, .. } => device,
-        Content::Mapped { .. } => tree
-            .extents(content)
-            .first()
-            .map_or(0, |extent| extent.device),
+        Content::Absent | Content::Inline { .. } => None,
+        Content::Contiguous { device, .. } => DeviceId::new(device),
+        Content::Mapped { .. } => DeviceId::new(tree.extents(content).first()?.device),
     }
 }
 
-/// Returns where a file of the tree has bytes, adjoining pieces as one.
+/// Returns the ranges in which a file of the tree has bytes. Adjoining ranges are joined.
 fn pieces_of(tree: &Tree, size: u64, content: Content) -> Vec<Range<u64>> {
     let mut pieces = Vec::new();
     match content {

@@ -1,3 +1,16 @@
+//! A source of bytes that can be read at any offset: a file, a buffer, or part of a disk.
+//!
+//! It does not know what the bytes are. Reading moves no cursor, so that a source can be shared between readers.
+//!
+//! ```
+//! use read_at::ReadAt;
+//!
+//! let mut buffer = [0; 2];
+//! vec![1, 2, 3].read_exact_at(&mut buffer, 1)?;
+//! assert_eq!(buffer, [2, 3]);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -88,5 +101,22 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
 
     fn size(&self) -> io::Result<u64> {
         (**self).size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_past_the_end_is_an_error() {
+        let bytes = vec![1_u8, 2, 3];
+        let mut buffer = [0; 2];
+        for offset in [2, 3, u64::MAX - 1, u64::MAX] {
+            let error = bytes.read_exact_at(&mut buffer, offset).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+        ReadAt::read_exact_at(&&bytes, &mut buffer, 1).unwrap();
+        assert_eq!((buffer, Arc::new(bytes).size().unwrap()), ([2, 3], 3));
     }
 }

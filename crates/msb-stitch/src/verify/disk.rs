@@ -1,13 +1,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use erofs_format::BLOCK_SIZE;
 use erofs_reader::{FlatDisk, Image, ReadAt};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::ProofError;
+use super::{OpenFile, VerifyError};
 use crate::pooled::{FilePool, PooledFile};
 use crate::vmdk::{Descriptor, MAX_BYTES, SECTOR_SIZE};
 
@@ -18,7 +19,7 @@ pub(super) enum Part {
     Open(File),
     /// A published file.
     Published(PooledFile),
-    /// Not published yet: only its length is known.
+    /// A file that is not published and not open. Only its length is known.
     Promised { bytes: u64 },
 }
 
@@ -41,27 +42,27 @@ impl ReadAt for Part {
 }
 
 /// Reads the text of a descriptor.
-pub(super) fn read_text(descriptor: &Path) -> Result<String, ProofError> {
+pub(super) fn read_text(descriptor: &Path, open: &OpenFile) -> Result<String, VerifyError> {
     let mut text = String::new();
     // One byte more than is parsed: a longer text is refused as such.
-    open_file(descriptor)
+    open(descriptor)
         .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text))
         .map_err(read_error(descriptor))?;
     Ok(text)
 }
 
-/// Opens the disk that the descriptor's text describes. With `fsmeta`, that is its first file, and the others need not be there.
-/// Returns the number of its files too.
+/// Opens the disk that the text of the descriptor describes, and returns the number of its files too. With `fsmeta`, that is the
+/// first file, and the others need not exist.
 pub(super) fn open(
     descriptor: &Path,
     text: &str,
     fsmeta: Option<File>,
-) -> Result<(Image<FlatDisk<Part>>, usize), ProofError> {
+    pool: &Arc<FilePool>,
+) -> Result<(Image<FlatDisk<Part>>, usize), VerifyError> {
     let files = files(descriptor, text)?;
     let (mut parts, mut starts, mut at) = (Vec::new(), Vec::new(), 0);
     let is_published = fsmeta.is_none();
     let mut fsmeta = fsmeta;
-    let pool = FilePool::new(open_file);
     for (path, bytes) in &files {
         let part = match fsmeta.take() {
             Some(fsmeta) => Part::Open(fsmeta),
@@ -71,7 +72,7 @@ pub(super) fn open(
         check_length(path, *bytes, part.size().map_err(read_error(path))?)?;
         parts.push((part, *bytes));
         starts.push(at);
-        // What is too long in all is refused as a disk.
+        // `FlatDisk::new` refuses a disk that is too long in all.
         at = u64::saturating_add(at, bytes / u64::from(BLOCK_SIZE));
     }
     let count = parts.len();
@@ -79,7 +80,7 @@ pub(super) fn open(
     let primary = u64::from(image.superblock().blocks.get());
     let ends = starts.get(1).copied().unwrap_or(at);
     if primary != ends {
-        return Err(ProofError::DeviceTable {
+        return Err(VerifyError::DeviceTable {
             device_id: 0,
             expected: primary,
             actual: ends,
@@ -87,7 +88,7 @@ pub(super) fn open(
     }
     if image.devices().len() + 1 != count {
         let (expected, actual) = (image.devices().len() as u64 + 1, count as u64);
-        return Err(ProofError::DeviceTable {
+        return Err(VerifyError::DeviceTable {
             device_id: image.devices().len(),
             expected,
             actual,
@@ -100,7 +101,7 @@ pub(super) fn open(
             (end, starts.get(device_id + 1).copied().unwrap_or(at)),
         ] {
             if expected != actual {
-                return Err(ProofError::DeviceTable {
+                return Err(VerifyError::DeviceTable {
                     device_id,
                     expected,
                     actual,
@@ -111,8 +112,8 @@ pub(super) fn open(
     Ok((image, count))
 }
 
-/// Opens a regular file. Anything else counts as absent, and a fifo is not waited for.
-fn open_file(path: &Path) -> io::Result<File> {
+/// Opens a regular file by its path. Anything else counts as missing, and a fifo is not waited for.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file: File = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => file.into(),
@@ -126,22 +127,24 @@ fn open_file(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Checks that the layers of the disk exist, each with the length that the descriptor's text states.
-pub(super) fn check_layers(descriptor: &Path, text: &str) -> Result<(), ProofError> {
+/// Checks that the layers of the disk exist, each with the length that the text of the descriptor states.
+pub(super) fn check_layers(
+    descriptor: &Path,
+    text: &str,
+    open: &OpenFile,
+) -> Result<(), VerifyError> {
     let mut files = files(descriptor, text)?.into_iter();
     let _fsmeta = files.next();
     files.try_for_each(|(path, bytes)| {
-        let metadata = path.symlink_metadata().map_err(read_error(&path))?;
-        if !metadata.is_file() {
-            return Err(read_error(&path)(io::ErrorKind::NotFound.into()));
-        }
+        let metadata = open(&path).and_then(|file| file.metadata());
+        let metadata = metadata.map_err(read_error(&path))?;
         check_length(&path, bytes, metadata.len())
     })
 }
 
 /// Returns the files that the text names, with their lengths.
-fn files(descriptor: &Path, text: &str) -> Result<Vec<(PathBuf, u64)>, ProofError> {
-    let parsed = Descriptor::parse(text).map_err(|source| ProofError::Vmdk {
+fn files(descriptor: &Path, text: &str) -> Result<Vec<(PathBuf, u64)>, VerifyError> {
+    let parsed = Descriptor::parse(text).map_err(|source| VerifyError::Vmdk {
         path: descriptor.to_path_buf(),
         source,
     })?;
@@ -152,17 +155,17 @@ fn files(descriptor: &Path, text: &str) -> Result<Vec<(PathBuf, u64)>, ProofErro
         if actual.is_multiple_of(u64::from(BLOCK_SIZE)) {
             Ok((path, actual))
         } else {
-            Err(ProofError::Blocks { path, actual })
+            Err(VerifyError::Blocks { path, actual })
         }
     });
     files.collect()
 }
 
-fn check_length(path: &Path, expected: u64, actual: u64) -> Result<(), ProofError> {
+fn check_length(path: &Path, expected: u64, actual: u64) -> Result<(), VerifyError> {
     if actual == expected {
         Ok(())
     } else {
-        Err(ProofError::Length {
+        Err(VerifyError::Length {
             path: path.to_path_buf(),
             expected,
             actual,
@@ -170,7 +173,7 @@ fn check_length(path: &Path, expected: u64, actual: u64) -> Result<(), ProofErro
     }
 }
 
-fn read_error(path: &Path) -> impl FnOnce(io::Error) -> ProofError {
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> VerifyError {
     let path = path.to_path_buf();
-    |source| ProofError::Read { path, source }
+    |source| VerifyError::Read { path, source }
 }
