@@ -4,7 +4,10 @@
 use msb_oci::{Digest, Hasher, Reference};
 use msb_registry::{BlobEvent, BlobRequest, Client};
 
-pub(crate) async fn explore(client: &Client, name: &Reference) -> Result<u64, Box<dyn std::error::Error>> {
+pub(crate) async fn explore(
+    client: &Client,
+    name: &Reference,
+) -> Result<u64, Box<dyn std::error::Error>> {
     println!("tags: {:?}", client.tags(name).await?);
     let manifest = client.manifest(name).await?;
     println!("{name} is {} ({})", manifest.digest, manifest.media_type);
