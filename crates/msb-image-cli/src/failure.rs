@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use microsandbox_image::{
-    CredentialError, InvalidCertificate, Platform, PullError, Reference, RegistryHost, escape,
+    CacheError, CredentialError, InspectError, InvalidCertificate, Platform, PullError, Reference,
+    RegistryHost, escape,
 };
 
-use crate::hint::hint;
+use crate::hint;
 use crate::output::one_line;
 use crate::progress::without_bars;
 
@@ -16,6 +17,10 @@ use crate::progress::without_bars;
 pub(crate) enum Failure {
     #[error(transparent)]
     Image(#[from] PullError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
     /// The pull of an image failed. The hint contains the reference.
     #[error("{error}")]
     Pull {
@@ -31,7 +36,7 @@ pub(crate) enum Failure {
         cached: Vec<Platform>,
     },
     #[error("{0}")]
-    NothingToRemove(PullError),
+    NothingToRemove(CacheError),
     #[error(
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
@@ -115,7 +120,7 @@ impl Failure {
     /// Returns whether the reader of stdout closed it, which is not a failure of the command.
     pub(crate) fn is_unread_output(&self) -> bool {
         match self {
-            Self::Output(error) | Self::Image(PullError::Copy { source: error, .. }) => {
+            Self::Output(error) | Self::Inspect(InspectError::Copy { source: error, .. }) => {
                 error.kind() == io::ErrorKind::BrokenPipe
             }
             _ => false,
@@ -172,8 +177,9 @@ impl Failure {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Image(error) => hint(error, None),
-            Self::Pull { reference, error } => hint(error, Some(reference)),
+            Self::Image(error) => hint::pull(error, None),
+            Self::Pull { reference, error } => hint::pull(error, Some(reference)),
+            Self::Cache(error) | Self::Inspect(InspectError::Cache(error)) => hint::cache(error),
             Self::OtherPlatform { cached, .. } => {
                 let given: Vec<_> = cached
                     .iter()

@@ -1,14 +1,29 @@
 use std::error::Error;
 
 use microsandbox_image::{
-    ArchiveError, CredentialUse, Platform, PullError, RedirectProblem, Reference, RegistryError,
-    TokenProblem,
+    ArchiveError, CacheError, CredentialUse, Platform, PullError, RedirectProblem, Reference,
+    RegistryError, TokenProblem,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
-pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<String> {
+pub(crate) fn pull(error: &PullError, reference: Option<&Reference>) -> Option<String> {
     match error {
-        PullError::NotCached {
+        PullError::Cache(error) => cache(error),
+        PullError::Archive(ArchiveError::Unnamed { .. }) => {
+            Some("name the image with `--tag REF`, where REF has the tag in the archive".into())
+        }
+        PullError::Archive(ArchiveError::Copy { .. }) => {
+            Some("$TMPDIR names another directory for the copy".into())
+        }
+        PullError::Registry(error) => registry(error, reference),
+        _ => None,
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn cache(error: &CacheError) -> Option<String> {
+    match error {
+        CacheError::NotCached {
             reference,
             platform,
         } => {
@@ -19,21 +34,14 @@ pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<S
             };
             Some(format!("pull it with `msb-image pull {reference}{flag}`"))
         }
-        PullError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
-        PullError::AmbiguousId { .. } => Some("enter more digits of it".into()),
-        PullError::Store(error) if error.is_full() => {
+        CacheError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
+        CacheError::AmbiguousId { .. } => Some("enter more digits of it".into()),
+        CacheError::Store(error) if error.is_full() => {
             Some("free some space, or run `msb-image prune`".into())
         }
-        PullError::Store(error) if error.is_no_cache() => Some(
+        CacheError::Store(error) if error.is_no_cache() => Some(
             "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
         ),
-        PullError::Archive(ArchiveError::Unnamed { .. }) => {
-            Some("name the image with `--tag REF`, where REF has the tag in the archive".into())
-        }
-        PullError::Archive(ArchiveError::Copy { .. }) => {
-            Some("$TMPDIR names another directory for the copy".into())
-        }
-        PullError::Registry(error) => registry(error, reference),
         _ => None,
     }
 }

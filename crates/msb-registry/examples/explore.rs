@@ -1,13 +1,12 @@
 //! Lists tags, resolves a tag, lists its referrers, streams a verified blob: `cargo run --example explore -- REFERENCE`.
 #![allow(clippy::print_stdout, reason = "an example shows what it did")]
 
+use std::error::Error;
+
 use msb_oci::{Digest, Hasher, Reference};
 use msb_registry::{BlobEvent, BlobRequest, Client};
 
-pub(crate) async fn explore(
-    client: &Client,
-    name: &Reference,
-) -> Result<u64, Box<dyn std::error::Error>> {
+pub(crate) async fn explore(client: &Client, name: &Reference) -> Result<u64, Box<dyn Error>> {
     println!("tags: {:?}", client.tags(name).await?);
     let manifest = client.manifest(name).await?;
     println!("{name} is {} ({})", manifest.digest, manifest.media_type);
@@ -33,9 +32,7 @@ pub(crate) async fn explore(
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let name = std::env::args().nth(1).ok_or("which image?")?.parse()?;
-    let size = explore(&Client::builder().build()?, &name).await?;
-    println!("{size} bytes");
-    Ok(())
+    explore(&Client::builder().build()?, &name).await.map(drop)
 }

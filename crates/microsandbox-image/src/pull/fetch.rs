@@ -9,7 +9,7 @@ use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::partial::SharedPartial;
 use super::verify::reporter;
 use super::{Pull, layer_error};
-use crate::cache::layer_key;
+use crate::cache::keys::layer_key;
 use crate::disk::clone_error;
 use crate::{PullError, PullProgress};
 

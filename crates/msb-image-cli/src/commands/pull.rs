@@ -127,12 +127,12 @@ async fn pull(
         None => registry.pull(reference, options).await,
         Some(display) => watch(display, registry.pull_with_progress(reference, options)).await,
     };
-    result.map_err(|error| match not_cached(registry.cache(), error) {
-        Failure::Image(error) => Failure::Pull {
+    result.map_err(|error| match error {
+        PullError::Cache(error) => not_cached(registry.cache(), error),
+        error => Failure::Pull {
             reference: Box::new(reference.clone()),
             error,
         },
-        other => other,
     })
 }
 

@@ -2,7 +2,9 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Args;
-use microsandbox_image::{Damage, GlobalCache, ImageName, Platform, Reference, Verification};
+use microsandbox_image::{
+    Damage, GlobalCache, ImageName, InspectError, Platform, Reference, Verification,
+};
 use serde::Serialize;
 
 use super::not_cached;
@@ -76,7 +78,11 @@ pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Fai
         let report = match cache.verify(&reference, &platform, args.full) {
             Ok(verification) => Report::new(&reference, &platform, &verification),
             Err(error) => {
-                not_cached(cache, error).report();
+                match error {
+                    InspectError::Cache(error) => not_cached(cache, error),
+                    error => error.into(),
+                }
+                .report();
                 outcome = Outcome::Failed;
                 continue;
             }

@@ -2,10 +2,10 @@ use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_stitch::{PerDevice, StitchError};
-use msb_store::{ImageKey, Lease, References, Store};
+use msb_store::{Lease, References, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::layer_key;
+use super::keys::layer_key;
 use crate::disk::{ImageDisk, ImageLayout};
 use crate::{DiskExtent, ImageConfig, LayerArtifact, PullResult};
 
@@ -169,9 +169,4 @@ fn open_files_note(files: u64) -> Option<Note> {
         .into_iter()
         .find(|limit| files + OTHERS > *limit)?;
     Some(Note::OpenFiles { files, limit })
-}
-
-/// Images are kept by what was asked for.
-pub(crate) fn image_key(reference: &Reference, platform: &Platform) -> ImageKey {
-    ImageKey::new(reference, &platform.to_string())
 }
