@@ -70,7 +70,7 @@ fn limits() -> LayerLimits {
     limits.entries = 60;
     limits.metadata_bytes = 12 << 10;
     limits.sparse_bytes = 64 << 10;
-    limits.plain_bytes = PLAIN_BYTES;
+    limits.uncompressed_bytes = PLAIN_BYTES;
     limits.image_bytes = IMAGE_BYTES;
     // Far below the defaults, so that short inputs reach them.
     limits.tar.pax_bytes = 16 << 10;

@@ -49,7 +49,7 @@ impl Blob {
             diff_id: Digest::sha256_of(&self.tar),
             image: new_file(&base.with_extension("erofs")),
             sidecar: new_file(&base.with_extension("sidecar")),
-            part: None,
+            partial: None,
             limits: LayerLimits::default(),
             budget: ImageBudget::default(),
             windows: WindowBudget::default(),

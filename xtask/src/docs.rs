@@ -128,6 +128,29 @@ mod tests {
     }
 
     #[test]
+    fn every_path_that_contributing_names_exists() {
+        let root = integration_tests::workspace::root();
+        let text = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+        let folders = [
+            "crates/",
+            "tests/tests/",
+            "tests/kit/",
+            "tests/conformance/",
+        ];
+        let is_path = |word: &&str| {
+            let has_placeholder = word.contains(['<', ' ', '*']) || word.contains("NAME");
+            folders.iter().any(|folder| word.starts_with(folder))
+                && !has_placeholder
+                && !word.contains("VERB")
+        };
+        let paths: Vec<&str> = text.split('`').filter(is_path).collect();
+        assert!(paths.len() > 20, "{paths:?}");
+        for path in paths {
+            assert!(root.join(path).exists(), "{path} does not exist");
+        }
+    }
+
+    #[test]
     fn the_readme_names_the_first_commands() {
         let path = integration_tests::workspace::root().join("README.md");
         let readme = fs::read_to_string(path).unwrap();

@@ -139,7 +139,7 @@ struct Verifier<'a, D> {
     image: &'a Image<D>,
     summary: Summary,
     budget: Budget,
-    /// How many names were found of each inode, but for directories, and for files that say they have one name.
+    /// The number of names found for each inode, without directories and files with a link count of one.
     names: HashMap<u64, Names>,
     /// The metadata of each inode: offset, end, nid.
     taken: Vec<(u64, u64, u64)>,

@@ -17,14 +17,14 @@ pub struct ExtentWriter<'a, W> {
     extent: OpenExtent,
 }
 
-/// An extent that was begun and whose writer was put aside with [`ExtentWriter::detach`].
+/// An extent whose writer was released with [`ExtentWriter::detach`].
 ///
 /// For callers that receive data piece by piece and cannot keep the image borrowed in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the extent is still open"]
 pub struct OpenExtent {
     offset: u64,
-    /// The checksum of all bytes before it, the head of the image left out.
+    /// The checksum of all bytes before it, without the head of the image.
     before: Crc32c,
 }
 

@@ -21,7 +21,7 @@ pub fn escape_path(path: &Path) -> Escaped<'_> {
     escape(path.as_os_str().as_encoded_bytes())
 }
 
-/// Prints bytes from outside on one line; made by [`escape`].
+/// Prints untrusted bytes on one line; created by [`escape`].
 #[derive(Clone, Copy)]
 pub struct Escaped<'a>(&'a [u8]);
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Escaped<'_> {
 }
 
 fn escape_str(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // Printable runs are written at once: nearly all text is one.
+    // Printable runs are written at once: nearly all text is one run.
     let mut rest = text;
     while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_printable(*c)) {
         let (run, tail) = rest.split_at(at);

@@ -7,10 +7,10 @@ const MAX_CHARS: usize = 160;
 /// Appended to an excerpt of a longer text.
 const CUT: &str = "...";
 
-/// An owned, bounded, printable beginning of a text from outside.
+/// An owned, bounded, printable beginning of an untrusted text.
 ///
-/// Holds at most 160 characters, with everything unprintable escaped as [`escape()`] does; a longer text ends in `...`. Errors
-/// keep excerpts instead of the text itself.
+/// Contains at most 160 characters, with everything unprintable escaped as [`escape()`] does; a longer text ends in `...`. Errors
+/// store excerpts instead of whole texts.
 ///
 /// ```
 /// use escape_text::Excerpt;
@@ -22,13 +22,13 @@ const CUT: &str = "...";
 pub struct Excerpt(Box<str>);
 
 impl Excerpt {
-    /// Takes the beginning of a text.
+    /// Creates an excerpt of a text.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self::from_bytes(text.as_bytes())
     }
 
-    /// Takes the beginning of bytes that may not be UTF-8.
+    /// Creates an excerpt of bytes that may not be UTF-8.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         // A character takes at most four bytes. One more character shows that something was cut.

@@ -1,8 +1,8 @@
-//! Escapes text from outside so that it can be printed on one line of a terminal or a log.
+//! Escapes untrusted text for one line of a terminal or a log.
 //!
 //! File names, server messages, image configs and record contents are written by others. Printed raw, they can clear the
-//! screen, forge a second log line, reverse the direction of text or hide characters. Every crate of the workspace prints
-//! such text through this one.
+//! screen, forge a second log line, reverse the direction of text or hide characters. Every crate of the workspace escapes
+//! such text with this one.
 //!
 //! ```text
 //!   bytes or str ──▶ escape(text)        the whole text, escaped while it is printed; allocates nothing
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A character is printed as it is if [`is_printable`] returns `true`. Any other becomes `\n`, `\r`, `\t` or `\u{...}`, and
-//! a byte that is not UTF-8 becomes `\xNN`. A backslash stays a backslash, so the output is for people, not for parsing.
+//! a byte that is not UTF-8 becomes `\xNN`. A backslash is not escaped, so the output is for people, not for parsing.
 //!
 //! ```
 //! use escape_text::escape;

@@ -1,8 +1,7 @@
 /// Returns whether a character takes visible space on a line and affects nothing else.
 ///
 /// Not printable are control characters (C0 with ESC, DEL, C1), line and paragraph separators, format characters (bidirectional
-/// controls, zero-width characters, tags), other characters that are drawn as nothing, and every space but U+0020, which only
-/// looks like one.
+/// controls, zero-width characters, tags), other invisible characters, and every space but U+0020, which other spaces imitate.
 #[must_use]
 pub fn is_printable(c: char) -> bool {
     match c {

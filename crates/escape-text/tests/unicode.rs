@@ -1,4 +1,4 @@
-//! The table of invisible characters against Unicode's own properties, and the promises for any input.
+//! Compares the table of invisible characters with Unicode's properties, and tests the invariants for any input.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ fn class(pattern: &str) -> BTreeSet<char> {
 fn unprintable_is_what_unicode_defines_as_invisible() {
     let mut invisible = class(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Zs}\p{Default_Ignorable_Code_Point}]");
     invisible.remove(&' ');
-    // Drawn as nothing, yet a symbol to Unicode.
+    // Invisible, although Unicode classifies it as a symbol.
     invisible.insert('\u{2800}');
     let ours: BTreeSet<char> = ('\0'..=char::MAX).filter(|c| !is_printable(*c)).collect();
     assert_eq!(ours, invisible);

@@ -1,4 +1,4 @@
-//! How fast a layer's changes act on a tree: `cargo bench -p fs-tree`. Items are changes.
+//! Measures applying a layer's changes to a tree: `cargo bench -p fs-tree`. Items are changes.
 #![expect(
     clippy::unwrap_used,
     reason = "a benchmark may stop at the first thing that goes wrong"
@@ -13,7 +13,7 @@ fn main() {
     divan::main();
 }
 
-/// A layer's own tree.
+/// Applies a layer to its own tree.
 #[divan::bench(args = [10_000, 100_000], sample_count = 20)]
 fn layer(bencher: Bencher<'_, '_>, files: usize) {
     let paths = paths(files);
@@ -27,7 +27,7 @@ fn layer(bencher: Bencher<'_, '_>, files: usize) {
     });
 }
 
-/// The same layer again, over a tree that has every one of its files.
+/// Applies the same layer again, over a tree with all of its files.
 #[divan::bench(args = [10_000, 100_000], sample_count = 20)]
 fn replace(bencher: Bencher<'_, '_>, files: usize) {
     let paths = paths(files);

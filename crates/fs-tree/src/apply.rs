@@ -9,12 +9,12 @@ pub use merge::{LayerMerge, Whiteout, merge_layer};
 use crate::resolve::{Missing, resolve_directory};
 use crate::{ApplyError, InodeId, Metadata, NewNode, Node, Tree};
 
-/// The effect of a change.
+/// The effect of an applied change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// The tree has the change.
+    /// The change is in the tree.
     Done,
-    /// A hard link to a file that is not in this layer. The tree of the layer alone cannot represent it; a merge can.
+    /// The target of a hard link is not in this layer. The tree of the layer alone cannot represent the link; a merge can.
     LinksBelow,
 }
 
@@ -22,12 +22,12 @@ pub enum Applied {
 #[derive(Debug)]
 struct Extraction<'t> {
     tree: &'t mut Tree,
-    /// What an entry does where one of its parents is missing or a file.
+    /// How to handle a missing parent of an entry, or a file in its place.
     missing_parent: Missing,
     /// Path components walked, and inodes visited, so far. Each of them takes about the same time.
     steps: u64,
-    /// The parent of the last entry, which is mostly the parent of the next entry too: its path and its inode. `None` after a
-    /// directory was removed, or a symbolic link added or removed, which may have changed where paths lead.
+    /// The path and the inode of the last entry's parent, which is usually the parent of the next entry too. `None` after a
+    /// directory was removed, or a symbolic link added or removed: paths may lead elsewhere now.
     last_parent: Option<(Vec<u8>, InodeId)>,
 }
 
@@ -41,8 +41,8 @@ impl<'t> Extraction<'t> {
         }
     }
 
-    /// Puts a new inode at `path`. Returns the inode, and whether it replaced another one. A directory over a directory keeps
-    /// its children, and is the same directory.
+    /// Creates an inode at `path`. Returns it, and whether it replaced another one. A directory over a directory is the same inode
+    /// and keeps its children.
     fn put(
         &mut self,
         path: &[u8],
@@ -99,7 +99,7 @@ impl<'t> Extraction<'t> {
             return Ok(true);
         }
         self.remove(parent, name);
-        // Again: what was removed may have been, or have held, the target.
+        // A second time: the removed entry may have been the target, or have contained it.
         let Some(inode) = self.link_target(path, target)? else {
             return Ok(false);
         };
@@ -115,8 +115,8 @@ impl<'t> Extraction<'t> {
         Ok(true)
     }
 
-    /// Returns whether the target of a hard link is a directory that is only implied. If so, removes what was at `path`. In the
-    /// lower layers the target may be a symbolic link, which paths below it follow and a hard link does not.
+    /// Returns whether the target of a hard link is a directory that is only implied, and removes what was at `path` if so. The
+    /// target may be a symbolic link in a lower layer, which an implied parent follows and a hard link does not.
     fn links_to_implied(&mut self, path: &[u8], target: &[u8]) -> Result<bool, ApplyError> {
         if path.is_empty() {
             return Err(ApplyError::RootNotADirectory);
@@ -162,7 +162,7 @@ impl<'t> Extraction<'t> {
         }
     }
 
-    /// Returns the directory that an entry goes into, and the entry's name there. Missing parents are implied.
+    /// Returns the directory that receives an entry, and the entry's name in it. Creates missing parents as implied directories.
     fn parent_of<'p>(&mut self, path: &'p [u8]) -> Result<(InodeId, &'p [u8]), ApplyError> {
         let (parent_path, name) = split(path);
         if let Some((last_path, last)) = &self.last_parent
@@ -194,7 +194,7 @@ impl<'t> Extraction<'t> {
         resolve_directory(self.tree, &mut self.steps, path, parent, missing)
     }
 
-    /// Removes the entry of that name, if there is one. Returns whether there was.
+    /// Removes the entry with this name. Returns whether it existed.
     fn remove(&mut self, parent: InodeId, name: &[u8]) -> bool {
         let Some(existing) = self.tree.lookup(parent, name) else {
             return false;

@@ -1,6 +1,6 @@
 use crate::{TreeError, show_path};
 
-/// Reports why a layer cannot be applied. Every variant names the path of the entry.
+/// Why a layer cannot be applied. Variants contain the path of the entry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
@@ -10,7 +10,7 @@ pub enum ApplyError {
         show_path(path)
     )]
     ParentNotADirectory {
-        /// The path whose parents were walked.
+        /// The path of the entry.
         path: Vec<u8>,
     },
     /// The symbolic links among the entry's parents form a loop, or are more than 40.
@@ -19,13 +19,13 @@ pub enum ApplyError {
         show_path(path)
     )]
     SymlinkLoop {
-        /// The path whose parents were walked.
+        /// The path of the entry.
         path: Vec<u8>,
     },
     /// The root can only be a directory.
-    #[error("the root is described as something other than a directory")]
+    #[error("the root is not a directory")]
     RootNotADirectory,
-    /// A hard link to nothing.
+    /// The target of a hard link does not exist.
     #[error(
         "{}: hard link to {}, which does not exist",
         show_path(path),
@@ -34,10 +34,10 @@ pub enum ApplyError {
     LinkTargetMissing {
         /// The new name.
         path: Vec<u8>,
-        /// What it should link to.
+        /// The missing target.
         target: Vec<u8>,
     },
-    /// A hard link to a directory.
+    /// The target of a hard link is a directory.
     #[error(
         "{}: hard link to {}, which is a directory",
         show_path(path),
@@ -46,15 +46,15 @@ pub enum ApplyError {
     LinkToDirectory {
         /// The new name.
         path: Vec<u8>,
-        /// What it should link to.
+        /// The directory.
         target: Vec<u8>,
     },
-    /// The tree cannot hold the entry.
+    /// The tree refused the entry.
     #[error("{}: cannot be added", show_path(path))]
     Tree {
-        /// The entry.
+        /// The path of the entry.
         path: Vec<u8>,
-        /// Why.
+        /// The reason.
         source: TreeError,
     },
 }

@@ -1,15 +1,15 @@
 use crate::TreeError;
 
-/// Where some bytes lie in a [`ByteStore`]; by default, no bytes.
+/// The place of some bytes in a [`ByteStore`]; by default, no bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
 }
 
-/// One growing pool of bytes, addressed by 32 bits, so that a million names are one allocation.
+/// One growing pool of byte strings with 32-bit addresses, so that a million names are one allocation.
 ///
-/// Their length lies before them, seven bits to a byte and the lowest first, and the highest bit of each byte says that there
-/// is more of it. One byte does for most names, where four more in each entry would be needed.
+/// The length precedes the bytes as a varint: seven bits in each byte, lowest first, with the highest bit set if another byte
+/// follows. Most names need one byte, where a field in each entry would take four.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteStore {
     bytes: Vec<u8>,
@@ -17,13 +17,13 @@ pub(crate) struct ByteStore {
 
 impl Default for ByteStore {
     fn default() -> Self {
-        // The default span is that of no bytes.
+        // The default span is the empty one.
         Self { bytes: vec![0] }
     }
 }
 
 impl ByteStore {
-    /// Returns the number of bytes in the pool, lengths counted.
+    /// Returns the number of bytes in the pool, including lengths.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }

@@ -3,88 +3,88 @@ use crate::{Extent, Metadata};
 /// One entry of a layer, in the layer's order.
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
-    /// The path, normalized: no leading, trailing or repeated `/`, no `.` or `..`; empty for the root. For a whiteout the
-    /// path that it hides, for an opaque marker the directory.
+    /// The normalized path: no leading, trailing or repeated `/`, no `.` or `..`; empty for the root. For a whiteout the path
+    /// that it hides, for an opaque marker the directory.
     pub path: &'a [u8],
-    /// What happens there.
+    /// The effect on the path.
     pub kind: ChangeKind<'a>,
 }
 
-/// What a [`Change`] does.
+/// The effect of a [`Change`].
 #[derive(Clone, Copy, Debug)]
 pub enum ChangeKind<'a> {
-    /// Puts a new inode there; a directory over a directory only gives it new metadata.
+    /// Creates an inode. A directory over a directory only replaces its metadata.
     Node {
-        /// Mode, owner, time.
+        /// Mode, owner and time.
         metadata: Metadata,
         /// Full names and values, no name twice, in any order.
         xattrs: &'a [(&'a [u8], &'a [u8])],
-        /// What the inode is.
+        /// The type of the inode, and what belongs to that type.
         node: NewNode<'a>,
     },
-    /// Gives an existing file one more name.
+    /// Adds a name to an existing file.
     HardLink {
-        /// The file's other path, normalized.
+        /// The file's existing path, normalized.
         target: &'a [u8],
     },
-    /// Hides whatever the layers below have there.
+    /// Hides the path in the layers below.
     Whiteout,
-    /// Hides the children that the directory has in the layers below.
+    /// Hides the children of the directory in the layers below.
     Opaque,
 }
 
-/// An inode that a [`Change`] brings.
+/// An inode that a [`Change`] creates.
 #[derive(Clone, Copy, Debug)]
 pub enum NewNode<'a> {
     /// A directory.
     Directory,
     /// A regular file.
     Regular {
-        /// Length in bytes, holes counted.
+        /// Length in bytes, including holes.
         size: u64,
         /// See [`Node::Regular`](crate::Node::Regular).
         crc32c: u32,
-        /// Where the bytes lie.
+        /// The place of the bytes.
         content: NewContent<'a>,
     },
     /// A symbolic link.
     Symlink {
-        /// Its text.
+        /// The target, as stored.
         target: &'a [u8],
     },
     /// A character device.
     CharDevice {
-        /// Its driver.
+        /// Major number.
         major: u32,
-        /// Its unit.
+        /// Minor number.
         minor: u32,
     },
     /// A block device.
     BlockDevice {
-        /// Its driver.
+        /// Major number.
         major: u32,
-        /// Its unit.
+        /// Minor number.
         minor: u32,
     },
     /// A named pipe.
     Fifo,
 }
 
-/// Where the bytes of a new file lie; as [`Content`](crate::Content), with the extents at hand.
+/// The place of a new file's bytes; as [`Content`](crate::Content), but with the extents themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewContent<'a> {
-    /// There are none.
+    /// The file is empty, or one hole.
     Absent,
-    /// In one piece.
+    /// One piece.
     Contiguous {
         /// The device.
         device: u16,
         /// Byte offset on the device.
         offset: u64,
     },
-    /// In pieces, ascending, with holes between them.
+    /// Several pieces, ascending, with holes between them.
     Mapped(&'a [Extent]),
-    /// Kept by the caller under a key.
+    /// The caller keeps the bytes under a key.
     Inline {
         /// The caller's key.
         key: u64,

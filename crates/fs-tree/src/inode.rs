@@ -6,14 +6,14 @@ use crate::xattrs::XattrsId;
 pub struct InodeId(pub(crate) u32);
 
 impl InodeId {
-    /// The id as an index: below [`Tree::inode_slots`](crate::Tree::inode_slots), and unique among live inodes.
+    /// Returns the id as an index: below [`Tree::inode_slots`](crate::Tree::inode_slots), and unique among live inodes.
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// A point in time, to the nanosecond; before 1970 the seconds are negative and the nanoseconds still count forward.
+/// A point in time with nanoseconds. Before 1970 the seconds are negative; the nanoseconds always count forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     /// Seconds since 1970-01-01T00:00:00Z.
@@ -22,7 +22,7 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
-/// What every inode has but its xattrs. The default is mode 0, root, 1970.
+/// Metadata of every inode, without xattrs. The default is mode 0, owner and group 0, 1970-01-01.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// Permission, setuid, setgid and sticky bits; `mode & !0o7777 == 0`.
@@ -31,12 +31,12 @@ pub struct Metadata {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// When the contents last changed.
+    /// Time of the last change of the contents.
     pub mtime: Timestamp,
 }
 
 impl Metadata {
-    /// A directory that a path implies and nothing describes: 0755, root, 1970.
+    /// Metadata of a directory that only paths below it imply: 0755, root, 1970.
     pub const IMPLIED: Self = Self {
         mode: 0o755,
         uid: 0,
@@ -45,86 +45,86 @@ impl Metadata {
     };
 }
 
-/// An inode: what it is, and how many names it has.
+/// An inode.
 #[derive(Clone, Copy, Debug)]
 pub struct Inode {
-    /// Mode, owner, time.
+    /// Mode, owner and time.
     pub metadata: Metadata,
     /// Its xattrs, read with [`Tree::xattrs`](crate::Tree::xattrs).
     pub xattrs: XattrsId,
-    /// Names in the tree; 0 for an inode that is gone. A directory has one.
+    /// Names in the tree; 0 for a removed inode, 1 for a directory.
     pub(crate) names: u32,
-    /// What it is.
+    /// The type of the inode, and what belongs to that type.
     pub node: Node,
 }
 
 impl Inode {
-    /// How many names the inode has in the tree. For a directory this is not `st_nlink`.
+    /// Returns the number of names in the tree. For a directory this is not `st_nlink`.
     #[must_use]
     pub fn names(&self) -> u32 {
         self.names
     }
 }
 
-/// What an inode is.
+/// The type of an inode, and what belongs to that type.
 #[derive(Clone, Copy, Debug)]
 pub enum Node {
     /// A directory.
     Directory(Directory),
     /// A regular file.
     Regular {
-        /// Length in bytes, holes counted.
+        /// Length in bytes, including holes.
         size: u64,
-        /// CRC32-C (EROFS form) of the bytes outside holes, in order; 0 if not known.
+        /// CRC-32C (EROFS form) of the bytes outside holes, in order; 0 if unknown.
         crc32c: u32,
-        /// Where the bytes lie.
+        /// The place of the bytes.
         content: Content,
     },
     /// A symbolic link; its target is read with [`Tree::symlink_target`](crate::Tree::symlink_target).
     Symlink(SymlinkTarget),
     /// A character device.
     CharDevice {
-        /// Its driver.
+        /// Major number.
         major: u32,
-        /// Its unit.
+        /// Minor number.
         minor: u32,
     },
     /// A block device.
     BlockDevice {
-        /// Its driver.
+        /// Major number.
         major: u32,
-        /// Its unit.
+        /// Minor number.
         minor: u32,
     },
     /// A named pipe.
     Fifo,
     /// A socket.
     Socket,
-    /// The mark of a layer that the path is absent below it. Only in a layer's own tree, never in a merged one.
+    /// Marks a path as absent in the layers below. Only in a layer's own tree, never in a merged one.
     Whiteout,
 }
 
-/// The text of a symbolic link, kept by the tree.
+/// The target of a symbolic link, stored in the tree.
 #[derive(Clone, Copy, Debug)]
 pub struct SymlinkTarget(pub(crate) Span);
 
 /// A directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Directory {
-    /// The entry that names it; [`NONE`] for the root.
+    /// The directory's entry in its parent; [`NONE`] for the root.
     pub(crate) entry: u32,
-    /// The newest of its entries, or [`NONE`].
+    /// The newest of its own entries, or [`NONE`].
     pub(crate) first: u32,
-    /// How many directories it lies below; 0 for the root.
+    /// Number of directories above; 0 for the root.
     pub(crate) depth: u16,
-    /// Nothing of the same path in lower layers shows through. Only in a layer's own tree.
+    /// Hides the directory's children in lower layers. Only in a layer's own tree.
     pub opaque: bool,
-    /// No entry of a layer described it: only paths below it were given.
+    /// No entry of a layer described the directory; only paths below it imply it.
     pub implied: bool,
 }
 
 impl Directory {
-    /// A directory without a name or entries.
+    /// Creates a directory without a name or entries.
     pub(crate) fn new(implied: bool) -> Self {
         Self {
             entry: NONE,
@@ -136,29 +136,29 @@ impl Directory {
     }
 }
 
-/// "No id" in the links between entries.
+/// No id, in the links between entries.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Where a regular file's bytes lie.
+/// The place of a regular file's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// There are none: the file is empty, or one hole.
+    /// The file is empty, or one hole.
     Absent,
-    /// In one piece.
+    /// One piece.
     Contiguous {
-        /// The device; what the numbers mean is the caller's.
+        /// The device, in the caller's numbering.
         device: u16,
         /// Byte offset on the device.
         offset: u64,
     },
-    /// In several pieces with holes between them, read with [`Tree::extents`](crate::Tree::extents).
+    /// Several pieces with holes between them, read with [`Tree::extents`](crate::Tree::extents).
     Mapped {
-        /// First of the tree's extents.
+        /// Index of the first extent in the tree.
         first: u32,
-        /// How many.
+        /// Number of extents.
         count: u32,
     },
-    /// Kept whole by the caller, who knows them by this key.
+    /// The caller keeps the whole content under a key.
     Inline {
         /// The caller's key.
         key: u64,
@@ -170,9 +170,9 @@ pub enum Content {
 pub struct Extent {
     /// Byte offset in the file.
     pub logical: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub len: u64,
-    /// The device; what the numbers mean is the caller's.
+    /// The device, in the caller's numbering.
     pub device: u16,
     /// Byte offset on the device.
     pub offset: u64,

@@ -1,7 +1,7 @@
 //! A file tree in memory, and the rules by which the changes of an OCI layer act on it.
 //!
-//! A [`Tree`] is an arena: inodes and directory entries are addressed by 32-bit ids, names lie in one byte pool, equal
-//! xattr sets are kept once. A file costs about 130 bytes and its name.
+//! A [`Tree`] is an arena: inodes and directory entries have 32-bit ids, names lie in one byte pool, and equal xattr sets are
+//! stored once. A file takes about 130 bytes and its name.
 //!
 //! ```text
 //!  entries   (parent, name) -> inode      found by hash; one entry is one name
@@ -9,12 +9,12 @@
 //!            Regular -> Content           where the bytes lie: (device, offset), extents with holes, or inline
 //! ```
 //!
-//! A layer is a sequence of [`Change`]s in the order of its tar. [`LayerApplier`] applies them to an empty tree, which
-//! gives the layer's own tree, whiteouts and all; [`merge_layer`] applies them to the tree of the layers below. Both go
-//! through the same rules (OCI image specification, `layer.md`), so a layer read alone and a layer merged cannot disagree.
+//! A layer is a sequence of [`Change`]s in the order of its tar. [`LayerApplier`] applies them to an empty tree, which becomes
+//! the layer's own tree, including whiteouts; [`merge_layer`] applies them to the tree of the layers below. Both use the same
+//! rules (OCI image specification, `layer.md`), so a layer read alone and a merged layer agree.
 //!
-//! This crate knows neither tar nor EROFS and does no I/O. Names and paths are bytes. Changes may come from anywhere and
-//! may be hostile: nothing here recurses, and every error is a value.
+//! This crate knows neither tar nor EROFS and does no I/O. Names and paths are bytes. Changes may be hostile: no function
+//! recurses, and every failure is returned as an error.
 //!
 //! ```
 //! use fs_tree::{Change, ChangeKind, LayerApplier, Metadata, NewNode, Tree};

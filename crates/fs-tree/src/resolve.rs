@@ -3,25 +3,25 @@ use crate::{ApplyError, InodeId, Node, Tree};
 /// Largest number of symbolic links that one path may pass through, as in the kernel's path walk (`MAXSYMLINKS` is 40).
 const MAX_SYMLINKS: u32 = 40;
 
-/// Bytes of a path that are copied for the cost of one component.
+/// Copying this many bytes of a path counts as one step.
 const COPIED_BYTES_A_STEP: u64 = 64;
 
-/// What happens where the path names no directory.
+/// How to handle a path that leads to no directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// The result is `None`.
+    /// Return `None`.
     Stop,
-    /// A missing directory is implied. A file in its place is an error.
+    /// Create a missing directory as implied. A file in its place is an error.
     Imply,
-    /// A missing directory is implied. A file in its place is replaced.
+    /// Create a missing directory as implied. Replace a file in its place.
     Replace,
 }
 
-/// Returns the directory at `parent`. Symbolic links are followed inside the root, as containerd and umoci follow them for the
-/// parents of an entry. `path` is the path of the entry, for errors.
+/// Returns the directory at `parent`. Follows symbolic links inside the root, as containerd and umoci do for the parents of an
+/// entry. `path` is the path of the entry, for errors.
 ///
-/// A missing directory is created only after the whole path has been walked, so that a `..` behind it leads back and
-/// implies nothing. A whiteout counts as missing; a directory that is implied in its place is opaque.
+/// Creates missing directories only after the whole path has been walked, because a later `..` may leave them again. A whiteout
+/// counts as missing; a directory that is implied in its place is opaque.
 ///
 /// Adds the number of path components walked to `steps`.
 pub(crate) fn resolve_directory(
@@ -32,9 +32,9 @@ pub(crate) fn resolve_directory(
     missing: Missing,
 ) -> Result<Option<InodeId>, ApplyError> {
     let mut current = tree.root();
-    // Names below `current` that are no directories, or not yet; a file may only be the first of them.
+    // Names below `current` that do not exist yet; the first of them may also be a file.
     let mut pending: Vec<Vec<u8>> = Vec::new();
-    // The remaining path; the target of a symbolic link is put in front of it.
+    // The remaining path. The target of a symbolic link is inserted at its front.
     let mut rest = parent.to_vec();
     let mut at = 0;
     let mut followed = 0;
@@ -51,7 +51,7 @@ pub(crate) fn resolve_directory(
         }
         if name == b".." {
             if pending.pop().is_none() {
-                // `..` of the root is the root, so no target leads outside.
+                // The parent of the root is the root, so no target leads outside.
                 current = tree.parent(current);
             }
             continue;
@@ -94,10 +94,10 @@ pub(crate) fn resolve_directory(
     Ok(Some(current))
 }
 
-/// Returns the directory at `path` without following symbolic links; `None` where something is missing or not a directory.
+/// Returns the directory at `path` without following symbolic links, or `None` if a component is missing or not a directory.
 ///
-/// Whiteouts are resolved in this way: they name a path, not what a symbolic link makes of it. Adds the number of path
-/// components walked to `steps`.
+/// Whiteouts are resolved in this way: they name a path, not the target of a symbolic link. Adds the number of path components
+/// walked to `steps`.
 pub(crate) fn find_directory(tree: &Tree, steps: &mut u64, path: &[u8]) -> Option<InodeId> {
     let mut current = tree.root();
     for name in path
@@ -111,7 +111,7 @@ pub(crate) fn find_directory(tree: &Tree, steps: &mut u64, path: &[u8]) -> Optio
     Some(current)
 }
 
-/// Creates a directory in place of nothing, of a whiteout, or of any other file if `missing` is [`Missing::Replace`].
+/// Creates an implied directory in place of nothing, of a whiteout, or of any file if `missing` is [`Missing::Replace`].
 fn imply(
     tree: &mut Tree,
     path: &[u8],

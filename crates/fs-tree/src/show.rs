@@ -2,7 +2,7 @@ use std::fmt;
 
 use escape_text::escape;
 
-/// Returns a value that prints a path from outside on one line, escaped as [`escape_text::escape`] does; the root is `/`.
+/// Returns a value that prints an untrusted path on one line, escaped as [`escape_text::escape`] does; the root is `/`.
 #[must_use]
 pub fn show_path(path: &[u8]) -> impl fmt::Display + use<'_> {
     if path.is_empty() {

@@ -9,10 +9,10 @@ use crate::xattrs::{XattrSets, XattrsId};
 use crate::{Content, Directory, Extent, Inode, InodeId, Metadata, NewContent, NewNode, Node};
 use entries::NameHash;
 
-/// A file tree. There is always a root directory, and it starts out implied.
+/// A file tree. It always has a root directory, which is implied at first.
 ///
-/// Invariants: every live inode has at least one entry, a directory exactly one (the root none); `(parent, name)` is
-/// unique; an entry's inode is live. Removed inodes and entries are used again.
+/// Invariants: every live inode has at least one entry, a directory exactly one (the root none). `(parent, name)` is unique.
+/// The inode of an entry is live. Slots of removed inodes and entries are used again.
 #[derive(Clone, Debug)]
 pub struct Tree {
     inodes: Vec<Inode>,
@@ -53,7 +53,7 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// A tree of an implied root alone.
+    /// Creates a tree with only an implied root.
     #[must_use]
     pub fn new() -> Self {
         let root = Inode {
@@ -75,38 +75,38 @@ impl Tree {
         }
     }
 
-    /// Makes room for so many more entries, each with an inode of its own.
+    /// Reserves memory for more entries, each with its own inode.
     pub fn reserve(&mut self, entries: usize) {
         self.inodes.reserve(entries);
         self.entries.reserve(entries);
         self.reserve_index(entries);
     }
 
-    /// The root directory.
+    /// Returns the root directory.
     #[must_use]
     pub fn root(&self) -> InodeId {
         InodeId(0)
     }
 
-    /// Live inodes, the root counted.
+    /// Returns the number of live inodes, including the root.
     #[must_use]
     pub fn inode_count(&self) -> usize {
         self.inodes.len() - self.free_inodes.len()
     }
 
-    /// One more than the largest [`InodeId::index`].
+    /// Returns one more than the largest [`InodeId::index`].
     #[must_use]
     pub fn inode_slots(&self) -> usize {
         self.inodes.len()
     }
 
-    /// One more than the largest [`XattrsId::index`].
+    /// Returns one more than the largest [`XattrsId::index`].
     #[must_use]
     pub fn xattr_sets(&self) -> usize {
         self.xattrs.len()
     }
 
-    /// Entries, which are names: the root has none.
+    /// Returns the number of entries, that is of names. The root has none.
     #[must_use]
     pub fn entry_count(&self) -> usize {
         self.entries.len() - self.free_entries.len()
@@ -120,11 +120,11 @@ impl Tree {
 
     /// Returns the number of bytes that the tree holds in memory: inodes, names, xattr sets, link targets, extents and the index.
     ///
-    /// Counts what is stored, not the capacity that is reserved, so that equal changes give equal numbers. Removed names,
-    /// xattr sets and extents stay in memory and are counted.
+    /// Counts stored data, not reserved capacity, so that equal changes give equal numbers. Removed names, xattr sets and
+    /// extents stay in memory and are counted.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        /// One slot of the index: an id, a control byte, and the slots that a table leaves free.
+        /// One slot of the index: an id, a control byte, and the slots that a hash table leaves free.
         const INDEX_BYTES: usize = 2 * (size_of::<u32>() + 1);
         let inodes = self.inodes.len() * size_of::<Inode>();
         let entries = self.entries.len() * (size_of::<Entry>() + INDEX_BYTES);
@@ -133,13 +133,13 @@ impl Tree {
         (inodes + entries + extents + bytes) as u64
     }
 
-    /// An inode of this tree.
+    /// Returns an inode of this tree.
     #[must_use]
     pub fn inode(&self, id: InodeId) -> &Inode {
         &self.inodes[id.index()]
     }
 
-    /// The directory, if the inode is one.
+    /// Returns the directory, or `None` if the inode is not one.
     #[must_use]
     pub fn directory(&self, id: InodeId) -> Option<&Directory> {
         match &self.inode(id).node {
@@ -155,18 +155,18 @@ impl Tree {
         }
     }
 
-    /// The text of a symbolic link.
+    /// Returns the target of a symbolic link.
     #[must_use]
     pub fn symlink_target(&self, target: SymlinkTarget) -> &[u8] {
         self.names.get(target.0)
     }
 
-    /// The xattrs of a set: full names and values, by name.
+    /// Returns the xattrs of a set, full names and values, sorted by name.
     pub fn xattrs(&self, id: XattrsId) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.xattrs.get(id)
     }
 
-    /// The pieces of a file's content, ascending; empty unless it is [`Content::Mapped`].
+    /// Returns the extents of a file's content, ascending; none unless it is [`Content::Mapped`].
     #[must_use]
     pub fn extents(&self, content: Content) -> &[Extent] {
         match content {
@@ -175,14 +175,14 @@ impl Tree {
         }
     }
 
-    /// The inode that a directory has under a name.
+    /// Returns the inode with this name in a directory.
     #[must_use]
     pub fn lookup(&self, directory: InodeId, name: &[u8]) -> Option<InodeId> {
         self.find(directory, name)
             .map(|entry| InodeId(self.entries[entry as usize].inode))
     }
 
-    /// The entries of a directory in no useful order; none if the inode is not a directory.
+    /// Returns the entries of a directory in no particular order; none if the inode is not a directory.
     pub fn children(&self, directory: InodeId) -> impl Iterator<Item = Child<'_>> {
         let mut at = self
             .directory(directory)
@@ -197,7 +197,7 @@ impl Tree {
         })
     }
 
-    /// The directory that holds a directory; the root holds itself.
+    /// Returns the parent of a directory; the root is its own parent.
     #[must_use]
     pub fn parent(&self, directory: InodeId) -> InodeId {
         match self.directory(directory) {
@@ -208,7 +208,7 @@ impl Tree {
         }
     }
 
-    /// The path of a directory, normalized.
+    /// Returns the normalized path of a directory.
     #[must_use]
     pub fn directory_path(&self, directory: InodeId) -> Vec<u8> {
         let mut names = Vec::new();
@@ -294,7 +294,7 @@ impl Tree {
         self.add_inode(directory, name, inode)
     }
 
-    /// Gives an inode that is not a directory one more name.
+    /// Adds a name to an inode that is not a directory.
     ///
     /// # Errors
     /// See [`TreeError`].
@@ -310,7 +310,7 @@ impl Tree {
         self.name(directory, name, inode)
     }
 
-    /// Gives any inode a name; a directory its only one.
+    /// Adds a name to an inode. A directory must not have one yet.
     fn name(&mut self, directory: InodeId, name: &[u8], inode: InodeId) -> Result<(), TreeError> {
         self.inodes[inode.index()]
             .names
@@ -325,7 +325,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Gives a directory new metadata and xattrs; it is no longer implied.
+    /// Replaces the metadata and xattrs of a directory, which is no longer implied.
     ///
     /// # Errors
     /// [`TreeError::NotADirectory`], [`TreeError::Full`].
@@ -345,7 +345,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Removes a name, and the inode with its last name, and everything below a directory. Says whether it was there.
+    /// Removes a name; with its last name also the inode, and everything below a directory. Returns whether the name existed.
     pub fn remove(&mut self, directory: InodeId, name: &[u8]) -> bool {
         let Some(entry) = self.find(directory, name) else {
             return false;

@@ -1,27 +1,28 @@
 use crate::{InodeId, Tree};
 
-/// One name met on a [`Walk`].
+/// One name of a [`Walk`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Visit<'a> {
-    /// The path, normalized; empty for the root.
+    /// The normalized path; empty for the root.
     pub path: &'a [u8],
-    /// The inode there.
+    /// The inode with this name.
     pub inode: InodeId,
 }
 
-/// Every name of a tree once, directories before what they hold, siblings in the order of their bytes.
+/// Visits every name of a tree once, directories before their contents, siblings in byte order.
 ///
-/// It lends its path buffer, so it is not an [`Iterator`].
+/// A [`Visit`] borrows the walk's path buffer, so this is not an [`Iterator`].
 #[derive(Debug)]
 pub struct Walk<'t> {
     tree: &'t Tree,
     path: Vec<u8>,
-    /// What is still to visit: (length of the parent's path, name, inode), the next one last.
+    /// The remaining names: (length of the parent's path, name, inode), the next one last.
     pending: Vec<(usize, &'t [u8], InodeId)>,
 }
 
 impl<'t> Walk<'t> {
-    /// A walk that starts with the root.
+    /// Creates a walk that starts at the root.
     #[must_use]
     pub fn new(tree: &'t Tree) -> Self {
         Self {
@@ -31,7 +32,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// The next name.
+    /// Returns the next name.
     #[expect(
         clippy::should_implement_trait,
         reason = "it lends its buffer, which an iterator cannot"

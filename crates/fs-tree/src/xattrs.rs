@@ -10,20 +10,20 @@ use crate::bytes::{ByteStore, Span};
 pub struct XattrsId(u32);
 
 impl XattrsId {
-    /// Whether it is the empty set.
+    /// Returns whether this is the empty set.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The id as an index: below [`Tree::xattr_sets`](crate::Tree::xattr_sets).
+    /// Returns the id as an index: below [`Tree::xattr_sets`](crate::Tree::xattr_sets).
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Each distinct set once, encoded: for each xattr in the order of names `name length (2) value length (4) name value`.
+/// Each distinct set once, encoded: for each xattr in name order `name length (2) value length (4) name value`.
 #[derive(Clone, Debug)]
 pub(crate) struct XattrSets {
     bytes: ByteStore,
@@ -35,7 +35,7 @@ pub(crate) struct XattrSets {
 
 impl Default for XattrSets {
     fn default() -> Self {
-        // Set 0 is the empty one, and is never in the index.
+        // Set 0 is the empty set and is never in the index.
         Self {
             bytes: ByteStore::default(),
             sets: vec![Span::default()],
@@ -97,7 +97,7 @@ impl XattrSets {
     }
 }
 
-/// The xattrs of one set, by name.
+/// The xattrs of one set, in name order.
 #[derive(Clone, Debug)]
 pub(crate) struct Pairs<'a> {
     rest: &'a [u8],

@@ -1,8 +1,8 @@
-//! The tree of each layer alone, stacked as overlayfs stacks directories, gives the merged tree.
+//! The trees of single layers, stacked as overlayfs stacks directories, equal the merged tree.
 //!
-//! That cannot hold for everything a tar may say, because a layer alone knows nothing of those below it. Left out of the
-//! random stacks are: links into lower layers, symbolic or hard; markers whose directory is not there, or is hidden by the
-//! same layer; an opaque marker on a directory that the layer does not describe.
+//! This does not hold for every tar, because a layer alone does not contain the layers below it. The random stacks do not contain
+//! links into lower layers, symbolic or hard; markers whose directory is missing or hidden by the same layer; and opaque markers on
+//! directories that the layer does not describe.
 
 mod model;
 
@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 use model::*;
 
-/// A directory as overlayfs sees it.
+/// A directory in overlayfs.
 type Directory = BTreeMap<String, Listed>;
 
 #[test]
@@ -65,7 +65,7 @@ fn stacked_layer_trees_equal_the_merge() {
         assert!(seen.contains_key(rule), "never met: {rule}");
     }
     cases.into_inner().report(&[
-        // What a layer alone cannot show.
+        // Cases that a layer alone cannot show.
         "hard link onto itself",
         "hard link over its own target",
         "hard link to a lower layer",
@@ -89,7 +89,7 @@ fn layer_tree(layer: &[OwnedChange]) -> Tree {
     tree
 }
 
-/// Takes out of a stack, one by one, the changes that mean something only with the layers below.
+/// Removes from a stack, one by one, the changes that depend on lower layers.
 fn without_leaning(stack: &[Vec<OwnedChange>]) -> (Vec<Vec<OwnedChange>>, Model) {
     let mut below = Model::new();
     let mut kept = Vec::new();
@@ -149,7 +149,7 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// What is seen of `upper` on top of `lower`. Inodes of the upper one get ids of their own by `n`.
+/// Returns the overlay of `upper` on `lower`. `n` makes the inode ids of the upper one unique.
 fn overlay(
     lower: &Listing,
     upper: &Listing,
@@ -158,7 +158,7 @@ fn overlay(
 ) -> Listing {
     let mut merged: Directory = lower.0.clone();
     let mut hit = |rule| *seen.entry(rule).or_default() += 1;
-    // Parents come before what they hold, because a path is less than its extensions by `/`.
+    // Parents come before their contents, because a path sorts before its extensions by `/`.
     for path in by_depth(upper) {
         let mut new = upper.0[path].clone();
         let old = merged.get(path).map(|old| old.what.clone());
@@ -188,7 +188,7 @@ fn overlay(
                         "opaque over nothing"
                     });
                     if path.is_empty() && *implied {
-                        // The root is never new: an opaque root that nothing describes is still the lower one.
+                        // The root is never new: an opaque root without a description is the lower one.
                         let root = merged.get("").cloned();
                         merged.clear();
                         merged.extend(root.map(|root| (String::new(), root)));
@@ -232,7 +232,7 @@ fn is_below(path: &str, ancestor: &str) -> bool {
     }
 }
 
-/// Removes a path and all below it.
+/// Removes a path and everything below it.
 fn remove(directory: &mut Directory, path: &str) {
     directory.retain(|other, _| other != path && !is_below(other, path));
 }

@@ -1,6 +1,6 @@
-//! Random stacks of layers, merged by the crate and by a naive model: the trees are equal, or both refuse and say the same.
+//! Merges random stacks of layers with the crate and with a naive model: the trees are equal, or both fail with the same error.
 //!
-//! `FS_TREE_STACKS` sets how many stacks (2,000); `FS_TREE_SEED` takes other stacks than the usual ones.
+//! `FS_TREE_STACKS` sets the number of stacks (2,000 by default); `FS_TREE_SEED` selects other stacks.
 
 mod model;
 
@@ -19,7 +19,7 @@ fn a_merged_stack_equals_the_models() {
     let mut runner = TestRunner::new(Config {
         cases: u32::try_from(number("FS_TREE_STACKS", 2_000)).expect("a sane count"),
         rng_seed: RngSeed::Fixed(number("FS_TREE_SEED", 1)),
-        // A stack that fails becomes a named test in traps/.
+        // A stack that fails becomes a named test in conformance/.
         failure_persistence: None,
         max_shrink_iters: 20_000,
         ..Config::default()
@@ -28,7 +28,7 @@ fn a_merged_stack_equals_the_models() {
     let refused = RefCell::new(0_usize);
     runner
         .run(&stacks(), |mut stack| {
-            // Where both refuse an entry, the stack is tried again without it: every stack ends in a tree.
+            // If both refuse an entry, the stack is retried without it, so that every stack ends in a tree.
             loop {
                 let mut model = Model::new();
                 let expected = model.apply(&stack);

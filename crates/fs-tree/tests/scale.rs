@@ -12,7 +12,7 @@ use fs_tree::{
     TreeError, Walk, Whiteout, merge_layer,
 };
 
-/// Counts the bytes that are allocated.
+/// Counts allocated bytes.
 struct Counting;
 
 static BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -25,11 +25,11 @@ fn count(bytes: usize) {
     unsafe_code,
     reason = "an allocator that counts is the only exact account of memory; it hands everything on to the system's"
 )]
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call is forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller upholds the contract of the trait.
         unsafe { System.alloc(layout) }
     }
 
@@ -50,7 +50,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// One test at a time, because all of them are in the account.
+/// Serializes the tests, because all of them share the counter.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn files() -> usize {
@@ -95,7 +95,7 @@ fn visits(tree: &Tree) -> usize {
     std::iter::from_fn(|| walk.next().map(drop)).count()
 }
 
-/// A tree like a real one: about fifty files a directory, names of some twenty bytes.
+/// Returns a path of a realistic tree: about fifty files in a directory, names of some twenty bytes.
 fn large_path(n: usize) -> Vec<u8> {
     format!(
         "usr/lib/d{}/package{}/module-file-{n:07}.py",
@@ -120,9 +120,9 @@ fn build_large(files: usize) -> Tree {
 fn the_deepest_path_is_built_walked_and_removed() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let depth = usize::from(MAX_DEPTH);
-    // The last name is no directory, and does not count.
+    // The last name is not a directory and is not counted.
     let path = vec!["d"; depth + 1].join("/").into_bytes();
-    // A small stack, so that recursion would be seen.
+    // A small stack, which recursion would overflow.
     let thread = std::thread::Builder::new().stack_size(128 << 10);
     let run = move || {
         let mut tree = Tree::new();
@@ -137,7 +137,7 @@ fn the_deepest_path_is_built_walked_and_removed() {
 
         let mut tree = Tree::new();
         let mut merge = merge_layer(&mut tree, []);
-        // Each level by an entry of its own, as tar writes them.
+        // One entry for each level, as tar writes them.
         for end in (1..path.len() - 1).step_by(2) {
             merge.apply(&directory(&path[..end])).unwrap();
         }
@@ -203,8 +203,8 @@ fn markers_below_markers_do_not_recurse() {
 #[test]
 fn a_directory_of_200000_entries_loses_half_of_them_one_by_one() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // Were a name looked for among its siblings, this would take hours. That the work is linear is counted in instructions,
-    // by `cargo run --release -p msb-stitch --example scale` under cachegrind; nothing here looks at a clock.
+    // A linear search among the siblings of each name would take hours. `cargo run --release -p msb-stitch --example scale` under
+    // cachegrind counts the instructions; this test measures no time.
     let entries = 200_000;
     let mut tree = Tree::new();
     let mut merge = merge_layer(&mut tree, []);
@@ -212,7 +212,7 @@ fn a_directory_of_200000_entries_loses_half_of_them_one_by_one() {
         let path = format!("d/{n}").into_bytes();
         merge.apply(&file(&path, 1)).unwrap();
     }
-    // From the oldest: the worst end of a list.
+    // The oldest first, which are at the far end of a list.
     let names: Vec<_> = (0..entries / 2)
         .map(|n| format!("d/{n}").into_bytes())
         .collect();
@@ -227,7 +227,7 @@ fn a_directory_of_200000_entries_loses_half_of_them_one_by_one() {
 #[test]
 fn a_file_costs_less_than_200_bytes() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // 66,000 is just past a power of two, where arrays that double are emptiest.
+    // 66,000 is just above a power of two, where doubling arrays have the most unused space.
     for (files, limit) in [(100_000, 200), (files(), 200), (66_000, 250)] {
         let before = BYTES.load(Ordering::Relaxed);
         let tree = build_large(files);
@@ -256,7 +256,7 @@ fn removed_files_leave_room_for_others() {
     let grown = BYTES.load(Ordering::Relaxed).saturating_sub(before);
     println!("ten times replaced: {grown} bytes more");
     assert_eq!(tree.inode_slots(), inodes);
-    // Only the names are not used again: 22 bytes each, and one that tells so, in a pool that doubles.
+    // Only names are not reused: 22 bytes and a length byte each, in a pool that doubles.
     let names = 11 * 10_000 * (22 + 1);
     assert!(grown < 2 * names, "{grown} bytes more");
 }

@@ -3,7 +3,7 @@ use crate::PullError;
 /// Runs file system work off the executor's threads.
 ///
 /// The work runs to its end even if the pull is dropped meanwhile, and its locks with it. So it must end by itself and leave nothing
-/// half done. Equal input gives equal bytes, whichever pull publishes them.
+/// half done. Equal input results in equal bytes, whichever pull publishes them.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PullError> + Send + 'static,
 ) -> Result<T, PullError> {

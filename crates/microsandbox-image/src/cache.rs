@@ -1,9 +1,28 @@
+//! The images in the cache directory: what is there, what it needs, what may go.
+//!
+//! ```text
+//!   lookup  is it cached? images, layers, documents     record  what a warm pull answers with
+//!   images  list, one image, remove                     prune   what no image needs
+//!   image_name  which image a text names                keys    names of artifacts
+//! ```
+
+mod error;
+mod image_name;
+mod images;
+pub(crate) mod keys;
+pub(crate) mod lookup;
+pub(crate) mod open_file;
+mod prune;
+pub(crate) mod record;
+
+pub use error::CacheError;
+pub use image_name::ImageName;
+pub use images::CachedImage;
+pub use prune::Pruned;
+
 use std::path::Path;
 
-use msb_oci::Digest;
-use msb_store::{FormatVersion, LayerKey, Store, StoreOptions};
-
-use crate::PullError;
+use msb_store::{Store, StoreOptions};
 
 /// The local cache: one directory, used by any number of processes at once. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -15,18 +34,18 @@ impl GlobalCache {
     /// Returns the cache at `root`, without touching the disk: a pull creates it, and what reads or removes needs an existing one.
     ///
     /// # Errors
-    /// [`PullError::Store`] if `root` is relative and the current directory is gone.
-    pub fn new(root: impl AsRef<Path>) -> Result<Self, PullError> {
+    /// [`CacheError::Store`] if `root` is relative and the current directory is gone.
+    pub fn new(root: impl AsRef<Path>) -> Result<Self, CacheError> {
         Ok(Self {
             store: Store::open(root)?,
         })
     }
 
-    /// Returns the cache at `root`, whose files are created as `options` says.
+    /// Returns the cache at `root`, whose files are created according to `options`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_options(root: impl AsRef<Path>, options: CacheOptions) -> Result<Self, PullError> {
+    pub fn with_options(root: impl AsRef<Path>, options: CacheOptions) -> Result<Self, CacheError> {
         Ok(Self {
             store: Store::with_options(root, options)?,
         })
@@ -49,19 +68,11 @@ impl GlobalCache {
     }
 
     /// Returns the store of a cache that exists, for reading and removing.
-    pub(crate) fn existing(&self) -> Result<&Store, PullError> {
+    pub(crate) fn existing(&self) -> Result<&Store, CacheError> {
         self.store.require()?;
         Ok(&self.store)
     }
 }
 
-/// How a cache creates its files.
+/// Options for the files that a cache creates.
 pub type CacheOptions = StoreOptions;
-
-/// The version in the names of all artifacts, so that no file is written by two versions of the writers.
-pub(crate) const FORMAT: FormatVersion = FormatVersion(msb_sidecar::VERSION);
-
-/// Returns the key of a layer, which is what it unpacks to: two blobs of one archive are one layer.
-pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
-    LayerKey::new(*diff_id, FORMAT)
-}

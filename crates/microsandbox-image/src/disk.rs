@@ -13,8 +13,8 @@ use msb_oci::Digest;
 use msb_stitch::{DiskLayout, LayerNames, LayerSet, PerDevice, StitchError};
 use msb_store::{DiskKey, LayerKey, Lease, Store};
 
-use crate::PullError;
-use crate::cache::{FORMAT, layer_key};
+use crate::cache::CacheError;
+use crate::cache::keys::{FORMAT, layer_key};
 
 /// The name of the merged metadata beside the descriptor.
 const FSMETA: &str = "fsmeta.erofs";
@@ -81,7 +81,7 @@ impl ImageDisk {
         store: &Store,
         layout: &ImageLayout,
         fsmeta_bytes: u64,
-    ) -> Result<bool, PullError> {
+    ) -> Result<bool, CacheError> {
         let Some(lengths) = store.disk_lengths(&self.key)? else {
             return Ok(false);
         };
@@ -103,12 +103,12 @@ impl ImageDisk {
     /// Returns the length of the merged metadata in the cache, if it is as long as its own superblock states.
     ///
     /// # Errors
-    /// [`PullError::Store`] and [`PullError::Fsmeta`] for a file that exists and cannot be read, which is no damage.
-    pub(crate) fn cached_fsmeta_bytes(&self, store: &Store) -> Result<Option<u64>, PullError> {
+    /// [`CacheError::Store`] and [`CacheError::Fsmeta`] for a file that exists and cannot be read, which is no damage.
+    pub(crate) fn cached_fsmeta_bytes(&self, store: &Store) -> Result<Option<u64>, CacheError> {
         let Some(file) = store.open_fsmeta(&self.key)? else {
             return Ok(None);
         };
-        let read_error = |source| PullError::Fsmeta {
+        let read_error = |source| CacheError::Fsmeta {
             path: store.fsmeta_path(&self.key),
             source,
         };

@@ -7,7 +7,7 @@ pub(crate) struct Blob {
     /// The length in bytes; at most 2^63 - 1.
     pub(crate) bytes: u64,
     pub(crate) media_type: String,
-    /// Where else it may be had; for layers that a registry may not distribute.
+    /// Other places that serve it; for layers that a registry may not distribute.
     pub(crate) urls: Vec<String>,
 }
 
@@ -20,4 +20,11 @@ impl From<Descriptor> for Blob {
             urls: descriptor.urls,
         }
     }
+}
+
+/// A layer as manifest and config name it.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerSource {
+    pub(crate) blob: Blob,
+    pub(crate) diff_id: Digest,
 }

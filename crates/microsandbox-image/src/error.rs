@@ -1,65 +1,43 @@
-use std::path::PathBuf;
-
 use msb_layer::LayerError;
 use msb_oci::{Digest, Reference};
-use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_stitch::{StitchError, VerifyError};
 
-use crate::ArchiveError;
+use crate::{ArchiveError, CacheError};
 
-/// Why a pull, or a look into the cache, failed. Each names its object and the step.
+/// Reports why a pull or a load failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PullError {
-    /// The cache has no such image, and nobody may be asked.
-    #[error("{reference} for {platform} is not cached")]
-    NotCached {
-        /// What was asked for.
-        reference: Box<Reference>,
-        /// For which platform.
-        platform: Box<Platform>,
-    },
-    /// No image of the cache has this digest or id.
-    #[error("no image of the cache has the name, digest or id {id}")]
-    UnknownId {
-        /// The name as given, escaped.
-        id: String,
-    },
-    /// The beginning of a digest or id fits several images of the cache.
-    #[error("{id} is the beginning of {} digests: {}", manifests.len(), first_of(manifests))]
-    AmbiguousId {
-        /// The name as given, escaped.
-        id: String,
-        /// The manifests of these images.
-        manifests: Vec<Digest>,
-    },
-    /// The registry, or the way to it.
+    /// The cache cannot be used, or has no such image.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A request to a registry failed.
     #[error(transparent)]
     Registry(#[from] msb_registry::Error),
-    /// The layout or archive that the image is loaded from.
+    /// The layout or archive that the image is loaded from cannot be used.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The index cannot be read, or has nothing for the platform.
     #[error("{reference}: choosing from its index")]
     Platform {
-        /// What was asked for.
+        /// The reference.
         reference: Box<Reference>,
-        /// Why.
+        /// The cause.
         source: msb_platform::Error,
     },
-    /// Indexes lead to indexes without end.
+    /// Indexes are nested too deep.
     #[error("{reference}: more than {limit} indexes inside one another")]
     IndexDepth {
-        /// What was asked for.
+        /// The reference.
         reference: Box<Reference>,
-        /// How many may be.
+        /// The largest number.
         limit: usize,
     },
     /// An index leads to more documents than are looked at for one image.
     #[error("{reference}: no image that fits among the first {limit} documents of its index")]
     TooManyDocuments {
-        /// What was asked for.
+        /// The reference.
         reference: Box<Reference>,
         /// The largest number of documents.
         limit: usize,
@@ -77,7 +55,7 @@ pub enum PullError {
     ManifestDocument {
         /// The manifest.
         digest: Digest,
-        /// Why.
+        /// The cause.
         source: msb_oci::ManifestError,
     },
     /// The manifest contradicts itself or the config.
@@ -85,15 +63,15 @@ pub enum PullError {
     Manifest {
         /// The manifest.
         digest: Digest,
-        /// How.
+        /// The contradiction.
         problem: ManifestProblem,
     },
-    /// The config is not understood.
+    /// The config cannot be parsed.
     #[error("image config {digest}: parsing it")]
     Config {
         /// The config.
         digest: Digest,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
     /// The platform in the config is malformed.
@@ -109,7 +87,7 @@ pub enum PullError {
         digest: Digest,
         /// The image.
         reference: Box<Reference>,
-        /// Why.
+        /// The cause.
         source: LayerError,
     },
     /// The layers cannot be joined.
@@ -117,10 +95,10 @@ pub enum PullError {
     Stitch {
         /// The image.
         reference: Box<Reference>,
-        /// Why.
+        /// The cause.
         source: StitchError,
     },
-    /// Something of the image cannot be represented exactly, and the caller wants that to be an error.
+    /// A part of the image cannot be represented exactly, and the options are strict.
     #[error("{reference} cannot be represented exactly: {note}")]
     NotExact {
         /// The image.
@@ -128,135 +106,40 @@ pub enum PullError {
         /// The first of its losses.
         note: Box<Note>,
     },
-    /// The cache directory.
-    #[error(transparent)]
-    Store(#[from] msb_store::Error),
-    /// A cached layer's sidecar.
-    #[error("{}: reading it", path.display())]
-    Sidecar {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: msb_sidecar::Error,
-    },
-    /// The merged metadata of a cached disk.
-    #[error("{}: reading it", path.display())]
-    Fsmeta {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// A layer's files in the cache are damaged each time that it is rebuilt.
     #[error("layer {diff_id}: its cached files are damaged again after {rebuilds} rebuilds")]
     DamagedAgain {
         /// The layer's diff_id.
         diff_id: Digest,
-        /// How often it was rebuilt.
+        /// The number of rebuilds.
         rebuilds: usize,
     },
-    /// A cached layer image cannot be read.
-    #[error("{}: reading it", path.display())]
-    LayerImage {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The bytes of a cached layer image have changed.
-    #[error("{}: checksum mismatch: expected {expected:08x}, found {actual:08x}", path.display())]
-    DamagedLayer {
-        /// The file.
-        path: PathBuf,
-        /// The checksum taken when it was written.
-        expected: u32,
-        /// The checksum of the file.
-        actual: u32,
-    },
-    /// A file of a cached image is missing.
-    #[error("{}: the file is missing", path.display())]
-    ArtifactMissing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file of a cached image has another length than was written.
-    #[error("{}: size mismatch: expected {expected} bytes, found {actual}", path.display())]
-    ArtifactLength {
-        /// The file.
-        path: PathBuf,
-        /// The length that was written, in bytes.
-        expected: u64,
-        /// The length of the file, in bytes.
-        actual: u64,
-    },
-    /// A cached disk descriptor has other text than was written.
-    #[error("{}: the descriptor was rewritten, for example by a hypervisor that opened it writable", path.display())]
-    Rewritten {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A cached disk cannot be read.
-    #[error("{reference}: reading its disk")]
-    Disk {
-        /// The image.
-        reference: Box<Reference>,
-        /// Why.
-        source: erofs_reader::Error,
-    },
-    /// A cached disk is not what its layers say.
+    /// The disk does not match its layers.
     #[error("{reference}: its disk is damaged")]
     Verify {
         /// The image.
         reference: Box<Reference>,
-        /// Where.
+        /// The first difference.
         source: VerifyError,
-    },
-    /// There is no such path in the image.
-    #[error("{reference}: no such path: {path}")]
-    NoSuchPath {
-        /// The image.
-        reference: Box<Reference>,
-        /// The path, shown safely.
-        path: String,
-    },
-    /// The path is not what it must be.
-    #[error("{reference}: {path} is not a {expected}")]
-    WrongType {
-        /// The image.
-        reference: Box<Reference>,
-        /// The path, shown safely.
-        path: String,
-        /// What it must be.
-        expected: &'static str,
-    },
-    /// A file of the image cannot be copied out.
-    #[error("{reference}: copying {path} out")]
-    Copy {
-        /// The image.
-        reference: Box<Reference>,
-        /// The path, shown safely.
-        path: String,
-        /// Why.
-        source: std::io::Error,
     },
     /// A background task panicked or was aborted.
     #[error("a background task panicked or was aborted")]
     Worker,
-    /// The pull was given up.
+    /// The pull was cancelled.
     #[error("the pull was cancelled")]
     Cancelled,
 }
 
-/// What is wrong with a manifest.
+/// Reports what is wrong with a manifest.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestProblem {
     /// It has more or fewer layers than the config has diff_ids.
     #[error("it has {layers} layers, and its config has {diff_ids} diff_ids")]
     LayerCount {
-        /// The manifest's.
+        /// The number of layers.
         layers: usize,
-        /// The config's.
+        /// The number of diff_ids.
         diff_ids: usize,
     },
     /// The image's record would be longer than the cache allows, because of its config and the number of its layers.
@@ -264,20 +147,20 @@ pub enum ManifestProblem {
     RecordTooLarge {
         /// The bytes of the record, at most.
         bytes: u64,
-        /// How many there may be.
+        /// The largest number.
         limit: u64,
     },
     /// More layers than a disk can have.
     #[error("it has {layers} layers; a disk can have {limit}")]
     TooManyLayers {
-        /// The manifest's.
+        /// The number of layers.
         layers: usize,
-        /// How many there may be.
+        /// The largest number.
         limit: usize,
     },
 }
 
-/// The difference between a document and its descriptor.
+/// Reports the difference between a document and its descriptor.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnouncedProblem {
@@ -299,14 +182,10 @@ pub enum AnnouncedProblem {
     },
 }
 
-/// Lists the first few digests.
-fn first_of(digests: &[Digest]) -> String {
-    const SHOWN: usize = 4;
-    let mut shown: Vec<String> = digests.iter().take(SHOWN).map(Digest::to_string).collect();
-    if digests.len() > SHOWN {
-        shown.push("...".into());
+impl From<msb_store::Error> for PullError {
+    fn from(error: msb_store::Error) -> Self {
+        Self::Cache(error.into())
     }
-    shown.join(", ")
 }
 
 impl PullError {
@@ -318,11 +197,11 @@ impl PullError {
         )
     }
 
-    /// Whether the image is not there: in the cache, in the registry, or for the platform.
+    /// Returns whether the image is missing: in the cache, in the source, or for the platform.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::NotCached { .. } | Self::UnknownId { .. } | Self::NoSuchPath { .. } => true,
+            Self::Cache(error) => error.is_not_found(),
             Self::Registry(error) => error.is_not_found(),
             Self::Archive(error) => error.is_not_found(),
             Self::Platform { source, .. } => source.is_not_found(),
@@ -330,39 +209,31 @@ impl PullError {
         }
     }
 
-    /// Whether the registry wants other credentials.
+    /// Returns whether the registry needs other credentials.
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Registry(error) if error.is_unauthorized())
     }
 
-    /// Whether the same pull may succeed later.
+    /// Returns whether the same pull may succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_temporary(),
-            Self::Store(error) => error.is_temporary(),
+            Self::Cache(error) => error.is_temporary(),
             _ => false,
         }
     }
 
-    /// Whether bytes are not what their digests, or the cache's own sums, promise.
+    /// Returns whether bytes contradict their digests or the checksums of the cache.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_corrupt(),
             Self::Archive(error) => error.is_corrupt(),
-            Self::Store(error) => error.is_corrupt(),
+            Self::Cache(error) => error.is_corrupt(),
             Self::Layer { source, .. } => source.is_mismatch(),
-            Self::Sidecar { source, .. } => source.is_corrupt(),
-            Self::Disk { source, .. } => source.is_corrupt(),
-            Self::Verify { .. }
-            | Self::DamagedLayer { .. }
-            | Self::DamagedAgain { .. }
-            | Self::ArtifactMissing { .. }
-            | Self::ArtifactLength { .. }
-            | Self::Rewritten { .. }
-            | Self::Announced { .. } => true,
+            Self::Verify { .. } | Self::DamagedAgain { .. } | Self::Announced { .. } => true,
             _ => false,
         }
     }

@@ -1,10 +1,14 @@
 //! Pulls an OCI image into a disk that a microVM boots from, and keeps it in a local cache.
 //!
 //! ```text
-//!  reference ─▶ resolve ─▶ manifest, config ─┬─▶ layers, side by side ────────────────┬─▶ disk published ─▶ record
-//!               registry      registry        │     registry, layer                    │       store           store
-//!                                             └─▶ each merged when it was read ─▶ fsmeta.erofs, rootfs.vmdk, verified
-//!                                                   stitch
+//!  source ─▶ resolve ─▶ manifest, config ─┬─▶ layers, concurrently ──────────────────────┬─▶ disk published ─▶ record
+//!  registry, layout,                       │                                              │
+//!  archive                                 └─▶ merged as they are read ─▶ fsmeta.erofs, rootfs.vmdk, verified
+//!
+//!   pull/     one pull, whatever its source: PullError
+//!   source/   registry, OCI layout, archive of docker save: ArchiveError
+//!   cache/    what is cached: lookup, list, remove, prune: CacheError
+//!   inspect/  the files of a cached image, verification: InspectError
 //! ```
 //!
 //! A reader starts in `pull.rs`: one pull, top to bottom, each stage a call into a crate below. This crate orchestrates; it
@@ -66,40 +70,32 @@
 //!   reference where that names a digest.
 //! - Dropping a pull's future or its [`PullTask`] stops the work and leaves the cache whole.
 //! - CPU work runs on threads of its own, never on the caller's executor.
-//! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] contacts nobody.
+//! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] makes no request.
 
 mod blocking;
 mod cache;
-mod cached;
 mod disk;
 mod document;
 mod engine;
 mod error;
-mod image_name;
-mod images;
 mod inspect;
 mod limits;
 mod loader;
 mod open_files;
 mod options;
 mod progress;
-mod prune;
 mod pull;
 mod pull_task;
-mod record;
 mod registry;
 mod result;
 mod source;
-mod verify;
 
-pub use cache::{CacheOptions, GlobalCache};
+pub use cache::{CacheError, CacheOptions, CachedImage, GlobalCache, ImageName, Pruned};
 pub use erofs_reader::Inode;
 pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
 pub use fs_tree::show_path;
-pub use image_name::ImageName;
-pub use images::CachedImage;
-pub use inspect::ImageTree;
+pub use inspect::{ArtifactKind, Damage, ImageTree, InspectError, Verification};
 pub use limits::{NamedLimit, UnknownLimit};
 pub use loader::{LoadOptions, Loader, LoaderBuilder};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
@@ -121,9 +117,7 @@ pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
 pub use msb_store::{Kept, Lease, PruneOptions};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
-pub use prune::Pruned;
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};
-pub use verify::{ArtifactKind, Damage, Verification};

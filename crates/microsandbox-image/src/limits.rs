@@ -4,7 +4,7 @@ use std::str::FromStr;
 use msb_budget::ImageLimits;
 use msb_layer::LayerLimits;
 
-/// One limit by its name, as a command line or a configuration file gives it: `image-memory-bytes=512M`.
+/// A limit by its name, as in a command line or a configuration file: `image-memory-bytes=512M`.
 ///
 /// Numbers take a suffix K, M, G or T, also as KiB, MiB, GiB or TiB: powers of 1024.
 ///
@@ -104,7 +104,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "layer-uncompressed-bytes",
         help: "uncompressed bytes of a layer",
-        set: |layer, _, value| layer.plain_bytes = value,
+        set: |layer, _, value| layer.uncompressed_bytes = value,
     },
     Row {
         name: "layer-image-bytes",

@@ -16,7 +16,7 @@ fn at_once(wanted: usize, free: usize) -> usize {
     (free / PER_LAYER).clamp(1, wanted.max(1))
 }
 
-/// The soft limit on open files; `None` if there is none.
+/// Returns the soft limit on open files; `None` if there is none.
 fn limit() -> Option<usize> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit
@@ -24,7 +24,7 @@ fn limit() -> Option<usize> {
         .map(|files| usize::try_from(files).unwrap_or(usize::MAX))
 }
 
-/// How many files this process has open beyond those that [`RESERVED`] counts; 0 where the system does not list them.
+/// Returns the number of files that this process has open beyond those that [`RESERVED`] counts; 0 where the system does not list them.
 fn open_now() -> usize {
     const COUNTED: usize = 12;
     let files = std::fs::read_dir("/proc/self/fd").or_else(|_| std::fs::read_dir("/dev/fd"));

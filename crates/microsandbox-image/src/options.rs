@@ -21,7 +21,7 @@ pub enum PullPolicy {
     IfMissing,
     /// Always, for the manifest. Cached layers are used if their digests are in it.
     Always,
-    /// Never. An image that is not cached is [`PullError::NotCached`](crate::PullError::NotCached).
+    /// Never. An image that is not cached is [`CacheError::NotCached`](crate::CacheError::NotCached).
     Never,
 }
 

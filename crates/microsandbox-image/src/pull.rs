@@ -1,7 +1,6 @@
 //! One pull, top to bottom.
 
 mod ahead;
-mod cached_layer;
 mod download;
 mod ensure;
 mod fetch;
@@ -23,12 +22,13 @@ use msb_oci::Reference;
 use msb_stitch::{Merge, StitchError};
 
 use crate::blocking::{self, blocking};
+use crate::cache::lookup;
 use crate::disk::ImageDisk;
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::source::ImageSource;
 use crate::{
-    ManifestProblem, PullError, PullOptions, PullPolicy, PullProgress, PullResult, cached,
+    CacheError, ManifestProblem, PullError, PullOptions, PullPolicy, PullProgress, PullResult,
 };
 use ahead::MergeTask;
 use finish::{Finished, check_record_bytes, finish};
@@ -61,7 +61,7 @@ pub(crate) async fn pull(
     result
 }
 
-/// What is pulled, from where, and where its progress goes: the same for all of its steps.
+/// The image, its source and the receiver of its progress: the same for all steps of a pull.
 #[derive(Clone, Copy, Debug)]
 struct Pull<'a> {
     engine: &'a Engine,
@@ -181,17 +181,18 @@ async fn from_cache(
     let (store, platform) = (engine.cache.store().clone(), engine.platform.clone());
     let found = {
         let reference = reference.clone();
-        blocking(move || cached::find(&store, &reference, &platform)).await?
+        blocking(move || Ok(lookup::image(&store, &reference, &platform)?)).await?
     };
     if found.is_none() && is_final {
         let (reference, platform) = (
             Box::new(reference.clone()),
             Box::new(engine.platform.clone()),
         );
-        return Err(PullError::NotCached {
+        return Err(CacheError::NotCached {
             reference,
             platform,
-        });
+        }
+        .into());
     }
     Ok(found)
 }

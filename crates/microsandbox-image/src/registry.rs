@@ -207,7 +207,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// As [`ca_cert`](Self::ca_cert), with a name for warnings and errors, such as the file's.
+    /// Trusts certificates like [`ca_cert`](Self::ca_cert), with a name for warnings and errors, such as the file's.
     #[must_use]
     pub fn named_ca_cert(mut self, name: impl Into<String>, pem: impl Into<Vec<u8>>) -> Self {
         self.client = self.client.named_ca_cert(name, pem);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::ImageConfig;
 
-/// A pulled image: what it is, and where its disk lies.
+/// A cached image: its description, and the files of its disk.
 ///
 /// It owns a lease: no prune removes any of its files while it or a clone of it exists.
 #[derive(Clone, Debug, Serialize)]
@@ -16,7 +16,7 @@ use crate::ImageConfig;
 pub struct PullResult {
     #[serde(skip)]
     pub(crate) lease: Lease,
-    /// What was asked for, in full.
+    /// The reference that was pulled or loaded, in full.
     #[serde(serialize_with = "as_text")]
     pub reference: Reference,
     /// The digest of the image's manifest (of an index's child, not of the index).
@@ -36,9 +36,9 @@ pub struct PullResult {
     pub vmdk: PathBuf,
     /// The files of the disk in order, for a hypervisor that reads no VMDK.
     pub extents: Vec<DiskExtent>,
-    /// What is not exact.
+    /// The fidelity notes.
     pub notes: Vec<Note>,
-    /// What the image says about running it.
+    /// How to run the image, from its config.
     pub config: ImageConfig,
 }
 

@@ -9,11 +9,11 @@ const LIMITS: [ImageLimit; ImageLimit::COUNT] = [
     ImageLimit::DiskBytes,
 ];
 
-/// What one part of the work holds of an [`ImageBudget`]. Returns it when dropped, unless the work [is kept](Self::keep).
+/// The share of an [`ImageBudget`] that one part of the work uses. Returned when dropped, unless the work [is kept](Self::keep).
 #[derive(Debug)]
 pub struct Account {
     budget: ImageBudget,
-    /// At least the level, by [`ImageLimit`].
+    /// Charged amounts by [`ImageLimit`]; at least the reported level.
     charged: [u64; ImageLimit::COUNT],
     level: [u64; ImageLimit::COUNT],
 }
@@ -31,7 +31,7 @@ impl ImageBudget {
 }
 
 impl Account {
-    /// Sets how much this part of the work holds in all. A lower level than before returns nothing.
+    /// Sets the total that this part of the work uses. A lower level than before returns nothing.
     ///
     /// # Errors
     /// [`BudgetError::Exceeded`] if the image would exceed the limit, [`BudgetError::Cancelled`].
@@ -45,7 +45,7 @@ impl Account {
         self.charge(limit, level, level - charged)
     }
 
-    /// Adds to what this part of the work holds.
+    /// Adds to the total that this part of the work uses.
     ///
     /// # Errors
     /// Those of [`set`](Self::set).
@@ -54,7 +54,7 @@ impl Account {
         self.set(limit, level)
     }
 
-    /// Checks whether the work goes on.
+    /// Checks that the work is not cancelled.
     ///
     /// # Errors
     /// [`BudgetError::Cancelled`].
@@ -65,13 +65,13 @@ impl Account {
         Ok(())
     }
 
-    /// Ends successful work: only memory is returned, since everything else remains done for the image.
+    /// Ends successful work. Only memory is returned, since everything else remains used by the image.
     pub fn keep(mut self) {
         for limit in LIMITS {
             if !limit.is_transient() {
                 let at = limit as usize;
                 let ahead = self.charged[at].saturating_sub(self.level[at]);
-                self.budget.give_back(limit, ahead);
+                self.budget.release(limit, ahead);
                 self.charged[at] = 0;
             }
         }
@@ -89,7 +89,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         for limit in LIMITS {
-            self.budget.give_back(limit, self.charged[limit as usize]);
+            self.budget.release(limit, self.charged[limit as usize]);
         }
     }
 }

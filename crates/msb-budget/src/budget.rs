@@ -10,7 +10,7 @@ pub struct ImageBudget(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     limits: ImageLimits,
-    /// What all accounts hold, by [`ImageLimit`].
+    /// The total of all accounts, by [`ImageLimit`].
     used: [AtomicU64; ImageLimit::COUNT],
     cancelled: AtomicBool,
 }
@@ -42,7 +42,7 @@ impl ImageBudget {
         CancelOnDrop(self.clone())
     }
 
-    /// Charges `needed`, and up to `ahead` more where there is plenty. Returns what was charged.
+    /// Charges `needed`, and up to `ahead` more if far below the limit. Returns the charged amount.
     pub(crate) fn charge(
         &self,
         limit: ImageLimit,
@@ -61,7 +61,7 @@ impl ImageBudget {
                     actual: least,
                 });
             }
-            // Near the limit nothing is charged ahead, so that the limit is exact.
+            // Nothing is charged ahead near the limit, so that the limit is exact.
             let most = least.saturating_add(ahead);
             let next = if most <= allowed / 2 { most } else { least };
             match used.compare_exchange_weak(actual, next, Ordering::Relaxed, Ordering::Relaxed) {
@@ -71,7 +71,7 @@ impl ImageBudget {
         }
     }
 
-    pub(crate) fn give_back(&self, limit: ImageLimit, amount: u64) {
+    pub(crate) fn release(&self, limit: ImageLimit, amount: u64) {
         self.0.used[limit as usize].fetch_sub(amount, Ordering::Relaxed);
     }
 }

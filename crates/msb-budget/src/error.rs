@@ -1,6 +1,6 @@
 use crate::ImageLimit;
 
-/// Reports why an account cannot be charged.
+/// Why an account cannot be charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BudgetError {
@@ -11,7 +11,7 @@ pub enum BudgetError {
         limit: ImageLimit,
         /// Its value.
         allowed: u64,
-        /// What all accounts would hold.
+        /// The total that all accounts would use.
         actual: u64,
     },
     /// The work was cancelled.

@@ -6,11 +6,11 @@
 //!                              └─▶ Account of the merge┘  dropped: returns what it holds
 //! ```
 //!
-//! A limit for each layer alone multiplies with the layers that are read at once, and with the merge. Here every part of a pull
-//! has an [`Account`] of the same [`ImageBudget`], and the sum of all accounts stays within [`ImageLimits`]. The budget
-//! also carries the cancellation of the pull into long work: [`Account::set`] fails after [`ImageBudget::cancel`].
+//! A limit for each layer alone multiplies with the number of layers in progress. Here every part of a pull has an [`Account`] of
+//! the same [`ImageBudget`], and the sum of all accounts stays within [`ImageLimits`]. The budget also cancels long work:
+//! [`Account::set`] fails after [`ImageBudget::cancel`].
 //!
-//! This crate does no I/O and measures nothing: its callers report levels.
+//! This crate does no I/O and measures nothing; its callers report levels.
 //!
 //! ```
 //! use msb_budget::{ImageBudget, ImageLimit, ImageLimits};

@@ -4,19 +4,19 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageLimits {
-    /// Bytes of memory for the file trees of the layers being read and of their merge, and for the plans of their metadata.
+    /// Bytes of memory for the file trees of the layers in progress and of their merge, and for the plans of their metadata.
     /// Buffers of fixed size are not counted.
     pub memory_bytes: u64,
     /// Entries of all archives.
     pub entries: u64,
     /// Names in the merged tree.
     pub tree_entries: u64,
-    /// Path components walked while entries are applied, which is processor time: a few bytes of an archive can name a path
-    /// of thousands of components through symbolic links.
+    /// Path components walked while entries are applied. Bounds processor time: a few bytes of an archive can name a path of
+    /// thousands of components through symbolic links.
     pub path_steps: u64,
-    /// Bytes of all archives when they are decompressed.
+    /// Uncompressed bytes of all archives.
     pub uncompressed_bytes: u64,
-    /// Bytes that layer images, sidecars and merged metadata take on disk. Blocks of zeros take none.
+    /// Bytes of layer images, sidecars and merged metadata on disk. Blocks of zeros take none.
     pub disk_bytes: u64,
 }
 
@@ -67,12 +67,12 @@ pub enum ImageLimit {
 impl ImageLimit {
     pub(crate) const COUNT: usize = 6;
 
-    /// Returns whether an account returns what it holds when its work is done, and not only when that failed.
+    /// Returns whether accounts of successful work return this limit too.
     pub(crate) fn is_transient(self) -> bool {
         matches!(self, Self::MemoryBytes)
     }
 
-    /// Returns how much an account may charge ahead, so that the shared counter is touched rarely.
+    /// Returns the amount that an account may charge ahead, so that the shared counter is rarely updated.
     pub(crate) fn ahead(self) -> u64 {
         match self {
             Self::MemoryBytes => 256 << 10,

@@ -1,4 +1,4 @@
-//! What several accounts of one budget may hold.
+//! Several accounts of one budget.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use msb_budget::{BudgetError, ImageBudget, ImageLimit, ImageLimits};
@@ -11,7 +11,7 @@ fn budget(memory_bytes: u64) -> ImageBudget {
 }
 
 #[test]
-fn the_limit_is_exact_whoever_reaches_it() {
+fn the_limit_is_exact_for_every_account() {
     for allowed in [0, 1, 1000, 1 << 20, 10 << 20] {
         let budget = budget(allowed);
         let (mut a, mut b) = (budget.account(), budget.account());
@@ -43,7 +43,7 @@ fn failed_work_returns_all_and_kept_work_returns_memory() {
 }
 
 #[test]
-fn a_cancelled_budget_takes_nothing() {
+fn a_cancelled_budget_cannot_be_charged() {
     let budget = budget(100);
     let mut account = budget.account();
     account.set(ImageLimit::MemoryBytes, 10).unwrap();
@@ -73,7 +73,7 @@ fn many_threads_never_hold_more_than_is_allowed() {
             });
         }
     });
-    // All of it is there again.
+    // The whole budget is available again.
     let mut account = budget.account();
     account.set(ImageLimit::MemoryBytes, 64 << 20).unwrap();
     assert!(

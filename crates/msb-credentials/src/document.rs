@@ -25,7 +25,7 @@ impl Drop for Document {
     }
 }
 
-/// The recursion is as deep as the parser allows, 128 levels.
+/// Wipes all text of a value. The recursion is as deep as the parser allows, 128 levels.
 fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),

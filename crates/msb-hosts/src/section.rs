@@ -55,7 +55,7 @@ impl Section {
         Ok(section)
     }
 
-    /// Gives a host these settings.
+    /// Returns the host with these settings.
     pub(crate) fn into_host(self, host: HostConfig) -> HostConfig {
         HostConfig {
             url: host.url,

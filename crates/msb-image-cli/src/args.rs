@@ -8,6 +8,9 @@ use nix::unistd::Group;
 use crate::commands::{cat, inspect, load, login, logout, ls, prune, pull, rm, tree, verify};
 use crate::failure::Failure;
 
+/// Heading of the options of every command.
+const GLOBAL: &str = "Global options";
+
 /// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
 #[derive(Debug, Parser)]
 #[command(name = "msb-image", version, max_term_width = 100)]
@@ -16,7 +19,7 @@ pub(crate) struct Cli {
     pub(crate) cache: CacheArgs,
 
     /// Increase logging verbosity on stderr (-v: info, -vv: debug)
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
     pub(crate) verbose: u8,
 
     #[command(subcommand)]
@@ -42,12 +45,11 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
     /// Cache directory [default: $MSB_IMAGE_CACHE, else msb-image in the system's cache folder]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     cache_dir: Option<PathBuf>,
 
-    /// Share a new cache with this group, a name or number: its members pull into it and use its images, no other user reads it
-    /// [default: $MSB_IMAGE_CACHE_GROUP, else the cache is its owner's alone]
-    #[arg(long, global = true, value_name = "GROUP")]
+    /// Group, by name or number, whose members may use a new cache and pull into it [default: $MSB_IMAGE_CACHE_GROUP, else none]
+    #[arg(long, global = true, value_name = "GROUP", help_heading = GLOBAL)]
     cache_group: Option<String>,
 }
 

@@ -8,17 +8,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
 
-/// How long threads that write files get to remove them after an interrupt. A later pull or prune removes what is left.
+/// Time that threads have after an interrupt to remove their files. A later pull or prune removes the rest.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(2);
 
-/// The signals that end a command in order: by the user, by a service manager, by a terminal that closes.
+/// Signals that end a command in an orderly way: from the user, a service manager, a closing terminal.
 const SIGNALS: [(&str, SignalKind); 3] = [
     ("SIGINT", SignalKind::interrupt()),
     ("SIGTERM", SignalKind::terminate()),
     ("SIGHUP", SignalKind::hangup()),
 ];
 
-/// Runs network work on this thread until it is done or a signal interrupts it. An interrupt drops the work, which cancels it.
+/// Runs network work on this thread until it ends or a signal interrupts it. An interrupt drops the work, which cancels it.
 pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

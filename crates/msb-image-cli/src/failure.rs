@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use microsandbox_image::{
-    CredentialError, InvalidCertificate, Platform, PullError, Reference, RegistryHost, escape,
+    CacheError, CredentialError, InspectError, InvalidCertificate, Platform, PullError, Reference,
+    RegistryHost, escape,
 };
 
-use crate::hint::hint;
+use crate::hint;
 use crate::output::one_line;
 use crate::progress::without_bars;
 
@@ -16,7 +17,11 @@ use crate::progress::without_bars;
 pub(crate) enum Failure {
     #[error(transparent)]
     Image(#[from] PullError),
-    /// The pull of an image failed; the reference is for the hint.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// The pull of an image failed. The hint contains the reference.
     #[error("{error}")]
     Pull {
         reference: Box<Reference>,
@@ -31,19 +36,19 @@ pub(crate) enum Failure {
         cached: Vec<Platform>,
     },
     #[error("{0}")]
-    NothingToRemove(PullError),
+    NothingToRemove(CacheError),
     #[error(
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
     #[error("there is no group {}", escape(name))]
     NoGroup { name: String },
-    #[error("group {}: looking it up", escape(name))]
+    #[error("group {}: looking up its number", escape(name))]
     GroupLookup { name: String, source: io::Error },
-    #[error("--force downloads everything again, and --policy never downloads nothing")]
+    #[error("--force cannot be used with --policy never: it has to download")]
     ForceOffline,
-    /// One password must not go to two registries.
-    #[error("{option} is for one registry, and the references name two: {first} and {second}")]
+    /// A password must not be sent to two registries.
+    #[error("{option} applies to one registry, but the references name two: {first} and {second}")]
     TwoRegistries {
         option: &'static str,
         first: String,
@@ -55,20 +60,20 @@ pub(crate) enum Failure {
     #[error(transparent)]
     ClientCertificate(#[from] InvalidCertificate),
     #[error(
-        "{registry} did not ask for credentials, so that they cannot be verified; nothing was stored"
+        "{registry} did not request credentials, so they cannot be verified; nothing was stored"
     )]
     NotRequested { registry: RegistryHost },
-    #[error("standard input: reading the password")]
+    #[error("reading the password from standard input")]
     Password(#[source] io::Error),
-    #[error("standard input: no password, or one of more than {limit} bytes")]
+    #[error("standard input: the password is empty or longer than {limit} bytes")]
     NoPassword { limit: u64 },
     #[error("{}: reading the certificates", path.display())]
     Certificates { path: PathBuf, source: io::Error },
     #[error("{}: more than {limit} bytes of certificates", path.display())]
     CertificatesTooLong { path: PathBuf, limit: u64 },
-    #[error("standard output: writing to it")]
+    #[error("writing to standard output")]
     Output(#[source] io::Error),
-    #[error("standard output: writing the answer as JSON")]
+    #[error("writing JSON to standard output")]
     Json(#[source] serde_json::Error),
     #[error("starting the event loop")]
     EventLoop(#[source] io::Error),
@@ -77,7 +82,7 @@ pub(crate) enum Failure {
     Interrupted { signal: &'static str },
 }
 
-/// Messages that say nothing beside their cause.
+/// Messages that add nothing to their cause.
 const LEADS_ON: &[&str] = &[
     "error sending request",
     "client error (Connect)",
@@ -94,7 +99,7 @@ fn by(signal: &str) -> String {
     }
 }
 
-/// The end of a command that ran.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
@@ -115,7 +120,7 @@ impl Failure {
     /// Returns whether the reader of stdout closed it, which is not a failure of the command.
     pub(crate) fn is_unread_output(&self) -> bool {
         match self {
-            Self::Output(error) | Self::Image(PullError::Copy { source: error, .. }) => {
+            Self::Output(error) | Self::Inspect(InspectError::Copy { source: error, .. }) => {
                 error.kind() == io::ErrorKind::BrokenPipe
             }
             _ => false,
@@ -139,10 +144,10 @@ impl Failure {
         ExitCode::from(self.exit_code())
     }
 
-    /// Returns the messages of the causes. Left out are those that an earlier message repeats word for word, and those of the
-    /// HTTP stack that only lead to the next one.
+    /// Returns the messages of the causes. Omits those that an earlier message contains word for word, and those of the HTTP stack
+    /// that only refer to the next one.
     fn causes(&self) -> Vec<String> {
-        let mut told = vec![self.to_string()];
+        let mut messages = vec![self.to_string()];
         let mut cause = match self {
             Self::Pull { error, .. } => error.source(),
             _ => self.source(),
@@ -151,11 +156,11 @@ impl Failure {
             let text = error.to_string();
             cause = error.source();
             let is_empty = cause.is_some() && LEADS_ON.contains(&text.as_str());
-            if !is_empty && !told.iter().any(|told| told.contains(&text)) {
-                told.push(text);
+            if !is_empty && !messages.iter().any(|message| message.contains(&text)) {
+                messages.push(text);
             }
         }
-        told.split_off(1)
+        messages.split_off(1)
     }
 
     fn exit_code(&self) -> u8 {
@@ -172,8 +177,9 @@ impl Failure {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Image(error) => hint(error, None),
-            Self::Pull { reference, error } => hint(error, Some(reference)),
+            Self::Image(error) => hint::pull(error, None),
+            Self::Pull { reference, error } => hint::pull(error, Some(reference)),
+            Self::Cache(error) | Self::Inspect(InspectError::Cache(error)) => hint::cache(error),
             Self::OtherPlatform { cached, .. } => {
                 let given: Vec<_> = cached
                     .iter()
@@ -183,7 +189,9 @@ impl Failure {
             }
             Self::NothingToRemove(_) => Some("`msb-image ls` lists the cached images".into()),
             Self::NoPassword { .. } => Some("printf %s \"$TOKEN\" | msb-image pull ...".into()),
-            Self::TwoRegistries { .. } => Some("pull from each with a command of its own".into()),
+            Self::TwoRegistries { .. } => {
+                Some("pull from each registry with a separate command".into())
+            }
             _ => None,
         }
     }

@@ -1,32 +1,14 @@
 use std::error::Error;
 
 use microsandbox_image::{
-    ArchiveError, CredentialUse, Platform, PullError, RedirectProblem, Reference, RegistryError,
-    TokenProblem,
+    ArchiveError, CacheError, CredentialUse, Platform, PullError, RedirectProblem, Reference,
+    RegistryError, TokenProblem,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
-pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<String> {
+pub(crate) fn pull(error: &PullError, reference: Option<&Reference>) -> Option<String> {
     match error {
-        PullError::NotCached {
-            reference,
-            platform,
-        } => {
-            let flag = if **platform == Platform::host_linux() {
-                String::new()
-            } else {
-                format!(" --platform {platform}")
-            };
-            Some(format!("pull it with `msb-image pull {reference}{flag}`"))
-        }
-        PullError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
-        PullError::AmbiguousId { .. } => Some("give more of its digits".into()),
-        PullError::Store(error) if error.is_full() => {
-            Some("free some space, or run `msb-image prune`".into())
-        }
-        PullError::Store(error) if error.is_no_cache() => Some(
-            "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE names another one".into(),
-        ),
+        PullError::Cache(error) => cache(error),
         PullError::Archive(ArchiveError::Unnamed { .. }) => {
             Some("name the image with `--tag REF`, where REF has the tag in the archive".into())
         }
@@ -38,7 +20,33 @@ pub(crate) fn hint(error: &PullError, reference: Option<&Reference>) -> Option<S
     }
 }
 
-/// Returns the command or option that may help against an error of a registry.
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn cache(error: &CacheError) -> Option<String> {
+    match error {
+        CacheError::NotCached {
+            reference,
+            platform,
+        } => {
+            let flag = if **platform == Platform::host_linux() {
+                String::new()
+            } else {
+                format!(" --platform {platform}")
+            };
+            Some(format!("pull it with `msb-image pull {reference}{flag}`"))
+        }
+        CacheError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
+        CacheError::AmbiguousId { .. } => Some("enter more digits of it".into()),
+        CacheError::Store(error) if error.is_full() => {
+            Some("free some space, or run `msb-image prune`".into())
+        }
+        CacheError::Store(error) if error.is_no_cache() => Some(
+            "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
+        ),
+        _ => None,
+    }
+}
+
+/// Returns a command or an option that may fix an error of a registry.
 fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String> {
     let error = error.decisive();
     if error.is_unknown_authority() {
@@ -91,7 +99,7 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
             format!("the user name or the password is wrong; try {sign_in}")
         }
         CredentialUse::Sent => {
-            format!("{registry} knows this user and refuses; sign in as another with {sign_in}")
+            format!("{registry} denies access to this user; sign in as another user with {sign_in}")
         }
         CredentialUse::NotRequested => {
             format!("{registry} did not ask for a user name and a password; check the reference")
@@ -100,7 +108,7 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
     })
 }
 
-/// Returns whether the other side did not answer with TLS, in the words of rustls.
+/// Returns whether the other side did not answer with TLS, by the message of rustls.
 fn is_not_tls(error: &RegistryError) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {

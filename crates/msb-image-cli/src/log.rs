@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::progress;
 
-/// Writes the log of the libraries to stderr: warnings, with `verbose` 1 also what a pull does, with 2 every request and retry.
+/// Writes the libraries' log to stderr: warnings; with `verbose` 1 also the steps of a pull, with 2 every request and retry.
 pub(crate) fn start(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::WARN,
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// Collects what is logged.
+    /// Collects log output.
     #[derive(Clone, Default)]
     struct Collected(Arc<Mutex<Vec<u8>>>);
 

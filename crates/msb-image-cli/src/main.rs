@@ -7,7 +7,7 @@
 //!                failure.rs ─────────▶ progress/ ────────────────▶ stderr
 //! ```
 //!
-//! It holds no logic that a user of the library needs. Text from outside is escaped wherever it is printed.
+//! It contains no logic that a user of the library needs. Untrusted text is escaped wherever it is printed.
 
 mod args;
 mod commands;

@@ -19,7 +19,7 @@ impl PlatformArgs {
     }
 }
 
-/// Parses `OS/ARCH[/VARIANT]`, or `ARCH[/VARIANT]` of an architecture that images are built for, which means Linux.
+/// Parses `OS/ARCH[/VARIANT]`. `ARCH[/VARIANT]` alone means Linux if it is a known architecture.
 fn parse_platform(text: &str) -> Result<Platform, String> {
     let architecture = text.split('/').next().unwrap_or_default();
     let text = if ARCHITECTURES.contains(&&*architecture.to_ascii_lowercase()) {

@@ -1,4 +1,4 @@
-//! Keeping a secret in the memory of this process.
+//! Protects a secret in the memory of this process.
 
 /// Keeps other processes of the same user from reading this process's memory, and the kernel from dumping it to disk.
 ///

@@ -1,4 +1,4 @@
-//! Errors that end with the next command that would work, and one line for each cause.
+//! Errors end with the next command that works, and have one line for each cause.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ fn with_password(tls: bool) -> DockerRegistry {
     .unwrap()
 }
 
-/// The error output of a pull that fails.
+/// Returns the error output of a failed pull.
 fn failed(args: &[&str], input: &str) -> String {
     let cache = tempfile::tempdir().unwrap();
     let args = [&["pull"], args, &PLATFORM, &["--progress", "none"]].concat();
@@ -79,7 +79,7 @@ fn each_reason_for_a_refusal_has_its_own_hint() {
     );
     assert!(!wrong.contains("hunter"), "{wrong}");
 
-    // The command that the hint names.
+    // The command in the hint.
     let cache = tempfile::tempdir().unwrap();
     let args = [&["pull", reference.as_str()], &ca[..], &sign_in, &PLATFORM].concat();
     ok(&run_with_input(cache.path(), &args, "hunter2"));
@@ -155,7 +155,7 @@ fn no_cause_is_printed_twice() {
             ],
             "",
         );
-        // Of the minute that is the default, this is far from all.
+        // The default is a minute.
         let took = begun.elapsed();
         assert!(took < Duration::from_secs(20), "{took:?}");
         let lines: Vec<&str> = text
@@ -202,7 +202,7 @@ fn an_argument_from_outside_is_escaped_in_a_usage_error() {
     let output = run(cache.path(), ["pull", "a", "--policy", "\x1b[2J\u{202e}"]);
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
-    // clap itself leaves out what looks like a terminal sequence.
+    // clap itself removes terminal sequences.
     assert!(text.contains(r"invalid value '\u{202e}'"), "{text}");
     let output = run(
         cache.path(),

@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Output;
 
@@ -218,4 +219,40 @@ fn a_directory_of_certificates_in_dockers_form_counts() {
     let dir = settings.0.path().join("hosts").join(origin.host());
     std::fs::copy(origin.ca_cert().unwrap(), dir.join("ca.crt")).unwrap();
     ok(&settings.pull(&format!("{}/test:v1", origin.host()), &[]));
+}
+
+/// Answers every request with `status`, as a proxy that refuses does.
+fn refusing_proxy(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        while let Ok((mut socket, _)) = listener.accept() {
+            let mut buffer = [0; 4096];
+            let _ = socket.read(&mut buffer);
+            let _ = write!(socket, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    host
+}
+
+#[test]
+fn a_proxy_that_fails_is_named() {
+    for proxy in [
+        nowhere(),
+        refusing_proxy("403 Forbidden"),
+        refusing_proxy("407 Proxy Authentication Required"),
+    ] {
+        let cache = tempfile::tempdir().unwrap();
+        let output = common::command(cache.path())
+            .env("HTTPS_PROXY", format!("http://me:hunter2@{proxy}"))
+            .env("NO_PROXY", "registry.example:5000")
+            .args(["pull", "registry.example/a", "--retry-seconds", "0"])
+            .args(["--progress", "none"])
+            .output()
+            .unwrap();
+        let text = stderr(&output);
+        let named = format!("cannot connect through the proxy http://{proxy}/");
+        assert!(text.contains(&named), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Signals in the middle of a download, and what the process shows of a secret that it holds.
+//! Signals in the middle of a download, and the protection of a secret in the process's memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use common::{command, stderr};
 use msb_testkit::fault_registry::{Fault, FaultRegistry};
 use msb_testkit::image::{ImageBuilder, Layer};
 
-/// A registry that stops sending in the middle of the only layer.
+/// Returns a registry that stops sending in the middle of the only layer.
 fn stalling() -> FaultRegistry {
     let layout = tempfile::tempdir().unwrap().keep();
     let layer = Layer::recipe("file large size=6000000 seed=1 fill=random").plain();
@@ -54,7 +54,7 @@ fn wait_until(mut is_true: impl FnMut() -> bool) {
     }
 }
 
-/// Sum of the lengths of all files below a folder. Files come and go meanwhile.
+/// Returns the sum of the lengths of all files below a folder, which may change meanwhile.
 fn bytes_below(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;
@@ -96,7 +96,7 @@ fn every_signal_that_ends_a_pull_leaves_no_temporaries() {
     }
 }
 
-/// Names of temporary files below a folder.
+/// Returns the names of temporary files below a folder.
 fn temporaries(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -116,7 +116,7 @@ fn temporaries(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_next_pull_removes_what_a_killed_one_left() {
+fn the_next_pull_removes_the_files_of_a_killed_one() {
     let (registry, cache) = (stalling(), tempfile::tempdir().unwrap());
     let mut child = pull_until_it_stalls(&registry, cache.path(), command(cache.path()));
     child.kill().unwrap();
@@ -149,7 +149,7 @@ fn a_pull_that_ignores_hangups_from_the_start_goes_on() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
-/// Whether a process of another user, other than root, may read this process's memory: its files in `/proc` are then not its own.
+/// Returns whether a process of another user than root may read this process's memory: otherwise root owns its files in `/proc`.
 #[cfg(target_os = "linux")]
 fn is_dumpable(child: &Child) -> bool {
     let owner = std::fs::metadata(format!("/proc/{}/environ", child.id())).unwrap();

@@ -13,7 +13,7 @@ use common::{ok, run, stderr};
 use msb_testkit::fault_registry::{Fault, FaultRegistry};
 use msb_testkit::image::{ImageBuilder, Layer};
 
-/// A registry with an image of one layer of 12 MB, which is long enough for a partial blob to be kept; the path of the blob.
+/// Returns a registry with an image of one layer of 12 MB, long enough for a partial blob, and the path of the blob.
 fn registry() -> (FaultRegistry, String, String) {
     let layout = tempfile::tempdir().unwrap().keep();
     let layer = Layer::recipe("file large size=12000000 seed=1 fill=random").plain();
@@ -66,7 +66,7 @@ fn a_resume_is_shown_as_one() {
 }
 
 #[test]
-fn verbose_prints_what_no_flag_prints() {
+fn verbose_prints_more_than_the_default() {
     let (_registry, reference, _) = registry();
     let cache = tempfile::tempdir().unwrap();
     let quiet = pull(cache.path(), &reference, &["--progress", "none"]);

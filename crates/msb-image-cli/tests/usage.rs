@@ -1,4 +1,4 @@
-//! What the command says before it does anything: help, wrong usage, and what only the cache can answer.
+//! Help and usage errors, before the command does anything, and commands that only read the cache.
 
 #![allow(
     clippy::unwrap_used,
@@ -137,7 +137,7 @@ fn an_empty_cache_has_nothing_to_show() {
 fn the_cache_directory_is_the_flag_then_the_variable_then_the_systems() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    // The error names the directory that was looked for.
+    // The error names the directory.
     let is_looked_for = |output: std::process::Output, path: &Path| {
         let expected = format!("error: there is no cache at {}\n", path.display());
         assert!(stderr(&output).starts_with(&expected), "{output:?}");

@@ -1,8 +1,8 @@
-//! How fast a layer is unpacked: the decoder, the inflate candidates behind it, and the tar parser.
+//! Measures unpacking a layer: the decoder, the inflate candidates, and the tar parser.
 //!
-//! `cargo bench -p msb-layer --bench decode [-- FOLDER]` packs a folder (`/usr/lib/python3` where none is given) with `tar`,
-//! `gzip -6` and `zstd -3`, and prints megabytes of plain bytes per second, the best of five runs. `igzip`, where it is
-//! installed, is the yardstick: ISA-L's inflate in a process of its own.
+//! `cargo bench -p msb-layer --bench decode [-- FOLDER]` packs a folder (`/usr/lib/python3` by default) with `tar`, `gzip -6` and
+//! `zstd -3`, and prints uncompressed megabytes per second, the best of five runs. `igzip`, if it is installed, is the
+//! reference: ISA-L's inflate in its own process.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
     clippy::unwrap_used,
@@ -110,7 +110,7 @@ fn zlib_rs(body: &[u8]) {
     }
 }
 
-/// fdeflate reads zlib only and finds its history in front of its output: it is given a header, and the last 32 KiB are copied.
+/// fdeflate reads only zlib and expects its history before its output, so it gets a header, and the last 32 KiB are copied.
 fn fdeflate(body: &[u8]) {
     const HISTORY: usize = 32 * 1024;
     let mut inflate = fdeflate::Decompressor::new();

@@ -1,6 +1,6 @@
-//! How fast a layer is decompressed and its archive read: `cargo bench -p msb-layer --bench parts`. Bytes are plain ones.
+//! Measures decompressing a layer and reading its archive: `cargo bench -p msb-layer --bench parts`. Bytes are uncompressed.
 //!
-//! The contents are made up, so that figures can be compared over time; `decode` measures real files, beside other libraries.
+//! The contents are generated, so that figures can be compared over time; `decode` measures real files and other libraries.
 #![expect(
     clippy::unwrap_used,
     reason = "a benchmark may stop at the first thing that goes wrong"
@@ -34,7 +34,7 @@ fn zstd(bencher: Bencher<'_, '_>) {
         .bench(|| decode(layer.blob_bytes().unwrap()));
 }
 
-/// Files of so many bytes each, 20 MB in all.
+/// Reads files of this many bytes each, 20 MB in total.
 #[divan::bench(args = [100, 1000, 10_000], sample_count = 20)]
 fn tar(bencher: Bencher<'_, '_>, size: usize) {
     let archive = archive(20_000_000 / (size + 512), size);

@@ -26,7 +26,7 @@ const VERSION: u32 = 2;
 /// `ACL_UNDEFINED_ID`.
 const UNDEFINED_ID: u32 = u32::MAX;
 
-/// The tags of entries, in the order that an ACL has them.
+/// Entry tags, in the order that an ACL requires.
 mod tag {
     pub(super) const USER_OBJ: u16 = 0x01;
     pub(super) const USER: u16 = 0x02;
@@ -44,8 +44,8 @@ pub(crate) fn is_acl(name: &[u8]) -> bool {
     )
 }
 
-/// Returns whether Linux takes the value as a POSIX ACL: one entry each for the owner, the group and others, any number for
-/// other users and groups, and a mask where there are such.
+/// Returns whether Linux accepts the value as a POSIX ACL: one entry each for the owner, the group and others, any number for
+/// named users and groups, and a mask if there are named ones.
 pub(crate) fn is_valid(value: &[u8]) -> bool {
     let Ok((header, entries)) = Header::ref_from_prefix(value) else {
         return false;
@@ -53,7 +53,7 @@ pub(crate) fn is_valid(value: &[u8]) -> bool {
     let Ok(entries) = <[Entry]>::ref_from_bytes(entries) else {
         return false;
     };
-    // The last tag, of which those of users and groups may come again.
+    // The last tag. Only those of named users and groups may repeat.
     let mut last = 0;
     let mut needs_mask = false;
     let in_order = entries.iter().all(|entry| {
@@ -104,7 +104,7 @@ mod tests {
             &[U, G, M, O],
             &[U, USER, G, M, O],
             &[U, USER, USER, G, GROUP, GROUP, M, O],
-            // The ids of the owner, the group, the mask and others mean nothing.
+            // The ids of the owner, the group, the mask and others are ignored.
             &[(1, 6, 7), (4, 4, 0), (32, 0, 5)],
         ] {
             assert!(is_valid(&acl(2, entries)), "{entries:?}");

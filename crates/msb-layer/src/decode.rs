@@ -1,8 +1,8 @@
 //! Decompresses a stream: gzip, zstd or neither, detected by magic bytes.
 //!
-//! Synchronous and push-style, like [`tar`](crate::tar): it does no I/O and starts no thread. Uncompressed bytes come out in
-//! [`Chunk`]s, reference-counted pieces of a [`Pool`]'s buffers, so that one chunk can go to a hasher and a parser on other
-//! threads without a copy; a buffer returns to its pool when the last holder drops it.
+//! Synchronous and push-style, like [`tar`](crate::tar): it does no I/O and starts no thread. Output comes in [`Chunk`]s,
+//! reference-counted pieces of a [`Pool`]'s buffers, so that a hasher and a parser on other threads share a chunk without a
+//! copy. A buffer returns to its pool when its last chunk is dropped.
 //!
 //! Each compression is one file under `formats/` with a row of the table in `formats.rs`: name, magic bytes, media types, decoder.
 //!
@@ -15,12 +15,12 @@
 //! # Invariants
 //!
 //! - All chunks but the last are as long as the pool's buffers; none is empty.
-//! - Memory is one buffer, the codec's state and, for zstd, a window that was checked before it was taken, and
-//!   counted against a [`WindowBudget`] that several streams may share. What a bomb
-//!   unpacks to is the caller's to count: it comes out chunk by chunk, and the caller's error stops the decoder.
-//! - The pieces in which the input is pushed change nothing.
-//! - After the last member or frame only zeros may follow. Anything else is an error, so that no byte that a digest covers
-//!   goes unlooked at.
+//! - Memory is one buffer, the codec's state and, for zstd, a window. The window's size is checked, and charged to a
+//!   [`WindowBudget`] that several streams may share, before it is allocated. The caller bounds the uncompressed length: an
+//!   error of its output stops the decoder.
+//! - The result does not depend on how the input is split into pushes.
+//! - After the last member or frame only zeros may follow. Anything else is an error, so that every byte of the blob is
+//!   examined.
 //!
 //! Specifications: RFC 1952 (gzip), RFC 1951 (deflate), RFC 8878 (zstd).
 //!
@@ -33,15 +33,15 @@
 //! ```
 //! use msb_layer::decode::{Chunk, Decoder, Limits, Pool};
 //!
-//! let mut plain = Vec::new();
+//! let mut uncompressed = Vec::new();
 //! let mut out = |chunk: Chunk| {
-//!     plain.extend_from_slice(&chunk);
+//!     uncompressed.extend_from_slice(&chunk);
 //!     Ok::<_, std::convert::Infallible>(())
 //! };
 //! let mut decoder = Decoder::new(Pool::new(64 * 1024, 4), Limits::default());
-//! decoder.push(b"neither gzip nor zstd", &mut out).expect("plain bytes pass");
+//! decoder.push(b"neither gzip nor zstd", &mut out).expect("uncompressed bytes pass");
 //! decoder.finish(&mut out).expect("nothing is missing");
-//! assert_eq!(plain, b"neither gzip nor zstd");
+//! assert_eq!(uncompressed, b"neither gzip nor zstd");
 //! ```
 
 mod chunk;

@@ -4,14 +4,14 @@ use crate::LayerError;
 use crate::tar::path::{PathLimits, normalize};
 use crate::tar::{Entry, Kind};
 
-/// What an entry of the archive is for the layer (OCI image specification, layer.md).
+/// The meaning of an archive entry for the layer (OCI image specification, layer.md).
 #[derive(Debug)]
 pub(crate) enum LayerEntry<'a> {
-    /// An inode, or another name for one.
+    /// An inode or a hard link.
     Inode { path: Cow<'a, [u8]> },
     /// Hides a path of lower layers.
     Whiteout { path: Vec<u8> },
-    /// Hides what a directory holds in lower layers.
+    /// Hides the contents of a directory in lower layers.
     Opaque { path: Vec<u8> },
     /// Part of the bookkeeping of the aufs storage driver.
     Aufs { path: Cow<'a, [u8]> },
@@ -21,15 +21,15 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const AUFS: &[u8] = b".wh..wh.";
 
-/// Tells by the name what an entry is. The type that a whiteout has in the archive says nothing: some builders make it a
-/// hard link or a symbolic link.
+/// Determines the meaning of an entry by its name. The type of a whiteout is ignored: some builders write it as a hard link or
+/// a symbolic link.
 pub(crate) fn classify<'a>(
     entry: &Entry<'a>,
     limits: &PathLimits,
 ) -> Result<LayerEntry<'a>, LayerError> {
     let path = normalized(entry, entry.path, limits)?;
     if !path.starts_with(WHITEOUT) && !path.windows(5).any(|window| window == b"/.wh.") {
-        // A whiteout's name is its file's and four bytes more, so that the limit leaves room for it.
+        // A whiteout's name is four bytes longer than the name that it hides, so file names must leave room for them.
         let component_bytes = limits.component_bytes.saturating_sub(WHITEOUT.len());
         if path.len() > component_bytes {
             let limits = PathLimits {
@@ -49,7 +49,7 @@ pub(crate) fn classify<'a>(
         None => (&b""[..], &path[..]),
     };
     if name == OPAQUE {
-        return if is_plain(parent) {
+        return if has_no_whiteout(parent) {
             Ok(LayerEntry::Opaque {
                 path: parent.to_vec(),
             })
@@ -61,7 +61,7 @@ pub(crate) fn classify<'a>(
         return Ok(LayerEntry::Aufs { path });
     }
     match name.strip_prefix(WHITEOUT) {
-        Some(hidden) if !matches!(hidden, b"" | b"." | b"..") && is_plain(parent) => {
+        Some(hidden) if !matches!(hidden, b"" | b"." | b"..") && has_no_whiteout(parent) => {
             let path = if parent.is_empty() {
                 hidden.to_vec()
             } else {
@@ -69,18 +69,18 @@ pub(crate) fn classify<'a>(
             };
             Ok(LayerEntry::Whiteout { path })
         }
-        // A bare `.wh.`, or something below a whiteout.
+        // A bare `.wh.`, or a path below a whiteout.
         _ => Err(whiteout_error()),
     }
 }
 
-/// Whether the path leads into the bookkeeping of the aufs storage driver.
+/// Returns whether the path belongs to the bookkeeping of the aufs storage driver.
 pub(crate) fn is_aufs(path: &[u8]) -> bool {
     path.split(|&byte| byte == b'/')
         .any(|component| component.starts_with(AUFS))
 }
 
-/// The normalized target of a hard link. A symbolic link is only seen to have a target: no system can make one to nothing.
+/// Returns the normalized target of a hard link. For a symbolic link, only checks that the target is not empty, as Linux does.
 pub(crate) fn link_target<'a>(
     entry: &Entry<'a>,
     limits: &PathLimits,
@@ -107,8 +107,8 @@ fn normalized<'a>(
     })
 }
 
-/// Whether no component of the path is a whiteout.
-fn is_plain(path: &[u8]) -> bool {
+/// Returns whether no component of the path is a whiteout.
+fn has_no_whiteout(path: &[u8]) -> bool {
     path.split(|&byte| byte == b'/')
         .all(|component| !component.starts_with(WHITEOUT))
 }

@@ -4,163 +4,156 @@ use std::io;
 use fs_tree::{ApplyError, show_path};
 use msb_budget::BudgetError;
 use msb_oci::Digest;
-use msb_sidecar::Note;
 
 use crate::UnsupportedFormat;
 use crate::decode::DecodeError;
 use crate::tar::TarError;
 use crate::tar::path::PathError;
 
-/// Why a layer cannot be turned into an image. The layer itself is the caller's to name.
+/// Why a layer cannot be converted to an image. The caller adds the layer's name.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerError {
-    /// The blob is longer than its descriptor says.
-    #[error("the blob has more than the {expected} bytes that its descriptor says")]
+    /// The blob is longer than the size in its descriptor.
+    #[error("the blob has more than the {expected} bytes of its descriptor")]
     BlobTooLong {
         /// The descriptor's size.
         expected: u64,
     },
-    /// The blob is shorter than its descriptor says.
-    #[error("the blob has {actual} bytes; its descriptor says {expected}")]
+    /// The blob is shorter than the size in its descriptor.
+    #[error("blob size mismatch: expected {expected} bytes, found {actual}")]
     BlobTooShort {
         /// The descriptor's size.
         expected: u64,
-        /// What came.
+        /// The number of bytes received.
         actual: u64,
     },
-    /// The blob's bytes are not those that the manifest names.
-    #[error("the blob's digest is {actual}, not {expected}")]
+    /// The blob does not have the digest in the manifest.
+    #[error("blob digest mismatch: expected {expected}, found {actual}")]
     BlobDigest {
-        /// The manifest's.
+        /// The digest in the manifest.
         expected: Digest,
-        /// The bytes'.
+        /// The digest of the received bytes.
         actual: Digest,
     },
-    /// The unpacked archive is not the one that the config names.
-    #[error("the unpacked layer's diff_id is {actual}, not {expected}")]
+    /// The uncompressed archive does not have the diff_id in the config.
+    #[error("diff_id mismatch: expected {expected}, found {actual}")]
     DiffId {
-        /// The config's.
+        /// The diff_id in the config.
         expected: Digest,
-        /// The bytes'.
+        /// The digest of the uncompressed bytes.
         actual: Digest,
     },
     /// The blob cannot be decompressed.
     #[error("decompressing the blob")]
     Decode {
-        /// Why.
+        /// The cause.
         source: DecodeError,
     },
     /// The layer is in a format that is not supported.
     #[error("{}", unsupported(media_type, *format))]
     Format {
-        /// The media type that the manifest names, as it is.
+        /// The media type in the manifest, unescaped.
         media_type: String,
-        /// The format, where it is known.
+        /// The format, if it was recognized.
         format: Option<UnsupportedFormat>,
     },
     /// The archive cannot be read.
     #[error("reading the layer's archive")]
     Tar {
-        /// Why.
+        /// The cause.
         source: TarError,
     },
     /// An entry's path, or its link's target, cannot be used.
     #[error("tar entry {} at byte {offset}", show_path(entry))]
     Path {
-        /// The entry as the archive names it.
+        /// The entry's name in the archive.
         entry: Vec<u8>,
-        /// Where its header starts.
+        /// Where its header starts, in bytes of the archive.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: PathError,
     },
-    /// A name that begins with `.wh.` and hides nothing that there could be.
+    /// The name begins with `.wh.` but names no path to hide.
     #[error(
         "tar entry {} at byte {offset}: not a valid whiteout",
         show_path(entry)
     )]
     Whiteout {
-        /// The entry as the archive names it.
+        /// The entry's name in the archive.
         entry: Vec<u8>,
-        /// Where its header starts.
+        /// Where its header starts, in bytes of the archive.
         offset: u64,
     },
-    /// A symbolic link to nothing at all.
+    /// A symbolic link has an empty target.
     #[error(
         "tar entry {} at byte {offset}: symbolic link without a target",
         show_path(entry)
     )]
     NoTarget {
-        /// The entry as the archive names it.
+        /// The entry's name in the archive.
         entry: Vec<u8>,
-        /// Where its header starts.
+        /// Where its header starts, in bytes of the archive.
         offset: u64,
     },
-    /// An entry does not fit what came before it.
+    /// An entry conflicts with the entries before it.
     #[error("applying the layer's entries")]
     Apply {
-        /// Why.
+        /// The cause.
         source: ApplyError,
     },
     /// A limit was exceeded.
     #[error("{limit}: {actual}, more than the allowed {allowed}")]
     Limit {
-        /// Which.
+        /// The exceeded limit.
         limit: LayerLimit,
-        /// What it allows.
+        /// Its value.
         allowed: u64,
-        /// What there is.
+        /// The layer's value.
         actual: u64,
     },
     /// The layers of the image together exceed a limit.
-    #[error("the budget of the whole image is used up")]
+    #[error("the image exceeds its budget")]
     Budget {
-        /// Which limit.
+        /// The exceeded limit.
         source: BudgetError,
-    },
-    /// Something cannot be represented, and the caller wants that to be an error.
-    #[error("not exact: {note}")]
-    NotExact {
-        /// What.
-        note: Box<Note>,
     },
     /// The layer image cannot be written.
     #[error("writing the layer image")]
     Image {
-        /// Why.
+        /// The cause.
         source: erofs_writer::Error,
     },
-    /// The layer image cannot be brought to stable storage.
+    /// The layer image cannot be fsynced.
     #[error("syncing the layer image")]
     Sync {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The sidecar cannot be written.
     #[error("writing the layer's sidecar")]
     Sidecar {
-        /// Why.
+        /// The cause.
         source: msb_sidecar::Error,
     },
-    /// The file that keeps the blob for a later resume cannot be read or written.
-    #[error("{step} the partial download")]
-    Part {
-        /// What was tried.
-        step: PartStep,
-        /// Why.
+    /// The partial blob cannot be read or written.
+    #[error("{step} the partial blob")]
+    PartialBlob {
+        /// The failed step.
+        step: PartialBlobStep,
+        /// The cause.
         source: io::Error,
     },
-    /// The stages of the pipeline cannot be started.
+    /// A thread of the pipeline cannot be started.
     #[error("starting a thread")]
     Spawn {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A stage of the pipeline ended in a panic, which is a mistake of ours and has been printed.
+    /// A thread of the pipeline panicked. The panic has been printed.
     #[error("a stage of the layer's pipeline panicked")]
     Panicked,
-    /// The download ended without saying that it was whole: the pull was given up.
+    /// The feed was dropped before [`finish`](crate::LayerFeed::finish): the pull was cancelled.
     #[error("the pull was cancelled")]
     Cancelled,
 }
@@ -175,7 +168,7 @@ impl From<BudgetError> for LayerError {
 }
 
 impl LayerError {
-    /// Whether the bytes are not what their names promise.
+    /// Returns whether the bytes do not match a recorded size or digest.
     #[must_use]
     pub fn is_mismatch(&self) -> bool {
         matches!(
@@ -187,22 +180,18 @@ impl LayerError {
         )
     }
 
-    /// Whether a body that began with an earlier part may have gone wrong because of that part: whatever the bytes said, while
-    /// nobody had verified them. What is left are faults of this machine, and the pull's own end.
+    /// Returns whether a resumed download may have failed because of its partial blob. That is true for every error of the bytes,
+    /// which are not verified before the end, and false for faults of this machine and for a cancelled pull.
     #[must_use]
-    pub fn may_be_the_parts_fault(&self) -> bool {
+    pub fn may_stem_from_partial_blob(&self) -> bool {
         let is_ours = matches!(
             self,
-            Self::Cancelled
-                | Self::Panicked
-                | Self::Spawn { .. }
-                | Self::NotExact { .. }
-                | Self::Budget { .. }
+            Self::Cancelled | Self::Panicked | Self::Spawn { .. } | Self::Budget { .. }
         );
-        matches!(self, Self::Part { .. }) || !(is_ours || self.write_error().is_some())
+        matches!(self, Self::PartialBlob { .. }) || !(is_ours || self.write_error().is_some())
     }
 
-    /// The system's error where writing failed, to tell a full disk.
+    /// Returns the system's error if writing failed, so that a full disk can be recognized.
     #[must_use]
     pub fn write_error(&self) -> Option<&io::Error> {
         match self {
@@ -213,8 +202,8 @@ impl LayerError {
             | Self::Sidecar {
                 source: msb_sidecar::Error::Write { source, .. },
             }
-            | Self::Part {
-                step: PartStep::Write,
+            | Self::PartialBlob {
+                step: PartialBlobStep::Write,
                 source,
             } => Some(source),
             _ => None,
@@ -222,7 +211,7 @@ impl LayerError {
     }
 }
 
-/// Describes a layer in an unsupported format. The media type is text from outside.
+/// Describes a layer in an unsupported format. Escapes the media type, which is untrusted.
 fn unsupported(media_type: &str, format: Option<UnsupportedFormat>) -> String {
     const MAX_SHOWN: usize = 255;
     let media_type = media_type.as_bytes();
@@ -236,16 +225,16 @@ fn unsupported(media_type: &str, format: Option<UnsupportedFormat>) -> String {
     }
 }
 
-/// What was done with a partial download.
+/// A step of working with a partial blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartStep {
-    /// Reading what is there.
+pub enum PartialBlobStep {
+    /// Reading its bytes.
     Read,
-    /// Adding to it.
+    /// Appending to it.
     Write,
 }
 
-impl fmt::Display for PartStep {
+impl fmt::Display for PartialBlobStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read => "reading",
@@ -264,8 +253,8 @@ pub enum LayerLimit {
     MetadataBytes,
     /// [`crate::LayerLimits::path_steps`]
     PathSteps,
-    /// [`crate::LayerLimits::plain_bytes`]
-    PlainBytes,
+    /// [`crate::LayerLimits::uncompressed_bytes`]
+    UncompressedBytes,
     /// [`crate::LayerLimits::file_bytes`]
     FileBytes,
     /// [`crate::LayerLimits::sparse_bytes`]
@@ -280,7 +269,7 @@ impl fmt::Display for LayerLimit {
             Self::Entries => "entries of the layer",
             Self::MetadataBytes => "bytes of the layer's paths, links and xattrs",
             Self::PathSteps => "path components walked for the layer",
-            Self::PlainBytes => "uncompressed bytes of the layer",
+            Self::UncompressedBytes => "uncompressed bytes of the layer",
             Self::FileBytes => "bytes of one file",
             Self::SparseBytes => "bytes that the layer's sparse files cost beyond their data",
             Self::ImageBytes => "bytes of the layer image",
@@ -293,7 +282,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_unverified_bytes_say_may_be_the_parts_fault_and_what_this_machine_does_is_not() {
+    fn errors_of_unverified_bytes_may_stem_from_the_partial_blob_and_faults_of_this_machine_do_not()
+    {
         let entry = || b"a".to_vec();
         let offset = 0;
         for error in [
@@ -315,7 +305,7 @@ mod tests {
                 actual: 2,
             },
         ] {
-            assert!(error.may_be_the_parts_fault(), "{error}");
+            assert!(error.may_stem_from_partial_blob(), "{error}");
         }
         let source = || io::Error::from(io::ErrorKind::StorageFull);
         for error in [
@@ -324,7 +314,7 @@ mod tests {
             LayerError::Spawn { source: source() },
             LayerError::Sync { source: source() },
         ] {
-            assert!(!error.may_be_the_parts_fault(), "{error}");
+            assert!(!error.may_stem_from_partial_blob(), "{error}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Recognizes layers in formats that are not supported, so that the error names the format and not its symptom.
+//! Recognizes layers in unsupported formats, so that the error names the format instead of a symptom.
 
 use std::fmt;
 
 use crate::tar;
 
-/// Names a format that a layer may have and that is not supported.
+/// Names an unsupported format of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnsupportedFormat(&'static str);
@@ -15,7 +15,7 @@ impl fmt::Display for UnsupportedFormat {
     }
 }
 
-/// One format and the bytes that it begins with.
+/// A format and its magic number.
 struct Magic {
     name: &'static str,
     offset: usize,
@@ -59,7 +59,7 @@ const fn magic(name: &'static str, offset: usize, bytes: &'static [u8]) -> Magic
 /// Returns whether a media type is that of a format.
 type Fits = fn(&str) -> bool;
 
-/// Formats that only their media type announces: their bytes look like any others.
+/// Formats without a magic number, recognized by their media type.
 const MEDIA_TYPES: &[(&str, Fits)] = &[
     ("encrypted", |media_type| media_type.ends_with("+encrypted")),
     ("nydus", |media_type| {
@@ -72,18 +72,19 @@ const MEDIA_TYPES: &[(&str, Fits)] = &[
 /// The number of bytes that [`check_start`] examines.
 pub(crate) const START_BYTES: usize = 1088;
 
-/// Refuses a media type of a format that cannot be recognized by its bytes.
+/// Rejects the media types of formats that have no magic number.
 pub(crate) fn check_media_type(media_type: &str) -> Result<(), UnsupportedFormat> {
-    // Parameters and the case of a media type mean nothing here (RFC 6838).
+    // Parameters and case of a media type are ignored (RFC 6838).
     let media_type = media_type.split(';').next().unwrap_or_default();
     let media_type = media_type.trim().to_ascii_lowercase();
     let found = MEDIA_TYPES.iter().find(|(_, fits)| fits(&media_type));
     found.map_or(Ok(()), |(name, _)| Err(UnsupportedFormat(name)))
 }
 
-/// Checks that a decompressed stream begins like a tar archive. `start` has [`START_BYTES`], or is the whole stream.
+/// Checks that a decompressed stream begins like a tar archive. `start` has [`START_BYTES`], or is the whole stream if that is
+/// shorter.
 ///
-/// Returns the format that it has instead, where that is known.
+/// Otherwise returns the format, if it is recognized.
 pub(crate) fn check_start(start: &[u8]) -> Result<(), Option<UnsupportedFormat>> {
     if tar::may_begin(start) {
         return Ok(());

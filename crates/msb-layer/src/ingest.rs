@@ -20,60 +20,60 @@ use crate::{LayerError, LayerLimits};
 use meter::Meter;
 use sink::Sink;
 
-/// Inline data that is read back from the sidecar at a time.
+/// Bytes of inline data that are read from the sidecar at once.
 const READ_AHEAD_BYTES: usize = 128 << 10;
 
-/// A layer with more names than this is not merged before it is done: its tree and what is merged of it would be in memory at
-/// once.
+/// Layers with more names are not merged while they are converted: the layer's tree and the merged tree would be in memory at
+/// the same time.
 const MAX_NAMES_AHEAD: usize = 100_000;
 
-/// Where a layer goes: two empty files.
+/// The two empty files of a layer.
 #[derive(Debug)]
 pub(crate) struct Targets {
     pub(crate) image: File,
-    /// Opened for reading too.
+    /// Also open for reading.
     pub(crate) sidecar: File,
 }
 
-/// What the reading of an archive may take.
+/// Limits and budget of reading an archive.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) limits: LayerLimits,
     pub(crate) account: Account,
-    /// Set when the pull is over.
+    /// Set when the pull ends.
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 
-/// What was made of an archive.
+/// The result of reading an archive.
 #[derive(Debug)]
 pub(crate) struct Ingested {
-    /// What the layer's files hold of the budget.
+    /// The layer's share of the budget.
     pub(crate) account: Account,
     pub(crate) image: ImageSummary,
     pub(crate) entries: u64,
     pub(crate) notes: Vec<Note>,
 }
 
-/// A layer whose archive was read to its end, while its image still lacks the metadata.
+/// A layer whose archive has been read completely and whose image lacks the metadata.
 ///
-/// Nothing of it is verified: what is made of it may be kept only if the layer itself turns out well.
+/// It is not verified yet. A result of merging it must be discarded if the layer fails.
 #[derive(Debug)]
 pub struct ReadLayer {
-    /// Its changes, from the sidecar that is still being written.
+    /// Its changes, read from the sidecar that is still being written.
     pub changes: Changes<File>,
-    /// The length that its image will have, in bytes, once that is planned. The sender is dropped if the layer fails.
+    /// The length that its image will have, in bytes, once it is planned. The sender is dropped if the layer fails.
     pub image_bytes: watch::Receiver<Option<u64>>,
 }
 
-/// Reads a plain tar archive, which comes through `next` chunk by chunk until `None`, and writes the layer's two files. `tell`
-/// gets the layer as soon as it can be merged, unless that would take much memory.
+/// Reads an uncompressed tar archive, which `next` returns chunk by chunk until `None`, and writes the layer's two files. Calls
+/// `notify` with the layer as soon as it can be merged, unless that would take much memory.
 pub(crate) fn ingest<C: AsRef<[u8]>>(
     mut next: impl FnMut() -> Result<Option<C>, LayerError>,
     media_type: &str,
     targets: Targets,
     work: Work,
     uuid: [u8; 16],
-    tell: impl FnOnce(ReadLayer),
+    notify: impl FnOnce(ReadLayer),
 ) -> Result<Ingested, LayerError> {
     let Work {
         limits,
@@ -99,7 +99,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     let mut parser = TarParser::new(limits.tar);
     let mut is_start = true;
     while let Some(chunk) = next()? {
-        // Every chunk but the last one is far longer than what is examined.
+        // Every chunk but the last is far longer than the examined beginning.
         if std::mem::take(&mut is_start) {
             check_format(chunk.as_ref(), media_type)?;
         }
@@ -120,7 +120,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     let sidecar = sidecar.end_changes().map_err(sidecar_error)?;
     let (planned, image_bytes) = watch::channel(None);
     if tree.entry_count() <= MAX_NAMES_AHEAD {
-        tell(ReadLayer {
+        notify(ReadLayer {
             changes: sidecar.changes(sidecar_handle()?),
             image_bytes,
         });
@@ -142,7 +142,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
         crc32c: written.crc32c.get(),
     };
     sidecar.finish(image, &notes).map_err(sidecar_error)?;
-    // Now that all of the image is in its file.
+    // The file is complete now, including buffered data.
     meter.data()?;
     Ok(Ingested {
         account: meter.into_account(),
@@ -152,7 +152,7 @@ pub(crate) fn ingest<C: AsRef<[u8]>>(
     })
 }
 
-/// Checks that the stream begins like a tar archive. Damage is left to the parser where the media type is not known.
+/// Checks that the stream begins like a tar archive. Leaves damage to the parser if the media type is unknown.
 fn check_format(start: &[u8], media_type: &str) -> Result<(), LayerError> {
     match check_start(&start[..start.len().min(START_BYTES)]) {
         Ok(()) => Ok(()),
@@ -164,7 +164,7 @@ fn check_format(start: &[u8], media_type: &str) -> Result<(), LayerError> {
     }
 }
 
-/// Inline data, read back from the sidecar that it was written to.
+/// Inline data, read from the sidecar that contains it.
 struct SidecarInline(InlineReader);
 
 impl InlineData for SidecarInline {

@@ -6,15 +6,15 @@
 //!                    (blob)     (diff_id)         └─▶ msb-sidecar     every change in order, for merging
 //! ```
 //!
-//! [`LayerJob::start`] starts the stages on threads of their own; [`decode`] and [`tar`] are the synchronous parsers that
-//! they run. This crate opens no sockets and knows no cache: it is given a stream of bytes and two empty files.
+//! [`LayerJob::start`] starts each stage on its own thread; [`decode`] and [`tar`] are the synchronous parsers that they run.
+//! This crate opens no sockets and does not know the cache: its input is a stream of bytes, its output two empty files.
 //!
 //! # Invariants
-//! - A file's bytes are written once, where they stay. Memory grows with the number of entries, never with bytes.
-//! - [`LayerTask::wait`] is `Ok` only when the blob's length, its digest and the diff_id were all as promised.
-//! - [`LayerTask::read`] gives a layer to be merged before it is verified: what is made of that may be kept only if `wait` is `Ok`.
-//! - What the disk cannot show exactly is a [`Note`](msb_sidecar::Note) or an error, never silence.
-//! - The same archive gives the same two files, however the stream is cut and the threads run.
+//! - A file's bytes are written once, at their final place. Memory grows with the number of entries, never with bytes.
+//! - [`LayerTask::wait`] returns `Ok` only if the blob's length, its digest and the diff_id match.
+//! - [`LayerTask::read`] returns a layer for merging before it is verified. The merge must be discarded if `wait` fails.
+//! - Whatever the disk cannot represent exactly results in a [`Note`](msb_sidecar::Note) or an error.
+//! - Equal archives result in equal files, whatever the timing of threads and network.
 //!
 //! # Untrusted input
 //! Every byte of the stream; see [`LayerLimits`].
@@ -32,10 +32,10 @@ mod stage_time;
 pub mod tar;
 mod writeback;
 
-pub use error::{LayerError, LayerLimit, PartStep};
+pub use error::{LayerError, LayerLimit, PartialBlobStep};
 pub use format::UnsupportedFormat;
 pub use ingest::ReadLayer;
 pub use limits::LayerLimits;
 pub use pipeline::{
-    BlobPart, IngestedLayer, LayerFeed, LayerJob, LayerTask, VerifyJob, VerifyTask,
+    IngestedLayer, LayerFeed, LayerJob, LayerTask, PartialBlobIo, VerifyJob, VerifyTask,
 };

@@ -28,61 +28,61 @@ use inflate::{Inflate, Output, Stream};
 
 pub use verify::{VerifyJob, VerifyTask};
 
-/// Plain bytes handed on at a time. A file's data is written straight from such a piece.
+/// Length of a chunk of uncompressed bytes. File data is written directly from it.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Pieces that wait for the hashes and for the archive reader, each.
+/// Chunks that wait for the hashes, and for the archive reader.
 const CHUNKS_QUEUED: usize = 6;
-/// Pieces of the download that wait to be inflated; the client's are up to some 400 KiB.
+/// Pieces of the download that wait to be inflated. The client's have up to some 400 KiB.
 const BODY_QUEUED: usize = 6;
 
-/// One layer to be made from a compressed archive.
+/// A layer to convert from a compressed archive.
 ///
 /// ```text
-///                                       ┌─ blob ──▶ [hash: both digests, part file]
+///                                       ┌─ blob ──────────▶ [hash: both digests, partial blob]
 ///  download ─▶ LayerFeed ─▶ [inflate] ──┤
-///                                       └─ plain ─▶ [hash] and [write: archive, image, sidecar] ─▶ ReadLayer, at the archive's end
+///                                       └─ uncompressed ──▶ [hash] and [write: archive, image, sidecar] ─▶ ReadLayer, at the archive's end
 /// ```
 ///
-/// The three stages are threads of their own with bounded queues between them, so that one large layer keeps more than one
-/// core busy and nothing of it runs on the caller's executor. Inflating takes as long as all the rest together, so its thread
-/// does nothing else.
+/// The three stages are threads with bounded queues between them, so that one large layer keeps more than one core busy and
+/// none of its work runs on the caller's executor. Inflating takes as long as the rest together, so its thread does nothing
+/// else.
 #[derive(Debug)]
 pub struct LayerJob {
     /// The blob's digest, from the manifest.
     pub blob: Digest,
     /// The blob's length in bytes, from the manifest.
     pub blob_bytes: u64,
-    /// The media type of the blob, from the manifest; empty if it is not known. It decides nothing but whether the format is
-    /// refused: the compression is detected by the magic bytes.
+    /// The media type of the blob, from the manifest; empty if unknown. It only serves to refuse unsupported formats: the
+    /// compression is detected by magic bytes.
     pub media_type: String,
     /// The digest of the uncompressed archive, from the config.
     pub diff_id: Digest,
-    /// Where the layer image goes: an empty file.
+    /// An empty file for the layer image.
     pub image: File,
-    /// Where the sidecar goes: an empty file, opened for reading too.
+    /// An empty file for the sidecar, also open for reading.
     pub sidecar: File,
-    /// What an earlier attempt left of the blob, and where this one leaves what it gets.
-    pub part: Option<BlobPart>,
-    /// What the layer may claim.
+    /// The partial blob of an earlier attempt, which this attempt continues.
+    pub partial: Option<PartialBlobIo>,
+    /// Limits on the layer.
     pub limits: LayerLimits,
     /// The budget that the layer shares with the other layers of its image, and with their merge.
     pub budget: ImageBudget,
-    /// What all layers of a pull may take for the windows of zstd frames.
+    /// The memory that all layers of a pull may use for the windows of zstd frames.
     pub windows: WindowBudget,
 }
 
-/// The beginning of a blob, kept over attempts.
-pub struct BlobPart {
-    /// Gives what is there.
+/// The first bytes of a blob, kept between attempts.
+pub struct PartialBlobIo {
+    /// Reads the existing bytes.
     pub earlier: Box<dyn Read + Send>,
-    /// How many bytes that are. The feed goes on with the byte after these.
+    /// The number of existing bytes. The feed continues after them.
     pub bytes: u64,
-    /// Takes what comes.
+    /// Appends new bytes.
     pub more: Box<dyn Write + Send>,
 }
 
-impl BlobPart {
-    /// What is there, and what takes the rest.
+impl PartialBlobIo {
+    /// Splits the partial blob into its reader and its writer.
     fn split(self) -> (Earlier, Box<dyn Write + Send>) {
         let Self {
             earlier,
@@ -93,34 +93,34 @@ impl BlobPart {
     }
 }
 
-/// What an earlier attempt left of the blob.
+/// The bytes of an earlier attempt.
 struct Earlier {
     earlier: Box<dyn Read + Send>,
     bytes: u64,
 }
 
-impl fmt::Debug for BlobPart {
+impl fmt::Debug for PartialBlobIo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlobPart")
+        f.debug_struct("PartialBlobIo")
             .field("bytes", &self.bytes)
             .finish_non_exhaustive()
     }
 }
 
-/// A layer that was made, its two files written but not synced.
+/// A converted layer, its two files written but not fsynced.
 #[derive(Debug)]
 pub struct IngestedLayer {
     /// The layer image.
     pub image: ImageSummary,
-    /// Entries of the archive.
+    /// Number of entries in the archive.
     pub entries: u64,
-    /// How it was compressed.
+    /// The blob's compression.
     pub compression: Compression,
-    /// What is not exact.
+    /// The fidelity notes.
     pub notes: Vec<Note>,
 }
 
-/// Where the download puts the blob's bytes. Dropping it before [`finish`](Self::finish) cancels the layer.
+/// Receives the blob's bytes from the download. Dropping it before [`finish`](Self::finish) cancels the layer.
 #[derive(Debug)]
 pub struct LayerFeed {
     sender: mpsc::Sender<Feed>,
@@ -129,7 +129,7 @@ pub struct LayerFeed {
     failure: Failure,
 }
 
-/// The layer on its way.
+/// A layer that is being converted.
 #[derive(Debug)]
 pub struct LayerTask {
     read: Option<oneshot::Receiver<ReadLayer>>,
@@ -144,10 +144,10 @@ enum Feed {
 }
 
 impl LayerJob {
-    /// Starts the stages.
+    /// Starts the threads.
     ///
     /// # Errors
-    /// [`LayerError::Spawn`], and [`LayerError::Format`] for a media type of a format that is not supported.
+    /// [`LayerError::Spawn`], and [`LayerError::Format`] for a media type of an unsupported format.
     pub fn start(self) -> Result<(LayerFeed, LayerTask), LayerError> {
         let Self {
             blob,
@@ -156,7 +156,7 @@ impl LayerJob {
             diff_id,
             image,
             sidecar,
-            part,
+            partial,
             limits,
             budget,
             windows,
@@ -169,10 +169,7 @@ impl LayerJob {
         }
         let (read_sender, read) = oneshot::channel();
         let (result_sender, result) = oneshot::channel();
-        let expected = Hashes {
-            blob,
-            plain: diff_id,
-        };
+        let expected = Hashes { blob, diff_id };
         let Stages {
             feed,
             write_queue,
@@ -180,30 +177,30 @@ impl LayerJob {
             hash,
             processed,
             mut failing,
-        } = Stages::start(&expected, blob_bytes, part, &budget, &limits, windows)?;
+        } = Stages::start(&expected, blob_bytes, partial, &budget, &limits, windows)?;
         let cancelled = Arc::clone(&feed.cancelled);
         let work = Work {
             limits,
             account: budget.account(),
             cancelled: Arc::clone(&cancelled),
         };
-        // This thread waits for the others and sends the result of all three.
+        // This thread joins the others and sends the result of all three.
         spawn("layer-write", move || {
             let mut time = StageTime::start("write", &diff_id);
             let next = || match time.input(|| write_queue.recv()) {
-                Ok(Plain::Chunk(chunk)) => Ok(Some(chunk)),
-                Ok(Plain::End) => {
+                Ok(Uncompressed::Chunk(chunk)) => Ok(Some(chunk)),
+                Ok(Uncompressed::End) => {
                     time.end_of_input();
                     Ok(None)
                 }
                 Err(_) => Err(LayerError::Cancelled),
             };
-            // Nobody has to be interested.
-            let tell = |read| drop(read_sender.send(read));
+            // The receiver is gone if the caller does not merge the layer early.
+            let notify = |read| drop(read_sender.send(read));
             let targets = Targets { image, sidecar };
-            let ingested = ingest(next, &media_type, targets, work, diff_id.uuid(), tell);
+            let ingested = ingest(next, &media_type, targets, work, diff_id.uuid(), notify);
             let ingested = failing.watch(ingested);
-            time.tell();
+            time.report();
             drop(write_queue);
             let result = verified(join(inflate), ingested, join(hash), expected);
             let result = result.map(|(compression, ingested)| {
@@ -215,7 +212,7 @@ impl LayerJob {
                     notes: ingested.notes,
                 }
             });
-            // Nobody may be waiting any more: then the pull was given up.
+            // The receiver is gone if the pull was cancelled.
             let _ = result_sender.send(result);
         })?;
         let task = LayerTask {
@@ -228,10 +225,10 @@ impl LayerJob {
     }
 }
 
-/// The two stages that every layer has, and the queue from which the third one reads.
+/// The two stages of every layer, and the queue that feeds the third one.
 struct Stages {
     feed: LayerFeed,
-    write_queue: Receiver<Plain>,
+    write_queue: Receiver<Uncompressed>,
     inflate: JoinHandle<Result<(Compression, Account), LayerError>>,
     hash: JoinHandle<Result<Hashes, LayerError>>,
     processed: Arc<AtomicU64>,
@@ -243,7 +240,7 @@ impl Stages {
     fn start(
         expected: &Hashes,
         blob_bytes: u64,
-        part: Option<BlobPart>,
+        partial: Option<PartialBlobIo>,
         budget: &ImageBudget,
         limits: &LayerLimits,
         windows: WindowBudget,
@@ -253,7 +250,7 @@ impl Stages {
         let (to_write, write_queue) = sync_channel(CHUNKS_QUEUED);
         let processed = Arc::new(AtomicU64::new(0));
         let cancelled = Arc::new(AtomicBool::new(false));
-        let (earlier, more) = part.map(BlobPart::split).unzip();
+        let (earlier, more) = partial.map(PartialBlobIo::split).unzip();
         let failing = FailureSignal::default();
 
         let inflate = Inflate {
@@ -267,9 +264,9 @@ impl Stages {
                 output: Output {
                     account: budget.account(),
                     cancelled: Arc::clone(&cancelled),
-                    time: StageTime::start("inflate", &expected.plain),
-                    plain_limit: limits.plain_bytes,
-                    plain_bytes: 0,
+                    time: StageTime::start("inflate", &expected.diff_id),
+                    uncompressed_limit: limits.uncompressed_bytes,
+                    uncompressed_bytes: 0,
                     to_hash,
                     to_write,
                 },
@@ -278,11 +275,11 @@ impl Stages {
         let mut signal = failing.clone();
         let inflate = spawn("layer-inflate", move || signal.watch(inflate.run()))?;
         let hash = Hash {
-            time: StageTime::start("hash", &expected.plain),
+            time: StageTime::start("hash", &expected.diff_id),
             queue: hash_queue,
-            part: more,
+            partial: more,
         };
-        let algorithms = [expected.blob.algorithm(), expected.plain.algorithm()];
+        let algorithms = [expected.blob.algorithm(), expected.diff_id.algorithm()];
         let mut signal = failing.clone();
         let hash = spawn("layer-hash", move || signal.watch(hash.run(algorithms)))?;
         Ok(Self {
@@ -302,20 +299,20 @@ impl Stages {
 }
 
 impl LayerFeed {
-    /// Hands on the blob's next bytes; waits while the stages are behind. `false`: the layer has failed, and
-    /// [`LayerTask::wait`] says why.
+    /// Sends the blob's next bytes, waiting while the stages are behind. Returns `false` if the layer has failed;
+    /// [`LayerTask::wait`] returns the cause.
     pub async fn send(&self, bytes: Bytes) -> bool {
         self.sender.send(Feed::Bytes(bytes)).await.is_ok()
     }
 
-    /// Waits until a stage has failed, so that a download that brings no bytes can end. [`LayerTask::wait`] returns why.
+    /// Waits until a stage has failed, so that a stalled download can end. [`LayerTask::wait`] returns the cause.
     pub async fn failed(&self) {
         self.failure.wait().await;
     }
 
-    /// Says that these were all.
+    /// Marks the end of the blob.
     pub async fn finish(mut self) {
-        // A failure is the task's to tell.
+        // If the layer has failed, the task returns the error.
         let _ = self.sender.send(Feed::End).await;
         self.is_whole = true;
     }
@@ -336,19 +333,19 @@ impl Drop for LayerTask {
 }
 
 impl LayerTask {
-    /// How many of the blob's bytes the stages have taken so far.
+    /// Returns the counter of the blob's bytes that the stages have processed so far.
     #[must_use]
     pub fn processed(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.processed)
     }
 
-    /// Waits for the end of the archive, long before that of the layer. `None` for a layer that is too large to be merged beside
-    /// it, for one that failed, and the second time.
+    /// Waits for the end of the archive, long before that of the layer. Returns `None` if the layer failed or is too large to be
+    /// merged early, and on a second call.
     pub async fn read(&mut self) -> Option<ReadLayer> {
         self.read.take()?.await.ok()
     }
 
-    /// Waits for the end of all stages. Both digests have been verified when this is `Ok`.
+    /// Waits for the end of all stages. Both digests are verified if this returns `Ok`.
     ///
     /// # Errors
     /// See [`LayerError`].
@@ -359,21 +356,21 @@ impl LayerTask {
     }
 }
 
-/// What the archive reader gets.
+/// Input of the archive reader.
 #[derive(Debug)]
-enum Plain {
+enum Uncompressed {
     Chunk(Chunk),
     End,
 }
 
-/// Combines the results of the stages, and verifies both digests. `write` is the third stage's.
+/// Combines the results of the stages and verifies both digests. `write` is the result of the third stage.
 fn verified<T>(
     inflated: Result<(Compression, Account), LayerError>,
     written: Result<T, LayerError>,
     hashed: Result<Hashes, LayerError>,
     expected: Hashes,
 ) -> Result<(Compression, T), LayerError> {
-    // First of all, because any other error would only follow from wrong bytes.
+    // Checked first, because wrong bytes may cause any of the other errors.
     if let Ok(actual) = &hashed
         && actual.blob != expected.blob
     {
@@ -383,12 +380,14 @@ fn verified<T>(
         });
     }
     match (inflated, written, hashed) {
-        (Ok(_), Ok(_), Ok(actual)) if actual.plain != expected.plain => Err(LayerError::DiffId {
-            expected: expected.plain,
-            actual: actual.plain,
-        }),
+        (Ok(_), Ok(_), Ok(actual)) if actual.diff_id != expected.diff_id => {
+            Err(LayerError::DiffId {
+                expected: expected.diff_id,
+                actual: actual.diff_id,
+            })
+        }
         (Ok((compression, uncompressed)), Ok(written), Ok(_)) => {
-            // What a layer that failed has used is returned.
+            // An error above returns the account's charges.
             uncompressed.keep();
             Ok((compression, written))
         }
@@ -410,7 +409,7 @@ fn join<T>(stage: JoinHandle<Result<T, LayerError>>) -> Result<T, LayerError> {
     stage.join().unwrap_or(Err(LayerError::Panicked))
 }
 
-/// A failed stage makes the others end as cancelled; the cause is the first that says more than that.
+/// Returns the cause of a failure: the first error that is not the cancellation that another stage's failure causes.
 fn cause(errors: [Option<LayerError>; 3]) -> LayerError {
     let mut errors = errors.into_iter().flatten();
     errors

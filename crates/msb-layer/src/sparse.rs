@@ -4,7 +4,7 @@ use erofs_writer::MAX_CHUNKS;
 
 use crate::tar::SparseExtent;
 
-/// The smallest piece of a file that EROFS can place.
+/// The smallest piece of a file that EROFS can address.
 const BLOCK: u64 = 4096;
 
 /// The bytes of a chunk index in the layer image and in fsmeta together.
@@ -63,7 +63,7 @@ impl Segments {
     }
 }
 
-/// Rounds the data out to whole chunks, and passes each extent with the bytes of data in it to `each`.
+/// Pads the data to whole chunks, and calls `each` with each segment and its bytes of data.
 fn for_each_segment(
     size: u64,
     data: &[SparseExtent],

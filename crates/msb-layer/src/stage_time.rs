@@ -2,14 +2,13 @@ use std::time::{Duration, Instant};
 
 use msb_oci::Digest;
 
-/// What a stage's thread spends its time on, told once as an event of level `TRACE` when the stage
-/// has done all of its work.
+/// Measures what a stage's thread spends its time on, and reports it in one event of level `TRACE` at the end of the stage.
 ///
-/// A look at the clock costs some 30 ns, a piece of data some 100 µs or more: so it is always on.
+/// A clock reading takes some 30 ns, a piece of data some 100 µs or more, so it is always on.
 ///
-/// The event's target is `msb_layer::stage`; its fields are `layer` (the diff_id), `stage` (`inflate`, `hash` or `write`) and,
-/// in nanoseconds, `wall`, and of that `input` and `output` (waiting for other stages), `part` (writing the part file) and
-/// `tail` (after the last byte of input). The rest is what gives the stage its name.
+/// The event's target is `msb_layer::stage`. Its fields are `layer` (the diff_id), `stage` (`inflate`, `hash` or `write`) and,
+/// in nanoseconds, `wall` and its parts `input` and `output` (waiting for other stages), `part` (writing the partial blob) and
+/// `tail` (after the last byte of input). The remaining time is the stage's own work.
 #[derive(Debug)]
 pub(crate) struct StageTime {
     stage: &'static str,
@@ -34,17 +33,17 @@ impl StageTime {
         }
     }
 
-    /// Waits for the stage before.
+    /// Measures waiting for the previous stage.
     pub(crate) fn input<T>(&mut self, wait: impl FnOnce() -> T) -> T {
         timed(&mut self.input, wait)
     }
 
-    /// Waits for the stages behind.
+    /// Measures waiting for the next stages.
     pub(crate) fn output<T>(&mut self, wait: impl FnOnce() -> T) -> T {
         timed(&mut self.output, wait)
     }
 
-    pub(crate) fn part<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn partial_blob<T>(&mut self, work: impl FnOnce() -> T) -> T {
         timed(&mut self.part, work)
     }
 
@@ -52,7 +51,7 @@ impl StageTime {
         self.ended = Some(Instant::now());
     }
 
-    pub(crate) fn tell(&self) {
+    pub(crate) fn report(&self) {
         let tail = self.ended.map_or(Duration::ZERO, |ended| ended.elapsed());
         tracing::trace!(
             target: "msb_layer::stage",

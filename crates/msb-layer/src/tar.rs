@@ -1,7 +1,7 @@
 //! A synchronous push parser for tar archives: bytes in, entries and file data out.
 //!
-//! It does no I/O, keeps no file data and knows nothing of layers, whiteouts or images. Whoever holds the bytes pushes
-//! them, in pieces of any length, and a [`TarSink`] is called as entries and data become complete:
+//! It does no I/O, keeps no file data and knows nothing of layers, whiteouts or images. The caller pushes bytes in pieces of
+//! any length; the parser calls a [`TarSink`] when entries and data are complete:
 //!
 //! ```text
 //!  bytes ─▶ header block ─┬─ extension (x g L K) ─▶ held until the entry's own header ─┐
@@ -9,23 +9,23 @@
 //!                         └─ the entry's own header ───────────────────────────────────┘
 //!           payload ──────── straight through, no copy ──────────────────────────────────▶ sink.data(offset, bytes)
 //!           padding ──────── dropped                                                       sink.end_entry()
-//!           two zero blocks ─ end; whatever follows is counted, not read
+//!           two zero blocks ─ end; the following bytes are counted, not read
 //! ```
 //!
 //! # Invariants
 //!
-//! - For every entry the sink sees `entry`, any number of `data` in rising offsets, `end_entry`.
-//! - The pieces in which the stream is pushed change nothing but how `data` is cut.
+//! - For every entry the sink receives `entry`, any number of `data` calls with ascending offsets, and `end_entry`.
+//! - The pieces in which the stream is pushed only affect how `data` is split.
 //! - Memory is bounded by [`Limits`], whatever a header claims; an ordinary entry allocates nothing.
-//! - An error is final: the parser refuses to go on after one.
+//! - An error is final: every later call returns [`TarError::Failed`].
 //!
 //! # Where the formats leave a choice
 //!
 //! The formats are those of POSIX pax (IEEE 1003.1), the GNU tar manual and star. Where they are silent or
-//! implementations differ, this parser decides so:
+//! implementations differ, this parser chooses as follows:
 //!
-//! - Links, devices, fifos and directories (types `1` to `6`) have no payload, whatever their size field says, as in
-//!   GNU tar and Go's archive/tar. The payload of a GNU dump directory (type `D`) is skipped, for it is a list of names.
+//! - Links, devices, fifos and directories (types `1` to `6`) have no payload, whatever their size field, as in
+//!   GNU tar and Go's archive/tar. The payload of a GNU dump directory (type `D`) is skipped, because it is a list of names.
 //! - A regular type (`\0`, `0`, `7`) without payload whose name ends in a slash is a directory, as V7 wrote it and GNU tar and
 //!   libarchive read it. With a payload it stays a file, so that no byte is lost.
 //! - An unknown type is [`Kind::Other`], its payload delivered as if it were a file; the sink decides.
@@ -35,8 +35,8 @@
 //! - An empty PAX value deletes the record, and the header block's field holds, as in Go's archive/tar; a local one also hides
 //!   the global record. An empty xattr value is an empty xattr.
 //! - Global records apply to all following entries, except those of a sparse map, which are an error there.
-//! - The character set that `hdrcharset` names is not looked at: names are bytes.
-//! - Pre-1.8 Go wrote a ustar prefix into GNU headers; it is told from the times that should be there as Go does.
+//! - The record `hdrcharset` is ignored: names are bytes.
+//! - Go before 1.8 wrote a ustar prefix into GNU headers. It is recognized, as in Go, by the time fields, which it overwrites.
 //!
 //! # Untrusted input
 //!

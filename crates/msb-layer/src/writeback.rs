@@ -6,37 +6,37 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-/// The unit in which zeros are left out: a block of the image, and of most file systems.
+/// Length of a hole: a block of the image, and of most file systems.
 const BLOCK: usize = 4096;
 const ZEROS: [u8; BLOCK] = [0; BLOCK];
 
-/// How much is written before the disk is asked to begin: a fraction of a second of its time, and far less than the kernel
-/// lets pile up by itself.
+/// Bytes written before the disk starts to sync: a fraction of a second of its time, and far less than the kernel lets
+/// accumulate.
 const STEP_BYTES: u64 = 32 << 20;
 
-/// A file that is synced while it is still being written, and that has holes where it is written with blocks of zeros.
+/// A file that is synced while it is written, and in which blocks of zeros become holes.
 ///
-/// The kernel holds dirty pages back for seconds or gigabytes; a sync at the end of a large layer would then wait for all of
-/// them while nothing else is left to do. Here a thread syncs the file again and again, beside the stages that produce
-/// more. The caller's own sync in the end finds little left.
+/// The kernel holds dirty pages back for seconds or gigabytes, so that a sync at the end of a large layer waits for all of
+/// them. Here a thread syncs the file repeatedly while the stages produce more, and the caller's final sync has little left to
+/// do.
 ///
 /// Invariants: `at <= end` unless the position was moved behind the end; no byte at or behind `end` was ever written.
 #[derive(Debug)]
 pub(crate) struct Writeback {
     file: File,
-    /// Where the next byte goes.
+    /// Position of the next byte.
     at: u64,
-    /// The length of the file, holes counted.
+    /// Length of the file, including holes.
     end: u64,
-    /// Whether the bytes before `at` were left out.
+    /// Whether the block before `at` was left as a hole.
     is_in_hole: bool,
-    /// Bytes that were written to the file, holes not counted.
+    /// Bytes written to the file, without holes.
     written_bytes: Arc<AtomicU64>,
-    /// Set when nobody needs the file any more.
+    /// Set when the file is no longer needed.
     cancelled: Arc<AtomicBool>,
     /// Bytes since the last message to the thread.
     waiting_bytes: u64,
-    /// None before the first step is full: small files need no thread.
+    /// `None` before the first step is full: small files need no thread.
     syncing: Option<Syncing>,
 }
 
@@ -57,7 +57,7 @@ struct Syncing {
 }
 
 impl Writeback {
-    /// Writes to an empty file, until `cancelled` is set.
+    /// Creates a writer to an empty file, which fails once `cancelled` is set.
     pub(crate) fn new(file: File, cancelled: Arc<AtomicBool>) -> Self {
         Self {
             file,
@@ -76,8 +76,8 @@ impl Writeback {
         Arc::clone(&self.written_bytes)
     }
 
-    /// Ends the thread, and the file where its last blocks are zeros. Returns the error of a sync, since no later sync would
-    /// return it again.
+    /// Stops the thread, and sets the length of a file that ends in a hole. Returns the error of a sync, since no later sync would
+    /// report it again.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.stop()?;
         if self.file.metadata()?.len() < self.end {
@@ -86,7 +86,7 @@ impl Writeback {
         Ok(())
     }
 
-    /// Writes bytes that are not left out.
+    /// Writes bytes that are not part of a hole.
     fn write_data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.at)?;
         self.is_in_hole = false;
@@ -94,7 +94,7 @@ impl Writeback {
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.waiting_bytes += bytes.len() as u64;
         self.advance(bytes.len());
-        // Elsewhere a sync empties the drive's own cache each time, which costs more than it gains.
+        // Elsewhere a sync also flushes the drive's cache, which costs more than it gains.
         if cfg!(target_os = "linux") && self.waiting_bytes >= STEP_BYTES {
             self.step()?;
         }
@@ -106,8 +106,8 @@ impl Writeback {
         self.end = self.end.max(self.at);
     }
 
-    /// Returns how many of the first bytes can be left out: zeros where nothing was written before, as whole blocks. The last
-    /// block may go on with the next bytes.
+    /// Returns the number of leading bytes that can become a hole: whole blocks of zeros where nothing was written before. The last
+    /// block may continue with the next bytes.
     fn zeros(&self, bytes: &[u8]) -> usize {
         let is_block_start = self.at.is_multiple_of(BLOCK as u64);
         if self.at < self.end || !(is_block_start || self.is_in_hole) {
@@ -127,7 +127,7 @@ impl Writeback {
         usize::try_from(self.at % BLOCK as u64).unwrap_or(0)
     }
 
-    /// Returns how many of the bytes have to be written before the next block of zeros. At least 1, if there are any.
+    /// Returns the number of bytes to write before the next block of zeros. At least 1, if there are any.
     fn data(&self, bytes: &[u8]) -> usize {
         let rest_of_block = (BLOCK - self.offset_in_block()).min(bytes.len());
         let (first, others) = bytes.split_at(rest_of_block);
@@ -142,11 +142,11 @@ impl Writeback {
             Some(syncing) => syncing,
             None => {
                 let file = self.file.try_clone()?;
-                // One step may wait while one is worked on; more of them are one.
-                let (steps, told) = sync_channel(1);
+                // One step may wait while another is in progress; further steps are merged into it.
+                let (steps, requests) = sync_channel(1);
                 let thread = Builder::new()
                     .name("layer-sync".into())
-                    .spawn(move || told.iter().try_for_each(|()| file.sync_data()))?;
+                    .spawn(move || requests.iter().try_for_each(|()| file.sync_data()))?;
                 self.syncing.insert(Syncing { steps, thread })
             }
         };
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_there_whatever_was_synced_between() {
+    fn written_bytes_are_kept_whatever_was_synced_in_between() {
         let mut file = new(tempfile::tempfile().unwrap());
         let check = file.file.try_clone().unwrap();
         let piece = vec![7; 5 << 20];
@@ -248,7 +248,7 @@ mod tests {
         assert!(results.iter().any(Result::is_err));
     }
 
-    /// Writes pieces into an empty file; gives the file's bytes, and how many of them were written.
+    /// Writes pieces into an empty file. Returns the file's bytes, and how many of them were written.
     fn written(pieces: &[&[u8]]) -> (Vec<u8>, u64) {
         let mut file = new(tempfile::tempfile().unwrap());
         let check = file.file.try_clone().unwrap();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_over_what_was_written_are_written() {
+    fn zeros_over_written_bytes_are_written() {
         let mut file = new(tempfile::tempfile().unwrap());
         let check = file.file.try_clone().unwrap();
         file.write_all(&[7; 2 * BLOCK]).unwrap();

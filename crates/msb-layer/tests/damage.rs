@@ -1,4 +1,4 @@
-//! Each judge is shown to fail: what a disk may have wrong, and who notices.
+//! Every oracle is shown to fail: kinds of damage, and the oracles that find them.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use common::judge::is_root;
+use common::oracles::is_root;
 use common::{Stitched, stitch};
 use msb_stitch::{DeviceId, DiskVerifier, VerifyError, verify_disk};
 use msb_testkit::erofs_tools::fsck;
@@ -48,7 +48,7 @@ fn flip(path: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
 }
 
-/// Where these bytes are in a file.
+/// Returns the offset of these bytes in a file.
 fn find(path: &Path, bytes: &[u8]) -> u64 {
     let all = fs::read(path).unwrap();
     all.windows(bytes.len())
@@ -69,7 +69,7 @@ fn one_changed_byte_of_file_data_fails_the_proof_of_contents_and_nothing_else() 
             matches!(&error, VerifyError::Contents { path, .. } if path == b"d/a"),
             "{error}"
         );
-        // EROFS has no sums of data: neither the structure nor fsck tells.
+        // EROFS has no checksums of data, so neither the structure nor fsck shows the damage.
         assert!(verify_disk(&disk.vmdk, None).is_ok());
         fsck(&disk.fsmeta, &disk.devices()).unwrap();
         if is_root() {
@@ -114,7 +114,7 @@ fn a_changed_byte_of_the_superblock_or_the_device_table_is_noticed_by_everyone()
         flip(&disk.fsmeta, at);
         assert!(verdict(&disk).is_err(), "{at}");
         let fsck = fsck(&disk.fsmeta, &disk.devices());
-        // A wrong sum makes fsck.erofs 1.9 complain and still end with 0.
+        // After a checksum mismatch fsck.erofs 1.9 prints an error and exits with 0.
         let complains = fsck.is_err() || fsck.is_ok_and(|text| text.contains("checksum"));
         assert!(complains, "{at}");
         flip(&disk.fsmeta, at);
@@ -123,7 +123,7 @@ fn a_changed_byte_of_the_superblock_or_the_device_table_is_noticed_by_everyone()
 }
 
 #[test]
-fn every_byte_of_the_metadata_that_means_something_is_noticed() {
+fn every_change_of_a_used_byte_of_metadata_is_found() {
     let disk = sample(&LAYERS);
     let bytes = fs::read(&disk.fsmeta).unwrap();
     let mut unnoticed = Vec::new();
@@ -134,7 +134,7 @@ fn every_byte_of_the_metadata_that_means_something_is_noticed() {
         }
         flip(&disk.fsmeta, at);
     }
-    // `i_u` of an inode that has only an inline tail, or a larger chunk than its one; `i_ino`, for 32-bit `stat` alone.
+    // `i_u` of an inode with only an inline tail, or a chunk size above its only chunk; `i_ino`, used only by 32-bit `stat`.
     unnoticed.retain(|at| !(16..24).contains(&(at % 32)));
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }
@@ -199,7 +199,7 @@ fn a_missing_and_a_truncated_and_a_longer_file_fail_the_proof() {
     assert!(verdict(&disk).is_err());
 }
 
-/// A disk that is sound in itself and not what the layers say.
+/// Checks that a valid disk is refused if it differs from the layers.
 #[track_caller]
 fn differs(from: &str, to: &str, path: &str, what: &str) {
     let (one, other) = (sample(&[from]), sample(&[to]));
@@ -218,7 +218,7 @@ fn differs(from: &str, to: &str, path: &str, what: &str) {
         }
         found => panic!("{what}: {found:?}"),
     }
-    // The judge of the other tests, too, sees a difference.
+    // The comparison of the other tests finds the difference too.
     assert!(
         !one.listing()
             .diff(&other.listing(), &Ignore::default())
@@ -344,7 +344,7 @@ fn a_disk_is_verified_before_its_layers_exist_and_they_are_verified_in_the_end()
         matches!(layers(), Err(VerifyError::Length { expected: e, actual: a, .. }) if (e, a) == (expected, actual))
     );
 
-    // What the text says of the layers is held against the device table all the same.
+    // The layers of the text are compared with the device table nevertheless.
     let moved = text.replace(
         &format!("RW {} ", expected / 512),
         &format!("RW {} ", (expected + 4096) / 512),

@@ -1,4 +1,4 @@
-//! What one inode may be, in a tar and in EROFS. Every disk is judged by everyone (see `common::judge`).
+//! Properties of one inode, in a tar and in EROFS. Every disk is verified by all oracles (see `common::oracles`).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,7 +7,7 @@ mod common;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use common::judge::is_root;
+use common::oracles::is_root;
 use common::{disk, stitch};
 use erofs_reader::{CheckOptions, DataLayout, Image, Place, check};
 use msb_sidecar::Note;
@@ -151,7 +151,8 @@ fn names_of_255_bytes_fill_directory_blocks() {
     let disk = disk(&[&recipe]);
     assert_eq!(disk.listing().entries.len(), 102);
     let error =
-        common::Attempt::plain(&tar::recipe(&format!("file {} size=1", "n".repeat(256)))).run();
+        common::Attempt::uncompressed(&tar::recipe(&format!("file {} size=1", "n".repeat(256))))
+            .run();
     assert!(error.is_err());
 }
 
@@ -185,7 +186,7 @@ fn symlink_targets_up_to_4095_bytes() {
     }
     disk(&[&recipe]).holds(&expected);
     let long = tar::recipe(&format!("symlink l target={}", "t".repeat(4096)));
-    assert!(common::Attempt::plain(&long).run().is_err());
+    assert!(common::Attempt::uncompressed(&long).run().is_err());
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn devices_fifos_and_odd_modes() {
 fn a_device_number_that_erofs_cannot_hold_is_an_error() {
     for dev in ["4096:0", "1:1048576"] {
         let tar = tar::recipe(&format!("char c dev={dev}"));
-        let error = common::Attempt::plain(&tar).run().unwrap_err();
+        let error = common::Attempt::uncompressed(&tar).run().unwrap_err();
         assert!(
             matches!(error, msb_layer::LayerError::Image { .. }),
             "{error}"
@@ -270,7 +271,7 @@ fn sparse_files_of_odd_shapes() {
     );
 }
 
-/// Reads far into files that nobody could read whole.
+/// Reads at large offsets of files that are too long to read completely.
 fn huge(recipe: &str, reads: &[(&str, u64, u64)]) {
     let disk = disk(&[recipe]);
     let read_at = |path: &str, at: u64, file: &dyn Fn(&mut [u8]) -> usize| {
@@ -314,7 +315,7 @@ fn huge(recipe: &str, reads: &[(&str, u64, u64)]) {
 }
 
 #[test]
-fn files_over_4_gib_are_addressed_right() {
+fn files_over_4_gib_are_addressed_correctly() {
     huge(
         "file a size=5000000000 seed=1 sparse=pax1.0 map=4294967296:1,4500000000:1,5000000000:0\nfile b size=9000000000 seed=2 sparse=gnu format=gnu map=8999999000:1,9000000000:0",
         &[
@@ -346,7 +347,7 @@ fn many_layers(count: usize) {
         })
         .collect();
     let disk = stitch(&tars);
-    disk.judge();
+    disk.verify();
     let expected = (0..count).map(|index| format!("/f{index:03} f {}\n", 4000 + index));
     disk.holds(&format!(
         "/ d @0\n{}/shared f {}",

@@ -1,4 +1,4 @@
-//! What layers do to each other. Every disk is judged by everyone (see `common::judge`).
+//! Effects of layers on each other. Every disk is verified by all oracles (see `common::oracles`).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -43,7 +43,7 @@ fn the_root_may_be_opaque() {
         "dir . mtime=5\nopaque .\nfile new size=2",
     ]);
     disk.holds("/ d @5\n/new f 2");
-    // An overlay knows no opaque root.
+    // An overlay does not support an opaque root.
     assert!(disk.layers[1].made.notes.contains(&Note::OpaqueRoot));
 }
 
@@ -57,7 +57,7 @@ fn a_whiteout_may_be_typed_as_a_hard_link_or_a_symlink() {
 }
 
 #[test]
-fn a_whiteout_of_something_missing_is_fine() {
+fn a_whiteout_of_a_missing_path_is_accepted() {
     disk(&[
         "file a size=1",
         "whiteout b\nwhiteout c/d/e\nopaque f/g\nwhiteout a/b",
@@ -76,7 +76,7 @@ fn a_one_layer_image_takes_the_merge_path_and_no_whiteout_leaks() {
 
 #[test]
 fn a_whiteout_inside_a_directory_that_is_new_in_the_same_layer_leaves_nothing_behind() {
-    // An overlay lists the whiteout in a directory that only one layer has, and cannot open it; the merged disk has nothing.
+    // An overlay lists the whiteout if only one layer has its directory, and cannot open it; the merged disk has no entry.
     disk(&["file a size=1", "file n/y size=2\nwhiteout n/x"])
         .holds("/ d @0\n/a f 1\n/n d @0\n/n/y f 2");
     let tars =
@@ -302,7 +302,7 @@ fn the_aufs_names_are_not_files() {
 }
 
 #[test]
-fn a_hard_link_to_what_was_left_out_is_left_out_too() {
+fn a_hard_link_to_an_omitted_path_is_omitted_too() {
     let disk = disk(&[
         "file low size=3",
         "char c dev=0:0\nlink l target=c\nlink ll target=l\nfile .wh..wh.plnk/1.2 size=3\nlink p target=.wh..wh.plnk/1.2
@@ -340,7 +340,7 @@ fn a_type_that_is_no_file_is_left_out_with_a_note_and_its_payload_passed_over() 
 }
 
 #[test]
-fn no_layers_at_all_is_fsmeta_alone() {
+fn an_image_without_layers_is_only_fsmeta() {
     let disk = disk(&[]);
     disk.holds("/ d @0");
 }
@@ -359,7 +359,7 @@ fn the_same_layer_twice_in_an_image_has_one_device() {
     .map(msb_testkit::tar::recipe);
     let made = common::stitch(&tars);
     let disk = common::stitch_layers(made.dir, made.layers, &[0, 1, 0]);
-    disk.judge();
+    disk.verify();
     disk.holds("/ d @0\n/a f 5000\n/b f 1\n/i f 5");
 }
 

@@ -1,9 +1,9 @@
-//! Memory grows with the number of entries, never with bytes. One test a process, for it looks at the process's peak.
+//! Memory grows with the number of entries, never with bytes. One test for each process, because it reads the process's peak.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it measured"
+    reason = "a test fails by panicking, and prints what it measured"
 )]
 
 mod common;
@@ -13,11 +13,11 @@ use common::Attempt;
 use msb_oci::{Algorithm, Hasher};
 use msb_testkit::tar;
 
-/// The most that an ingest may take whatever it holds, and for each file more.
+/// Allowed memory of any conversion; each file is allowed more.
 const BASE_BYTES: u64 = 64 << 20;
 const BYTES_A_FILE: u64 = 200;
 
-/// Bytes of the process's peak, from `/proc/self/status`.
+/// Returns the peak memory of the process in bytes, from `/proc/self/status`.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -32,7 +32,7 @@ fn peak() -> u64 {
         << 10
 }
 
-/// Directories of 1,000 files each, in pieces, as an ordinary distribution has them; one file in four is long.
+/// Returns an archive of 1,000 files, as in an ordinary distribution; one file in four is long.
 fn piece(directory: u64) -> Vec<u8> {
     let mut recipe = format!("dir usr/share/d{directory:04}\n");
     for file in 0..1000 {
@@ -65,7 +65,7 @@ fn the_peak_is_64_mib_and_200_bytes_a_file() {
         blob_bytes: len,
         digest,
         diff_id: digest,
-        ..Attempt::plain(b"")
+        ..Attempt::uncompressed(b"")
     };
     let job = attempt.job(&dir.path().join("layer"));
     let before = peak();

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The supported digest algorithms.
 ///
-/// The image specification registers blake3 too; no registry is known to serve it, and it is refused.
+/// The image specification also registers blake3. It is refused, because no known registry serves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -17,7 +17,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Returns the name in front of the colon.
+    /// Returns the name, as written before the colon.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

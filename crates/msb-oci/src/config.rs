@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 use crate::json::{self, Annotation, Few, List, Loose, Map};
 
-/// How to run an image (OCI image specification, config.md, `config`).
+/// Settings for running an image (OCI image specification, config.md, `config`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImageConfig {
@@ -18,9 +18,9 @@ pub struct ImageConfig {
     pub cmd: Option<Vec<String>>,
     /// The command to run.
     pub entrypoint: Option<Vec<String>>,
-    /// The directory to run it in.
+    /// The working directory.
     pub working_dir: Option<String>,
-    /// The user to run it as: a name or an ID, with a group behind `:`.
+    /// The user to run as: a name or an ID, optionally with a group after `:`.
     pub user: Option<String>,
     /// The ports that the program listens on, such as `80/tcp`; sorted.
     pub exposed_ports: Vec<String>,
@@ -32,26 +32,25 @@ pub struct ImageConfig {
     pub stop_signal: Option<String>,
 }
 
-/// The platform as a config, or a child of an index, states it: not normalized, and not checked.
+/// The platform as written in a config or an index: not normalized, and not checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatedPlatform {
-    /// The operating system; empty if it is not stated.
+    /// The operating system; empty if it is missing.
     pub os: String,
-    /// The architecture; empty if it is not stated.
+    /// The architecture; empty if it is missing.
     pub architecture: String,
-    /// The variant; empty if it is not stated.
+    /// The variant; empty if it is missing.
     pub variant: String,
-    /// The version of the operating system; empty if it is not stated.
+    /// The version of the operating system; empty if it is missing.
     pub os_version: String,
-    /// Features that the operating system must have; the first 16.
+    /// The first 16 features that the operating system must have.
     pub os_features: Vec<String>,
 }
 
-/// A config, as far as a pull needs it.
+/// The members of a config that a pull needs.
 ///
-/// Members that a pull does not need are skipped, whatever they hold: builders write them in many ways. Null stands for a member
-/// that is not there.
+/// Other members are skipped, whatever they contain, because builders write them in many ways. Null counts as missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -59,7 +58,7 @@ pub struct Config {
     pub platform: StatedPlatform,
     /// The digests of the uncompressed layers, bottom to top.
     pub diff_ids: Vec<Digest>,
-    /// How to run the image.
+    /// Settings for running the image.
     pub image: ImageConfig,
 }
 
@@ -71,8 +70,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`serde_json::Error`] for text that is not JSON, a member of another type than the specified one, a known member
-    /// that comes twice, and a config without `rootfs`.
+    /// [`serde_json::Error`] for text that is not JSON, a member of a wrong type, a repeated member, and a config without
+    /// `rootfs`.
     pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Members {
@@ -145,7 +144,7 @@ impl Config {
     }
 }
 
-/// Returns the names of the features. A value that is not a list cannot be satisfied either, and counts as one feature.
+/// Returns the names of the features. A value that is not a list counts as one feature, because it cannot be satisfied either.
 fn feature_names(features: Loose<Features>) -> Vec<String> {
     match features {
         Loose::Absent => Vec::new(),
@@ -174,7 +173,7 @@ impl<'de> Deserialize<'de> for StatedPlatform {
         let text = |text: Loose<String>| match text {
             Loose::Value(text) => text,
             Loose::Absent => String::new(),
-            // Not the name of anything, so that it is refused and not taken for a missing one.
+            // An invalid name, so that it is refused and not taken for a missing one.
             Loose::Other => "?".to_owned(),
         };
         Ok(Self {

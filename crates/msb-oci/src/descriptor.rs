@@ -1,4 +1,4 @@
-//! Descriptors: how a manifest names a blob.
+//! Descriptors, by which a manifest refers to blobs.
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::json::{Few, Loose, Object, Size};
 use crate::{Digest, Error, Excerpt};
 
-/// The most `urls` of a descriptor that are kept.
+/// Maximum number of `urls` of a descriptor that are kept.
 const MAX_URLS: usize = 16;
 
 /// A content descriptor: the identity of a blob (OCI image specification, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Descriptor {
-    /// The media type as it is written; empty if there is none.
+    /// The media type as written; empty if it is missing.
     pub media_type: String,
     /// The digest of the blob.
     pub digest: Digest,
     /// The length of the blob in bytes; at most 2^63 - 1.
     pub size: u64,
-    /// Where the blob is beside the registry; at most 16 of them.
+    /// Other locations of the blob; at most 16.
     pub urls: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub enum DescriptorError {
     /// Its size is missing, negative, above 2^63 - 1 or not an integer.
     #[error("{digest} has no size from 0 to 2^63 - 1")]
     Size {
-        /// The digest that it names.
+        /// Its digest.
         digest: Digest,
     },
 }
@@ -81,7 +81,7 @@ struct Members {
     urls: Loose<Few<String, MAX_URLS>>,
 }
 
-/// A descriptor that is checked, so that one in an array does not hide where it stands.
+/// The result of parsing a descriptor, so that an error can name its position in an array.
 #[derive(Debug)]
 pub(crate) struct Checked(pub(crate) Result<Descriptor, DescriptorError>);
 

@@ -11,7 +11,7 @@ use crate::{Algorithm, Error, Excerpt};
 /// The digest of some content: an algorithm and the bytes of a hash of exactly its length.
 ///
 /// Parsed from, displayed as and serialized as `sha256:e3b0c442...`. [`Algorithm::as_str`] and [`Digest::hex`] consist of `a-z` and
-/// `0-9` alone, so that each is safe as a part of a path or of a URL.
+/// `0-9`, so both are safe as parts of a path or of a URL.
 ///
 /// ```
 /// use msb_oci::{Algorithm, Digest};
@@ -26,7 +26,7 @@ use crate::{Algorithm, Error, Excerpt};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
-    /// The hash in the first `algorithm.byte_len()` bytes, zeros behind it.
+    /// The hash in the first `algorithm.byte_len()` bytes, then zeros.
     bytes: [u8; MAX_BYTES],
 }
 
@@ -46,7 +46,7 @@ impl Digest {
         &self.bytes[..self.algorithm.byte_len()]
     }
 
-    /// Returns the hexadecimal digits behind the colon.
+    /// Returns the hexadecimal digits after the colon.
     #[must_use]
     pub fn hex(&self) -> HexDigits {
         HexDigits::new(self.as_bytes())
@@ -60,7 +60,7 @@ impl Digest {
         uuid
     }
 
-    /// Creates a digest from a finished hash of `algorithm.byte_len()` bytes.
+    /// Creates a digest from a hash of `algorithm.byte_len()` bytes.
     pub(crate) fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Self {
         let mut bytes = [0; MAX_BYTES];
         bytes[..algorithm.byte_len()].copy_from_slice(raw);
@@ -91,7 +91,7 @@ impl FromStr for Digest {
                 actual,
             });
         }
-        // The decoder accepts upper case, which the specification does not.
+        // The decoder accepts upper case, which the specification forbids.
         if hex.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(Error::DigestHex { input: input() });
         }

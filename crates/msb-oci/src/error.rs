@@ -1,4 +1,4 @@
-//! Why a text is not a digest or not a reference.
+//! The errors of digests and references.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::{Algorithm, Excerpt};
 
 /// Why a text is not a digest or not a reference.
 ///
-/// Every message is one line and shows only [`Excerpt`]s of the text.
+/// Every message is one line and contains only [`Excerpt`]s of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,23 +31,23 @@ pub enum Error {
         algorithm: Algorithm,
         /// The number of digits of the algorithm.
         expected: usize,
-        /// The number of bytes behind the colon.
+        /// The number of bytes after the colon.
         actual: usize,
     },
-    /// Something other than `0-9` and `a-f` stands behind the colon.
+    /// The part after the colon has a character other than `0-9` and `a-f`.
     #[error("digest `{input}` is not lower-case hexadecimal")]
     DigestHex {
         /// The text.
         input: Excerpt,
     },
-    /// One part of a reference breaks its grammar.
+    /// A part of a reference breaks its grammar.
     #[error("reference `{input}`: {part} {problem}")]
     Reference {
         /// The text.
         input: Excerpt,
-        /// The part that is wrong.
+        /// The part.
         part: ReferencePart,
-        /// What is wrong with it, to be read after the part's name.
+        /// The problem, to follow the part's name.
         problem: &'static str,
     },
     /// A URL instead of a reference, such as `https://docker.io/library/alpine` or `docker://alpine`.
@@ -63,7 +63,7 @@ pub enum Error {
     ReferenceDigest {
         /// The text.
         input: Excerpt,
-        /// What is wrong with the digest.
+        /// Why the digest is malformed.
         #[source]
         source: Box<Error>,
     },
@@ -73,13 +73,13 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReferencePart {
-    /// All of it.
+    /// The whole reference.
     Whole,
     /// Host and port.
     Registry,
     /// The path below the registry.
     Repository,
-    /// What stands behind the last colon.
+    /// The part after the last colon.
     Tag,
 }
 

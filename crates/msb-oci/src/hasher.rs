@@ -1,4 +1,4 @@
-//! Digests of content that comes in pieces.
+//! Digests of content that arrives in pieces.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ enum State {
 }
 
 impl Hasher {
-    /// Starts over nothing.
+    /// Creates a hasher of no bytes.
     #[must_use]
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
@@ -38,7 +38,7 @@ impl Hasher {
         })
     }
 
-    /// Which algorithm this is.
+    /// Returns the algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         match self.0 {
@@ -48,7 +48,7 @@ impl Hasher {
         }
     }
 
-    /// Takes the next piece.
+    /// Adds the next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             State::Sha256(state) => state.update(bytes),
@@ -57,7 +57,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all pieces.
+    /// Returns the digest of all pieces.
     #[must_use]
     pub fn finish(self) -> Digest {
         match self.0 {

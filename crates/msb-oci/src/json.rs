@@ -1,8 +1,7 @@
 //! JSON documents from registries, archives and caches, decoded so that each one has a single meaning.
 //!
-//! Tools disagree about JSON that repeats a member: one reads the first, another the last, and Go's decoder also takes
-//! `Layers` for `layers`. A document that two tools read differently has one digest and two contents. This module reads what Go
-//! reads and refuses what is ambiguous:
+//! Tools disagree about JSON that repeats a member: some read the first, some the last, and Go's decoder also takes `Layers` for
+//! `layers`. Such a document has one digest and two meanings. This module reads what Go reads and refuses what is ambiguous:
 //!
 //! ```text
 //!   bytes ──skip one byte order mark──▶ serde_json ──Folding──▶ a type with #[derive(Deserialize)]
@@ -44,7 +43,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// # Errors
 ///
 /// [`serde_json::Error`] with line and column: for text that is not JSON, for a value of another type than `T` expects, and for a
-/// known member that comes twice, in whatever case.
+/// known member that is repeated, in any case.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde_json::Error> {
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(text);

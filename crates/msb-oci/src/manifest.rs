@@ -11,7 +11,7 @@ use crate::{Descriptor, DescriptorError, media_type};
 
 /// An OCI image manifest or a Docker manifest of schema 2: a config and layers (OCI image specification, manifest.md).
 ///
-/// Members that a pull does not need are skipped, whatever they hold. Decoding takes memory for the layers alone.
+/// Members that a pull does not need are skipped, whatever they contain. Decoding allocates memory only for the layers.
 ///
 /// ```
 /// use msb_oci::Manifest;
@@ -26,7 +26,7 @@ use crate::{Descriptor, DescriptorError, media_type};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// The media type that the manifest states for itself, as it is written.
+    /// The manifest's own media type, as written.
     pub media_type: Option<String>,
     /// The config.
     pub config: Descriptor,
@@ -40,30 +40,30 @@ pub struct Manifest {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestError {
-    /// It is not JSON, or a member is repeated or has another type than the specified one.
+    /// The document is not JSON, or a member is repeated or has a wrong type.
     #[error("malformed JSON")]
     Json {
-        /// Where, and what is wrong.
+        /// The position and the cause.
         #[source]
         source: serde_json::Error,
     },
-    /// It has the members of an index as well, or states an index's media type.
-    #[error("it is an index and an image manifest at once")]
+    /// The document has members of an index too, or an index's media type.
+    #[error("the document is an index and an image manifest at once")]
     Ambiguous,
     /// A descriptor cannot be used.
     #[error("{place}: {problem}")]
     Descriptor {
-        /// Which one.
+        /// Its place in the manifest.
         place: DescriptorPlace,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         problem: DescriptorError,
     },
     /// The sizes of the layers add up to more than 2^63 - 1 bytes.
-    #[error("its layers have more than 2^63 - 1 bytes in all")]
+    #[error("the layers have more than 2^63 - 1 bytes in total")]
     TotalSize,
 }
 
-/// Where in a manifest a descriptor stands.
+/// The place of a descriptor in a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DescriptorPlace {
@@ -129,7 +129,7 @@ struct Members {
     media_type: Loose<String>,
     config: Option<Checked>,
     layers: Option<Layers>,
-    /// Those of an index.
+    /// The member of an index.
     manifests: Option<IgnoredAny>,
 }
 

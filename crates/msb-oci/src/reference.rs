@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{Digest, Error, Excerpt, ReferencePart};
 
-/// The registry of a name that has none.
+/// The registry of a name without a registry.
 const DEFAULT_REGISTRY: &str = "docker.io";
-/// The tag of a name that has neither tag nor digest.
+/// The tag of a name with neither tag nor digest.
 const DEFAULT_TAG: &str = "latest";
 /// Longest `registry/repository`, in bytes (distribution specification, "Pulling manifests").
 const MAX_NAME_BYTES: usize = 255;
@@ -20,9 +20,9 @@ const MAX_TAG_BYTES: usize = 128;
 
 /// The name of an image: `registry/repository:tag@digest`.
 ///
-/// Names are completed as Docker does: `alpine` is `docker.io/library/alpine:latest`. What stands before the first slash is
-/// a registry if it holds a dot, a colon or an upper-case letter, or is `localhost`; registries are kept in lower case.
-/// Where there are a tag and a digest, the digest decides and the tag is only kept.
+/// Names are completed as in Docker: `alpine` is `docker.io/library/alpine:latest`. The part before the first slash is a
+/// registry if it contains a dot, a colon or an upper-case letter, or is `localhost`. Registries are converted to lower case.
+/// If there are a tag and a digest, the digest takes precedence.
 ///
 /// ```
 /// use msb_oci::Reference;
@@ -36,7 +36,7 @@ const MAX_TAG_BYTES: usize = 128;
 /// # Ok::<(), msb_oci::Error>(())
 /// ```
 ///
-/// Shown, compared and serialized in canonical form, which parses back to an equal reference.
+/// Printed, compared and serialized in canonical form, which parses to an equal reference.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
     /// `host` or `host:port`, lower case; an IPv6 host is in brackets.
@@ -64,7 +64,7 @@ impl Reference {
             .trim_end_matches(']')
     }
 
-    /// Returns the registry's port, if one is written.
+    /// Returns the registry's port, if there is one.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         split_port(&self.registry)
@@ -90,7 +90,7 @@ impl Reference {
         self.digest.as_deref()
     }
 
-    /// Returns what a registry is asked for: the digest, else the tag.
+    /// Returns the identifier for requests to a registry: the digest, else the tag.
     #[must_use]
     pub fn identifier(&self) -> Cow<'_, str> {
         match (&self.digest, &self.tag) {
@@ -140,7 +140,7 @@ impl Reference {
     }
 }
 
-/// An error before the text to show is known.
+/// An error without the text of the reference, which the caller adds.
 struct Fault(ReferencePart, &'static str);
 
 impl Fault {
@@ -184,7 +184,7 @@ impl FromStr for Reference {
     }
 }
 
-/// Splits `user:password@` off a name, and returns whether there was one. A digest, which has no slash, may follow an `@` too.
+/// Splits `user:password@` off a name. Returns whether there was one. A digest, which has no slash, may follow an `@` too.
 fn split_user(text: &str) -> (bool, &str) {
     match text.rsplit_once('@') {
         Some((_, rest)) if rest.contains('/') => (true, rest),
@@ -197,7 +197,7 @@ fn parse_name(text: &str, digest: Option<Digest>) -> Result<Reference, Fault> {
         return Err(Fault(ReferencePart::Whole, "is empty"));
     }
     let (registry, rest) = split_registry(text);
-    // Only the last component can hold a colon: one in an earlier component is caught by the repository's grammar.
+    // Only the last component can have a colon: the repository's grammar refuses one in an earlier component.
     let (path, tag) = match rest.rsplit_once(':') {
         Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
         _ => (rest, None),
@@ -207,7 +207,7 @@ fn parse_name(text: &str, digest: Option<Digest>) -> Result<Reference, Fault> {
     }
     let registry = registry.to_ascii_lowercase();
     check_registry(&registry)?;
-    // Docker's older name for its own registry.
+    // Docker's old name of its registry.
     let registry = if registry == "index.docker.io" {
         DEFAULT_REGISTRY.to_owned()
     } else {
@@ -261,7 +261,7 @@ fn split_registry(text: &str) -> (&str, &str) {
 /// Splits `host[:port]` into the host, still in its brackets, and the port.
 fn split_port(registry: &str) -> (&str, Option<&str>) {
     match registry.rsplit_once(':') {
-        // A colon inside of brackets belongs to the address.
+        // A colon inside the brackets belongs to the address.
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (registry, None),
     }
@@ -271,7 +271,7 @@ fn check_registry(registry: &str) -> Result<(), Fault> {
     let fault = |problem| Err(Fault(ReferencePart::Registry, problem));
     let (host, port) = split_port(registry);
     if let Some(port) = port {
-        // `u16::from_str` takes a sign, the grammar does not.
+        // `u16::from_str` accepts a sign, the grammar does not.
         if !port.bytes().all(|b| b.is_ascii_digit())
             || !port.parse::<u16>().is_ok_and(|port| port != 0)
         {
@@ -313,7 +313,7 @@ fn check_repository(path: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, from the distribution specification.
+/// Returns whether a component matches `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` (distribution specification).
 fn is_path_component(component: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = component.as_bytes();
@@ -331,7 +331,7 @@ fn is_path_component(component: &str) -> bool {
         })
 }
 
-/// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`, from the distribution specification.
+/// Checks that a tag matches `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution specification).
 fn check_tag(tag: &str) -> Result<(), Fault> {
     let fault = |problem| Err(Fault(ReferencePart::Tag, problem));
     if tag.is_empty() {
@@ -376,7 +376,7 @@ impl fmt::Debug for Reference {
 impl TryFrom<&oci_spec::distribution::Reference> for Reference {
     type Error = Error;
 
-    /// Fails where `oci-spec` is wider: other digest algorithms, and parts that its constructors did not check.
+    /// Converts, and fails where `oci-spec` accepts more: other digest algorithms, and parts that its constructors do not check.
     fn try_from(theirs: &oci_spec::distribution::Reference) -> Result<Self, Error> {
         let mut text = format!("{}/{}", theirs.registry(), theirs.repository());
         for (mark, part) in [(':', theirs.tag()), ('@', theirs.digest())] {

@@ -81,7 +81,7 @@ fn a_known_member_twice_is_an_error_in_whatever_case() {
         let error = Config::parse(text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("duplicate"), "{text}: {error}");
     }
-    // These mean one thing: an unknown member, and labels that differ.
+    // Unambiguous: an unknown member, and labels that differ.
     let config = br#"{"x":1,"x":2,"rootfs":{},"config":{"Labels":{"a":"1","A":"2"}}}"#;
     assert_eq!(Config::parse(config).unwrap().image.labels.len(), 2);
 }
@@ -137,7 +137,7 @@ fn one_byte_order_mark_is_skipped() {
 
 #[test]
 fn an_array_is_not_a_document() {
-    // The members of a struct in their order, as serde would take them.
+    // The members of a struct in their order, which serde would accept.
     let text = format!(r#"[null,{},[],null]"#, descriptor("2"));
     assert!(matches!(
         Manifest::parse(text.as_bytes()),

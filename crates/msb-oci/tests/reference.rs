@@ -164,7 +164,7 @@ fn limits_are_exact() {
 }
 
 #[test]
-fn loopback_is_what_the_reference_itself_names() {
+fn loopback_is_determined_by_the_reference() {
     for text in [
         "localhost/x",
         "localhost:5000/x",

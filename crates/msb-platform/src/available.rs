@@ -1,11 +1,11 @@
-//! What there was, where nothing fits.
+//! The available images, for errors when none fits.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::{OddChild, Offer};
 
-/// The images that were considered, for a message: their offers, sorted, each once, and the children that were set aside.
+/// The images that were considered, for an error message: their offers, sorted and distinct, and the odd children.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Available {
     offers: BTreeSet<Offer>,
@@ -14,9 +14,9 @@ pub struct Available {
 }
 
 impl Available {
-    /// Further offers are counted and not shown.
+    /// Maximum number of offers in a message; the others are only counted.
     const MAX_SHOWN: usize = 24;
-    /// Further children that were set aside are counted and not shown.
+    /// Maximum number of odd children in a message; the others are only counted.
     const MAX_ODD_SHOWN: usize = 3;
 
     /// Returns all offers.
@@ -35,7 +35,7 @@ impl Available {
         self.offers.insert(offer);
     }
 
-    /// Adds everything that `other` has.
+    /// Adds the contents of `other`.
     pub fn extend(&mut self, other: Self) {
         self.offers.extend(other.offers);
         self.add_odd(&other.odd, other.odd_count);

@@ -1,10 +1,10 @@
-//! Why no manifest fits.
+//! The errors of platforms and indexes.
 
 use msb_oci::Excerpt;
 
 use crate::{Available, Platform};
 
-/// What is wrong with a platform or an index.
+/// Why a text is not a platform, or an index cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,31 +14,31 @@ pub enum Error {
         /// The text.
         input: Excerpt,
     },
-    /// The bytes are not JSON, or a member comes twice.
+    /// The bytes are not JSON, or a member is repeated.
     #[error("index is malformed JSON")]
     Json {
-        /// Where, and what is wrong.
+        /// The position and the cause.
         #[source]
         source: serde_json::Error,
     },
-    /// It is JSON, but has no list of manifests.
+    /// The document is JSON, but has no list of manifests.
     #[error("index has no list `manifests`")]
     NotAnIndex,
-    /// It has the members of an image manifest as well, or states an image manifest's media type.
+    /// The document has members of an image manifest too, or an image manifest's media type.
     #[error("index is an image manifest as well")]
     Ambiguous,
     /// There is no image for the platform.
     #[error("no image for {wanted}; there is {available}")]
     NoMatch {
-        /// The platform that was asked for.
+        /// The requested platform.
         wanted: Platform,
-        /// What there is instead.
+        /// The available images.
         available: Box<Available>,
     },
 }
 
 impl Error {
-    /// Returns whether the index is sound and only lacks the platform.
+    /// Returns whether the index is valid and lacks the platform.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NoMatch { .. })

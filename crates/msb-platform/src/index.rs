@@ -1,4 +1,4 @@
-//! An index's children, and the order in which to try them.
+//! An index's children, and the order in which they are tried.
 
 mod child;
 
@@ -12,13 +12,13 @@ use serde::de::{IgnoredAny, SeqAccess};
 use crate::{Available, Error, OddChild, OddReason, Platform};
 use child::Members;
 
-/// The most children that are set aside and described; further ones are only counted.
+/// Maximum number of odd children that are described; the others are only counted.
 const MAX_ODD_SHOWN: usize = 16;
 
 /// An OCI image index or a Docker manifest list.
 ///
-/// Children are decoded one by one. A child that cannot be used is set aside in [`Index::odd`] and does not fail the index; a
-/// member that comes twice does, because the index would then mean two things.
+/// Children are decoded one by one. A child that cannot be used is listed in [`Index::odd`] and does not fail the index. A
+/// repeated member does, because other tools may read the index differently.
 #[derive(Debug, Clone)]
 pub struct Index {
     media_type: Option<String>,
@@ -32,7 +32,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`Error::Json`] and [`Error::NotAnIndex`]; a single child that cannot be used is not an error.
+    /// [`Error::Json`], [`Error::NotAnIndex`] and [`Error::Ambiguous`]. A child that cannot be used is not an error.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -41,7 +41,7 @@ impl Index {
             media_type: Loose<String>,
             #[serde(default)]
             manifests: Loose<Children>,
-            // Those of an image manifest.
+            // The members of an image manifest.
             config: Option<IgnoredAny>,
             layers: Option<IgnoredAny>,
         }
@@ -64,25 +64,25 @@ impl Index {
         })
     }
 
-    /// Returns the media type that the index states for itself, as it is written.
+    /// Returns the index's own media type, as written.
     #[must_use]
     pub fn media_type(&self) -> Option<&str> {
         self.media_type.as_deref()
     }
 
-    /// Returns the children that can be used, in the index's order; attestations included.
+    /// Returns the children that can be used, including attestations, in the index's order.
     #[must_use]
     pub fn children(&self) -> &[Child] {
         &self.children
     }
 
-    /// Returns the children that were set aside; the first 16.
+    /// Returns the first 16 children that cannot be used.
     #[must_use]
     pub fn odd(&self) -> &[OddChild] {
         &self.odd
     }
 
-    /// Returns the number of children that were set aside.
+    /// Returns the number of children that cannot be used.
     #[must_use]
     pub fn odd_count(&self) -> usize {
         self.odd_count
@@ -90,10 +90,9 @@ impl Index {
 
     /// Returns the children to try for `wanted`, best first; never empty.
     ///
-    /// First come manifests whose platform fits, nearest variant first and among equals in the index's order; then
-    /// indexes that fit or state no platform; then manifests that state none, whose config decides (see
-    /// [`Offer::of_config`](crate::Offer::of_config)).
-    /// Children that need a feature of the operating system are left out.
+    /// First come manifests whose platform fits, nearest variant first, equals in the index's order; then indexes that fit
+    /// or have no platform; then manifests without a platform, whose config decides (see
+    /// [`Offer::of_config`](crate::Offer::of_config)). Children that need a feature of the operating system are omitted.
     ///
     /// # Errors
     ///
@@ -115,7 +114,7 @@ impl Index {
         Ok(ranked.into_iter().map(|(_, child)| child).collect())
     }
 
-    /// Returns what the index has: the platforms that its children state, and the children that were set aside.
+    /// Returns the platforms of the children, and the children that cannot be used.
     #[must_use]
     pub fn available(&self) -> Available {
         let images = self.children.iter().filter(|child| !child.is_attestation());

@@ -1,4 +1,4 @@
-//! The target platform, and choosing its manifest from an OCI index or a Docker manifest list.
+//! The target platform, and the choice of its manifest from an OCI index or a Docker manifest list.
 //!
 //! ```text
 //!   bytes of an index ──Index::parse──▶ children, one by one; odd ones are set aside, not fatal
@@ -8,22 +8,22 @@
 //!          2. indexes that may hold one          (the caller descends, to a depth of its choice)
 //!          3. manifests that state no platform
 //!                                            │
-//!   the candidate's config ──Offer::of_config──▶ decides: the platform that the image really has
+//!   the candidate's config ──Offer::of_config──▶ decides: the image's actual platform
 //! ```
 //!
-//! What this crate is not: it fetches nothing, and it does not parse image manifests or configs; `msb-oci` does.
+//! This crate fetches nothing, and does not parse image manifests or configs; `msb-oci` does.
 //!
 //! # Invariants
 //!
-//! - A [`Platform`] is normalized when it is made: `aarch64` and `arm64/v8` are `arm64`, `x86_64` is `amd64`. Two
-//!   platforms that mean the same are equal.
+//! - A [`Platform`] is normalized: `aarch64` and `arm64/v8` are `arm64`, `x86_64` is `amd64`. Platforms with the same meaning
+//!   are equal.
 //! - A candidate's digest is well-formed and its size fits 63 bits. Attestations (`unknown/unknown`) and images that need
 //!   features of the operating system are never candidates.
-//! - An index takes memory in proportion to its children that can be used, about as much as their JSON.
+//! - An index takes memory in proportion to its usable children, about as much as their JSON.
 //!
 //! # Untrusted inputs
 //!
-//! The index. The caller caps its size; every value in it may have the wrong type.
+//! The index. The caller limits its size; every value in it may have the wrong type.
 //!
 //! # Example
 //!

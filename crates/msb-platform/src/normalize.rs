@@ -40,7 +40,7 @@ fn with_v(variant: &str) -> String {
     }
 }
 
-/// Returns how well a machine of one variant runs images of another: 0 is the variant itself, `None` is not at all.
+/// Returns how well a machine of one variant runs images of another: 0 for the same variant, `None` if it cannot.
 ///
 /// Only variants that are known to be downward compatible have an order: `arm` down to v5, `arm64` down to v8, `amd64` down to v1.
 pub(crate) fn variant_distance(

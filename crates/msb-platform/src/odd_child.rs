@@ -2,17 +2,17 @@
 
 use msb_oci::Excerpt;
 
-/// A child that was set aside.
+/// A child that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct OddChild {
-    /// Its place in the list, from 0.
+    /// Its position in the list, from 0.
     pub position: usize,
-    /// Why it was set aside.
+    /// Why it cannot be used.
     pub reason: OddReason,
 }
 
-/// Why a child was set aside; to be read after its name.
+/// Why a child cannot be used. The message is a predicate, to follow the child's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum OddReason {

@@ -1,4 +1,4 @@
-//! What an image offers: a platform, and what it demands of it.
+//! The platform that an image is built for.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use msb_oci::{Excerpt, StatedPlatform};
 
 use crate::Platform;
 
-/// The platform that an image is for, with the version and the features of the operating system that it names.
+/// The platform that an image is built for, with the version and the features of the operating system that it names.
 ///
-/// Every feature is mandatory (image-index.md, config.md: `os.features`), and a microVM's kernel is promised to have none of
-/// them, so that an offer with features fits no platform.
+/// Every feature is mandatory (image-index.md, config.md: `os.features`), and a microVM's kernel promises none of them, so an
+/// offer with features fits no platform.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Offer {
     platform: Platform,
@@ -18,13 +18,13 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Returns what an image offers by its config.
+    /// Returns the offer of an image with this config.
     ///
-    /// A property that the config lacks is taken from `child`, the child of an index that led to the image, else from `wanted`. The
-    /// specification requires `os` and `architecture`; [`Offer::of_config`] therefore also returns whether one of them is
-    /// missing and not stated by `child` either.
+    /// A property that the config lacks is taken from `child`, the index's child for the image, else from `wanted`. The
+    /// specification requires `os` and `architecture`, so this also returns whether one of them is missing in both the config and
+    /// `child`.
     ///
-    /// `None` if a name in the config is not a name.
+    /// Returns `None` if a name in the config is malformed.
     #[must_use]
     pub fn of_config(
         config: &StatedPlatform,
@@ -43,7 +43,7 @@ impl Offer {
             (other.os(), other.architecture()) == (platform.os(), platform.architecture())
         };
         if config.variant.is_empty() {
-            // Many builders leave the variant out, and for arm that would mean v7.
+            // Many builders omit the variant, and for arm that would mean v7.
             platform = match child {
                 Some(child) if same(child) => child.clone(),
                 None if same(wanted) && !wanted.accepts(&platform) => wanted.clone(),
@@ -54,7 +54,7 @@ impl Offer {
         Some((Self::new(platform, config)?, assumed))
     }
 
-    /// Returns what a child of an index offers. `None` if it lacks a name, or one is not a name.
+    /// Returns the offer of an index's child. Returns `None` if a name is missing or malformed.
     pub(crate) fn of_child(stated: &StatedPlatform) -> Option<Self> {
         let platform = Platform::with_variant(&stated.os, &stated.architecture, &stated.variant);
         Self::new(platform, stated)

@@ -1,4 +1,4 @@
-//! Parsing a platform that a user wrote.
+//! Parses platforms.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use msb_oci::Excerpt;
 
 use crate::{Error, Platform};
 
-/// Returns whether `text` names an architecture of Linux, in any of its spellings.
+/// Returns whether `text` is a name of a Linux architecture, in any spelling.
 fn is_architecture(text: &str) -> bool {
     let normal = Platform::new("linux", text);
     matches!(

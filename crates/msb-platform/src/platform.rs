@@ -9,11 +9,10 @@ use crate::normalize::{normalize, variant_distance};
 
 /// The platform of a guest or an image: `linux/amd64`, `linux/arm/v7`.
 ///
-/// An architecture alone, such as `arm64`, is parsed as Linux on it.
+/// An architecture alone, such as `arm64`, is parsed as Linux on that architecture.
 ///
-/// Names are those of Go, as everywhere in OCI, and are normalized when a platform is made, so that `linux/aarch64`
-/// and `linux/arm64/v8` are both equal to `linux/arm64`. Serialized as an object with `os`, `architecture` and `variant`, the last
-/// null if there is none.
+/// Uses Go's names, as all of OCI does, and normalizes them: `linux/aarch64` and `linux/arm64/v8` are equal to
+/// `linux/arm64`. Serialized as an object with `os`, `architecture` and `variant`, which is null if there is none.
 ///
 /// ```
 /// use msb_platform::Platform;
@@ -30,7 +29,7 @@ pub struct Platform {
     variant: Option<String>,
 }
 
-/// A platform as it stands in JSON, not normalized.
+/// A platform as written in JSON, not normalized.
 #[derive(Deserialize)]
 struct Fields {
     os: String,
@@ -46,7 +45,7 @@ impl From<Fields> for Platform {
 }
 
 impl Platform {
-    /// Returns Linux on this machine's architecture: what a microVM runs here, whatever system the host has.
+    /// Returns Linux on this machine's architecture: the platform of a microVM, whatever system the host runs.
     #[must_use]
     pub fn host_linux() -> Self {
         let little = cfg!(target_endian = "little");
@@ -54,7 +53,7 @@ impl Platform {
             "powerpc64" if little => "ppc64le",
             "powerpc64" => "ppc64",
             "mips64" if little => "mips64le",
-            // All others have one name, or are known to the normalization.
+            // All others have one name, or are covered by the normalization.
             other => other,
         };
         Self::new("linux", architecture)
@@ -103,13 +102,13 @@ impl Platform {
         self.variant.as_deref()
     }
 
-    /// Returns whether a guest of this platform runs images of `offered`: the same, or a lower variant of the same architecture.
+    /// Returns whether a guest of this platform runs images of `offered`: the same platform, or a lower variant of it.
     #[must_use]
     pub fn accepts(&self, offered: &Self) -> bool {
         self.distance(offered).is_some()
     }
 
-    /// Returns how well images of `offered` suit: 0 is the platform itself, more is less well, `None` does not run.
+    /// Returns how well images of `offered` fit: 0 for the same platform, higher for lower variants, `None` if they do not run.
     pub(crate) fn distance(&self, offered: &Self) -> Option<u32> {
         if self.os != offered.os || self.architecture != offered.architecture {
             return None;
@@ -136,7 +135,7 @@ impl Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `new` takes any text, and a message must stay one line.
+        // `new` accepts any text, and a message must stay one line.
         write!(
             f,
             "{}/{}",

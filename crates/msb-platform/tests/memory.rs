@@ -25,7 +25,7 @@ fn peak() -> usize {
     kib << 10
 }
 
-/// Repeats an element as often as an index of 4 MiB holds it.
+/// Repeats an element until an index of 4 MiB is full.
 fn index(element: &str, before: &str, after: &str) -> String {
     let count = (INDEX_BYTES - before.len() - after.len()) / (element.len() + 1);
     let mut text = String::with_capacity(INDEX_BYTES);

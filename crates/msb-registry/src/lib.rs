@@ -3,12 +3,13 @@
 //! ```text
 //!                      ┌── Client::manifest ──▶ Document   bytes, digest (verified), media type (from the bytes)
 //!   Reference ─────────┼── Client::config ────▶ Document   size and digest verified
+//!                      ├── Client::tags, Client::referrers
 //!                      └── Client::blob ──────▶ BlobStream Data, Data, [Restarted, Data, ...] up to the declared size
 //!
-//!   client     URLs, verification, retries, ranges; HTTPS or loopback HTTP
+//!   client     the hosts of a registry in turn; URLs, verification, retries, ranges; HTTPS or loopback HTTP
 //!   auth       401 -> challenge -> credentials -> token; one fetch for all requests that wait, kept until it expires
 //!   exchange   one request of any method: redirects, limits, timeouts
-//!   transport  connections and TLS, set up when first needed
+//!   transport  connections, TLS and proxies, set up when first needed
 //! ```
 //!
 //! Each layer calls only the one below.
@@ -18,6 +19,8 @@
 //!
 //! # Invariants
 //!
+//! - A mirror is a host of its own: it gets its own credentials and headers, and none of the registry's. It resolves tags only with
+//!   that capability ([`HostConfig`]).
 //! - Credentials belong to one host. They go to that host and to the token service that it points at, over TLS;
 //!   over plain HTTP only where [`ClientBuilder::plain_http`] names the host. No redirect takes them elsewhere.
 //! - HTTP is used where the host is named for it, or for a loopback registry that the reference itself names and that does not
@@ -54,6 +57,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/explore.rs` lists tags and referrers, resolves a tag and streams a verified blob in under 40 lines.
 //!
 //! # Specifications
 //!

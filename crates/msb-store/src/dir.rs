@@ -228,7 +228,7 @@ impl Dir {
         }
     }
 
-    /// Gives a file another name in this directory, at once, replacing what has it.
+    /// Renames a file within this directory atomically, replacing a file with the new name.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
         #[cfg(test)]
         crate::order::note("name", &self.path_of(to));

@@ -313,7 +313,7 @@ impl Error {
     }
 }
 
-/// ENOSPC and EDQUOT.
+/// Checks for ENOSPC and EDQUOT.
 fn is_full(source: &io::Error) -> bool {
     matches!(
         source.kind(),

@@ -7,7 +7,7 @@ use msb_oci::{Digest, Reference};
 
 /// The version of a writer's format; a part of every artifact's name, so that two versions never meet in one file.
 ///
-/// The store gives it no meaning: the writers of layers and disks pass their own.
+/// It has no meaning for the store: the writers of layers and disks pass their own.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -40,7 +40,7 @@ pub struct LayerKey {
 }
 
 impl LayerKey {
-    /// The layer of this `diff_id`, as this version writes it.
+    /// Creates the key of the layer with this `diff_id`, in the format of this version.
     pub fn new(diff_id: Digest, version: FormatVersion) -> Self {
         Self { diff_id, version }
     }
@@ -64,7 +64,7 @@ pub struct DiskKey {
 }
 
 impl DiskKey {
-    /// The disk of this chain, as this version writes it.
+    /// Creates the key of the disk of this chain, in the format of this version.
     pub fn new(chain: Digest, version: FormatVersion) -> Self {
         Self { chain, version }
     }
@@ -84,7 +84,7 @@ pub struct ImageKey {
 }
 
 impl ImageKey {
-    /// The record of this reference on this platform; equal references must have equal canonical forms.
+    /// Creates the key of the record of a reference on a platform. Equal references must have equal canonical forms.
     pub fn new(reference: &Reference, platform: &str) -> Self {
         Self {
             reference: reference.to_string(),
@@ -100,17 +100,17 @@ impl ImageKey {
         }
     }
 
-    /// The canonical reference.
+    /// Returns the canonical reference.
     pub fn reference(&self) -> &str {
         &self.reference
     }
 
-    /// The platform, as the caller wrote it.
+    /// Returns the platform, as the caller wrote it.
     pub fn platform(&self) -> &str {
         &self.platform
     }
 
-    /// `<readable>-<32 hex digits>`: enough of the reference to know it in a listing, and a hash to tell all others apart.
+    /// Returns `<readable>-<32 hex digits>`: the beginning of the reference, for listings, and a hash that makes it unique.
     ///
     /// The name is at most 133 bytes of `[A-Za-z0-9._-]` and starts with neither `.` nor `-`, so it cannot leave its
     /// directory. The hash covers the exact strings, so names differ on a file system that ignores case as well.

@@ -150,7 +150,7 @@ impl Store {
 const NOTE_LIMIT_BYTES: u64 = 4 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One layer (`<digest> v<version>`) or blob (`<digest>`) a line.
+/// Parses a note: one layer (`<digest> v<version>`) or blob (`<digest>`) on each line.
 fn parse_note(bytes: &[u8]) -> Option<References> {
     let mut noted = References::default();
     for line in std::str::from_utf8(bytes).ok()?.lines() {

@@ -98,7 +98,7 @@ impl Found {
     }
 }
 
-/// The directories of the layout.
+/// Returns the directories of the layout.
 pub(crate) fn store_dirs() -> impl Iterator<Item = &'static str> {
     let kinds = KINDS.iter().map(|kind| kind.folder);
     kinds.chain([IMAGES, LOCKS])

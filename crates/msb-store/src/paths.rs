@@ -10,7 +10,7 @@ use crate::artifact::{
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
 impl LayerKey {
-    /// The path of the layer image, seen from any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
+    /// Returns the path of the layer image, relative to any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
     ///
     /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works.
     pub fn image_path_from_disk(&self) -> String {

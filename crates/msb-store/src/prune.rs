@@ -30,7 +30,7 @@ impl Default for PruneOptions {
 }
 
 impl PruneOptions {
-    /// The defaults, with another grace age.
+    /// Returns the defaults with another grace age.
     pub fn with_grace(grace: Duration) -> Self {
         Self {
             grace,
@@ -83,7 +83,7 @@ impl Kept {
 }
 
 impl Store {
-    /// Removes every layer, disk and blob that no image record refers to, as `references` says for each record.
+    /// Removes every layer, disk and blob that no image record refers to, as `references` returns for each record.
     ///
     /// Stale partial blobs, the temporary files of dead writers and unused lock files go as well. What stays: what is leased and the
     /// layers and blobs of it, what is locked, and what is younger than the grace age. No record is published and no lease
@@ -266,7 +266,7 @@ struct Grace {
 }
 
 impl Grace {
-    /// A time in the future, after the clock was set back, is young.
+    /// Returns whether the grace age is over. A time in the future, after the clock was set back, is young.
     fn is_over(&self, modified: SystemTime) -> bool {
         self.now
             .duration_since(modified)

@@ -2,12 +2,12 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-/// A number that no other call is likely to get: the standard library seeds each thread from the system.
+/// Returns a number that is unlikely to repeat: the standard library seeds each thread from the system.
 pub(crate) fn number() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-/// Between half of `limit` and all of it.
+/// Returns a random duration between half of `limit` and all of it.
 pub(crate) fn jittered(limit: std::time::Duration) -> std::time::Duration {
     let thousandths = 500 + u32::try_from(number() % 501).expect("a remainder below 501 fits");
     limit * thousandths / 1000

@@ -190,7 +190,7 @@ impl Staged {
         })
     }
 
-    /// Syncs the file and gives it its name.
+    /// Syncs the file and publishes it under its name.
     pub fn publish(self) -> Result<()> {
         self.sync()?.publish()
     }
@@ -208,12 +208,12 @@ impl Synced {
         &self.temporary.target_path
     }
 
-    /// Gives the file its name. The name is durable when an image record that depends on it is published.
+    /// Publishes the file under its name. The name is durable when an image record that depends on it is published.
     pub fn publish(self) -> Result<()> {
         publish_all([self])
     }
 
-    /// Gives the file its name below the directories that `store` may have open.
+    /// Publishes the file under its name, below the directories that `store` may have open.
     fn publish_in(mut self, store: &Store) -> Result<()> {
         let temporary = &mut self.temporary;
         let dir = store.dir(&temporary.target.dir)?.ok_or_else(|| {
@@ -229,7 +229,7 @@ impl Synced {
     }
 }
 
-/// Gives the files their names in this order.
+/// Publishes the files under their names in this order.
 ///
 /// The file that marks an artifact complete goes last (a layer's sidecar, a disk's descriptor). A crash halfway may leave any
 /// of the names, each with all of its bytes; a failure halfway leaves the first of them, in order.

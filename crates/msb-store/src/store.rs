@@ -74,7 +74,7 @@ impl Store {
         Self::with_options(root, StoreOptions::default())
     }
 
-    /// Returns a handle that creates files as `options` says; see [`Self::open`].
+    /// Returns a handle that creates files with these `options`; see [`Self::open`].
     ///
     /// # Errors
     /// As [`Self::open`].

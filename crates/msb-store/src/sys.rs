@@ -138,7 +138,7 @@ impl Entry {
     }
 }
 
-/// A number of `stat`, whose types differ between systems; 0 for a negative one, such as a time before 1970.
+/// Converts a number of `stat`, whose types differ between systems; 0 for a negative one, such as a time before 1970.
 fn unsigned(number: impl TryInto<u64>) -> u64 {
     number.try_into().unwrap_or(0)
 }

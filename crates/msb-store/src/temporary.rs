@@ -40,7 +40,7 @@ pub(crate) fn create_locked(dir: &Dir, target: &str, mode: Mode) -> Result<Optio
 
 const PREFIX: &str = ".tmp-";
 
-/// `.tmp-<pid>-<random>.<name>`: the pid is for people, the lock is what counts.
+/// Returns `.tmp-<pid>-<random>.<name>`. The pid is for people; only the lock shows whether the file is in use.
 fn temporary_name(target: &str) -> String {
     let (pid, random) = (std::process::id(), random::number());
     format!("{PREFIX}{pid}-{random:016x}.{target}")

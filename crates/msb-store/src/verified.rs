@@ -78,7 +78,7 @@ impl Store {
     }
 }
 
-/// One digest a line; `None` if any of them is not one.
+/// Parses one digest on each line; `None` if one of them is malformed.
 fn parse(bytes: &[u8]) -> Option<Vec<Digest>> {
     let text = std::str::from_utf8(bytes).ok()?;
     text.lines().map(|line| line.parse().ok()).collect()

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use bytes::Bytes;
 use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
-use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerJob};
+use msb_layer::{PartialBlobIo, IngestedLayer, LayerError, LayerJob};
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
 
@@ -43,7 +43,7 @@ pub(super) fn resume<'a>(
         diff_id: promise.diff_id,
         image: image.try_clone().expect("a file can be shared"),
         sidecar: sidecar.try_clone().expect("a file can be shared"),
-        part: (earlier > 0).then(|| BlobPart {
+        partial: (earlier > 0).then(|| PartialBlobIo {
             earlier: Box::new(Cursor::new(blob[..earlier].to_vec())),
             bytes: earlier as u64,
             more: Box::new(part.try_clone().expect("a file can be shared")),
@@ -67,7 +67,7 @@ pub(super) fn resume<'a>(
     if earlier > 0 {
         assert!(
             contents(&part) == blob[earlier..],
-            "the part file has the rest"
+            "the partial blob has the rest"
         );
     }
     Ok(Layer {

@@ -125,9 +125,12 @@ pub(crate) fn is_unpublished(cache: &Path) -> bool {
         files(&cache.join(part), &mut found);
     }
     let published = |path: &PathBuf| {
-        ["erofs", "layer", "vmdk", "json"]
-            .iter()
-            .any(|end| path.extension().is_some_and(|extension| extension == *end))
+        // A merge that was cancelled removes its temporary files a moment later.
+        let name = path.file_name().unwrap_or_default();
+        !name.as_encoded_bytes().starts_with(b".tmp-")
+            && ["erofs", "layer", "vmdk", "json"]
+                .iter()
+                .any(|end| path.extension().is_some_and(|extension| extension == *end))
     };
     !found.iter().any(published)
 }

@@ -441,3 +441,67 @@ async fn a_layer_that_is_listed_twice_is_one_device() {
     let archive = open(&archive.path()).await.unwrap();
     assert_eq!(archive.images().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_damaged_archive_is_an_image_or_an_error() {
+    let whole = without_layer("l.tar")
+        .file("l.tar", layer().tar_bytes())
+        .bytes();
+    let folder = tempfile::tempdir().unwrap();
+    ImageBuilder::new()
+        .layer(layer().gzip())
+        .write_layout(folder.path(), "t")
+        .unwrap();
+    let layout = super::archives::tar_of(folder.path(), false);
+    // A linear congruential generator, so that every run damages the same bytes.
+    let mut state: u64 = 1;
+    let mut random = move |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let cache = tempfile::tempdir().unwrap();
+    let (mut loaded, mut refused) = (0, 0);
+    for round in 0..400 {
+        let mut bytes = if round % 2 == 0 {
+            whole.clone()
+        } else {
+            layout.clone()
+        };
+        for _ in 0..=random(8) {
+            // Mostly in the headers and documents at the front.
+            let below = if random(4) == 0 {
+                bytes.len()
+            } else {
+                bytes.len().min(4096)
+            };
+            let at = random(below);
+            bytes[at] = [b'0', b'7', b'/', b'"', 0, 0xff, b'9', b'.'][random(8)];
+        }
+        let copied = ImageArchive::read(
+            "x",
+            std::io::Cursor::new(bytes.clone()),
+            ArchiveOptions::default(),
+        )
+        .await;
+        let archive = Written::new(&bytes);
+        let read = open(&archive.path()).await;
+        // Both ways to read an archive agree.
+        assert_eq!(
+            copied.is_ok(),
+            read.is_ok(),
+            "{:?} {:?}",
+            copied.err(),
+            read.err()
+        );
+        match load(cache.path(), &archive.path(), "x:t").await {
+            Ok(_) => loaded += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(
+        loaded > 10 && refused > 10,
+        "{loaded} loaded, {refused} refused"
+    );
+}

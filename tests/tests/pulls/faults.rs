@@ -73,7 +73,7 @@ async fn a_full_disk_ends_a_pull_whose_registry_sends_nothing() {
         .expect("the pull waits for the registry")
         .unwrap_err();
     assert!(
-        matches!(&error, PullError::Store(error) if error.is_full()),
+        matches!(&error, PullError::Cache(CacheError::Store(error)) if error.is_full()),
         "{error:?}"
     );
     assert!(took < Duration::from_secs(10), "{took:?}");
@@ -169,7 +169,7 @@ async fn a_cached_sidecar_whose_bytes_cannot_be_read_is_named_and_not_rebuilt() 
         .arg(&sidecar)
         .status();
     let pulled = pulled.unwrap_err();
-    let PullError::Sidecar { path, source } = &pulled else {
+    let PullError::Cache(CacheError::Sidecar { path, source }) = &pulled else {
         panic!("{pulled:?}");
     };
     assert_eq!(*path, sidecar);

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use common::{pull, registry_in};
 use microsandbox_image::{
-    GlobalCache, Platform, PruneOptions, PullError, PullOptions, PullPolicy, PullProgress,
-    PullResult, Reference,
+    CacheError, GlobalCache, Platform, PruneOptions, PullError, PullOptions, PullPolicy,
+    PullProgress, PullResult, Reference,
 };
 use msb_testkit::fault_registry::{Fault, FaultRegistry};
 use msb_testkit::image::{BuiltImage, ImageBuilder, Layer};

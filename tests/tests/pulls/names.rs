@@ -30,7 +30,10 @@ async fn a_digest_asks_the_registry_that_is_named_unless_the_name_has_a_record()
     }
     assert!(elsewhere.registry.count(&digest) >= 2);
     let error = registry.pull(&name, &policy(PullPolicy::Never)).await;
-    assert!(matches!(error, Err(PullError::NotCached { .. })));
+    assert!(matches!(
+        error,
+        Err(PullError::Cache(CacheError::NotCached { .. }))
+    ));
 
     // The tag and the digest are different names; a pull of the tag records it.
     let name = by_digest(&here, &digest);

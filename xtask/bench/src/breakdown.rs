@@ -63,7 +63,7 @@ pub fn pull(reference: &Reference, cache: &Path) -> Result<Breakdown, BenchError
         source: Box::new(source),
     };
     let events = runtime.block_on(async {
-        let cache = GlobalCache::new(cache).map_err(failed)?;
+        let cache = GlobalCache::new(cache).map_err(|error| failed(error.into()))?;
         let registry = Registry::new(Platform::host_linux(), cache).map_err(failed)?;
         let (mut progress, task) = registry.pull_with_progress(reference, &PullOptions::default());
         let mut events = Events::default();

@@ -32,9 +32,9 @@ pub(super) const TARGETS: &[Target] = &[
         max_len: 4 << 10,
         sources: &[
             "crates/msb-sidecar/src",
-            "crates/msb-stitch/src/disk.rs",
+            "crates/msb-stitch/src/layout.rs",
             "crates/msb-stitch/src/merge.rs",
-            "crates/msb-stitch/src/proof.rs",
+            "crates/msb-stitch/src/verify.rs",
             "crates/fs-tree/src",
         ],
     },

@@ -25,14 +25,14 @@ impl PendingLinks {
         Ok(())
     }
 
-    /// Forgets a link whose path was replaced.
+    /// Discards a link whose path was replaced.
     pub(super) fn replaced(&mut self, path: &[u8]) {
         if !self.targets.is_empty() {
             self.targets.remove(path);
         }
     }
 
-    /// Forgets the links at a path and below it.
+    /// Discards the links at a path and below it.
     pub(super) fn removed(&mut self, path: &[u8]) {
         self.targets.retain(|link, _| {
             let below = link.strip_prefix(path);

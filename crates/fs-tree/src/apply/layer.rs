@@ -2,9 +2,9 @@ use super::{Applied, Extraction, split};
 use crate::resolve::Missing;
 use crate::{ApplyError, Change, ChangeKind, InodeId, Node, Tree};
 
-/// Applies the changes of one layer to an empty tree, which becomes the tree of that layer alone: with [`Node::Whiteout`]
-/// where it hides a path and [`crate::Directory::opaque`] where it hides a directory's children, as an overlay of the
-/// layers expects it.
+/// Applies the changes of one layer to an empty tree, which becomes the tree of that layer alone. It contains
+/// [`Node::Whiteout`] where the layer hides a path and [`crate::Directory::opaque`] where it hides a directory's children, as
+/// an overlay of the layers expects.
 ///
 /// A whiteout or opaque marker never hides an entry of its own layer, whatever the order in the tar.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl<'t> LayerApplier<'t> {
     /// Applies the next change.
     ///
     /// # Errors
-    /// See [`ApplyError`]; a hard link whose target is not in the layer is no error but [`Applied::LinksBelow`].
+    /// See [`ApplyError`]. A hard link whose target is not in the layer is not an error but [`Applied::LinksBelow`].
     pub fn apply(&mut self, change: &Change<'_>) -> Result<Applied, ApplyError> {
         match change.kind {
             ChangeKind::Node {
@@ -47,7 +47,7 @@ impl<'t> LayerApplier<'t> {
             } => {
                 let (inode, replaced) = self.extraction.put(change.path, metadata, xattrs, node)?;
                 if replaced {
-                    // A directory where this layer had a file or a whiteout: whatever lies below is not its own.
+                    // The layer had a file or a whiteout here, so nothing of a lower directory shows through.
                     self.make_opaque(inode);
                 }
             }
@@ -77,7 +77,7 @@ impl<'t> LayerApplier<'t> {
         let found = self.extraction.tree.lookup(parent, name);
         let own = found.filter(|&own| !self.holds_only_markers(own));
         match own {
-            // The layer's own directory stays, and hides the one below; anything else of its own hides it anyway.
+            // The layer's own directory stays and hides the lower one. Any other file hides it without a marker.
             Some(own) => self.make_opaque(own),
             None => {
                 self.extraction.remove(parent, name);
@@ -93,8 +93,8 @@ impl<'t> LayerApplier<'t> {
         Ok(())
     }
 
-    /// Returns the directory of a marker, implied where it is missing. `None` where the layer has another file on the path: that
-    /// file hides everything below it without a marker, and a marker follows no symbolic link.
+    /// Returns the directory of a marker, creating it as implied if it is missing. Returns `None` if the layer has another file on
+    /// the path: that file hides everything below it without a marker, and a marker follows no symbolic link.
     fn marker_directory(&mut self, path: &[u8]) -> Result<Option<InodeId>, ApplyError> {
         let tree = &mut *self.extraction.tree;
         let failed = |source| ApplyError::Tree {
@@ -118,7 +118,7 @@ impl<'t> LayerApplier<'t> {
         Ok(Some(current))
     }
 
-    /// Returns whether the inode exists only because markers were put below it.
+    /// Returns whether the inode exists only because markers were placed below it.
     fn holds_only_markers(&mut self, inode: InodeId) -> bool {
         let Extraction { tree, steps, .. } = &mut self.extraction;
         let mut pending = vec![inode];

@@ -2,17 +2,17 @@ use super::{Extraction, split};
 use crate::resolve::{Missing, find_directory};
 use crate::{ApplyError, Change, ChangeKind, Tree};
 
-/// What a layer hides of the layers below it.
+/// A path or a directory's children that a layer hides in the layers below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whiteout<'a> {
     /// The normalized path.
     pub path: &'a [u8],
-    /// Only what is below the path is hidden, not the path itself.
+    /// Only the children of the path are hidden, not the path itself.
     pub opaque: bool,
 }
 
-/// Begins to merge a layer into the tree of the layers below it. Applies the whiteouts at once, before any entry of the layer,
-/// whatever their order in the tar. The entries follow through [`LayerMerge::apply`].
+/// Begins to merge a layer into the tree of the layers below it. Applies its whiteouts at once, wherever they stand in the tar.
+/// The entries follow through [`LayerMerge::apply`].
 pub fn merge_layer<'t, 'w>(
     tree: &'t mut Tree,
     whiteouts: impl IntoIterator<Item = Whiteout<'w>>,
@@ -28,7 +28,7 @@ pub fn merge_layer<'t, 'w>(
 
 /// A layer that is being merged into the tree of the layers below it.
 ///
-/// An implied parent replaces whatever is not a directory below it, as in umoci and in an overlay of separately unpacked layers.
+/// An implied parent replaces a lower file in its place, as in umoci and in an overlay of separately unpacked layers.
 #[derive(Debug)]
 pub struct LayerMerge<'t> {
     extraction: Extraction<'t>,
@@ -47,7 +47,7 @@ impl LayerMerge<'_> {
         self.extraction.steps
     }
 
-    /// Applies a whiteout. Every whiteout of a layer comes before its entries.
+    /// Applies a whiteout. All whiteouts of a layer precede its entries.
     pub fn hide(&mut self, whiteout: Whiteout<'_>) {
         let Extraction { tree, steps, .. } = &mut self.extraction;
         if whiteout.opaque {
@@ -62,7 +62,7 @@ impl LayerMerge<'_> {
         }
     }
 
-    /// Applies the next entry of the layer. Does nothing for a whiteout, which has been applied already.
+    /// Applies the next entry of the layer. Ignores whiteouts, which have been applied already.
     ///
     /// # Errors
     /// See [`ApplyError`].

@@ -1,4 +1,4 @@
-//! Names: a list of siblings for each directory, and one index over all of them.
+//! Names: a list of siblings for each directory, and one index over all names.
 
 use std::hash::BuildHasher;
 
@@ -9,8 +9,8 @@ use super::{Entry, Tree, TreeError};
 use crate::inode::NONE;
 use crate::{InodeId, Node};
 
-/// The hash of a name in its directory. An entry keeps it, so that an index that grows need not read the names again; half
-/// of its bits are enough for that, and are spread over all bits again, of which the index uses both ends.
+/// The hash of a name in its directory. Entries store it, so that a growing index need not read the names again. They store
+/// 32 bits, which are spread over 64 again because the index uses both ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NameHash(u32);
 
@@ -109,7 +109,7 @@ impl Tree {
         Ok(id)
     }
 
-    /// Removes these entries and all below them, without recursion: a tree may be as deep as a layer makes it.
+    /// Removes these entries and everything below them. Does not recurse, since a layer decides how deep a tree is.
     pub(super) fn remove_entries(&mut self, mut pending: Vec<u32>) {
         while let Some(id) = pending.pop() {
             let entry = self.entries[id as usize];
@@ -131,8 +131,8 @@ impl Tree {
             inode.names -= 1;
             if inode.names == 0 {
                 if let Node::Directory(directory) = inode.node {
-                    // Its children unlink themselves from it, so it may be used again only when they are gone: the
-                    // stack is worked off before anything new is added.
+                    // Its children unlink themselves from it, so its slot must not be used before they are gone. Nothing is added until
+                    // the stack is empty.
                     pending.extend(self.siblings(directory.first));
                 }
                 self.free_inodes.push(entry.inode);

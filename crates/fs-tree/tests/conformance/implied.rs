@@ -151,7 +151,7 @@ fn a_whiteout_of_the_last_parent_forgets_where_it_was() {
     let mut tree = Tree::new();
     let mut layer = LayerApplier::new(&mut tree);
     let mut apply = |change: OwnedChange| change.with(|change| layer.apply(change)).unwrap();
-    // A link to a lower file leaves an implied directory with nothing in it.
+    // A link to a lower file leaves an implied directory empty.
     assert_eq!(
         apply(hard_link("d/a", "below")),
         fs_tree::Applied::LinksBelow

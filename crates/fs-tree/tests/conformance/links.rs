@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_hard_link_to_what_its_own_layer_hides_is_for_the_merge_to_judge() {
+fn a_hard_link_to_a_path_that_its_own_layer_hides_is_left_to_the_merge() {
     let upper = vec![whiteout("a"), hard_link("y", "a")];
     let (_, applied) = alone(&upper);
     assert_eq!(applied.last(), Some(&Applied::LinksBelow));
@@ -11,7 +11,7 @@ fn a_hard_link_to_what_its_own_layer_hides_is_for_the_merge_to_judge() {
 }
 
 #[test]
-fn a_hard_link_to_what_a_layer_only_implies_is_for_the_merge_to_judge() {
+fn a_hard_link_to_an_implied_directory_is_left_to_the_merge() {
     let lower = vec![symlink("a", "b")];
     for (implies, name) in [
         (Some(file("a/x", 1)), "y"),

@@ -1,7 +1,7 @@
-//! One test for each way in which tools went wrong with layers, each on the smallest stack that shows it.
+//! One test for each known error of other tools with layers, each on the smallest stack that shows it.
 //!
-//! Expected trees are written out, one line a name: `path/ mode` for a directory, `path size` for a file, `path -> target`
-//! for a symbolic link, `=first x count` where an inode has several names. The model has to agree as well.
+//! Expected trees have one line for each name: `path/ mode` for a directory, `path size` for a file, `path -> target` for a
+//! symbolic link, `=first x count` for an inode with several names. The model must agree too.
 
 mod implied;
 mod links;
@@ -15,7 +15,7 @@ use fs_tree::{Applied, ApplyError, Change, ChangeKind, LayerApplier, Tree, White
 
 use model::*;
 
-/// The merged tree without its root, by the crate and by the model.
+/// Checks the merged tree without its root, by the crate and by the model.
 #[track_caller]
 fn check(stack: &[Vec<OwnedChange>], expected: &[&str]) {
     let mut model = Model::new();
@@ -23,7 +23,7 @@ fn check(stack: &[Vec<OwnedChange>], expected: &[&str]) {
     let tree = merge(stack).expect("the crate takes the stack");
     let listing = list_tree(&tree);
     assert_eq!(lines(&listing), expected);
-    assert_eq!(listing, list_model(&model), "the model says the same");
+    assert_eq!(listing, list_model(&model), "the model is equal");
 }
 
 #[track_caller]
@@ -35,14 +35,14 @@ fn check_refused(stack: &[Vec<OwnedChange>], expected: ErrorKind) -> ApplyError 
     error
 }
 
-/// The layer's own tree without its root.
+/// Checks the layer's own tree without its root.
 #[track_caller]
 fn check_layer(layer: &[OwnedChange], expected: &[&str]) {
     let (tree, _) = alone(layer);
     assert_eq!(lines(&list_tree(&tree)), expected);
 }
 
-/// The layer's own tree, and what was said of each of its entries.
+/// Returns the layer's own tree, and the effect of each of its entries.
 #[track_caller]
 fn alone(layer: &[OwnedChange]) -> (Tree, Vec<Applied>) {
     let mut tree = Tree::new();

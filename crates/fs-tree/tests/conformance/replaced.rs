@@ -1,4 +1,4 @@
-//! One name twice.
+//! Repeated names.
 
 use super::*;
 

@@ -60,7 +60,7 @@ fn the_root_may_be_opaque() {
 }
 
 #[test]
-fn a_whiteout_of_something_missing_is_fine() {
+fn a_whiteout_of_a_missing_path_is_accepted() {
     check(&[vec![whiteout("f"), file("g", 1)]], &["g 1"]);
     check(
         &[vec![file("g", 1)], vec![whiteout("a/b/c"), opaque("n/o")]],
@@ -126,7 +126,7 @@ fn a_whiteout_takes_effect_before_links_are_followed() {
 }
 
 #[test]
-fn a_marker_below_a_file_of_its_own_layer_says_nothing() {
+fn a_marker_below_a_file_of_its_own_layer_has_no_effect() {
     let layer = [file("f", 1), whiteout("f/x"), opaque("f")];
     check_layer(&layer, &["f 1"]);
     check(&[vec![file("f/x", 2)], layer.to_vec()], &["f 1"]);

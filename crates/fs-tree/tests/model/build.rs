@@ -7,7 +7,7 @@ use fs_tree::{
 
 use super::{ErrorKind, Xattrs};
 
-/// A [`Change`] that owns what it names.
+/// A [`Change`] that owns its data.
 #[derive(Clone)]
 pub(crate) struct OwnedChange {
     pub(crate) path: String,
@@ -52,7 +52,7 @@ pub(crate) enum OwnedContent {
     Inline { key: u64 },
 }
 
-/// One line, as the builders below would be called.
+/// Prints one line, in the form of the builders below.
 impl fmt::Debug for OwnedChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;
@@ -99,7 +99,7 @@ impl OwnedChange {
                         .iter()
                         .map(|(name, value)| (name.as_bytes(), &**value)),
                 );
-                // The order of a tar's xattrs means nothing.
+                // The order of a tar's xattrs does not matter.
                 borrowed_xattrs.reverse();
                 ChangeKind::Node {
                     metadata: *metadata,
@@ -157,8 +157,7 @@ impl OwnedNode {
     }
 }
 
-/// Merges a stack, lowest layer first, with the code under test. Each layer is applied alone beside the merge, as when it is
-/// ingested.
+/// Merges a stack, lowest layer first, with the code under test. Also applies each layer alone, as its conversion does.
 pub(crate) fn merge(stack: &[Vec<OwnedChange>]) -> Result<Tree, ApplyError> {
     let mut tree = Tree::new();
     for layer in stack {
@@ -199,7 +198,7 @@ pub(crate) fn error_kind(error: &ApplyError) -> ErrorKind {
     }
 }
 
-/// Metadata of its own for each `n`.
+/// Returns metadata that is distinct for each `n`.
 pub(crate) fn metadata(mode: u16, n: u32) -> Metadata {
     Metadata {
         mode,
@@ -223,12 +222,12 @@ fn node(path: &str, metadata: Metadata, node: OwnedNode) -> OwnedChange {
     }
 }
 
-/// A directory with a mode.
+/// Returns a directory with a mode.
 pub(crate) fn dir(path: &str, mode: u16) -> OwnedChange {
     node(path, metadata(mode, 0), OwnedNode::Directory)
 }
 
-/// A file that is told from others by its size.
+/// Returns a file, which its size identifies.
 pub(crate) fn file(path: &str, size: u64) -> OwnedChange {
     let content = OwnedContent::Inline { key: size };
     node(
@@ -290,7 +289,7 @@ pub(crate) fn opaque(path: &str) -> OwnedChange {
     }
 }
 
-/// The same entry with one more xattr.
+/// Returns the same entry with one more xattr.
 pub(crate) fn with_xattr(mut change: OwnedChange, name: &str, value: &[u8]) -> OwnedChange {
     if let OwnedKind::Node { xattrs, .. } = &mut change.kind {
         xattrs.insert(name.into(), value.into());

@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Model, Node, OwnedChange, OwnedKind, OwnedNode};
 
-/// How often each case of the rules was met.
+/// Counts how often each case of the rules occurs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cases(BTreeMap<&'static str, usize>);
 
-/// What random stacks must meet; a case that is not here is a mistake in the model.
+/// Cases that must occur in random stacks. Another case is an error of the model.
 const ALL: &[&str] = &[
     "`..` held at the root",
     "absolute symlink followed",
@@ -66,7 +66,7 @@ impl Cases {
         }
     }
 
-    /// Prints the histogram, and fails if a case was never met.
+    /// Prints the histogram, and fails if a case did not occur.
     #[expect(clippy::print_stdout, reason = "only tests call this")]
     pub(crate) fn report(&self, not_expected: &[&str]) {
         let count = |case| self.0.get(case).copied().unwrap_or(0);

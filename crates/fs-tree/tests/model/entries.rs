@@ -1,4 +1,4 @@
-//! What a layer brings.
+//! Entries of a layer.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use fs_tree::Metadata;
 use super::{Directory, ErrorKind, Leaf, Model, Node, OwnedChange, OwnedKind, OwnedNode, Xattrs};
 
 impl Model {
-    /// Entries, one by one, as if unpacked into a directory. Says whether it was a hard link to its own path.
+    /// Applies an entry as if unpacked into a directory. Returns whether it is a hard link to its own path.
     pub(crate) fn apply_entry(&mut self, change: &OwnedChange) -> Result<bool, ErrorKind> {
         self.leaned_on_lower = false;
         match &change.kind {
@@ -24,12 +24,12 @@ impl Model {
         }
     }
 
-    /// Entries of one layer, without the layers below it: only a parent that is a file is refused.
+    /// Applies an entry without the layers below: only a parent that is a file is refused.
     pub(crate) fn apply_alone(&mut self, change: &OwnedChange) -> Result<(), ErrorKind> {
         match self.apply_entry(change) {
             Err(ErrorKind::ParentNotADirectory) => Err(ErrorKind::ParentNotADirectory),
             Err(ErrorKind::LinkTargetMissing | ErrorKind::LinkToDirectory) => {
-                // The target may be there in a lower layer.
+                // The target may exist in a lower layer.
                 if let Ok(place) = self.make_place(&change.path) {
                     self.remove(&place);
                 }
@@ -106,7 +106,7 @@ impl Model {
             return Ok(*found == place);
         }
         let was_there = found.is_some();
-        // As a tar extractor does it: what is in the way goes first, and the target may go with it.
+        // As in a tar extractor, the existing entry is removed first, and the target may be part of it.
         let in_way = self.at(&place).is_some();
         self.remove(&place);
         let Some(target) = self.target(target)? else {
@@ -144,7 +144,7 @@ impl Model {
         }
     }
 
-    /// Where a hard link's target lies. Behind a file there is nothing.
+    /// Returns the place of a hard link's target. A path through a file has none.
     fn target(&mut self, path: &str) -> Result<Option<Vec<String>>, ErrorKind> {
         let place = self.place(path)?;
         match self.at(&place) {

@@ -5,15 +5,15 @@ use proptest::sample::Index;
 
 use super::{OwnedChange, OwnedContent, OwnedKind, OwnedNode, Xattrs, metadata};
 
-/// A change before the paths that it takes from earlier changes are known.
+/// A change before its references to earlier changes are resolved.
 #[derive(Clone, Debug)]
 struct Draft {
     path: String,
     kind: DraftKind,
     xattrs: Xattrs,
-    /// Which earlier path to take.
+    /// The earlier path to use.
     index: Index,
-    /// Whether to take an earlier path at all.
+    /// Whether to use an earlier path at all.
     take_earlier: bool,
 }
 
@@ -25,12 +25,12 @@ enum DraftKind {
     Opaque,
 }
 
-/// Stacks of one to four layers over so few names that most changes meet another one.
+/// Generates stacks of one to four layers over so few names that most changes affect another one.
 pub(crate) fn stacks() -> impl Strategy<Value = Vec<Vec<OwnedChange>>> {
     vec(vec(draft(), 1..10), 1..5).prop_map(finish)
 }
 
-/// Gives every entry metadata and contents of its own, and lets many hard links and whiteouts name what is there.
+/// Makes the metadata and contents of entries distinct, and points many hard links and whiteouts at existing paths.
 fn finish(drafts: Vec<Vec<Draft>>) -> Vec<Vec<OwnedChange>> {
     let mut leaves = Vec::<String>::new();
     let mut all = Vec::<String>::new();
@@ -111,7 +111,7 @@ fn draft() -> impl Strategy<Value = Draft> {
     )
 }
 
-/// One to nine names deep, mostly one or two.
+/// Generates paths of one to nine names, mostly one or two.
 fn path(last: impl Strategy<Value = &'static str>) -> impl Strategy<Value = String> {
     let parents = prop_oneof![
         16 => vec(directory_name(), 0..=0),
@@ -126,7 +126,7 @@ fn path(last: impl Strategy<Value = &'static str>) -> impl Strategy<Value = Stri
     })
 }
 
-/// Mostly directories and links bear these names, so that most paths lead somewhere.
+/// Generates names that are mostly directories and links, so that most paths lead somewhere.
 fn directory_name() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         12 => Just("a"),
@@ -188,7 +188,7 @@ fn special() -> impl Strategy<Value = DraftKind> {
     .prop_map(DraftKind::Node)
 }
 
-/// Relative and absolute, with `.` and `..`, to itself, to a file, to nothing.
+/// Generates relative and absolute targets, with `.` and `..`, to the link itself, to a file, to nothing.
 fn symlink() -> impl Strategy<Value = DraftKind> {
     let name = prop_oneof![
         8 => directory_name(),

@@ -6,7 +6,7 @@ use fs_tree::{Content, InodeId, Metadata, Node as TreeNode, Tree, Walk};
 
 use super::{Model, Node, OwnedContent, OwnedNode, Xattrs};
 
-/// Everything that can be asked of a tree, by path.
+/// All properties of a tree, by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listing(pub(crate) BTreeMap<String, Listed>);
 
@@ -15,7 +15,7 @@ pub(crate) struct Listed {
     pub(crate) metadata: Metadata,
     pub(crate) xattrs: Xattrs,
     pub(crate) what: What,
-    /// The first path of the inode, and how many it has.
+    /// The first path of the inode, and its link count.
     pub(crate) first_name: String,
     pub(crate) names: usize,
 }
@@ -27,7 +27,7 @@ pub(crate) enum What {
     Whiteout,
 }
 
-/// One line a name: what a golden test compares.
+/// Prints one line for each name, for golden tests.
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (path, listed) in &self.0 {
@@ -68,7 +68,7 @@ pub(crate) fn list_model(model: &Model) -> Listing {
                 names: 1,
             },
             Node::Leaf(leaf) => {
-                // For now an index in the list of leaves.
+                // Temporarily an index in the list of leaves.
                 let index = leaves
                     .iter()
                     .position(|other| Rc::ptr_eq(other, leaf))
@@ -99,7 +99,7 @@ pub(crate) fn list_model(model: &Model) -> Listing {
 }
 
 impl Listing {
-    /// Turns the ids of leaves into first names, and counts.
+    /// Converts the ids of leaves to first names and counts.
     pub(crate) fn name_groups(&mut self) {
         let mut groups = BTreeMap::<String, Vec<String>>::new();
         for (path, listed) in &self.0 {
@@ -120,7 +120,7 @@ impl Listing {
     }
 }
 
-/// Lists a tree by its public API, and checks on the way that its parts agree.
+/// Lists a tree by its public API, and checks that its parts agree.
 pub(crate) fn list_tree(tree: &Tree) -> Listing {
     let mut listing = Listing::default();
     let mut first_names = BTreeMap::<InodeId, String>::new();

@@ -1,9 +1,9 @@
-//! What a layer hides.
+//! Whiteouts and opaque markers.
 
 use super::{Model, Node, split};
 
 impl Model {
-    /// A whiteout is found by names alone: `at` sees nothing behind a symbolic link. Says whether there was one.
+    /// Applies a whiteout, which is looked up by names alone: `at` follows no symbolic link. Returns whether the path existed.
     pub(super) fn whiteout(&mut self, path: &str) -> bool {
         let path = split(path);
         let (parent, name) = path.split_at(path.len() - 1);

@@ -1,5 +1,5 @@
-//! The merge of layers once more, written from the OCI image specification as plainly as possible and without a look at
-//! the code that it judges: a tree of maps, walked from the root for every question.
+//! A second implementation of merging layers, written from the OCI image specification as simply as possible and independently
+//! of the code that it verifies: a tree of maps, walked from the root for every lookup.
 
 #![allow(
     dead_code,
@@ -28,17 +28,17 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) root: Node,
-    /// The layer being applied.
+    /// The index of the layer being applied.
     layer: usize,
-    /// The last entry followed a symbolic link of a lower layer, or linked to a file of one.
+    /// Whether the last entry followed a symbolic link of a lower layer, or linked to a file of one.
     pub(crate) leaned_on_lower: bool,
-    /// Entries that do nothing, each by its layer and its place there.
+    /// Entries without an effect, each by its layer and its position.
     pub(crate) idle: Vec<(usize, usize, Idle)>,
     /// Files that an implied directory replaced: the layer, the entry, and the file's path if it is one of a lower layer.
     pub(crate) replaced: Vec<(usize, usize, Option<String>)>,
-    /// The entry being applied.
+    /// The position of the entry being applied.
     entry: usize,
-    /// Whether a parent that is a file is an error, and not replaced: where the tree is that of one layer.
+    /// Whether a parent that is a file is an error, as in the tree of one layer, instead of being replaced.
     refuses_files: bool,
     pub(crate) cases: Cases,
 }
@@ -57,7 +57,7 @@ impl Model {
         }
     }
 
-    /// For the entries of one layer, without the layers below it.
+    /// Creates a model of one layer, without the layers below it.
     pub(crate) fn of_one_layer() -> Self {
         Self {
             refuses_files: true,
@@ -65,8 +65,8 @@ impl Model {
         }
     }
 
-    /// Everything that a layer hides goes first, whatever its place in the tar; then its entries follow in order. A parent that
-    /// is a file of the same layer is refused, for which the layer is applied alone beside the merge.
+    /// Applies a stack: the whiteouts of a layer first, wherever they stand in the tar, then its entries in order. Also applies each
+    /// layer alone, which refuses a parent that is a file of the same layer.
     pub(crate) fn apply(&mut self, stack: &[Vec<OwnedChange>]) -> Result<(), Refusal> {
         for (layer, changes) in stack.iter().enumerate() {
             self.note_order(changes);
@@ -123,7 +123,7 @@ pub(crate) struct Refusal {
     pub(crate) kind: ErrorKind,
 }
 
-/// Why an entry does nothing.
+/// Why an entry has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idle {
     /// A whiteout or an opaque marker whose path leads through a symbolic link.

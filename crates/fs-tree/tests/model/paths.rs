@@ -1,14 +1,14 @@
-//! Where an entry goes, and what is made on the way there.
+//! Resolves the paths of entries.
 
 use std::collections::VecDeque;
 
 use super::{Directory, ErrorKind, Model, Node, OwnedNode, split};
 
-/// How many symbolic links a path may lead through, as in Linux.
+/// Maximum number of symbolic links in a path, as in Linux.
 const MAX_LINKS: usize = 40;
 
 impl Model {
-    /// Where an entry goes: links among its parents followed, the last name never.
+    /// Returns the place of an entry. Follows links among its parents, but not the last name.
     pub(super) fn place(&mut self, path: &str) -> Result<Vec<String>, ErrorKind> {
         let mut parent = split(path);
         let Some(name) = parent.pop() else {
@@ -19,7 +19,7 @@ impl Model {
         Ok(place)
     }
 
-    /// As [`Self::place`], with the parents that are missing made.
+    /// Returns the place of an entry like [`Self::place`], and creates missing parents.
     pub(super) fn make_place(&mut self, path: &str) -> Result<Vec<String>, ErrorKind> {
         let place = self.place(path)?;
         if place.len() >= 6 {
@@ -49,7 +49,7 @@ impl Model {
         Ok(place)
     }
 
-    /// The place of a directory inside the root. What does not exist yet is taken at its word, as umoci and containerd do.
+    /// Returns the place of a directory inside the root. Missing components are taken literally, as in umoci and containerd.
     fn follow(&mut self, path: &[String]) -> Result<Vec<String>, ErrorKind> {
         let mut todo = VecDeque::from(path.to_vec());
         let mut place = Vec::new();

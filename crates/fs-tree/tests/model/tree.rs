@@ -1,4 +1,4 @@
-//! The tree itself: maps of names.
+//! The model's tree: maps of names.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ pub(crate) struct Directory {
     pub(crate) metadata: Metadata,
     pub(crate) xattrs: Xattrs,
     pub(crate) implied: bool,
-    /// A directory was implied in it since an entry described it: umoci then loses its time.
+    /// Whether a directory was implied in it since an entry described it: umoci then changes its time.
     pub(crate) has_new_implied: bool,
     pub(crate) children: BTreeMap<String, Node>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Leaf {
     pub(crate) metadata: Metadata,
     pub(crate) xattrs: Xattrs,
     pub(crate) node: OwnedNode,
-    /// The layer that brought it.
+    /// The layer that it is from.
     pub(crate) layer: usize,
 }
 
@@ -57,7 +57,7 @@ impl Model {
     }
 
     pub(super) fn set(&mut self, place: &[String], new: Node) {
-        let (name, parent) = place.split_last().expect("the root is never set anew");
+        let (name, parent) = place.split_last().expect("the root is never replaced");
         let Some(Node::Directory(parent)) = self.at_mut(parent) else {
             unreachable!("make_place has made the parent");
         };
@@ -88,7 +88,7 @@ impl Directory {
     }
 }
 
-/// The names of a path or of a link's target.
+/// Splits a path or a link's target into names.
 pub(crate) fn split(path: &str) -> Vec<String> {
     path.split('/')
         .filter(|name| !name.is_empty() && *name != ".")

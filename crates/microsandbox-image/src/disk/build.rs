@@ -11,7 +11,7 @@ use msb_store::{LayerKey, Store, Synced, publish_all};
 use tokio::task::JoinHandle;
 
 use super::{ImageDisk, ImageLayout, clone_error};
-use crate::inspect::open_file;
+use crate::cache::open_file::open_file;
 
 /// Reports why a disk was not built.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ fn sidecar_error(layer: &LayerKey, store: &Store, source: msb_sidecar::Error) ->
     }
 }
 
-/// A layer image that was removed or cut after it was found is rebuilt; any other error is final.
+/// Converts the error of a verification. A layer image that was removed or cut meanwhile is rebuilt; other errors are final.
 fn verify_error(disk: &ImageDisk, error: VerifyError) -> BuildError {
     let path = match &error {
         VerifyError::Read { path, source } if source.kind() == io::ErrorKind::NotFound => path,
@@ -178,7 +178,7 @@ mod tests {
     use msb_oci::Digest;
 
     use super::*;
-    use crate::cache::layer_key;
+    use crate::cache::keys::layer_key;
 
     #[test]
     fn a_sidecar_that_cannot_be_read_is_named_and_a_damaged_one_is_rebuilt() {

@@ -5,12 +5,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pull;
 use super::blocking::blocking;
-use super::cached_layer::CachedLayer;
 use super::fetch::{Fetch, Files};
 use super::holder::origin_name;
 use super::layer::{Claim, LayerSource, ReadyLayer};
 use super::verify::verify;
 use super::waiting::{Artifact, Waited, Waiting};
+use crate::cache::lookup::CachedLayer;
 use crate::{PullError, PullProgress};
 
 /// What a pull knows of a layer in the cache before it looks at it.
@@ -65,7 +65,7 @@ pub(super) async fn ensure_layer(
         let files = permit(&engine.open_layers).await?;
         if looks_first {
             let (store, layer) = (store.clone(), layer.clone());
-            let found = blocking(move || CachedLayer::find(&store.session(), &layer)).await?;
+            let found = blocking(move || Ok(CachedLayer::find(&store.session(), &layer)?)).await?;
             if let CachedLayer::Verified(ready) = found {
                 return Ok(cached(ready));
             }

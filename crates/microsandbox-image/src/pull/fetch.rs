@@ -9,7 +9,7 @@ use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::partial::SharedPartial;
 use super::verify::reporter;
 use super::{Pull, layer_error};
-use crate::cache::layer_key;
+use crate::cache::keys::layer_key;
 use crate::disk::clone_error;
 use crate::{PullError, PullProgress};
 
@@ -113,8 +113,8 @@ impl<'a> Fetch<'a> {
             engine, progress, ..
         } = self.pull;
         let blob = &self.layer.blob;
-        let part = files.partial.as_ref().and_then(SharedPartial::to_blob_part);
-        let resumed_bytes = part.as_ref().map_or(0, |part| part.bytes);
+        let partial = files.partial.as_ref().and_then(SharedPartial::to_layer_io);
+        let resumed_bytes = partial.as_ref().map_or(0, |partial| partial.bytes);
         progress.send(PullProgress::LayerStarted {
             layer: self.index,
             digest: blob.digest,
@@ -128,7 +128,7 @@ impl<'a> Fetch<'a> {
             diff_id: self.layer.diff_id,
             image: files.image.try_clone_file()?,
             sidecar: files.sidecar.try_clone_file()?,
-            part,
+            partial,
             budget: self.pull.budget.clone(),
             limits: engine.layer_limits,
             windows: engine.windows.clone(),
@@ -150,7 +150,7 @@ impl<'a> Fetch<'a> {
                 // The stages end as cancelled when the download fails.
                 (Err(error), Err(LayerError::Cancelled) | Ok(_)) => Err(error),
                 (_, Err(error)) => {
-                    if error.may_be_the_parts_fault() {
+                    if error.may_stem_from_partial_blob() {
                         discard(files.partial).await;
                         if resumed_bytes > 0 {
                             tracing::warn!(digest = %blob.digest, %error, "a resumed download is wrong; it starts over");

@@ -11,9 +11,11 @@ use super::layer::ReadyLayer;
 use super::layers::ReadyLayers;
 use super::waiting::{Artifact, Waited, Waiting};
 use super::{Pull, notes};
+use crate::cache::keys::image_key;
+use crate::cache::lookup;
+use crate::cache::record::{ImageRecord, LayerRecord};
 use crate::disk::{BuildError, ImageLayout, build};
-use crate::record::{ImageRecord, LayerRecord, image_key};
-use crate::{ManifestProblem, PullError, PullProgress};
+use crate::{CacheError, ManifestProblem, PullError, PullProgress};
 
 /// How [`finish`] ended.
 pub(super) enum Finished {
@@ -96,12 +98,7 @@ async fn publish_disk(
     };
     if !anew && written.is_none() {
         let (store, disk, layout) = (store.clone(), disk.clone(), layout.clone());
-        let cached_bytes = blocking(move || {
-            let Some(bytes) = disk.cached_fsmeta_bytes(&store)? else {
-                return Ok(None);
-            };
-            Ok(disk.is_whole(&store, &layout, bytes)?.then_some(bytes))
-        });
+        let cached_bytes = blocking(move || Ok(lookup::disk(&store, &disk, &layout)?));
         if let Some(fsmeta_bytes) = cached_bytes.await? {
             return Ok(Disk {
                 fsmeta_bytes,
@@ -166,7 +163,7 @@ impl DiskFailure {
             BuildError::DamagedLayer(layer) => return Self::DamagedLayer(layer),
             BuildError::Store(error) => error.into(),
             BuildError::Worker => PullError::Worker,
-            BuildError::Sidecar { path, source } => PullError::Sidecar { path, source },
+            BuildError::Sidecar { path, source } => CacheError::Sidecar { path, source }.into(),
             BuildError::Verify(source) => PullError::Verify {
                 reference: reference(),
                 source,

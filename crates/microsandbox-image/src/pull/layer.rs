@@ -1,30 +1,14 @@
 use std::sync::Arc;
 
 use msb_layer::decode::Compression;
-use msb_oci::Digest;
 use msb_sidecar::Note;
 use msb_store::Lock;
 use tokio::sync::SemaphorePermit;
 
-use crate::document::Blob;
+pub(super) use crate::cache::lookup::ReadyLayer;
+pub(super) use crate::document::LayerSource;
 
-/// A layer as manifest and config name it.
-#[derive(Clone, Debug)]
-pub(super) struct LayerSource {
-    pub(super) blob: Blob,
-    pub(super) diff_id: Digest,
-}
-
-/// A layer that is in the cache.
-#[derive(Clone, Debug)]
-pub(super) struct ReadyLayer {
-    pub(super) image_bytes: u64,
-    pub(super) sidecar_bytes: u64,
-    pub(super) notes: Vec<Note>,
-    pub(super) was_cached: bool,
-}
-
-/// What a task needs before it works on a layer.
+/// The permits and the lock that a task holds while it works on a layer.
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
     /// `None` where the holder of the lock makes no progress.

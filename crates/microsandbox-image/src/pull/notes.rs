@@ -61,7 +61,7 @@ impl ImageNotes {
     }
 }
 
-/// The length of the note in the record, with its comma.
+/// Returns the length of the note in the record, with its comma.
 fn encoded_bytes(note: &Note) -> usize {
     // A note that cannot be encoded would fail the record; none is known.
     serde_json::to_vec(note).map_or(MAX_BYTES + 1, |json| json.len() + 1)

@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use msb_layer::BlobPart;
+use msb_layer::PartialBlobIo;
 use msb_oci::Digest;
 use msb_store::{PartialBlob, Store};
 
@@ -25,11 +25,11 @@ impl SharedPartial {
     }
 
     /// Returns the partial blob as the pipeline takes it; `None` if it cannot be read, and then it is discarded.
-    pub(super) fn to_blob_part(&self) -> Option<BlobPart> {
+    pub(super) fn to_layer_io(&self) -> Option<PartialBlobIo> {
         let state = self.lock();
         let partial = state.as_ref()?;
         match partial.reader() {
-            Ok(reader) => Some(BlobPart {
+            Ok(reader) => Some(PartialBlobIo {
                 earlier: Box::new(reader),
                 bytes: partial.len_bytes(),
                 more: Box::new(self.clone()),
@@ -104,9 +104,9 @@ mod tests {
         partial.write_all(b"12345").unwrap();
         // More than the blob has is one of the errors of appending.
         partial.write_all(b"1234567890").unwrap();
-        assert!(partial.to_blob_part().is_none());
+        assert!(partial.to_layer_io().is_none());
         partial.write_all(b"more").unwrap();
         let again = SharedPartial::open(&store, &digest, 10).unwrap();
-        assert_eq!(again.to_blob_part().unwrap().bytes, 0);
+        assert_eq!(again.to_layer_io().unwrap().bytes, 0);
     }
 }

@@ -8,12 +8,10 @@ use msb_sidecar::Note;
 
 use super::blocking::blocking;
 use super::layer::LayerSource;
+use crate::cache::lookup;
 use crate::engine::Engine;
 use crate::source::{Document, ImageSource};
 use crate::{AnnouncedProblem, ImageConfig, ManifestProblem, PullError};
-
-/// The largest document that is read from the cache; what a source returns is bounded by its own limits.
-const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 
 /// What a reference means.
 #[derive(Debug)]
@@ -124,12 +122,7 @@ async fn fetch_config(
 
 async fn cached(engine: &Engine, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
     let (store, digest) = (engine.cache.store().clone(), *digest);
-    blocking(move || match store.read_blob(&digest, MAX_DOCUMENT_BYTES) {
-        // The source's limits may be higher than this one.
-        Err(msb_store::Error::TooLarge { .. }) => Ok(None),
-        read => Ok(read?),
-    })
-    .await
+    blocking(move || Ok(lookup::document(&store, &digest)?)).await
 }
 
 /// Writes the bytes of manifest and config into the cache.

@@ -8,7 +8,7 @@ use super::download::{BlobStream, Download};
 use super::holder::{Reporter, origin_name};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::{Pull, layer_error};
-use crate::cache::layer_key;
+use crate::cache::keys::layer_key;
 use crate::{PullError, PullProgress};
 
 /// Downloads a blob whose layer is cached, verifies that it unpacks to that layer, and records that. Nothing of it is written.

@@ -44,7 +44,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// `source` is this pull's registry.
+    /// Creates the state of a wait; `source` is this pull's registry.
     pub(super) fn new(source: String) -> Self {
         Self {
             source,
@@ -77,7 +77,7 @@ impl Waiting {
         }
     }
 
-    /// Whether to wait on for a holder with this report.
+    /// Returns whether to continue waiting for a holder with this report.
     fn is_worth_it(&mut self, now: Instant, report: Option<&Report>) -> bool {
         let in_all = now.duration_since(*self.begun.get_or_insert(now));
         let Some(report) = report else {

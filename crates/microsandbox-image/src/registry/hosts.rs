@@ -53,7 +53,7 @@ impl HostsFiles {
             return Ok(named);
         }
         match HostsDirs::containerd().hosts(registry.as_str()) {
-            // Nobody named these directories, and users without privileges need not be able to read them.
+            // These directories are defaults, which users without privileges may be unable to read.
             Err(msb_hosts::Error::Read { path, source })
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {

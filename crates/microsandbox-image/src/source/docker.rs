@@ -127,7 +127,7 @@ impl DockerSource {
         }
     }
 
-    /// The blob is not one that the manifest names. No manifest but this one is asked for.
+    /// Returns the error for a blob that the manifest does not name. Only this manifest's blobs are requested.
     fn missing(&self, digest: Digest) -> PullError {
         ArchiveError::Missing {
             archive: self.archive.to_string(),

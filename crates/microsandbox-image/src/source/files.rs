@@ -72,8 +72,7 @@ impl Files {
         input: &mut dyn Read,
         copy: &CopyOptions,
     ) -> Result<Self, ArchiveError> {
-        let copied = spool::copy(&archive, input, copy)?;
-        let place = Place::Tar(TarIndex::read(&archive, copied)?);
+        let place = Place::Tar(spool::copy(&archive, input, copy)?);
         Ok(Self { archive, place })
     }
 

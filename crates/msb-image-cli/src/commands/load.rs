@@ -13,32 +13,32 @@ use crate::output::FormatArgs;
 use crate::platform::PlatformArgs;
 use crate::progress::{Display, Mode};
 
-/// Load images from an OCI layout or an image archive into the cache, and build a disk of each
+/// Load images from an OCI layout or an image archive into the cache, and build a disk for each
 ///
 /// PATH is an OCI layout (a directory, or a tar archive of one) or a tar archive of `docker save`; an archive may be compressed with
 /// gzip or zstd. A compressed archive and standard input are first copied, uncompressed, to $TMPDIR.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// Directory or archive; - is standard input
+    /// Directory or archive; - for standard input
     #[arg(value_name = "PATH")]
     path: PathBuf,
 
-    /// Load the image with this name instead of all; names the image of an archive that has one without a full name
+    /// Load only the image with this name, or give this name to the only image of an archive if it has no full name
     #[arg(long, value_name = "REF")]
     tag: Option<Reference>,
 
     #[command(flatten)]
     platform: PlatformArgs,
 
-    /// Build everything again, even what is cached
+    /// Rebuild everything, even if it is cached
     #[arg(long)]
     force: bool,
 
-    /// Fail if a part of an image cannot be represented exactly, instead of printing a note
+    /// Fail if the disk cannot represent a part of an image exactly, instead of printing a note
     #[arg(long)]
     strict: bool,
 
-    /// Set a limit on what a layer or an image may take, such as image-memory-bytes=512M; repeatable
+    /// Set a limit on a layer or an image, such as image-memory-bytes=512M; repeatable
     #[arg(long = "limit", value_name = "NAME=VALUE", long_help = pull::limits_help())]
     limits: Vec<NamedLimit>,
 
@@ -46,8 +46,8 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     immutable: bool,
 
-    /// Progress on stderr: auto is bars on a terminal and lines elsewhere
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    /// Progress on stderr
+    #[arg(long, value_enum, value_name = "STYLE", default_value_t)]
     progress: Mode,
 
     #[command(flatten)]

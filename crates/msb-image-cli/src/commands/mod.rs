@@ -13,7 +13,7 @@ mod sign_in;
 pub(crate) mod tree;
 pub(crate) mod verify;
 
-use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, PullResult, Reference};
+use microsandbox_image::{CacheError, GlobalCache, ImageName, Platform, PullResult, Reference};
 
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
@@ -52,7 +52,7 @@ fn named_image(
         }
     }
     // OK because `named` returns at least one.
-    Err(last.unwrap_or(Failure::Image(PullError::UnknownId {
+    Err(last.unwrap_or(Failure::Cache(CacheError::UnknownId {
         id: name.to_string(),
     })))
 }
@@ -64,14 +64,14 @@ fn cached_image(
     platform: &Platform,
 ) -> Result<PullResult, Failure> {
     match cache.image(reference, platform) {
-        Err(error @ PullError::NotCached { .. }) => Err(not_cached(cache, error)),
+        Err(error @ CacheError::NotCached { .. }) => Err(not_cached(cache, error)),
         result => Ok(result?),
     }
 }
 
 /// Returns the error, or one that lists the platforms that the image is cached for.
-fn not_cached(cache: &GlobalCache, error: PullError) -> Failure {
-    let PullError::NotCached {
+fn not_cached(cache: &GlobalCache, error: CacheError) -> Failure {
+    let CacheError::NotCached {
         reference,
         platform,
     } = error
@@ -87,7 +87,7 @@ fn not_cached(cache: &GlobalCache, error: PullError) -> Failure {
         .map(|image| image.platform)
         .collect();
     if cached.is_empty() {
-        return PullError::NotCached {
+        return CacheError::NotCached {
             reference,
             platform,
         }

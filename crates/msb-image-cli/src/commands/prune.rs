@@ -9,7 +9,7 @@ use crate::output::{Bytes, Format, FormatArgs, Output, count};
 /// Delete the files that no cached image needs
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
-    /// Keep files that were written within this many seconds
+    /// Keep files written within this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     grace: u64,
 
@@ -44,7 +44,7 @@ fn removed(pruned: &Pruned) -> String {
         (pruned.layers.len() as u64, "layer"),
         (pruned.disks.len() as u64, "disk"),
         (pruned.blobs.len() as u64, "manifest or config"),
-        (pruned.partial_blobs, "partial download"),
+        (pruned.partial_blobs, "partial blob"),
         (pruned.corrupt_records, "damaged record"),
         (pruned.temporaries, "temporary file"),
     ];
@@ -62,7 +62,7 @@ fn removed(pruned: &Pruned) -> String {
     format!("removed {}: {}", removed.join(", "), Bytes(pruned.bytes))
 }
 
-/// Returns lines about what was kept though no image needs it, and why.
+/// Returns lines about files that were kept although no image needs them, with the reason.
 fn kept(pruned: &Pruned, grace_seconds: u64) -> Vec<String> {
     let reasons = [
         (

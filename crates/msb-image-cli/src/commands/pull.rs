@@ -15,7 +15,7 @@ use crate::platform::PlatformArgs;
 use crate::progress::{Display, Mode, TICK};
 use crate::secrets;
 
-/// Pull images into the cache and build a disk of each
+/// Pull images into the cache and build a disk for each
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
     /// Images, such as alpine, quay.io/org/app:1.2 or registry.example/app@sha256:...
@@ -35,15 +35,15 @@ pub(crate) struct PullArgs {
     )]
     policy: PullPolicy,
 
-    /// Download and build everything again, even what is cached
+    /// Download and rebuild everything, even if it is cached
     #[arg(long)]
     force: bool,
 
-    /// Fail if a part of an image cannot be represented exactly, instead of printing a note
+    /// Fail if the disk cannot represent a part of an image exactly, instead of printing a note
     #[arg(long)]
     strict: bool,
 
-    /// Set a limit on what a layer or an image may take, such as image-memory-bytes=512M; repeatable
+    /// Set a limit on a layer or an image, such as image-memory-bytes=512M; repeatable
     #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits_help())]
     limits: Vec<NamedLimit>,
 
@@ -54,8 +54,8 @@ pub(crate) struct PullArgs {
     #[command(flatten)]
     registry: RegistryArgs,
 
-    /// Progress on stderr: auto is bars on a terminal and lines elsewhere
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    /// Progress on stderr
+    #[arg(long, value_enum, value_name = "STYLE", default_value_t)]
     progress: Mode,
 
     #[command(flatten)]
@@ -110,7 +110,7 @@ pub(super) fn immutable(cache: &GlobalCache) -> Result<GlobalCache, Failure> {
 
 /// Returns the help of `--limit`, with every limit.
 pub(super) fn limits_help() -> String {
-    let mut help = "Set a limit on what a layer or an image may take; repeatable.\n\nThe limits, whose values take a suffix K, M, G or T:\n".to_owned();
+    let mut help = "Set a limit on a layer or an image; repeatable.\n\nValues take a suffix K, M, G or T. The limits:\n".to_owned();
     for (name, meaning) in NamedLimit::all() {
         help.push_str(&format!("  {name}: {meaning}\n"));
     }
@@ -127,12 +127,12 @@ async fn pull(
         None => registry.pull(reference, options).await,
         Some(display) => watch(display, registry.pull_with_progress(reference, options)).await,
     };
-    result.map_err(|error| match not_cached(registry.cache(), error) {
-        Failure::Image(error) => Failure::Pull {
+    result.map_err(|error| match error {
+        PullError::Cache(error) => not_cached(registry.cache(), error),
+        error => Failure::Pull {
             reference: Box::new(reference.clone()),
             error,
         },
-        other => other,
     })
 }
 

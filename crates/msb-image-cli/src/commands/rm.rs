@@ -1,5 +1,5 @@
 use clap::Args;
-use microsandbox_image::{GlobalCache, ImageName, Platform, PullError, Reference};
+use microsandbox_image::{CacheError, GlobalCache, ImageName, Platform, Reference};
 use serde::Serialize;
 
 use super::not_cached;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &RmArgs, cache: &GlobalCache) -> Result<Outcome, Failure
     for name in &args.images {
         let named = match cache.named(name, args.platform.given()) {
             Ok(named) => named,
-            Err(error @ PullError::UnknownId { .. }) => {
+            Err(error @ CacheError::UnknownId { .. }) => {
                 Failure::NothingToRemove(error).report();
                 outcome = Outcome::Failed;
                 continue;
@@ -67,13 +67,13 @@ fn remove(
 ) -> Result<bool, Failure> {
     let removed = cache.remove(reference, platform)?;
     if !removed {
-        let error = PullError::NotCached {
+        let error = CacheError::NotCached {
             reference: Box::new(reference.clone()),
             platform: Box::new(platform.clone()),
         };
         // The hint of that error is how to pull the image, which does not help here.
         match not_cached(cache, error) {
-            Failure::Image(error) => Failure::NothingToRemove(error).report(),
+            Failure::Cache(error) => Failure::NothingToRemove(error).report(),
             failure => failure.report(),
         };
     }

@@ -24,19 +24,19 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "HOST[:PORT]")]
     plain_http: Vec<String>,
 
-    /// Follow registries to this host although its address is private; repeatable
+    /// Follow redirects to this host although its address is private; repeatable
     #[arg(long, value_name = "HOST[:PORT]")]
     private_host: Vec<String>,
 
-    /// Trust the certificates in this PEM file beside the system's; repeatable
+    /// Trust the certificates in this PEM file in addition to the system's; repeatable
     #[arg(long, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
 
-    /// Present the client certificate in this PEM file to the registry
+    /// Client certificate for the registry, in PEM
     #[arg(long, value_name = "FILE", requires = "client_key")]
     client_cert: Option<PathBuf>,
 
-    /// The private key of --client-cert, in PEM
+    /// Private key of --client-cert, in PEM
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<PathBuf>,
 
@@ -44,7 +44,7 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "DIR")]
     hosts_dir: Vec<PathBuf>,
 
-    /// How long to retry when the registry is away or answers with a temporary error
+    /// How long to retry after temporary errors or while the registry cannot be reached
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_seconds: u64,
 
@@ -60,11 +60,10 @@ pub(crate) struct RegistryArgs {
     auth_file: AuthFileArgs,
 }
 
-/// Where credentials are kept.
+/// The store of credentials.
 #[derive(Debug, Args)]
 pub(crate) struct AuthFileArgs {
-    /// Use the credentials in this file, in the format of Docker's config.json and podman's auth.json [default: the files of podman
-    /// and Docker]
+    /// Credential file in the format of Docker's config.json and podman's auth.json [default: the files of podman and Docker]
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
 }
@@ -80,17 +79,17 @@ impl AuthFileArgs {
 }
 
 impl RegistryArgs {
-    /// Returns whether the process is going to hold a secret that no file of this user has.
+    /// Returns whether the process will hold a secret that is in no file of this user.
     pub(crate) fn has_secret(&self) -> bool {
         self.password_stdin
     }
 
-    /// Returns where credentials are kept.
+    /// Returns the store of credentials.
     pub(crate) fn credentials(&self) -> DockerCredentials {
         self.auth_file.credentials()
     }
 
-    /// Reads the password for the user name that is given, if there is one.
+    /// Reads the password for the given user name, if there is one.
     pub(crate) fn given_auth(&self) -> Result<Option<RegistryAuth>, Failure> {
         let Some(username) = &self.username else {
             return Ok(None);
@@ -101,7 +100,7 @@ impl RegistryArgs {
         }))
     }
 
-    /// Configures `builder` for the registries of `references`. Reads the password, which is for one registry.
+    /// Configures `builder` for the registries of `references`. Reads the password, which is sent only to one registry.
     pub(crate) fn apply(
         &self,
         references: &[Reference],
@@ -120,7 +119,7 @@ impl RegistryArgs {
         Ok(builder)
     }
 
-    /// Configures everything but credentials. `registry` is the host that a client certificate is for.
+    /// Configures everything except credentials. A client certificate is presented only to `registry`.
     pub(crate) fn connect(
         &self,
         registry: impl FnOnce() -> Result<Option<RegistryHost>, Failure>,
@@ -153,7 +152,7 @@ impl RegistryArgs {
     }
 }
 
-/// Returns the registry that all references name. `option` is for one registry alone.
+/// Returns the registry that all references name. `option` applies to only one registry.
 fn one_registry(
     option: &'static str,
     references: &[Reference],
@@ -191,9 +190,9 @@ fn certificates(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(pem)
 }
 
-/// Reads everything but one line end at the end, which a shell adds.
+/// Reads everything except a final line end, which a shell adds.
 fn password(input: impl Read) -> Result<String, Failure> {
-    // Of the full capacity from the start: a text that grows leaves copies of itself in memory.
+    // Reserved in full, because a growing text leaves copies of itself in memory.
     let mut text = Zeroizing::new(String::with_capacity(
         usize::try_from(MAX_PASSWORD_BYTES).unwrap_or_default() + 2,
     ));

@@ -99,12 +99,12 @@ struct Entry {
     mtime: i64,
     mtime_nanos: u32,
     nlink: u32,
-    /// The same for all hard links to a file.
+    /// Equal for all hard links to a file.
     nid: u64,
     /// Major and minor number of a device.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<(u32, u32)>,
-    /// Of a symbolic link, as `path`.
+    /// The target of a symbolic link, encoded as `path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,9 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Args;
-use microsandbox_image::{Damage, GlobalCache, ImageName, Platform, Reference, Verification};
+use microsandbox_image::{
+    Damage, GlobalCache, ImageName, InspectError, Platform, Reference, Verification,
+};
 use serde::Serialize;
 
 use super::not_cached;
@@ -10,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
 use crate::platform::PlatformArgs;
 
-/// Verify cached images against what was pulled
+/// Verify the disks of cached images
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// References of the images, or their digests or ids [default: all, for all platforms]
@@ -76,7 +78,11 @@ pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Fai
         let report = match cache.verify(&reference, &platform, args.full) {
             Ok(verification) => Report::new(&reference, &platform, &verification),
             Err(error) => {
-                not_cached(cache, error).report();
+                match error {
+                    InspectError::Cache(error) => not_cached(cache, error),
+                    error => error.into(),
+                }
+                .report();
                 outcome = Outcome::Failed;
                 continue;
             }
@@ -141,7 +147,7 @@ impl Report {
         let (reference, platform) = (&self.reference, &self.platform);
         if self.status == Status::Ok {
             let compared = match (self.contents, self.verified_bytes) {
-                (false, _) => "structure only; --full compares file data too".to_owned(),
+                (false, _) => "structure only; use --full to compare file data too".to_owned(),
                 (true, 0) => "no file data to compare".to_owned(),
                 (true, bytes) => format!("{} of file data compared", Bytes(bytes)),
             };
@@ -157,7 +163,7 @@ impl Report {
         }
         if !self.contents {
             output.line(format_args!(
-                "           file data was not compared; --full does that"
+                "           file data was not compared; use --full to compare it"
             ))?;
         }
         output.line(format_args!(

@@ -27,12 +27,12 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct FormatArgs {
-    /// Output format: text for people, or one JSON object on each line
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
 
-/// Buffered stdout. Call [`flush`](Self::flush) before dropping it; else the end may be lost.
+/// Buffered stdout. Call [`flush`](Self::flush) before dropping it, or the end may be lost.
 #[derive(Debug)]
 pub(crate) struct Output {
     writer: BufWriter<StdoutLock<'static>>,

@@ -24,7 +24,7 @@ pub(crate) fn ascii_json(json: &str) -> impl fmt::Display + use<'_> {
     Show(json)
 }
 
-/// Returns the beginning of a digest that people compare: `sha256:0123456789ab`.
+/// Returns the short form of a digest: `sha256:0123456789ab`.
 pub(crate) fn short(digest: &Digest) -> String {
     digest
         .to_string()
@@ -39,7 +39,7 @@ pub(crate) fn count(number: u64, one: &str) -> String {
     format!("{number} {one}{plural}")
 }
 
-/// A number of bytes, in the unit that keeps it short: `0 B`, `3.5 MiB`.
+/// Prints a number of bytes in a fitting unit: `0 B`, `3.5 MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bytes(pub(crate) u64);
 
@@ -62,10 +62,10 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A point in time, in UTC: `2026-11-23 08:09:10`.
+/// Prints a point in time, in UTC: `2026-11-23 08:09:10`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Time {
-    /// Since 1970; any number.
+    /// Seconds since 1970, without bounds.
     pub(crate) seconds: i64,
 }
 
@@ -99,7 +99,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// Type and permissions as `ls -l` shows them: `drwxr-xr-x`.
+/// Returns type and permissions as `ls -l` prints them: `drwxr-xr-x`.
 pub(crate) fn mode(mode: u16) -> String {
     let file_type = match mode & 0o170_000 {
         0o040_000 => 'd',

@@ -9,11 +9,11 @@ use microsandbox_image::{PullProgress, Reference};
 use super::tally::{Tally, retry_text};
 use crate::output::{Bytes, one_line, short};
 
-/// Most layers that have a bar at once; the others show in the total alone.
+/// Maximum number of layers with a bar of their own; the total includes the others.
 const MAX_LAYER_BARS: usize = 6;
-/// Widest name of an image, in characters.
+/// Maximum width of an image's name, in characters.
 const MAX_NAME: usize = 36;
-/// Redraws of the screen per second, at most.
+/// Maximum number of redraws per second.
 const DRAWS_PER_SECOND: u8 = 12;
 
 // All of these fit into 80 columns.
@@ -47,7 +47,7 @@ struct Screen {
     multi: MultiProgress,
     total: ProgressBar,
     layers: BTreeMap<usize, LayerBar>,
-    /// All layers are there, so nothing is downloaded any more.
+    /// All layers are in the cache, so nothing is downloaded any more.
     is_merging: bool,
 }
 
@@ -94,7 +94,7 @@ impl Bars {
         self.tick(now);
     }
 
-    /// Updates what changes with time alone.
+    /// Updates values that change with time alone.
     pub(crate) fn tick(&mut self, now: Instant) {
         if let Some(screen) = &mut self.screen {
             screen.total(&self.name, &mut self.tally, now);
@@ -219,7 +219,7 @@ impl Drop for Screen {
 }
 
 fn style(template: &'static str) -> ProgressStyle {
-    // OK because the templates are our own; the default is only less pretty.
+    // OK because the templates are constants; the default only looks worse.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")

@@ -14,7 +14,7 @@ use bars::Bars;
 pub(crate) use bars::without_bars;
 use plain::Plain;
 
-/// How often a display is updated when no event arrives.
+/// Interval of updates without events.
 pub(crate) const TICK: Duration = Duration::from_millis(500);
 
 /// The style of progress on stderr.
@@ -31,7 +31,7 @@ pub(crate) enum Mode {
     None,
 }
 
-/// The display of one pull. Dropping it clears the screen of it.
+/// The display of one pull. Dropping it removes it from the screen.
 #[derive(Debug)]
 pub(crate) enum Display {
     Bars(Box<Bars>),
@@ -58,7 +58,7 @@ impl Display {
         }
     }
 
-    /// Updates what changes with time alone; to be called every [`TICK`] without an event.
+    /// Updates values that change with time alone. The caller calls it every [`TICK`] without an event.
     pub(crate) fn tick(&mut self) {
         let now = Instant::now();
         match self {
@@ -68,7 +68,7 @@ impl Display {
     }
 }
 
-/// Returns whether lines on stderr can be drawn over.
+/// Returns whether stderr is a terminal that can redraw lines.
 fn is_capable_terminal() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -12,14 +12,14 @@ const INTERVAL: Duration = Duration::from_secs(3);
 /// Time between two lines about the same stall.
 const STALL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// One line for each event, and every few seconds one with byte counts.
+/// Prints one line for each event, and byte counts every few seconds.
 #[derive(Debug)]
 pub(crate) struct Plain {
     reference: String,
     tally: Tally,
-    /// When byte counts were last printed.
+    /// Time of the last line with byte counts.
     counted: Instant,
-    /// When a stall was last printed.
+    /// Time of the last line about a stall.
     stalled: Option<Instant>,
 }
 
@@ -113,12 +113,12 @@ impl Plain {
                 let how = if *cached { ", all from the cache" } else { "" };
                 self.line(format_args!("complete{how}"));
             }
-            // Details of other lines. The command prints the error of a failed pull.
+            // Details that other lines contain. The command prints the error of a failed pull.
             _ => {}
         }
     }
 
-    /// Prints that nothing arrives, once in a while.
+    /// Prints stalls, at intervals.
     pub(crate) fn tick(&mut self, now: Instant) {
         let Some(silence) = self.tally.all_stalled(now) else {
             self.stalled = None;

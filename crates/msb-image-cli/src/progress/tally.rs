@@ -3,11 +3,11 @@ use std::time::{Duration, Instant};
 
 use microsandbox_image::PullProgress;
 
-/// The speed is the mean of this time.
+/// Period over which the speed is averaged.
 const SPEED_WINDOW: Duration = Duration::from_secs(4);
-/// Arrivals this close together are one sample.
+/// Arrivals within this time are merged into one sample.
 const SAMPLE: Duration = Duration::from_millis(50);
-/// A download is called stalled after this long without a byte.
+/// A download without a byte for this long is stalled.
 const STALL: Duration = Duration::from_secs(5);
 
 /// The progress of a pull, summed over its layers.
@@ -26,18 +26,18 @@ pub(crate) struct Tally {
 struct Layer {
     present_bytes: u64,
     total_bytes: u64,
-    /// When the last byte arrived; `None` unless the layer is being downloaded.
+    /// Time of the last byte; `None` unless the layer is being downloaded.
     last_byte: Option<Instant>,
-    /// The retry that is to come.
+    /// The next retry.
     retry: Option<Retry>,
     is_waiting: bool,
     is_done: bool,
 }
 
-/// A request that failed and is repeated.
+/// A failed request that will be repeated.
 #[derive(Clone, Copy, Debug)]
 struct Retry {
-    /// From 1.
+    /// Counted from 1.
     attempt: u32,
     limit: u32,
     at: Instant,
@@ -80,7 +80,7 @@ impl Tally {
                 resumed_bytes,
                 ..
             } => {
-                // Also when a layer starts over.
+                // A layer that starts over is reset too.
                 *self.layer(*layer) = Layer {
                     present_bytes: *resumed_bytes,
                     total_bytes: *total_bytes,
@@ -110,7 +110,7 @@ impl Tally {
             PullProgress::LayerStalled {
                 layer, silent_for, ..
             } => {
-                // Measured where the bytes arrive, so more exact than the time of their display.
+                // Measured on arrival, which is more exact than the time of the display.
                 let layer = self.layer(*layer);
                 layer.last_byte = now.checked_sub(*silent_for).or(layer.last_byte);
             }
@@ -145,7 +145,7 @@ impl Tally {
         self.arrivals.speed(now)
     }
 
-    /// Returns what delays a layer's download, in a few words: `retry 2 of 5 in 3 s`, `stalled since 12 s`.
+    /// Returns why a layer's download is delayed, in a few words: `retry 2 of 5 in 3 s`, `stalled since 12 s`.
     pub(crate) fn delay(&self, layer: usize, now: Instant) -> Option<String> {
         if let Some(retry) = self.layers.get(layer)?.retry {
             let pause = retry.at.saturating_duration_since(now);
@@ -155,13 +155,13 @@ impl Tally {
         Some(format!("stalled since {} s", silence.as_secs()))
     }
 
-    /// Returns for how long a layer's download has received nothing, once that is worth telling.
+    /// Returns for how long a layer's download has been stalled.
     pub(crate) fn stalled(&self, layer: usize, now: Instant) -> Option<Duration> {
         let last_byte = self.layers.get(layer)?.last_byte?;
         Some(now.saturating_duration_since(last_byte)).filter(|silence| *silence >= STALL)
     }
 
-    /// Returns for how long all downloads have received nothing, once that is worth telling.
+    /// Returns for how long all downloads have been stalled.
     pub(crate) fn all_stalled(&self, now: Instant) -> Option<Duration> {
         let mut shortest = None;
         for place in 0..self.layers.len() {
@@ -216,7 +216,7 @@ impl Arrivals {
     fn add(&mut self, bytes: u64, now: Instant) {
         self.bytes += bytes;
         match self.recent.back_mut() {
-            // Bounds the number of samples however often bytes arrive.
+            // Bounds the number of samples, however often bytes arrive.
             Some((at, sum)) if now.saturating_duration_since(*at) < SAMPLE => *sum = self.bytes,
             _ => self.recent.push_back((now, self.bytes)),
         }
@@ -228,7 +228,7 @@ impl Arrivals {
         let Some((first, bytes_then)) = self.recent.front() else {
             return 0;
         };
-        // Less than the window at the beginning, more when the last arrival is older.
+        // Shorter than the window at the beginning, longer if the last arrival is older.
         let millis = now
             .saturating_duration_since(*first)
             .max(Duration::from_millis(100));
@@ -236,7 +236,7 @@ impl Arrivals {
         (self.bytes - bytes_then).saturating_mul(1000) / millis
     }
 
-    /// Forgets what is older than the window, but for the last of it.
+    /// Removes samples older than the window, except the newest of them.
     fn forget(&mut self, now: Instant) {
         let is_old = |at: Instant| now.saturating_duration_since(at) > SPEED_WINDOW;
         while self.recent.get(1).is_some_and(|(at, _)| is_old(*at)) {

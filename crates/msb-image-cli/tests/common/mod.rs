@@ -1,11 +1,11 @@
-//! Running the built command in an environment of its own.
+//! Runs the built command in its own environment.
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The command, with its cache in `cache` and nothing else from the environment.
+/// Returns the command with its cache in `cache` and no other environment.
 pub(crate) fn command(cache: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_msb-image"));
     command.env_clear().env("MSB_IMAGE_CACHE", cache);
@@ -16,7 +16,7 @@ pub(crate) fn run<A: AsRef<OsStr>>(cache: &Path, args: impl IntoIterator<Item = 
     command(cache).args(args).output().expect("it starts")
 }
 
-/// As [`run`], with something on standard input.
+/// Runs like [`run`], with data on standard input.
 pub(crate) fn run_with_input(cache: &Path, args: &[&str], input: &str) -> Output {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), input).expect("it takes text");
@@ -33,7 +33,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
-/// What it printed, if it succeeded.
+/// Returns the output of a successful command.
 #[track_caller]
 pub(crate) fn ok(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");

@@ -25,7 +25,7 @@ fn an_interrupt_ends_with_130_and_the_next_pull_is_whole() {
     let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
     let reference = push(&registry);
     let folder = tempfile::tempdir().unwrap();
-    // A registry that answers nothing.
+    // A registry that sends no response.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let hanging = format!("{}/test:v1", silent.local_addr().unwrap());
     let child = command(folder.path())
@@ -47,7 +47,7 @@ fn an_interrupt_ends_with_130_and_the_next_pull_is_whole() {
     assert!(start.elapsed() < Duration::from_secs(3));
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     assert!(stderr(&output).ends_with("error: interrupted\n"));
-    // The first one was done.
+    // The first image was pulled.
     assert!(stdout(&output).starts_with(&format!("{reference} pulled")));
     let _ = connection.write_all(b"");
     ok(&run(folder.path(), ["verify", "--full"]));

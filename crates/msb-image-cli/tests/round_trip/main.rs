@@ -1,4 +1,4 @@
-//! Whole pulls from a real registry, and everything that can be done with what they leave.
+//! Whole pulls from a real registry, and every command on their results.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,10 +22,10 @@ use msb_testkit::image::{ImageBuilder, Layer};
 use msb_testkit::registry::{DockerRegistry, RegistryOptions};
 use serde_json::{Value, json};
 
-/// The platform of the images here, whatever the machine is.
+/// The platform of the images, independent of the machine.
 const PLATFORM: [&str; 2] = ["--platform", "linux/amd64"];
 
-/// Two layers: the upper one deletes, replaces and links. Gives `HOST/test:v1`.
+/// Pushes an image of two layers, of which the upper one deletes, replaces and links. Returns `HOST/test:v1`.
 fn push(registry: &DockerRegistry) -> String {
     let base = "dir etc mode=0755\nfile etc/motd data=hello\\n mode=0644 uid=7 gid=8 mtime=951782400\n\
                 file etc/gone data=x\nsymlink etc/issue target=motd\nfile bin/su mode=4755 data=su\n\
@@ -63,7 +63,7 @@ fn pull_ls_inspect_tree_cat_verify_rm_prune() {
         command.output().unwrap()
     };
 
-    // Text for people, with progress in lines where stderr is no terminal.
+    // Text for people, with progress in lines because stderr is not a terminal.
     let pulled = on_image(&["pull"]);
     assert!(ok(&pulled).starts_with(&format!("{reference} pulled\n  manifest  sha256:")));
     assert!(ok(&pulled).contains("  size      2 layers, "));
@@ -71,7 +71,7 @@ fn pull_ls_inspect_tree_cat_verify_rm_prune() {
         assert!(stderr(&pulled).contains(&format!("{reference}: {line}")));
     }
 
-    // JSON for programs; warm, so that the registry is asked nothing.
+    // JSON for programs; a warm pull, so the registry receives no request.
     registry.forget_requests().unwrap();
     let text = ok(&on_image(&[
         "pull",
@@ -90,7 +90,7 @@ fn pull_ls_inspect_tree_cat_verify_rm_prune() {
     assert_eq!(listed[0]["complete"], true);
     assert!(ok(&run(cache, ["ls"])).contains(&reference));
 
-    // What an image says does not reach the terminal raw.
+    // Text of an image is escaped.
     let inspected = ok(&on_image(&["inspect"]));
     assert!(inspected.contains("A=\\u{1b}[31m") && !inspected.contains('\x1b'));
 
@@ -130,7 +130,7 @@ fn pull_ls_inspect_tree_cat_verify_rm_prune() {
 
 fn pull_json_is_as_promised(text: &str, reference: &str, cache: &Path) {
     let object = &json_lines(text)[0];
-    // serde_json keeps no order, so the text is asked.
+    // serde_json keeps no order, so the text is searched.
     let keys = [
         "{\"reference\":",
         ",\"manifest_digest\":",
@@ -205,7 +205,7 @@ fn every_command_takes_a_digest_or_an_id(cache: &Path, listed: &Value) {
         stderr(&unknown)
             .contains("no image of the cache has the name, digest or id sha256:000000000000")
     );
-    // Too short for an id: a reference.
+    // Too short for an id, so a reference.
     let short = run(cache, ["inspect", &hex[..11]]);
     assert!(stderr(&short).contains(&format!("docker.io/library/{}:latest", &hex[..11])));
     // Of another platform.
@@ -259,7 +259,7 @@ fn tree_is_the_merged_image(on_image: &dyn Fn(&[&str]) -> std::process::Output) 
 }
 
 #[test]
-fn a_damaged_disk_is_found_and_made_anew() {
+fn a_damaged_disk_is_found_and_rebuilt() {
     let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
     let reference = push(&registry);
     let folder = tempfile::tempdir().unwrap();
@@ -272,7 +272,7 @@ fn a_damaged_disk_is_found_and_made_anew() {
     let layer = image["layers"][0]["erofs"].as_str().unwrap();
     let whole = std::fs::read(layer).unwrap();
     let mut flipped = whole.clone();
-    // Data come first, right behind the superblock's block.
+    // Data begins in the block after the superblock's.
     flipped[4096] ^= 1;
     std::fs::write(layer, &flipped).unwrap();
     let output = run(cache, ["verify", "--full", "--format", "json"]);
@@ -300,8 +300,10 @@ fn a_damaged_disk_is_found_and_made_anew() {
     ] {
         assert!(text.contains(words), "{words:?}: {text}");
     }
-    // Without --full the byte is not seen, and the output states why.
-    assert!(ok(&run(cache, ["verify"])).contains("structure only; --full compares file data too"));
+    // Without --full the damage is not found, and the output states why.
+    assert!(
+        ok(&run(cache, ["verify"])).contains("structure only; use --full to compare file data too")
+    );
 
     std::fs::write(layer, &whole[..4096]).unwrap();
     let output = run(cache, ["verify", "--format", "json"]);
@@ -311,7 +313,7 @@ fn a_damaged_disk_is_found_and_made_anew() {
     assert_eq!(report["damaged"][0]["path"], layer);
     let text = stdout(&run(cache, ["verify"]));
     assert!(
-        text.contains("file data was not compared; --full does that"),
+        text.contains("file data was not compared; use --full to compare it"),
         "{text}"
     );
     let text = stdout(&run(cache, ["verify", "--full"]));
@@ -377,7 +379,7 @@ fn the_immutable_flag_is_set_where_it_can_be() {
     let layer = Path::new(&layer);
     assert!(!flag_of(layer));
     pull(&["--immutable", "--force"]);
-    // Another program finds out whether the flag can be set here.
+    // Another program shows whether the flag can be set here.
     let probe = cache.join("probe");
     std::fs::write(&probe, "").unwrap();
     let chattr = |flag: &str| {
@@ -414,7 +416,7 @@ fn results_come_in_order_and_one_failure_stops_no_other() {
 }
 
 #[test]
-fn an_image_cached_for_another_platform_is_told_of() {
+fn an_image_cached_for_another_platform_is_named_in_the_error() {
     let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
     let reference = push(&registry);
     let cache = tempfile::tempdir().unwrap();

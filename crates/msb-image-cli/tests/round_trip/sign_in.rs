@@ -70,7 +70,7 @@ fn refusals_name_the_option_that_helps() {
     );
     assert_eq!(text.matches("caused by").count(), 1, "{text}");
 
-    // One certificate of a bundle that cannot be used is a warning, and the others count.
+    // An invalid certificate of a bundle is a warning, and the others are used.
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("bundle.pem");
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

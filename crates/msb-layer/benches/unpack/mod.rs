@@ -1,4 +1,4 @@
-//! The two parts of unpacking, each alone, in the pieces in which they get their bytes.
+//! The two steps of unpacking, each alone, with the pieces that they receive in a pull.
 
 use std::{convert::Infallible, hint::black_box};
 
@@ -7,11 +7,11 @@ use msb_layer::{
     tar::{self, Entry, TarParser, TarSink},
 };
 
-/// As a network body arrives.
+/// Length of a piece of a network body.
 pub(crate) const PIECE: usize = 64 << 10;
 pub(crate) const CHUNK: usize = 256 << 10;
 
-/// Decompresses a blob and forgets what it gives.
+/// Decompresses a blob and discards the output.
 pub(crate) fn decode(stream: &[u8]) {
     let mut decoder = Decoder::new(Pool::new(CHUNK, 4), Limits::default());
     let mut out = |chunk| {
@@ -24,7 +24,7 @@ pub(crate) fn decode(stream: &[u8]) {
     decoder.finish(&mut out).unwrap();
 }
 
-/// Reads an archive; gives the bytes of its files.
+/// Reads an archive. Returns the bytes of its files.
 pub(crate) fn parse(archive: &[u8]) -> u64 {
     let mut parser = TarParser::new(tar::Limits::default());
     let mut count = Count::default();

@@ -4,9 +4,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// Buffers of one length that are used again and again.
+/// Recycles buffers of one length.
 ///
-/// The pool bounds what it keeps, not what is in use: whoever passes chunks on bounds those by the length of its queues.
+/// The pool bounds the unused buffers that it keeps. The caller bounds those in use by the length of its queues.
 #[derive(Clone, Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
@@ -15,12 +15,12 @@ pub struct Pool {
 struct Shared {
     chunk_bytes: usize,
     keep: usize,
-    /// Each `chunk_bytes` long, at most `keep` of them.
+    /// Unused buffers of `chunk_bytes` bytes, at most `keep` of them.
     free: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Pool {
-    /// A pool of buffers of `chunk_bytes` bytes each (one, where 0 is given), which keeps up to `keep` unused ones.
+    /// Creates a pool of buffers of `chunk_bytes` bytes each (at least 1), which keeps up to `keep` unused ones.
     pub fn new(chunk_bytes: usize, keep: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -31,12 +31,12 @@ impl Pool {
         }
     }
 
-    /// Bytes of each buffer.
+    /// Returns the length of each buffer in bytes.
     pub fn chunk_bytes(&self) -> usize {
         self.shared.chunk_bytes
     }
 
-    /// A buffer to fill. Its content is whatever it held before, or zeros.
+    /// Returns a buffer to fill. It contains zeros or earlier data.
     pub(super) fn take(&self) -> Buffer {
         let free = self
             .shared
@@ -50,7 +50,7 @@ impl Pool {
         }
     }
 
-    /// Copies `bytes` into chunks, for those who have plain bytes and want them treated alike.
+    /// Copies uncompressed bytes into chunks.
     pub fn chunks<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Chunk> + 'a {
         bytes.chunks(self.chunk_bytes()).map(|piece| {
             let mut buffer = self.take();
@@ -69,7 +69,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A pool's buffer; goes home when it is dropped.
+/// A pool's buffer, which returns to the pool when dropped.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     home: Weak<Shared>,
@@ -80,7 +80,7 @@ impl Buffer {
         &mut self.bytes
     }
 
-    /// Makes the first `len` bytes readable and shareable.
+    /// Turns the first `len` bytes into a shareable chunk.
     pub(super) fn freeze(self, len: usize) -> Chunk {
         Chunk {
             len: len.min(self.bytes.len()),
@@ -100,7 +100,7 @@ impl Drop for Buffer {
     }
 }
 
-/// Bytes that are shared, not copied, when cloned.
+/// Bytes that clones share without a copy.
 #[derive(Clone)]
 pub struct Chunk {
     buffer: Arc<Buffer>,

@@ -6,6 +6,6 @@ pub enum Compression {
     Gzip,
     /// zstd, RFC 8878.
     Zstd,
-    /// The stream is not compressed.
+    /// No compression.
     None,
 }

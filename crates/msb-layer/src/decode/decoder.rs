@@ -21,7 +21,7 @@ pub struct Decoder {
 }
 
 enum State {
-    /// Too few bytes to detect the compression; the first `len` of `start` are known.
+    /// Not enough bytes to detect the compression; the first `len` of `start` are filled.
     Unknown {
         start: [u8; Compression::MAGIC_BYTES],
         len: usize,
@@ -34,7 +34,7 @@ enum State {
 }
 
 impl Decoder {
-    /// Creates a decoder for the beginning of a stream. It fills the buffers of the pool.
+    /// Creates a decoder at the beginning of a stream. It fills buffers of the pool.
     pub fn new(pool: Pool, limits: Limits) -> Self {
         Self {
             state: State::Unknown {
@@ -51,7 +51,7 @@ impl Decoder {
     }
 
     /// Shares a budget for the windows of zstd frames with other streams. A frame waits until its window fits, or until
-    /// `cancelled` is set, which is [`DecodeError::Cancelled`].
+    /// `cancelled` is set, which results in [`DecodeError::Cancelled`].
     #[must_use]
     pub fn with_windows(mut self, windows: WindowBudget, cancelled: Arc<AtomicBool>) -> Self {
         (self.setup.windows, self.setup.cancelled) = (windows, cancelled);
@@ -67,7 +67,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the number of uncompressed bytes so far, including those that wait for their buffer to be full.
+    /// Returns the number of uncompressed bytes so far, including those in a buffer that is not full yet.
     pub fn uncompressed_bytes(&self) -> u64 {
         self.output.total()
     }
@@ -127,7 +127,7 @@ impl Decoder {
         self.decode(input, out)
     }
 
-    /// Chooses the decoder by the first bytes, and decodes those.
+    /// Chooses the decoder by the first bytes, and decodes them.
     fn start(&mut self, start: &[u8], out: Out<'_>) -> Result<(), Stop> {
         let compression = Compression::detect(start);
         self.state = State::Known {

@@ -1,7 +1,7 @@
 use super::Compression;
 use std::{fmt, io};
 
-/// Reports why a push failed: because of the compressed bytes, or of the output.
+/// Why a push failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError<E> {
     /// The compressed bytes are malformed or exceed a limit.
@@ -12,7 +12,7 @@ pub enum PushError<E> {
     Output(E),
 }
 
-/// Reports what is wrong with compressed bytes. `offset` counts compressed bytes from the stream's beginning.
+/// Why compressed bytes cannot be decoded. `offset` counts compressed bytes from the beginning of the stream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -21,7 +21,7 @@ pub enum DecodeError {
     Truncated {
         /// The codec.
         compression: Compression,
-        /// How long the stream is.
+        /// The length of the stream.
         offset: u64,
     },
     /// The stream is malformed.
@@ -29,57 +29,57 @@ pub enum DecodeError {
     Corrupt {
         /// The codec.
         compression: Compression,
-        /// Where this was noticed.
+        /// Where the damage was detected.
         offset: u64,
-        /// What is wrong.
+        /// The kind of damage.
         fault: Corruption,
         /// The error of the codec.
         #[source]
         source: Option<io::Error>,
     },
-    /// A member's checksum is wrong.
+    /// A gzip member's checksum does not match.
     #[error(
-        "gzip member ending near byte {offset}: CRC-32 is {actual:08x}, trailer says {expected:08x}"
+        "gzip member ending near byte {offset}: CRC-32 mismatch: expected {expected:08x}, found {actual:08x}"
     )]
     Checksum {
         /// Where the member ends.
         offset: u64,
-        /// What the trailer says.
+        /// The checksum in the trailer.
         expected: u32,
         /// The checksum of the uncompressed bytes.
         actual: u32,
     },
-    /// A member's length is wrong.
+    /// A gzip member's length does not match.
     #[error(
-        "gzip member ending near byte {offset}: length is {actual} modulo 2^32, trailer says {expected}"
+        "gzip member ending near byte {offset}: length mismatch modulo 2^32: expected {expected}, found {actual}"
     )]
     Length {
         /// Where the member ends.
         offset: u64,
-        /// What the trailer says.
+        /// The length in the trailer.
         expected: u32,
         /// The uncompressed length, modulo 2^32.
         actual: u32,
     },
-    /// Bytes follow the stream that are neither a member, a frame nor zeros.
+    /// The stream is followed by bytes that are neither a member, a frame nor zeros.
     #[error("{compression} stream is followed by other data at byte {offset}")]
     TrailingData {
         /// The codec.
         compression: Compression,
-        /// Where it starts.
+        /// Where they start.
         offset: u64,
     },
-    /// The stream was cancelled while it waited for memory that other streams hold.
+    /// The stream was cancelled while it waited for window memory.
     #[error("the stream was cancelled")]
     Cancelled,
-    /// A zstd frame needs a larger window than is allowed or to be had.
+    /// A zstd frame needs a larger window than is allowed.
     #[error(
         "zstd frame at byte {offset} needs a window of {required} bytes, more than the allowed {allowed}"
     )]
     WindowTooLarge {
         /// Where the frame starts.
         offset: u64,
-        /// Its window in bytes.
+        /// The frame's window in bytes.
         required: u64,
         /// The limit.
         allowed: u64,
@@ -90,11 +90,6 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Returns whether the stream ended too early.
-    pub fn is_truncated(&self) -> bool {
-        matches!(self, Self::Truncated { .. })
-    }
-
     /// Returns whether the bytes are damaged, as opposed to exceeding a limit.
     pub fn is_corrupt(&self) -> bool {
         matches!(
@@ -108,7 +103,7 @@ impl DecodeError {
     }
 }
 
-/// What is wrong with a stream.
+/// The kind of damage of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Corruption {
@@ -116,13 +111,13 @@ pub enum Corruption {
     Method,
     /// Reserved gzip flags are set.
     Flags,
-    /// The gzip header's own checksum is wrong.
+    /// The gzip header's own checksum does not match.
     HeaderChecksum,
     /// The deflate data is malformed.
     Deflate,
     /// The zstd frame header is malformed.
     FrameHeader,
-    /// The zstd frame is malformed, or its checksum is wrong.
+    /// The zstd frame is malformed, or its checksum does not match.
     Frame,
 }
 
@@ -131,7 +126,7 @@ impl fmt::Display for Corruption {
         f.write_str(match self {
             Self::Method => "unknown compression method",
             Self::Flags => "reserved flags are set",
-            Self::HeaderChecksum => "header checksum is wrong",
+            Self::HeaderChecksum => "header checksum mismatch",
             Self::Deflate => "deflate data is malformed",
             Self::FrameHeader => "frame header is malformed",
             Self::Frame => "frame cannot be decoded",

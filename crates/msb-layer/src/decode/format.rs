@@ -12,12 +12,12 @@ pub(super) struct Format {
     pub(super) name: &'static str,
     /// Returns whether a stream with these first bytes has this compression.
     pub(super) begins: fn(&[u8]) -> bool,
-    /// The ends of the media types that announce it.
+    /// Suffixes of the media types that announce it.
     pub(super) media_types: &'static [&'static str],
     pub(super) decoder: fn(&Setup) -> Box<dyn StreamDecoder>,
 }
 
-/// What a decoder may use.
+/// Settings for a decoder.
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) limits: Limits,

@@ -11,15 +11,15 @@ mod uncompressed;
 mod zstd;
 mod zstd_header;
 
-/// Every compression, in the order in which their magic bytes are tried. The last one takes every stream.
+/// Every compression, in the order in which their magic bytes are tried. The last one accepts every stream.
 const FORMATS: &[Format] = &[gzip::FORMAT, zstd::FORMAT, uncompressed::FORMAT];
 
 impl Compression {
     /// The number of bytes that [`detect`](Self::detect) examines.
     pub const MAGIC_BYTES: usize = 4;
 
-    /// Detects the compression by the first bytes of a stream: all of them, where there are fewer than
-    /// [`MAGIC_BYTES`](Self::MAGIC_BYTES). A zstd stream may begin with a skippable frame.
+    /// Detects the compression by the first [`MAGIC_BYTES`](Self::MAGIC_BYTES) of a stream, or all of them if it is shorter. A
+    /// zstd stream may begin with a skippable frame.
     #[must_use]
     pub fn detect(start: &[u8]) -> Self {
         let found = FORMATS.iter().find(|format| (format.begins)(start));

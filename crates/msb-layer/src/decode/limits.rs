@@ -1,7 +1,7 @@
-/// Limits on what a compressed stream may claim.
+/// Limits on a compressed stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the window of a zstd frame. The decoder holds that memory until a frame needs a larger window.
+    /// Bytes of a zstd frame's window. The decoder keeps that memory until a frame needs a larger window.
     pub zstd_window_bytes: u64,
 }
 

@@ -7,9 +7,9 @@ use super::stop::{Out, Stop};
 pub(super) struct Output {
     pool: Pool,
     buffer: Option<Buffer>,
-    /// Bytes of `buffer` that are filled; less than its length between calls.
+    /// Number of filled bytes of `buffer`; less than its length between calls.
     filled: usize,
-    /// Uncompressed bytes so far, passed on or not.
+    /// Uncompressed bytes so far, including those in the buffer.
     total: u64,
 }
 

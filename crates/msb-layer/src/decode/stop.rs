@@ -3,15 +3,15 @@ use std::ops::ControlFlow;
 use super::chunk::Chunk;
 use super::error::DecodeError;
 
-/// Takes a chunk of uncompressed bytes; breaks where no more are accepted.
+/// Receives chunks of uncompressed bytes; breaks to stop the decoder.
 pub(super) type Out<'a> = &'a mut dyn FnMut(Chunk) -> ControlFlow<()>;
 
-/// Reports why decoding stopped.
+/// Why decoding stopped.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The compressed bytes are malformed or exceed a limit.
     Decode(DecodeError),
-    /// The output accepted no more.
+    /// The output stopped it.
     Output,
 }
 

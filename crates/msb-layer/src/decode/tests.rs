@@ -1,4 +1,4 @@
-//! Each trap by its name; every stream is decoded whole, byte by byte and in odd pieces, with the same result.
+//! Every stream is decoded whole, byte by byte and in odd pieces, with the same result.
 
 mod gzip;
 mod pool;

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How often a stream that waits checks whether it is cancelled.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
-/// The memory that the windows of zstd frames may take over all streams that share this budget. Clones are the same budget.
+/// The memory for the windows of zstd frames in all streams that share this budget. Clones are the same budget.
 #[derive(Clone, Debug)]
 pub struct WindowBudget(Arc<Shared>);
 
@@ -16,7 +16,7 @@ struct Shared {
     freed: Condvar,
 }
 
-/// What one stream holds of the budget; given back when dropped.
+/// The share of one stream, returned to the budget when dropped.
 #[derive(Debug)]
 pub(super) struct Window {
     budget: WindowBudget,
@@ -24,7 +24,7 @@ pub(super) struct Window {
 }
 
 impl WindowBudget {
-    /// A budget of so many bytes.
+    /// Creates a budget of this many bytes.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         Self(Arc::new(Shared {
@@ -34,14 +34,14 @@ impl WindowBudget {
         }))
     }
 
-    /// The whole budget in bytes.
+    /// Returns the whole budget in bytes.
     pub(super) fn total(&self) -> u64 {
         self.0.total
     }
 
-    /// Waits until there is so much left, and takes it; `None` if there never will be, or if the stream is cancelled meanwhile.
+    /// Waits until `bytes` are free and takes them. Returns `None` if the budget is smaller than that, or if the stream is cancelled.
     ///
-    /// Who calls this may hold nothing of the same budget: two streams that hold a part and wait for more would wait for each
+    /// The caller must not hold a [`Window`] of the same budget: two streams that hold one and wait for more would wait for each
     /// other.
     pub(super) fn take(&self, bytes: u64, cancelled: &AtomicBool) -> Option<Window> {
         if bytes > self.0.total {
@@ -64,7 +64,7 @@ impl WindowBudget {
 }
 
 impl Default for WindowBudget {
-    /// As much as the largest window that is allowed by default.
+    /// Creates a budget for one window of the largest size that is allowed by default.
     fn default() -> Self {
         Self::new(super::Limits::default().zstd_window_bytes)
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_waits_for_room_and_gives_it_back() {
+    fn a_window_waits_for_memory_and_returns_it() {
         let budget = WindowBudget::new(100);
         let first = budget.take(60, &NO).unwrap();
         let (sender, taken) = mpsc::channel();

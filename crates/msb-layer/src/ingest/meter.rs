@@ -7,7 +7,7 @@ use msb_budget::{Account, ImageLimit};
 
 use crate::LayerError;
 
-/// Measures what a layer takes of its image's budget, while it is read.
+/// Charges a layer's consumption to the budget of its image, while it is read.
 #[derive(Debug)]
 pub(super) struct Meter {
     account: Account,
@@ -41,7 +41,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Checks whether the pull goes on.
+    /// Checks that the pull is not cancelled.
     pub(super) fn check(&self) -> Result<(), LayerError> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(LayerError::Cancelled);
@@ -49,7 +49,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Measures the tree, the work and the files so far.
+    /// Charges the tree, the path steps and the files so far.
     pub(super) fn measure(
         &mut self,
         tree: &Tree,
@@ -63,7 +63,7 @@ impl Meter {
         self.data()
     }
 
-    /// Measures the files while the data of an entry is written.
+    /// Charges the files while the data of an entry is written.
     pub(super) fn data(&mut self) -> Result<(), LayerError> {
         self.check()?;
         let written = self.image_written.load(Ordering::Relaxed);

@@ -9,7 +9,7 @@ use crate::tar::Entry;
 #[derive(Debug, Default)]
 pub(super) struct LayerNotes {
     notes: Notes,
-    /// Hard links whose files are not in this layer: how many, and the first.
+    /// Hard links to files outside this layer: their number, and the first path.
     links_below: Option<(u64, String)>,
 }
 
@@ -36,7 +36,7 @@ impl LayerNotes {
         }
     }
 
-    /// Returns the xattrs that the disk will have. Adds a note for each other one.
+    /// Returns the xattrs that the disk can hold. Adds a note for each of the others.
     pub(super) fn kept_xattrs<'a>(
         &mut self,
         entry: &Entry<'a>,
@@ -61,7 +61,7 @@ impl LayerNotes {
         kept
     }
 
-    /// Returns all notes, with those on the layer's own tree as a whole.
+    /// Returns all notes, including those on the layer's tree as a whole.
     pub(super) fn finish(mut self, tree: &Tree) -> Vec<Note> {
         if let Some((count, first)) = self.links_below {
             self.notes.push(Note::LinksBelow { count, first });
@@ -79,7 +79,7 @@ impl LayerNotes {
     }
 }
 
-/// Returns the text of a path or a name for a note, cut where it is longer than Linux accepts.
+/// Returns a path or a name as text for a note, cut if it is longer than Linux accepts.
 pub(super) fn shown(bytes: &[u8]) -> String {
     const MAX_SHOWN: usize = 4095;
     show_path(&bytes[..bytes.len().min(MAX_SHOWN)]).to_string()

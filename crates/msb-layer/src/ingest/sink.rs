@@ -17,14 +17,14 @@ use crate::sparse::Segments;
 use crate::tar::{Entry, Kind, TarSink};
 use crate::{LayerError, LayerLimit, LayerLimits};
 
-/// A whole file up to this length is kept with its inode, in the layer image and again in fsmeta; a longer one gets blocks of
-/// its own. Up to half a block that takes less room in all, and no read of its own.
+/// Longest file that is stored inline with its inode, in the layer image and again in fsmeta. A longer file gets its own blocks.
+/// Up to half a block, inline data takes less space in total, and no separate read.
 const INLINE_BYTES: u64 = 2048;
 
-/// Entries between two measurements of what the layer takes of its image's budget.
+/// Number of entries between two charges to the budget.
 const ENTRIES_A_MEASURE: u64 = 16;
 
-/// Takes the entries of one archive.
+/// Receives the entries of one archive.
 pub(super) struct Sink<'t, 'l, W> {
     pub(super) image: ImageWriter<W>,
     pub(super) sidecar: SidecarWriter<BufWriter<File>>,
@@ -33,16 +33,16 @@ pub(super) struct Sink<'t, 'l, W> {
     applier: LayerApplier<'t>,
     limits: &'l LayerLimits,
     entries: u64,
-    /// Against [`LayerLimits::metadata_bytes`].
+    /// Counted against [`LayerLimits::metadata_bytes`].
     metadata_bytes: u64,
-    /// Against [`LayerLimits::sparse_bytes`].
+    /// Counted against [`LayerLimits::sparse_bytes`].
     sparse_bytes: u64,
-    /// Where this archive's last entry of a path was left out with a note.
-    left_out: HashSet<Vec<u8>>,
+    /// Paths whose last entry in this archive was omitted with a note.
+    omitted: HashSet<Vec<u8>>,
     pending: Pending,
 }
 
-/// The entry whose data is coming.
+/// The entry whose data follows.
 #[derive(Debug, Default)]
 struct Pending {
     path: Vec<u8>,
@@ -53,17 +53,17 @@ struct Pending {
     data: Data,
 }
 
-/// Where an entry's data goes.
+/// The destination of an entry's data.
 #[derive(Debug, Default)]
 enum Data {
-    /// Nowhere: the entry has none, or is left out.
+    /// None: the entry has no data, or is omitted.
     #[default]
     Dropped,
-    /// Into memory, and from there into the sidecar.
+    /// Memory, and from there the sidecar.
     Inline(Vec<u8>),
-    /// Into the image in one piece.
+    /// The image, in one piece.
     Contiguous(OpenExtent),
-    /// Into the image in several pieces.
+    /// The image, in several pieces.
     Sparse(SparseFile),
 }
 
@@ -92,7 +92,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             }
             LayerEntry::Aufs { path } => {
                 self.notes.push(Note::AufsFile { path: shown(&path) });
-                self.leave_out(&path);
+                self.omit(&path);
                 return Ok(());
             }
         };
@@ -106,16 +106,16 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             },
         };
         if let Some(target) = link_target(entry, &self.limits.path)? {
-            // An aufs name was left out in whatever layer it is.
-            if self.left_out.contains(&*target) || is_aufs(&target) {
+            // An aufs name is omitted in every layer.
+            if self.omitted.contains(&*target) || is_aufs(&target) {
                 self.notes.push(Note::LinkToLeftOut {
                     path: shown(&path),
                     target: shown(&target),
                 });
-                self.leave_out(&path);
+                self.omit(&path);
                 return Ok(());
             }
-            self.put_back(&path);
+            self.keep_again(&path);
             return self.mark(&Change {
                 path: &path,
                 kind: ChangeKind::HardLink { target: &target },
@@ -128,7 +128,7 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
             Kind::Fifo => Some(NewNode::Fifo),
             Kind::CharDevice { major: 0, minor: 0 } => {
                 self.notes.push(Note::WhiteoutDevice { path: shown(&path) });
-                self.leave_out(&path);
+                self.omit(&path);
                 return Ok(());
             }
             Kind::CharDevice { major, minor } => Some(NewNode::CharDevice { major, minor }),
@@ -139,11 +139,11 @@ impl<W: Write + Seek> TarSink for Sink<'_, '_, W> {
                     path: shown(&path),
                     type_flag,
                 });
-                self.leave_out(&path);
+                self.omit(&path);
                 return Ok(());
             }
         };
-        self.put_back(&path);
+        self.keep_again(&path);
         self.notes.lost(entry, &path);
         let xattrs = self.notes.kept_xattrs(entry, &path);
         if let Some(node) = node {
@@ -277,7 +277,7 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
             entries: 0,
             metadata_bytes: 0,
             sparse_bytes: 0,
-            left_out: HashSet::new(),
+            omitted: HashSet::new(),
             pending: Pending::default(),
         }
     }
@@ -291,16 +291,16 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
         self.check_tree()
     }
 
-    /// Remembers that the path stands for nothing, so that a hard link to it is left out too.
-    fn leave_out(&mut self, path: &[u8]) {
-        self.left_out.insert(path.to_vec());
+    /// Records that the path was omitted, so that hard links to it are omitted too.
+    fn omit(&mut self, path: &[u8]) {
+        self.omitted.insert(path.to_vec());
     }
 
-    /// Forgets that the path was left out: it stands for something again.
-    fn put_back(&mut self, path: &[u8]) {
-        // Removing from an empty set hashes the path all the same, and most archives leave nothing out.
-        if !self.left_out.is_empty() {
-            self.left_out.remove(path);
+    /// Removes the path from the omitted ones, because a later entry of it is kept.
+    fn keep_again(&mut self, path: &[u8]) {
+        // Most archives omit nothing, and removing from an empty set would still hash the path.
+        if !self.omitted.is_empty() {
+            self.omitted.remove(path);
         }
     }
 
@@ -338,8 +338,8 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
         )
     }
 
-    /// Checks the number of names in the tree, which are more than the entries where paths imply directories, and the work
-    /// that the entries took.
+    /// Checks the number of names in the tree, which exceeds the number of entries if paths imply directories, and the path
+    /// steps of the entries.
     fn check_tree(&mut self) -> Result<(), LayerError> {
         let tree = self.applier.tree();
         let names = tree.entry_count() as u64;
@@ -366,7 +366,7 @@ impl<'t, 'l, W: Write + Seek> Sink<'t, 'l, W> {
     }
 }
 
-/// What an entry may add to the tree, names and values alone.
+/// Returns the bytes of names and values that an entry may add to the tree.
 fn metadata_bytes(entry: &Entry<'_>) -> usize {
     let target = match entry.kind {
         Kind::HardLink { target } | Kind::Symlink { target } => target.len(),

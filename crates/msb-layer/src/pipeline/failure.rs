@@ -2,9 +2,9 @@ use tokio::sync::watch;
 
 use crate::LayerError;
 
-/// Reports that a stage failed or panicked, to the download that feeds the stages.
+/// Reports the failure or panic of a stage to the download that feeds the stages.
 ///
-/// The download may wait for its next bytes for minutes, and the first stage waits with it; a failure of this machine must not.
+/// The download may wait minutes for its next bytes, and the first stage with it. A failure on this machine must end that wait.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FailureSignal {
     has_failed: watch::Sender<bool>,

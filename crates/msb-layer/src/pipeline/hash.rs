@@ -7,25 +7,25 @@ use msb_oci::{Algorithm, Digest, Hasher};
 use super::CHUNK_BYTES;
 use crate::decode::Chunk;
 use crate::stage_time::StageTime;
-use crate::{LayerError, PartStep};
+use crate::{LayerError, PartialBlobStep};
 
-/// The stage that takes both digests, and keeps the blob for a later attempt.
+/// The stage that computes both digests and writes the partial blob.
 pub(super) struct Hash {
     pub(super) time: StageTime,
     pub(super) queue: Receiver<Piece>,
-    pub(super) part: Option<Box<dyn Write + Send>>,
+    pub(super) partial: Option<Box<dyn Write + Send>>,
 }
 
-/// What this stage gets.
+/// Input of this stage.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// Of the blob, from the part file.
+    /// Bytes of the blob, from the partial blob.
     Earlier(Bytes),
-    /// Of the blob, as it comes.
+    /// Bytes of the blob, from the download.
     Blob(Bytes),
-    /// Of the unpacked archive.
-    Plain(Chunk),
-    /// The blob is whole.
+    /// Uncompressed bytes.
+    Uncompressed(Chunk),
+    /// The end of the blob.
     End,
 }
 
@@ -33,34 +33,34 @@ pub(super) enum Piece {
 #[derive(Debug)]
 pub(super) struct Hashes {
     pub(super) blob: Digest,
-    pub(super) plain: Digest,
+    pub(super) diff_id: Digest,
 }
 
 impl Hash {
-    pub(super) fn run(mut self, [blob, plain]: [Algorithm; 2]) -> Result<Hashes, LayerError> {
-        let (mut blob, mut plain) = (Hasher::new(blob), Hasher::new(plain));
-        // What is buffered is written on every way out of here, so that the next attempt has it.
-        let part = self.part.take();
-        let mut part = part.map(|part| BufWriter::with_capacity(CHUNK_BYTES, part));
+    pub(super) fn run(mut self, [blob, diff_id]: [Algorithm; 2]) -> Result<Hashes, LayerError> {
+        let (mut blob, mut diff_id) = (Hasher::new(blob), Hasher::new(diff_id));
+        // Flushed on every way out of here, so that the next attempt can resume.
+        let partial = self.partial.take();
+        let mut partial = partial.map(|partial| BufWriter::with_capacity(CHUNK_BYTES, partial));
         loop {
             match self.time.input(|| self.queue.recv()) {
                 Ok(Piece::Earlier(bytes)) => blob.update(&bytes),
                 Ok(Piece::Blob(bytes)) => {
                     blob.update(&bytes);
-                    if let Some(part) = &mut part {
-                        let kept = self.time.part(|| part.write_all(&bytes));
-                        kept.map_err(|source| LayerError::Part {
-                            step: PartStep::Write,
+                    if let Some(partial) = &mut partial {
+                        let kept = self.time.partial_blob(|| partial.write_all(&bytes));
+                        kept.map_err(|source| LayerError::PartialBlob {
+                            step: PartialBlobStep::Write,
                             source,
                         })?;
                     }
                 }
-                Ok(Piece::Plain(chunk)) => plain.update(&chunk),
+                Ok(Piece::Uncompressed(chunk)) => diff_id.update(&chunk),
                 Ok(Piece::End) => {
-                    self.time.tell();
+                    self.time.report();
                     return Ok(Hashes {
                         blob: blob.finish(),
-                        plain: plain.finish(),
+                        diff_id: diff_id.finish(),
                     });
                 }
                 Err(_) => return Err(LayerError::Cancelled),

@@ -8,21 +8,21 @@ use msb_budget::{Account, ImageLimit};
 use tokio::sync::mpsc;
 
 use super::hash::Piece;
-use super::{CHUNK_BYTES, CHUNKS_QUEUED, Earlier, Feed, Plain};
+use super::{CHUNK_BYTES, CHUNKS_QUEUED, Earlier, Feed, Uncompressed};
 use crate::decode::{
     Chunk, Compression, DecodeError, Decoder, Limits, Pool, PushError, WindowBudget,
 };
 use crate::stage_time::StageTime;
-use crate::{LayerError, LayerLimit, PartStep};
+use crate::{LayerError, LayerLimit, PartialBlobStep};
 
-/// The stage that decompresses, and counts what goes in and out.
+/// The stage that decompresses, and counts its input and output.
 pub(super) struct Inflate {
     pub(super) earlier: Option<Earlier>,
     pub(super) body: mpsc::Receiver<Feed>,
     pub(super) stream: Stream,
 }
 
-/// The blob as it goes by.
+/// The blob as it passes through.
 pub(super) struct Stream {
     pub(super) decoder: Decoder,
     pub(super) blob_bytes: u64,
@@ -34,16 +34,16 @@ pub(super) struct Stream {
 /// The stages behind this one.
 pub(super) struct Output {
     pub(super) account: Account,
-    /// Set when the pull is over, whatever the stages behind this one do.
+    /// Set when the pull ends, whatever the later stages do.
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) time: StageTime,
-    pub(super) plain_limit: u64,
-    pub(super) plain_bytes: u64,
+    pub(super) uncompressed_limit: u64,
+    pub(super) uncompressed_bytes: u64,
     pub(super) to_hash: SyncSender<Piece>,
-    pub(super) to_write: SyncSender<Plain>,
+    pub(super) to_write: SyncSender<Uncompressed>,
 }
 
-/// A decoder whose chunks are as many as the queues behind it hold.
+/// Creates a decoder whose pool has as many chunks as the queues hold.
 pub(super) fn decoder(
     limits: Limits,
     windows: WindowBudget,
@@ -73,15 +73,16 @@ impl Inflate {
     }
 }
 
-/// Takes what an earlier attempt left.
-fn replay(mut part: Earlier, stream: &mut Stream) -> Result<(), LayerError> {
-    let mut left = part.bytes;
+/// Processes the partial blob of an earlier attempt.
+fn replay(mut partial: Earlier, stream: &mut Stream) -> Result<(), LayerError> {
+    let mut left = partial.bytes;
     while left > 0 {
         let mut buffer = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES)];
-        part.earlier
+        partial
+            .earlier
             .read_exact(&mut buffer)
-            .map_err(|source| LayerError::Part {
-                step: PartStep::Read,
+            .map_err(|source| LayerError::PartialBlob {
+                step: PartialBlobStep::Read,
                 source,
             })?;
         left -= buffer.len() as u64;
@@ -92,7 +93,7 @@ fn replay(mut part: Earlier, stream: &mut Stream) -> Result<(), LayerError> {
 }
 
 impl Stream {
-    /// Takes the blob's next bytes; `piece` are the same for the hash.
+    /// Decodes the blob's next bytes. `piece` contains the same bytes for the hash.
     fn push(&mut self, bytes: &[u8], piece: Piece) -> Result<(), LayerError> {
         self.taken += bytes.len() as u64;
         if self.taken > self.blob_bytes {
@@ -103,7 +104,7 @@ impl Stream {
         let output = &mut self.output;
         output.hash(piece)?;
         self.decoder
-            .push(bytes, &mut |chunk| output.plain(chunk))
+            .push(bytes, &mut |chunk| output.uncompressed(chunk))
             .map_err(decode_error)?;
         self.processed.store(self.taken, Ordering::Relaxed);
         Ok(())
@@ -124,33 +125,33 @@ impl Stream {
             });
         }
         let compression = decoder.compression().unwrap_or(Compression::None);
-        let decoded = decoder.finish(&mut |chunk| output.plain(chunk));
-        // Even if the decoder has a complaint: the blob's digest says whether it follows from wrong bytes.
+        let decoded = decoder.finish(&mut |chunk| output.uncompressed(chunk));
+        // Sent even if the decoder failed: the digest shows whether wrong bytes are the cause.
         output.hash(Piece::End)?;
         decoded.map_err(decode_error)?;
-        output.write(Plain::End)?;
-        output.time.tell();
+        output.write(Uncompressed::End)?;
+        output.time.report();
         Ok((compression, output.account))
     }
 }
 
 impl Output {
-    fn plain(&mut self, chunk: Chunk) -> Result<(), LayerError> {
+    fn uncompressed(&mut self, chunk: Chunk) -> Result<(), LayerError> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(LayerError::Cancelled);
         }
-        self.plain_bytes += chunk.len() as u64;
-        if self.plain_bytes > self.plain_limit {
+        self.uncompressed_bytes += chunk.len() as u64;
+        if self.uncompressed_bytes > self.uncompressed_limit {
             return Err(LayerError::Limit {
-                limit: LayerLimit::PlainBytes,
-                allowed: self.plain_limit,
-                actual: self.plain_bytes,
+                limit: LayerLimit::UncompressedBytes,
+                allowed: self.uncompressed_limit,
+                actual: self.uncompressed_bytes,
             });
         }
         self.account
-            .set(ImageLimit::UncompressedBytes, self.plain_bytes)?;
-        self.hash(Piece::Plain(chunk.clone()))?;
-        self.write(Plain::Chunk(chunk))
+            .set(ImageLimit::UncompressedBytes, self.uncompressed_bytes)?;
+        self.hash(Piece::Uncompressed(chunk.clone()))?;
+        self.write(Uncompressed::Chunk(chunk))
     }
 
     fn hash(&mut self, piece: Piece) -> Result<(), LayerError> {
@@ -158,7 +159,7 @@ impl Output {
         sent.map_err(|_| LayerError::Cancelled)
     }
 
-    fn write(&mut self, piece: Plain) -> Result<(), LayerError> {
+    fn write(&mut self, piece: Uncompressed) -> Result<(), LayerError> {
         let sent = self.time.output(|| self.to_write.send(piece));
         sent.map_err(|_| LayerError::Cancelled)
     }

@@ -6,12 +6,12 @@ use msb_oci::Digest;
 use tokio::sync::oneshot;
 
 use super::hash::Hashes;
-use super::{LayerFeed, Plain, Stages, join, spawn, verified};
+use super::{LayerFeed, Stages, Uncompressed, join, spawn, verified};
 use crate::decode::{Compression, WindowBudget};
 use crate::format::check_media_type;
 use crate::{LayerError, LayerLimits};
 
-/// A blob to be verified against a layer that exists already: it is decompressed and hashed, and nothing is written.
+/// A blob to verify against an existing layer: it is decompressed and hashed, and nothing is written.
 #[derive(Debug)]
 pub struct VerifyJob {
     /// The blob's digest, from the manifest.
@@ -59,10 +59,7 @@ impl VerifyJob {
                 format: Some(format),
             });
         }
-        let expected = Hashes {
-            blob,
-            plain: diff_id,
-        };
+        let expected = Hashes { blob, diff_id };
         let Stages {
             feed,
             write_queue,
@@ -76,8 +73,8 @@ impl VerifyJob {
         spawn("layer-verify", move || {
             let drained = loop {
                 match write_queue.recv() {
-                    Ok(Plain::Chunk(_)) => {}
-                    Ok(Plain::End) => break Ok(()),
+                    Ok(Uncompressed::Chunk(_)) => {}
+                    Ok(Uncompressed::End) => break Ok(()),
                     Err(_) => break Err(LayerError::Cancelled),
                 }
             };
@@ -102,7 +99,7 @@ impl VerifyTask {
         Arc::clone(&self.processed)
     }
 
-    /// Waits for the end of all threads. Both digests have been verified when this is `Ok`.
+    /// Waits for the end of all threads. Both digests are verified if this returns `Ok`.
     ///
     /// # Errors
     /// See [`LayerError`].

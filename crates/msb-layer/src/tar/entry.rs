@@ -1,11 +1,11 @@
 use super::pax::XattrSpan;
 
-/// One entry: its header with all extensions applied. Borrowed from the parser and the pushed bytes.
+/// One entry: its header with all extensions applied. Borrows from the parser and the pushed bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// The path as the archive has it, not normalized: see [`path::normalize`](super::path::normalize).
+    /// The path as stored, not normalized: see [`path::normalize`](super::path::normalize).
     pub path: &'a [u8],
-    /// What the entry is.
+    /// The type of the entry.
     pub kind: Kind<'a>,
     /// Permission bits with setuid, setgid and sticky: at most `0o7777`.
     pub mode: u32,
@@ -15,32 +15,32 @@ pub struct Entry<'a> {
     pub gid: u32,
     /// Time of the last modification.
     pub mtime: Timestamp,
-    /// Logical size in bytes: with holes, for a sparse file; 0 for what has no data.
+    /// Logical size in bytes, including holes; 0 for entries without data.
     pub size: u64,
-    /// Where a sparse file has data: rising, without overlap, none empty, all within `size`. `None` for a file that is
-    /// not sparse; `Some` of an empty slice for one that is a single hole.
+    /// Data extents of a sparse file: ascending, disjoint, none empty, all within `size`. `None` for a file that is not
+    /// sparse; an empty slice for one that is a single hole.
     pub sparse: Option<&'a [SparseExtent]>,
     /// Extended attributes, sorted by name, each name once.
     pub xattrs: Xattrs<'a>,
-    /// What the archive says of this entry and the fields above do not hold.
+    /// Attributes of the entry that the other fields do not contain.
     pub lost: Lost,
     /// Where the entry's own header block starts in the stream.
     pub header_offset: u64,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind<'a> {
     /// A file; its data follows.
     Regular,
-    /// Another name of an earlier entry, or of one in a layer below.
+    /// Another name of an earlier entry, or of a file in a lower layer.
     HardLink {
-        /// The path that is linked to, as the archive has it.
+        /// The path of the existing file, as stored.
         target: &'a [u8],
     },
     /// A symbolic link.
     Symlink {
-        /// What the link contains.
+        /// The target, as stored.
         target: &'a [u8],
     },
     /// A character device.
@@ -61,7 +61,7 @@ pub enum Kind<'a> {
     Directory,
     /// A named pipe.
     Fifo,
-    /// A type that this parser does not know, by its byte. Its payload is delivered as data.
+    /// An unknown type, by its byte. Its payload is delivered as data.
     Other(u8),
 }
 
@@ -74,7 +74,7 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
-/// A stretch of data in a sparse file.
+/// A data extent of a sparse file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SparseExtent {
     /// Where it starts in the file.
@@ -83,7 +83,7 @@ pub struct SparseExtent {
     pub len: u64,
 }
 
-/// Attributes that an archive states in a form that is not decoded here, so that a caller can note what is lost.
+/// Attributes in forms that are not decoded, so that a caller can note their loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// An ACL as text (`SCHILY.acl.*`); ACLs as xattrs are not lost.
@@ -102,7 +102,7 @@ pub struct Xattrs<'a> {
 }
 
 impl<'a> Xattrs<'a> {
-    /// Pairs of name and value, sorted by name.
+    /// Returns pairs of name and value, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let bytes = self.bytes;
         self.spans

@@ -1,29 +1,29 @@
 use super::EntryName;
 use std::fmt;
 
-/// Why a push failed: the archive, or the sink that it was parsed into.
+/// Why a push failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError<E> {
-    /// The archive is malformed or beyond a limit.
+    /// The archive is malformed or exceeds a limit.
     #[error(transparent)]
     Tar(#[from] TarError),
-    /// The sink refused.
+    /// The sink failed.
     #[error(transparent)]
     Sink(E),
 }
 
-/// What is wrong with an archive. `offset` is where the header block concerned starts in the stream, in bytes.
+/// Why an archive cannot be read. `offset` is where the header block concerned starts in the stream, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TarError {
-    /// The header's checksum is wrong: damage, or not a tar archive.
-    #[error("tar header at byte {offset}: checksum is {actual}, header says {expected}")]
+    /// The header's checksum does not match: the archive is damaged, or not a tar archive.
+    #[error("tar header at byte {offset}: checksum mismatch: expected {expected}, found {actual}")]
     Checksum {
         /// Where the header starts.
         offset: u64,
-        /// What the header says.
+        /// The checksum in the header.
         expected: u32,
-        /// What its bytes sum up to.
+        /// The checksum of the header's bytes.
         actual: u32,
     },
     /// A numeric field is malformed or out of range.
@@ -43,7 +43,7 @@ pub enum TarError {
         offset: u64,
         /// Where the record starts in the PAX header's body.
         position: u64,
-        /// What is wrong.
+        /// The kind of fault.
         fault: PaxFault,
     },
     /// A sparse file's map is malformed.
@@ -53,10 +53,10 @@ pub enum TarError {
         offset: u64,
         /// The entry.
         entry: EntryName,
-        /// What is wrong.
+        /// The kind of fault.
         fault: SparseFault,
     },
-    /// More is claimed than a limit allows.
+    /// An entry exceeds a limit.
     #[error(
         "tar entry {entry} at byte {offset}: {limit} is {actual}, more than the allowed {allowed}"
     )]
@@ -65,11 +65,11 @@ pub enum TarError {
         offset: u64,
         /// The entry, or the name in the extension's header block.
         entry: EntryName,
-        /// Which limit.
+        /// The exceeded limit.
         limit: Limit,
         /// The limit's value.
         allowed: u64,
-        /// What is claimed.
+        /// The entry's value.
         actual: u64,
     },
     /// The stream ends inside a header or an entry.
@@ -77,9 +77,9 @@ pub enum TarError {
     Truncated {
         /// Where the header starts.
         offset: u64,
-        /// The entry; empty where its name is not yet known.
+        /// The entry; empty if its name is not yet known.
         entry: EntryName,
-        /// What is cut.
+        /// The part that is cut off.
         part: Part,
     },
     /// A single zero block that neither ends the stream nor is followed by a second one.
@@ -158,7 +158,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// What is wrong with a PAX record.
+/// Why a PAX record is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PaxFault {
@@ -168,7 +168,7 @@ pub enum PaxFault {
     PastEnd,
     /// The record does not end in a line feed.
     LineFeed,
-    /// The record has no `=`, or nothing before it.
+    /// The record has no `=`, or no keyword before it.
     Keyword,
     /// A NUL in a keyword, path or link target.
     Nul,
@@ -178,7 +178,7 @@ pub enum PaxFault {
     Time,
     /// An xattr's name or value is wrongly encoded.
     Encoding,
-    /// A record of a sparse map where none belongs: out of order, or in a global header.
+    /// A record of a sparse map is misplaced: out of order, or in a global header.
     Sparse,
 }
 
@@ -198,13 +198,13 @@ impl fmt::Display for PaxFault {
     }
 }
 
-/// What is wrong with a sparse map.
+/// Why a sparse map is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SparseFault {
     /// A number is malformed or out of range.
     Number,
-    /// An old GNU sparse type in a header that is not GNU's.
+    /// An old GNU sparse type in a header of another dialect.
     NotGnu,
     /// A version other than 0.0, 0.1 and 1.0.
     Version,
@@ -212,11 +212,11 @@ pub enum SparseFault {
     NoData,
     /// The file's full size is missing.
     NoSize,
-    /// An extent starts before the one before it ends.
+    /// An extent starts before the previous one ends.
     Order,
     /// An extent ends past the file's size.
     PastEnd,
-    /// The extents' lengths do not sum up to the stored bytes.
+    /// The lengths of the extents do not add up to the stored bytes.
     StoredSize,
 }
 
@@ -224,13 +224,13 @@ impl fmt::Display for SparseFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Number => "a number is malformed or out of range",
-            Self::NotGnu => "old GNU sparse type in a header that is not GNU's",
+            Self::NotGnu => "old GNU sparse type in a header of another dialect",
             Self::Version => "unknown version",
             Self::NoData => "entry is of a type without data",
             Self::NoSize => "full size is missing",
             Self::Order => "extents overlap or are out of order",
             Self::PastEnd => "an extent ends past the end of the file",
-            Self::StoredSize => "extents do not sum up to the stored bytes",
+            Self::StoredSize => "lengths of the extents do not add up to the stored bytes",
         })
     }
 }

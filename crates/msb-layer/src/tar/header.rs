@@ -1,10 +1,10 @@
 //! One header block, decoded.
 //!
-//! The layouts are tokio-tar's, its accessors are not used:
+//! Uses tokio-tar's layouts but not its accessors:
 //!
-//! - `as_ustar` wants version `00`, while archives with a NUL version exist and are read by every other tool;
-//! - `path_bytes` knows neither star's shorter prefix nor the prefix that old Go wrote into GNU headers;
-//! - `cksum` compares nothing, and numbers are inexact: see [`number`].
+//! - `as_ustar` requires version `00`, while archives with a NUL version exist and other tools read them;
+//! - `path_bytes` supports neither star's shorter prefix nor the prefix that old Go wrote into GNU headers;
+//! - `cksum` compares nothing, and its numbers are inexact: see [`number`].
 
 use super::{
     number,
@@ -13,18 +13,18 @@ use super::{
 };
 use tokio_tar::{EntryType, GnuExtSparseHeader, GnuHeader, OldHeader, UstarHeader};
 
-/// Bytes of a block: every header, and the unit that payloads are padded to.
+/// Length of a block in bytes: every header is one, and payloads are padded to whole blocks.
 pub(super) const BLOCK: usize = 512;
 
 /// A header block.
 pub(super) type Block = [u8; BLOCK];
 
-/// Which dialect a block is in.
+/// The dialect of a header block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     /// Neither magic: no prefix, no device numbers.
     V7,
-    /// POSIX, whatever the version field holds.
+    /// POSIX, whatever the version field contains.
     Ustar,
     /// ustar with star's trailer: the prefix is shorter.
     Star,
@@ -32,7 +32,7 @@ enum Format {
     Gnu,
 }
 
-/// A view of a header block whose checksum holds.
+/// A view of a header block whose checksum matches.
 #[derive(Clone, Copy)]
 pub(super) struct RawHeader<'a> {
     block: &'a Block,
@@ -41,19 +41,19 @@ pub(super) struct RawHeader<'a> {
     format: Format,
 }
 
-/// A checksum that does not hold.
+/// A checksum mismatch.
 #[derive(Debug)]
 pub(super) struct BadChecksum {
     pub(super) expected: u32,
     pub(super) actual: u32,
 }
 
-/// A field that is no number in range, by its POSIX name.
+/// The POSIX name of a field that is not a number in range.
 #[derive(Debug)]
 pub(super) struct BadField(pub(super) &'static str);
 
-/// Returns whether a stream may be a tar archive, by its first 512 bytes, or all where there are fewer: an empty one, or one
-/// with a header whose checksum is right.
+/// Returns whether a stream may be a tar archive, by its first 512 bytes, or all of them if it is shorter: it is empty, or its
+/// header's checksum matches.
 pub(crate) fn may_begin(start: &[u8]) -> bool {
     let first = &start[..start.len().min(BLOCK)];
     if first.iter().all(|byte| *byte == 0) {
@@ -68,7 +68,7 @@ impl<'a> RawHeader<'a> {
     pub(super) fn parse(block: &'a Block) -> Result<Self, BadChecksum> {
         let old: &OldHeader = zerocopy::transmute_ref!(block);
         let ustar: &UstarHeader = zerocopy::transmute_ref!(block);
-        check_sum(block, old)?;
+        verify_checksum(block, old)?;
         let format = if ustar.magic == *b"ustar\0" {
             if ustar.pad[8..] == *b"tar\0" {
                 Format::Star
@@ -96,7 +96,7 @@ impl<'a> RawHeader<'a> {
         EntryType::new(self.type_byte())
     }
 
-    /// The name field alone, for messages and where an extension names itself.
+    /// Returns the name field alone, for messages and where an extension names itself.
     pub(super) fn short_name(&self) -> &'a [u8] {
         until_nul(&self.old.name)
     }
@@ -105,7 +105,7 @@ impl<'a> RawHeader<'a> {
         until_nul(&self.old.linkname)
     }
 
-    /// Appends the path that this block alone gives.
+    /// Appends the path of this block, without extensions.
     pub(super) fn path_into(&self, path: &mut Vec<u8>) {
         let prefix = self.prefix();
         if !prefix.is_empty() {
@@ -124,8 +124,8 @@ impl<'a> RawHeader<'a> {
         }
     }
 
-    /// The prefix that Go before 1.8 wrote over a GNU header's times: told, as Go tells it, by times that are no numbers and
-    /// a prefix that is ASCII.
+    /// Returns the prefix that Go before 1.8 wrote over a GNU header's times. Recognizes it as Go does: the times are not numbers,
+    /// and the prefix is ASCII.
     fn misplaced_prefix(&self) -> Option<&'a [u8]> {
         let gnu = self.gnu()?;
         let is_time = |field: &[u8; 12]| field[0] == 0 || number::field(field).is_some();
@@ -138,13 +138,13 @@ impl<'a> RawHeader<'a> {
         (self.format == Format::Gnu).then(|| zerocopy::transmute_ref!(self.block))
     }
 
-    /// The size field: bytes that follow, were the type to have a payload.
+    /// Returns the size field: the length of the payload, if the type has one.
     pub(super) fn size(&self) -> Result<u64, BadField> {
         let size = number::field(&self.old.size).and_then(|size| u64::try_from(size).ok());
         size.ok_or(BadField("size"))
     }
 
-    /// Permission bits with setuid, setgid and sticky; file type bits, which some archives set, are cut.
+    /// Returns the permission bits with setuid, setgid and sticky. Masks out file type bits, which some archives set.
     pub(super) fn mode(&self) -> Result<u32, BadField> {
         let mode = number::field(&self.old.mode).map(|mode| mode & 0o7777);
         mode.and_then(|mode| u32::try_from(mode).ok())
@@ -163,7 +163,7 @@ impl<'a> RawHeader<'a> {
         number::field(&self.old.mtime).ok_or(BadField("mtime"))
     }
 
-    /// Major and minor number; V7 has none.
+    /// Returns the major and minor number; V7 has none.
     pub(super) fn device(&self) -> Result<(u32, u32), BadField> {
         if self.format == Format::V7 {
             return Ok((0, 0));
@@ -174,7 +174,7 @@ impl<'a> RawHeader<'a> {
         ))
     }
 
-    /// The sparse map's beginning in a header of type `S`; `None` where the header is not GNU's.
+    /// Returns the beginning of the sparse map in a header of type `S`; `None` if the header is not a GNU one.
     pub(super) fn gnu_sparse(&self) -> Option<GnuSparse<'a>> {
         self.gnu().map(|gnu| GnuSparse {
             slots: &gnu.sparse,
@@ -189,7 +189,7 @@ pub(super) fn extended_sparse(block: &Block) -> &GnuExtSparseHeader {
     zerocopy::transmute_ref!(block)
 }
 
-/// The owner, group and time that hold for an entry: a PAX record before the block's field, which is then not even looked at.
+/// Owner, group and time of an entry: from a PAX record if there is one, else from the block's field.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resolved {
     pub(super) size: u64,
@@ -229,8 +229,8 @@ fn until_nul(field: &[u8]) -> &[u8] {
     &field[..end.unwrap_or(field.len())]
 }
 
-/// Sums the block with the checksum field as spaces. Some old tars summed signed bytes, so both sums are good.
-fn check_sum(block: &Block, header: &OldHeader) -> Result<(), BadChecksum> {
+/// Verifies the sum of the block, with its checksum field read as spaces. Some old tars summed signed bytes, so both sums match.
+fn verify_checksum(block: &Block, header: &OldHeader) -> Result<(), BadChecksum> {
     let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
     let actual = sum(block) - sum(&header.cksum) + 8 * u32::from(b' ');
     let expected = number::field(&header.cksum).and_then(|sum| u32::try_from(sum).ok());
@@ -275,11 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn signed_and_unsigned_checksums_hold() {
+    fn signed_and_unsigned_checksums_match() {
         for signed in [false, true] {
             let block = summed(|block| block[..3].copy_from_slice(b"\xff\xe4a"), signed);
             let header = RawHeader::parse(&block).map(|header| header.short_name().to_vec());
-            assert_eq!(header.expect("the sum is right"), b"\xff\xe4a");
+            assert_eq!(header.expect("the checksum matches"), b"\xff\xe4a");
         }
         let mut block = summed(|block| block[0] = b'a', false);
         block[0] = b'b';
@@ -290,7 +290,7 @@ mod tests {
     fn a_checksum_in_base_256_counts_as_spaces_too() {
         for signed in [false, true] {
             let mut block = summed(|block| block[..3].copy_from_slice(b"\xff\xe4a"), signed);
-            let sum = number::field(&block[148..156]).expect("the sum is octal");
+            let sum = number::field(&block[148..156]).expect("the checksum is octal");
             block[148..156].copy_from_slice(&sum.to_be_bytes());
             block[148] |= 0x80;
             assert!(RawHeader::parse(&block).is_ok(), "{signed}");
@@ -313,7 +313,7 @@ mod tests {
         );
         let mut path = Vec::new();
         RawHeader::parse(&block)
-            .expect("the sum is right")
+            .expect("the checksum matches")
             .path_into(&mut path);
         assert_eq!(path, [&[b'p'; 131][..], b"/n"].concat());
     }
@@ -331,7 +331,7 @@ mod tests {
             );
             let mut path = Vec::new();
             RawHeader::parse(&block)
-                .expect("the sum is right")
+                .expect("the checksum matches")
                 .path_into(&mut path);
             path
         };

@@ -1,4 +1,4 @@
-/// Limits on what one archive may claim. The defaults are far above what real images hold.
+/// Limits on an archive. The defaults are far above what real images need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one PAX header, local or global, and of all global headers together.
@@ -7,11 +7,11 @@ pub struct Limits {
     pub long_name_bytes: u64,
     /// Bytes of all xattr names and values of one entry.
     pub xattr_bytes: u64,
-    /// Bytes of all xattr names of one entry, each with a NUL: the most that Linux lists of a file (`XATTR_LIST_MAX`).
+    /// Bytes of all xattr names of one entry, each with a NUL: the longest list that Linux returns (`XATTR_LIST_MAX`).
     pub xattr_name_bytes: u64,
-    /// Bytes of a symlink's target: Linux takes no more than 4095.
+    /// Bytes of a symlink's target: Linux accepts at most 4095.
     pub symlink_bytes: u64,
-    /// Extents of one sparse file, empty ones counted.
+    /// Extents of one sparse file, including empty ones.
     pub sparse_extents: u64,
 }
 

@@ -5,14 +5,14 @@ use escape_text::escape;
 /// Longest printed part of a name, in bytes.
 const SHOWN_BYTES: usize = 256;
 
-/// A name from an archive, kept as bytes and printed on one line.
+/// A name from an archive, stored as bytes and printed on one line.
 ///
 /// Everything unprintable is escaped as [`escape_text::escape`] does, and a long name is cut.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EntryName(Box<[u8]>);
 
 impl EntryName {
-    /// Keeps `name`, up to the length that is printed.
+    /// Creates a name, cut to the length that is printed.
     pub fn new(name: &[u8]) -> Self {
         Self(name[..name.len().min(SHOWN_BYTES + 1)].into())
     }

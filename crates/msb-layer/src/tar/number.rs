@@ -1,12 +1,12 @@
-//! Numbers as tar writes them.
+//! Numbers in tar headers and PAX records.
 //!
-//! The accessors of `tokio_tar::Header` are not used for these: they read a base-256 field as unsigned and drop its high
-//! bytes without a word, call an all-NUL field an error, and give `mtime` as `u64`.
+//! Replaces the accessors of `tokio_tar::Header`, which read a base-256 field as unsigned and silently drop its high bytes,
+//! reject an all-NUL field, and return `mtime` as `u64`.
 
-/// Reads a numeric header field: octal text, or base-256 where the first byte's top bit is set (GNU and star).
+/// Reads a numeric header field: octal text, or base-256 if the top bit of the first byte is set (GNU and star).
 ///
-/// Octal text may be padded with spaces or NULs on either side; a field of padding alone is 0. Base-256 is two's complement,
-/// so that it may be negative. `None` for anything else and for what does not fit.
+/// Octal text may be padded with spaces or NULs on either side; a field of padding alone is 0. Base-256 is two's complement
+/// and may be negative. Returns `None` for anything else and for numbers out of range.
 pub(super) fn field(bytes: &[u8]) -> Option<i64> {
     match bytes.first() {
         Some(first) if first & 0x80 != 0 => base256(bytes),
@@ -28,7 +28,7 @@ fn octal(bytes: &[u8]) -> Option<i64> {
 
 fn base256(bytes: &[u8]) -> Option<i64> {
     let (first, rest) = bytes.split_first()?;
-    // The top bit marks the encoding, the one below it is the sign.
+    // The top bit marks the encoding, the next one is the sign.
     let negative = first & 0x40 != 0;
     let mut value = i64::from(first & 0x3f) - if negative { 0x40 } else { 0 };
     for byte in rest {
@@ -37,7 +37,7 @@ fn base256(bytes: &[u8]) -> Option<i64> {
     Some(value)
 }
 
-/// Reads decimal digits alone, up to `i64::MAX`, as POSIX pax writes sizes and ids.
+/// Reads decimal digits without a sign, up to `i64::MAX`, as POSIX pax writes sizes and ids.
 pub(super) fn decimal(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() {
         return None;
@@ -50,9 +50,9 @@ pub(super) fn decimal(bytes: &[u8]) -> Option<u64> {
     u64::try_from(value).ok()
 }
 
-/// Reads a PAX time: decimal seconds, perhaps negative, perhaps with a fraction, of which nine digits count.
+/// Reads a PAX time: decimal seconds with an optional sign and an optional fraction, of which nine digits count.
 ///
-/// Gives whole seconds rounded down and the nanoseconds after them.
+/// Returns whole seconds, rounded down, and the nanoseconds after them.
 pub(super) fn time(bytes: &[u8]) -> Option<(i64, u32)> {
     let (negative, digits) = match bytes.strip_prefix(b"-") {
         Some(rest) => (true, rest),
@@ -70,7 +70,7 @@ pub(super) fn time(bytes: &[u8]) -> Option<(i64, u32)> {
     for place in 0..9 {
         nanos = nanos * 10 + fraction.get(place).map_or(0, |byte| u32::from(byte - b'0'));
     }
-    // OK because `secs` is at most i64::MAX, so that its negation and one less fit.
+    // OK because `secs` is at most i64::MAX, so its negation minus one fits.
     Some(match (negative, nanos) {
         (false, _) => (secs, nanos),
         (true, 0) => (-secs, 0),

@@ -16,18 +16,18 @@ pub use sink::TarSink;
 use state::{Extension, Extensions, Meta, Skipped, State};
 use tokio_tar::EntryType;
 
-/// How an archive ended.
+/// The end of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TarEnd {
-    /// Entries that were delivered.
+    /// Number of entries delivered.
     pub entries: u64,
-    /// Whether zero blocks marked the end.
+    /// Whether zero blocks mark the end.
     pub marked: bool,
-    /// Bytes that followed the two zero blocks.
+    /// Number of bytes after the two zero blocks.
     pub trailing_bytes: u64,
 }
 
-/// Parses a tar archive that is pushed in pieces. See the [module](super) for what it holds to.
+/// Parses a tar archive that is pushed in pieces. See the [module](super) for its invariants.
 #[derive(Debug)]
 pub struct TarParser {
     limits: Limits,
@@ -46,7 +46,7 @@ pub struct TarParser {
 }
 
 impl TarParser {
-    /// A parser at the beginning of an archive.
+    /// Creates a parser at the beginning of an archive.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -63,17 +63,17 @@ impl TarParser {
         }
     }
 
-    /// Bytes pushed and read so far.
+    /// Returns the number of bytes read so far.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Takes the next bytes of the archive, of any length, and calls `sink` for all that they complete.
+    /// Parses the next bytes of the archive, of any length, and calls `sink` for everything that they complete.
     ///
     /// # Errors
     ///
-    /// [`PushError::Tar`] where the archive is malformed or beyond a limit, [`PushError::Sink`] where the sink refuses.
-    /// Either is final.
+    /// [`PushError::Tar`] if the archive is malformed or exceeds a limit, [`PushError::Sink`] if the sink fails. Both are
+    /// final.
     pub fn push<S: TarSink>(
         &mut self,
         bytes: &[u8],
@@ -88,12 +88,12 @@ impl TarParser {
 
     /// Ends the archive.
     ///
-    /// The error type parameter is that of the sink's errors, none of which arise here.
+    /// `E` is the error type of the sink; no such error occurs here.
     ///
     /// # Errors
     ///
-    /// [`TarError::Truncated`] where the stream ended inside a header or a payload, [`TarError::DanglingExtension`],
-    /// and [`TarError::Failed`] after an earlier error.
+    /// [`TarError::Truncated`] if the stream ends inside a header or a payload, [`TarError::DanglingExtension`], and
+    /// [`TarError::Failed`] after an earlier error.
     pub fn finish<E>(self) -> Result<TarEnd, PushError<E>> {
         let truncated = |part, offset, name: &[u8]| {
             Err(PushError::Tar(TarError::Truncated {
@@ -170,7 +170,7 @@ impl TarParser {
         Ok(())
     }
 
-    /// Completes a block from the pushed bytes: in place where it lies within them, copied where it straddles.
+    /// Completes a block from the pushed bytes: borrows it if it lies within them, copies it if it straddles two pushes.
     fn on_block_bytes<'b, S: TarSink>(
         &mut self,
         bytes: &'b [u8],
@@ -259,7 +259,7 @@ impl TarParser {
             .map_err(Into::into)
     }
 
-    /// Hands out the entry, everything being known of it.
+    /// Delivers the entry, which is completely known.
     fn start_entry<S: TarSink>(&mut self, sink: &mut S) -> Result<(), PushError<S::Error>> {
         let meta = self.meta;
         if meta.is_sparse {
@@ -313,7 +313,7 @@ impl TarParser {
         let is_last = *left == 0;
         if self.meta.is_sparse {
             while !data.is_empty() {
-                // OK because the extents' sum is the payload's length, so that there is one for every byte.
+                // OK because the extents' sum is the payload's length, so every byte belongs to one.
                 let current = self.extents[*extent];
                 let offset = (*at).max(current.offset);
                 let (piece, others) = split_at_most(data, current.offset + current.len - offset);
@@ -345,7 +345,7 @@ impl TarParser {
         }
     }
 
-    /// Goes on after skipped bytes: after a payload with its padding, which an archive may lack at its end, else with a header.
+    /// Continues after skipped bytes: after a payload with its padding, which an archive may lack at its end, else with a header.
     fn after_skip(&mut self) {
         self.state = match self.state {
             State::Skip {
@@ -360,13 +360,13 @@ impl TarParser {
     }
 }
 
-/// Bytes of padding after a payload of `size` bytes.
+/// Returns the bytes of padding after a payload of `size` bytes.
 fn padding(size: u64) -> u64 {
     let rest = size % BLOCK as u64;
     if rest == 0 { 0 } else { BLOCK as u64 - rest }
 }
 
-/// `bytes` split after at most `left` of them.
+/// Splits `bytes` after at most `left` of them.
 fn split_at_most(bytes: &[u8], left: u64) -> (&[u8], &[u8]) {
     let len = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
     bytes.split_at(len)

@@ -1,13 +1,14 @@
-//! Normalizing the paths of an archive.
+//! Normalizes the paths of an archive.
 
 use std::borrow::Cow;
 
-/// How long a path may be.
+/// Limits on the length of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathLimits {
-    /// Bytes of one component: Linux takes no more than 255.
+    /// Bytes of one component: Linux accepts at most 255.
     pub component_bytes: usize,
-    /// Bytes of the whole normalized path. Far more than Linux takes in one system call, for a deep tree can be built from within.
+    /// Bytes of the whole normalized path. Far more than one system call accepts, since a deep tree can be built with relative
+    /// paths.
     pub path_bytes: usize,
 }
 
@@ -50,8 +51,8 @@ pub enum PathError {
 
 /// Normalizes a path: no leading, trailing or repeated `/`, no `.` components. The empty path is the root.
 ///
-/// Borrows where the raw path holds the result in one piece, as nearly all do; allocates only for a `.` or a doubled
-/// `/` in the middle.
+/// Borrows if the result is a slice of the raw path, as it nearly always is; allocates only for a `.` or a doubled `/` in
+/// the middle.
 ///
 /// ```
 /// use msb_layer::tar::path::{PathLimits, normalize};
@@ -65,7 +66,7 @@ pub enum PathError {
 ///
 /// # Errors
 ///
-/// [`PathError`] for a `..` component, a NUL, and what is longer than `limits`.
+/// [`PathError`] for a `..` component, a NUL, and a path that exceeds `limits`.
 pub fn normalize<'a>(raw: &'a [u8], limits: &PathLimits) -> Result<Cow<'a, [u8]>, PathError> {
     if raw.contains(&0) {
         return Err(PathError::Nul);

@@ -11,8 +11,8 @@ use super::{Lost, PaxFault, SparseExtent, Timestamp, number, sparse::PaxSparse};
 use encoding::{base64_decode, url_decode};
 use record::{id, mtime, parsed, record};
 
-/// What one or more PAX headers say. Names and values lie in one buffer, so that a header costs no allocation once the
-/// buffer has grown.
+/// The attributes of one or more PAX headers. Names and values lie in one buffer, so that a header costs no allocation once
+/// the buffer has grown.
 #[derive(Debug, Default)]
 pub(super) struct PaxAttributes {
     bytes: Vec<u8>,
@@ -27,13 +27,13 @@ pub(super) struct PaxAttributes {
     text_acl: bool,
     file_flags: Field<()>,
     selinux: Field<()>,
-    /// Sorted by name, each name once: holds after [`read`](Self::read).
+    /// Sorted by name, each name once; holds after [`read`](Self::read).
     xattrs: Vec<XattrSpan>,
     xattr_bytes: u64,
     xattr_name_bytes: u64,
 }
 
-/// Whether a PAX header is for one entry or for all that follow.
+/// Whether a PAX header applies to one entry or to all that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     Local,
@@ -41,7 +41,7 @@ pub(super) enum Scope {
 }
 
 impl PaxAttributes {
-    /// Forgets everything but the buffers.
+    /// Clears everything, but keeps the buffers allocated.
     pub(super) fn clear(&mut self) {
         let mut bytes = std::mem::take(&mut self.bytes);
         let mut xattrs = std::mem::take(&mut self.xattrs);
@@ -148,7 +148,7 @@ impl PaxAttributes {
         self.xattrs.push(XattrSpan { name, value });
     }
 
-    /// Sorts by name; of equal names the last stays.
+    /// Sorts by name; of equal names the last is kept.
     fn sort_xattrs(&mut self) {
         let bytes = &self.bytes;
         // Stable, so that equal names stay in the order of the records.
@@ -168,7 +168,7 @@ impl PaxAttributes {
         self.xattr_name_bytes = (names + self.xattrs.len()) as u64;
     }
 
-    /// What is stated in a form that is not decoded.
+    /// Returns which attributes have a form that is not decoded.
     pub(super) fn lost(&self) -> Lost {
         Lost {
             text_acl: self.text_acl,
@@ -177,7 +177,7 @@ impl PaxAttributes {
         }
     }
 
-    /// Adds the global xattrs whose names are not here, and what else is global and not picked field by field.
+    /// Adds the global xattrs whose names are not set here, and the other global attributes that are not picked field by field.
     pub(super) fn inherit(&mut self, global: &Self) {
         self.text_acl |= global.text_acl;
         self.file_flags = self.file_flags.or(global.file_flags);
@@ -199,7 +199,7 @@ impl PaxAttributes {
         self.sort_xattrs();
     }
 
-    /// Returns the bytes of all xattr names as Linux lists them: each with a NUL.
+    /// Returns the bytes of all xattr names in Linux's list, each with a NUL.
     pub(super) fn xattr_name_bytes(&self) -> u64 {
         self.xattr_name_bytes
     }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_records_are_told_apart() {
+    fn malformed_records_are_different_errors() {
         assert_eq!(fault(b"x path=a\n"), PaxFault::Length);
         assert_eq!(fault(b"9999999999999999999999 path=a\n"), PaxFault::Length);
         assert_eq!(fault(b"99 path=a\n"), PaxFault::PastEnd);

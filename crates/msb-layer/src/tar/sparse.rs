@@ -1,9 +1,9 @@
-//! Sparse files: old GNU (type `S`), PAX 0.0, 0.1 and 1.0, as the GNU tar manual's appendix D states them.
+//! Sparse files: old GNU (type `S`), PAX 0.0, 0.1 and 1.0 (GNU tar manual, appendix D).
 
 use super::{PaxFault, SparseExtent, SparseFault, number};
 use tokio_tar::GnuSparseHeader;
 
-/// The part of an old GNU header that is about holes.
+/// The part of an old GNU header that describes holes.
 #[derive(Clone, Copy)]
 pub(super) struct GnuSparse<'a> {
     pub(super) slots: &'a [GnuSparseHeader],
@@ -18,7 +18,7 @@ impl GnuSparse<'_> {
     }
 }
 
-/// Appends the extents of one block; the first slot that starts with a NUL ends them, as GNU and BSD tar have it.
+/// Appends the extents of one block. The first slot that starts with a NUL ends them, as in GNU and BSD tar.
 pub(super) fn read_slots(
     slots: &[GnuSparseHeader],
     extents: &mut Vec<SparseExtent>,
@@ -36,21 +36,21 @@ pub(super) fn read_slots(
     Ok(())
 }
 
-/// What PAX records (`GNU.sparse.*`) say of holes.
+/// PAX records that describe holes (`GNU.sparse.*`).
 #[derive(Debug, Default)]
 pub(super) struct PaxSparse {
     major: Option<u64>,
     minor: Option<u64>,
     size: Option<u64>,
     real_size: Option<u64>,
-    /// An offset (0.0) whose length has not come yet.
+    /// An offset (0.0) whose length has not arrived yet.
     offset: Option<u64>,
     has_map: bool,
     /// The map of 0.0 and 0.1.
     pub(super) extents: Vec<SparseExtent>,
 }
 
-/// Where a PAX sparse file's map is.
+/// The place of a PAX sparse file's map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PaxMap {
     /// The file is not sparse.
@@ -62,7 +62,7 @@ pub(super) enum PaxMap {
 }
 
 impl PaxSparse {
-    /// Takes one record, its keyword without `GNU.sparse.`.
+    /// Applies one record; its keyword is without `GNU.sparse.`.
     pub(super) fn apply(&mut self, keyword: &[u8], value: &[u8]) -> Result<(), PaxFault> {
         let decimal = || {
             if value.is_empty() {
@@ -88,7 +88,7 @@ impl PaxSparse {
                 self.has_map = true;
             }
             b"map" => self.read_map(value)?,
-            // numblocks says what the map itself says.
+            // `numblocks` repeats the number of extents in the map.
             _ => {}
         }
         Ok(())
@@ -113,7 +113,7 @@ impl PaxSparse {
         Ok(())
     }
 
-    /// Checks that no offset is left without a length.
+    /// Checks that every offset has a length.
     pub(super) fn finish(&self) -> Result<(), PaxFault> {
         match self.offset {
             Some(_) => Err(PaxFault::Sparse),
@@ -146,12 +146,12 @@ impl PaxSparse {
 pub(super) struct MapReader {
     count: Option<u64>,
     offset: Option<u64>,
-    /// Digits of the line so far; `None` where it has none yet.
+    /// Digits of the current line; `None` if it has none yet.
     line: Option<u64>,
 }
 
 impl MapReader {
-    /// Takes bytes and says whether the map is complete with them; what follows in the block is padding.
+    /// Reads bytes of the map. Returns whether it is complete; the rest of the block is padding.
     pub(super) fn push(
         &mut self,
         bytes: &[u8],
@@ -190,13 +190,13 @@ impl MapReader {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MapError {
     Fault(SparseFault),
-    /// It claims this many extents.
+    /// It has this many extents.
     TooMany(u64),
 }
 
 /// Checks a complete map and drops its empty extents.
 ///
-/// `stored` is what follows in the archive, `size` the file's full size.
+/// `stored` is the number of stored bytes, `size` the file's full size.
 pub(super) fn validate(
     extents: &mut Vec<SparseExtent>,
     stored: u64,

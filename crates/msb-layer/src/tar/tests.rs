@@ -1,4 +1,4 @@
-//! Each trap by its name; every archive is parsed whole, byte by byte and in odd pieces, with the same result.
+//! Every archive is parsed whole, byte by byte and in odd pieces, with the same result.
 
 mod dialects;
 mod hostile;

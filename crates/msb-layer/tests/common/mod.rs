@@ -1,7 +1,7 @@
-//! From recipes to a disk, and all who judge it.
+//! Builds a disk from recipes, and runs the oracles on it.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub(crate) mod judge;
+pub(crate) mod oracles;
 pub(crate) mod show;
 
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +17,7 @@ use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
 use msb_testkit::tar;
 use tempfile::TempDir;
 
-/// Everything that can be varied about one ingest. The default is a plain, whole, honest blob in one piece.
+/// The parameters of one conversion. The default is an uncompressed, complete, valid blob in one piece.
 pub(crate) struct Attempt<'a> {
     pub(crate) blob: &'a [u8],
     pub(crate) tar: &'a [u8],
@@ -31,11 +31,11 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn plain(tar: &'a [u8]) -> Self {
+    pub(crate) fn uncompressed(tar: &'a [u8]) -> Self {
         Self::of(tar, tar)
     }
 
-    /// A compressed blob and what it unpacks to.
+    /// Creates an attempt for a compressed blob and its uncompressed archive.
     pub(crate) fn of(blob: &'a [u8], tar: &'a [u8]) -> Self {
         Self {
             blob,
@@ -68,21 +68,21 @@ impl<'a> Attempt<'a> {
             diff_id: self.diff_id,
             image: new_file(&base.with_extension("erofs")),
             sidecar: new_file(&base.with_extension("sidecar")),
-            part: None,
+            partial: None,
             limits: self.limits,
             budget: self.budget.clone(),
             windows: WindowBudget::default(),
         }
     }
 
-    /// In a folder of its own, which is thrown away.
+    /// Runs in a temporary directory.
     pub(crate) fn run(self) -> Result<IngestedLayer, LayerError> {
         let dir = tempfile::tempdir().unwrap();
         self.into_files(&dir.path().join("layer"))
     }
 }
 
-/// Feeds a job to its end.
+/// Feeds a job completely, and waits for its result.
 pub(crate) fn run(job: LayerJob, pieces: Vec<Bytes>) -> Result<IngestedLayer, LayerError> {
     runtime().block_on(async {
         let (feed, task) = job.start().unwrap();
@@ -112,7 +112,7 @@ pub(crate) fn new_file(path: &Path) -> File {
         .unwrap()
 }
 
-/// A layer that was made.
+/// A converted layer.
 #[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) image: PathBuf,
@@ -126,29 +126,29 @@ impl Layer {
     }
 }
 
-/// Layers, stitched into a disk.
+/// A disk of merged layers.
 #[derive(Debug)]
 pub(crate) struct Stitched {
     pub(crate) dir: TempDir,
     pub(crate) layers: Vec<Layer>,
-    /// Which of them lie over each other, bottom to top.
+    /// The layers of the disk, bottom to top.
     pub(crate) order: Vec<usize>,
     pub(crate) fsmeta: PathBuf,
     pub(crate) vmdk: PathBuf,
-    /// Holds the merged tree, from which the proof knows what to expect. Merged once more, because writing fsmeta takes it.
+    /// The merged tree, which verification compares with the disk. Merged a second time, because writing fsmeta consumes it.
     pub(crate) merge: Merge,
 }
 
-/// The disk of the layers that these recipes describe, bottom to top, judged by everyone.
+/// Returns the disk of layers with these recipes, bottom to top, verified by all oracles.
 #[track_caller]
 pub(crate) fn disk(recipes: &[&str]) -> Stitched {
     let tars: Vec<Vec<u8>> = recipes.iter().map(|text| tar::recipe(text)).collect();
     let stitched = stitch(&tars);
-    stitched.judge();
+    stitched.verify();
     stitched
 }
 
-/// As [`disk`], not judged, from archives.
+/// Returns the disk of layers with these archives, not verified.
 #[track_caller]
 pub(crate) fn stitch(tars: &[Vec<u8>]) -> Stitched {
     let dir = tempfile::tempdir().unwrap();
@@ -157,7 +157,7 @@ pub(crate) fn stitch(tars: &[Vec<u8>]) -> Stitched {
         .enumerate()
         .map(|(index, tar)| {
             let base = dir.path().join(format!("layer{index}"));
-            let made = Attempt::plain(tar).into_files(&base).unwrap();
+            let made = Attempt::uncompressed(tar).into_files(&base).unwrap();
             Layer {
                 image: base.with_extension("erofs"),
                 sidecar: base.with_extension("sidecar"),
@@ -169,7 +169,7 @@ pub(crate) fn stitch(tars: &[Vec<u8>]) -> Stitched {
     stitch_layers(dir, layers, &order)
 }
 
-/// Stitches layers in an order that may name one of them twice.
+/// Merges layers in an order that may contain one of them twice.
 #[track_caller]
 pub(crate) fn stitch_layers(dir: TempDir, layers: Vec<Layer>, order: &[usize]) -> Stitched {
     let merged = || {

@@ -1,11 +1,11 @@
-//! Trees as short text: what is usual is left out.
+//! Trees as short text, without default properties.
 
 use msb_testkit::tar::DEFAULT_MTIME_SECONDS;
 use msb_testkit::tree::{Listing, escape};
 use std::fmt::Write;
 
-/// One line a path: `/a/b f`, and then only what is not usual: a mode other than 0644, 0755 of directories and 0777 of
-/// symlinks, an owner other than root, a time other than that of recipes, more than one link.
+/// Returns one line for each path, `/a/b f`, with properties that differ from the defaults: mode 0644, 0755 for directories and
+/// 0777 for symlinks; owner root; the time of recipes; one link.
 pub(crate) fn short(listing: &Listing) -> String {
     let mut text = String::new();
     for (path, entry) in &listing.entries {
@@ -56,7 +56,7 @@ pub(crate) fn short(listing: &Listing) -> String {
     text
 }
 
-/// Text without the blanks that the tests' own indentation puts before each line.
+/// Removes the indentation of a test's text from each line.
 pub(crate) fn unindent(text: &str) -> String {
     text.lines()
         .map(str::trim)

@@ -1,4 +1,4 @@
-//! Merging a layer before it is done.
+//! Merging a layer before its conversion ends.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,7 +10,7 @@ use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
 
 use super::*;
 
-/// The merged metadata over this layer alone.
+/// Returns the merged metadata over this layer alone.
 fn fsmeta(changes: &Changes<File>, image_bytes: u64) -> Vec<u8> {
     let mut merge = Merge::new();
     merge.add(DeviceId::new(1).unwrap(), changes).unwrap();
@@ -24,7 +24,7 @@ fn fsmeta(changes: &Changes<File>, image_bytes: u64) -> Vec<u8> {
     written.into_inner()
 }
 
-/// Feeds the archive, takes what can be merged, and waits for the end.
+/// Feeds the archive. Returns the layer for merging, and the result at the end.
 fn read(
     attempt: &Attempt<'_>,
     base: &std::path::Path,
@@ -41,11 +41,11 @@ fn read(
 }
 
 #[test]
-fn a_layer_gives_the_same_disk_before_and_after_it_is_done() {
+fn a_layer_merged_early_and_late_results_in_the_same_disk() {
     let tar = tar::recipe(RECIPE);
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("layer");
-    let (read, done) = read(&Attempt::plain(&tar), &base);
+    let (read, done) = read(&Attempt::uncompressed(&tar), &base);
     let (read, done) = (read.unwrap(), done.unwrap());
     let image_bytes = read.image_bytes.borrow().unwrap();
     assert_eq!(image_bytes, done.image.bytes);
@@ -58,12 +58,12 @@ fn a_layer_gives_the_same_disk_before_and_after_it_is_done() {
 }
 
 #[test]
-fn a_layer_of_wrong_bytes_is_refused_although_it_could_be_merged() {
+fn a_layer_that_fails_verification_is_refused_although_it_could_be_merged() {
     let tar = tar::recipe(RECIPE);
     let dir = tempfile::tempdir().unwrap();
     let attempt = Attempt {
         diff_id: Digest::sha256_of(b"another archive"),
-        ..Attempt::plain(&tar)
+        ..Attempt::uncompressed(&tar)
     };
     let (read, done) = read(&attempt, &dir.path().join("layer"));
     assert!(read.is_some());
@@ -71,11 +71,11 @@ fn a_layer_of_wrong_bytes_is_refused_although_it_could_be_merged() {
 }
 
 #[test]
-fn a_malformed_layer_gives_nothing_to_merge() {
+fn a_malformed_layer_is_not_merged_early() {
     let mut tar = tar::recipe("file a size=1");
     tar[148] ^= 1;
     let dir = tempfile::tempdir().unwrap();
-    let (read, done) = read(&Attempt::plain(&tar), &dir.path().join("layer"));
+    let (read, done) = read(&Attempt::uncompressed(&tar), &dir.path().join("layer"));
     assert!(read.is_none());
     assert!(matches!(done, Err(LayerError::Tar { .. })), "{done:?}");
 }
@@ -88,7 +88,7 @@ fn a_layer_of_very_many_names_is_merged_only_when_its_own_tree_is_gone() {
     });
     let tar = tar::recipe(&recipe);
     let dir = tempfile::tempdir().unwrap();
-    let (read, done) = read(&Attempt::plain(&tar), &dir.path().join("layer"));
+    let (read, done) = read(&Attempt::uncompressed(&tar), &dir.path().join("layer"));
     assert!(read.is_none());
     assert_eq!(done.unwrap().entries, 100_001);
 }

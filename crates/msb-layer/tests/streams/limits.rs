@@ -1,11 +1,11 @@
-//! What a layer may claim.
+//! Limits of layers and images.
 
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
 
 fn limited(tar: &[u8], change: impl FnOnce(&mut LayerLimits)) -> Result<IngestedLayer, LayerError> {
-    let mut attempt = Attempt::plain(tar);
+    let mut attempt = Attempt::uncompressed(tar);
     change(&mut attempt.limits);
     attempt.run()
 }
@@ -26,7 +26,7 @@ fn hits(result: Result<IngestedLayer, LayerError>, which: LayerLimit, limit_allo
 }
 
 #[test]
-fn each_limit_is_named_in_its_error_and_takes_what_it_allows() {
+fn each_limit_is_named_in_its_error_and_is_inclusive() {
     let three = tar::recipe("file a size=1\nfile b size=1\nwhiteout c");
     assert!(limited(&three, |limits| limits.entries = 3).is_ok());
     hits(
@@ -50,10 +50,10 @@ fn each_limit_is_named_in_its_error_and_takes_what_it_allows() {
     );
 
     let len = file.len() as u64;
-    assert!(limited(&file, |limits| limits.plain_bytes = len).is_ok());
+    assert!(limited(&file, |limits| limits.uncompressed_bytes = len).is_ok());
     hits(
-        limited(&file, |limits| limits.plain_bytes = len - 1),
-        LayerLimit::PlainBytes,
+        limited(&file, |limits| limits.uncompressed_bytes = len - 1),
+        LayerLimit::UncompressedBytes,
         len - 1,
     );
 
@@ -101,7 +101,7 @@ fn the_limits_of_one_entry_and_of_paths_hold_in_a_layer() {
 
 #[test]
 fn directories_that_long_paths_imply_count_as_entries() {
-    // A few hundred bytes of blob would else stand for thousands of inodes each.
+    // Otherwise a few hundred bytes of a blob would create thousands of inodes each.
     let mut recipe = String::new();
     for index in 0..20 {
         recipe += &format!("file {index}/{}x size=1\n", "a/".repeat(1000));
@@ -130,14 +130,14 @@ fn maps_of_sparse_files_count_as_metadata() {
 }
 
 #[test]
-fn a_gzip_bomb_stops_at_the_limit_of_plain_bytes() {
+fn a_gzip_bomb_stops_at_the_limit_of_uncompressed_bytes() {
     let mut bomb = Vec::new();
     let tar = {
         let mut header = tar::recipe("file a size=0 header-size=8000000000 format=gnu\nnoend");
         header.resize(64 << 20, 0);
         header
     };
-    // Twenty members of 64 MiB each, of which the first begins the file.
+    // Twenty members of 64 MiB each; the first contains the header.
     let first = Layer::tar(tar.clone()).gzip();
     bomb.extend_from_slice(first.blob_bytes().unwrap());
     let zeros = Layer::tar(vec![0; 64 << 20]).gzip();
@@ -148,10 +148,10 @@ fn a_gzip_bomb_stops_at_the_limit_of_plain_bytes() {
         piece: 4096,
         ..Attempt::of(&bomb, b"")
     };
-    attempt.limits.plain_bytes = 16 << 20;
+    attempt.limits.uncompressed_bytes = 16 << 20;
     match attempt.run() {
         Err(LayerError::Limit {
-            limit: LayerLimit::PlainBytes,
+            limit: LayerLimit::UncompressedBytes,
             allowed,
             actual,
         }) => {
@@ -169,7 +169,7 @@ fn what_sparse_files_cost_is_counted_over_the_layer() {
         recipe += &format!("file {index} size=1099511627776 sparse=pax1.0 map=549755813888:1\n");
     }
     let tar = tar::recipe(&recipe);
-    // Of each, 4 MiB of zeros but for the byte, and 4 MiB of indexes.
+    // Each takes 4 MiB of zeros without the byte, and 4 MiB of indexes.
     let each = (4 << 20) - 1 + (4 << 20);
     hits(
         limited(&tar, |limits| limits.sparse_bytes = 5 * each),
@@ -198,7 +198,7 @@ fn directories_nested_too_deep_are_refused_by_name() {
     );
 }
 
-/// A global PAX header with so many xattrs, each with a name of `name_bytes`.
+/// Returns a global PAX header with `count` xattrs, each with a name of `name_bytes`.
 fn global_xattrs(count: usize, name_bytes: usize) -> String {
     let mut recipe = String::from("global");
     for index in 0..count {
@@ -209,8 +209,8 @@ fn global_xattrs(count: usize, name_bytes: usize) -> String {
 }
 
 #[test]
-fn the_names_of_one_files_xattrs_are_at_most_what_linux_lists() {
-    // Each name has a NUL in the list: 4096 names of 15 bytes are 64 KiB.
+fn the_names_of_one_files_xattrs_are_limited_as_in_linux() {
+    // Each name is followed by a NUL in the list: 4096 names of 15 bytes are 64 KiB.
     let most = tar::recipe(&(global_xattrs(4096, 15) + "file a size=1"));
     assert!(limited(&most, |_| {}).is_ok());
     let more = tar::recipe(&(global_xattrs(4096, 15) + "file a size=1 xattr.user.z=1"));
@@ -237,7 +237,7 @@ fn equal_xattr_sets_are_stored_once_in_the_sidecar() {
     let tar = tar::recipe(&recipe);
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("layer");
-    let layer = Attempt::plain(&tar).into_files(&base).unwrap();
+    let layer = Attempt::uncompressed(&tar).into_files(&base).unwrap();
     let sidecar_bytes = std::fs::metadata(base.with_extension("sidecar"))
         .unwrap()
         .len();
@@ -246,14 +246,14 @@ fn equal_xattr_sets_are_stored_once_in_the_sidecar() {
     assert!(sidecar_bytes < 200_000, "{sidecar_bytes}");
 }
 
-/// As [`limited`], by the limits of the whole image.
+/// Runs like [`limited`], with limits of the image.
 fn budgeted(
     tar: &[u8],
     change: impl FnOnce(&mut ImageLimits),
 ) -> Result<IngestedLayer, LayerError> {
     let mut limits = ImageLimits::default();
     change(&mut limits);
-    let mut attempt = Attempt::plain(tar);
+    let mut attempt = Attempt::uncompressed(tar);
     attempt.budget = ImageBudget::new(limits);
     attempt.run()
 }
@@ -269,7 +269,7 @@ fn exceeds(result: Result<IngestedLayer, LayerError>, which: ImageLimit, words: 
 }
 
 #[test]
-fn what_a_layer_stores_counts_for_the_image_and_not_what_it_writes() {
+fn stored_bytes_of_a_layer_count_for_the_image_and_written_bytes_do_not() {
     // 500 files with 2,000 xattrs each, of which one differs: some 40 kB of blob.
     let mut recipe = global_xattrs(2000, 15);
     for index in 0..500 {
@@ -329,7 +329,7 @@ fn the_plan_and_the_metadata_of_a_layer_are_counted_before_they_are_made() {
     );
 
     let dir = tempfile::tempdir().unwrap();
-    let made = Attempt::plain(&tar)
+    let made = Attempt::uncompressed(&tar)
         .into_files(&dir.path().join("layer"))
         .unwrap();
     let sidecar = fs::metadata(dir.path().join("layer.sidecar"))
@@ -338,7 +338,7 @@ fn the_plan_and_the_metadata_of_a_layer_are_counted_before_they_are_made() {
     let disk = |bytes| {
         let mut limits = ImageLimits::default();
         limits.disk_bytes = bytes;
-        let mut attempt = Attempt::plain(&tar);
+        let mut attempt = Attempt::uncompressed(&tar);
         attempt.budget = ImageBudget::new(limits);
         attempt.into_files(&dir.path().join("limited"))
     };
@@ -392,20 +392,20 @@ fn layers_of_an_image_and_their_merge_share_one_budget() {
     limits.entries = 3;
     let budget = ImageBudget::new(limits);
     let run = |budget: &ImageBudget| {
-        let mut attempt = Attempt::plain(&tar);
+        let mut attempt = Attempt::uncompressed(&tar);
         attempt.budget = budget.clone();
         attempt.run()
     };
     assert!(run(&budget).is_ok());
     exceeds(run(&budget), ImageLimit::Entries, "entries of all layers");
-    // A layer that failed holds nothing.
+    // A failed layer releases its share.
     let one = tar::recipe("file a size=1");
-    let mut attempt = Attempt::plain(&one);
+    let mut attempt = Attempt::uncompressed(&one);
     attempt.budget = budget;
     assert!(attempt.run().is_ok());
 }
 
-/// Symbolic links of which each leads back and forth hundreds of times, and files behind all of them.
+/// Returns an archive of symbolic links that each lead back and forth hundreds of times, and files behind all of them.
 fn winding(files: usize) -> Vec<u8> {
     let mut recipe = String::from("dir d\n");
     let there_and_back = "d/../".repeat(812);
@@ -414,7 +414,7 @@ fn winding(files: usize) -> Vec<u8> {
     }
     recipe += &format!("symlink l39 target={there_and_back}d\n");
     for file in 0..files {
-        // Each link forgets where the last parent was.
+        // Each link resets the last parent.
         recipe += &format!("symlink l0/{file} target=x\n");
     }
     tar::recipe(&recipe)
@@ -429,7 +429,7 @@ fn the_path_components_that_a_layer_walks_are_limited() {
         LayerLimit::PathSteps,
         200_000,
     );
-    // Below the default in a second or two, whatever the length of the archive.
+    // Limited below the default after a second or two, whatever the length of the archive.
     hits(
         limited(&winding(2000), |_| {}),
         LayerLimit::PathSteps,
@@ -460,12 +460,12 @@ fn whiteouts_that_look_through_the_same_directory_again_are_limited() {
 #[test]
 fn a_cancelled_layer_ends_in_the_middle_of_its_archive() {
     let tar = winding(1500);
-    let attempt = Attempt::plain(&tar);
+    let attempt = Attempt::uncompressed(&tar);
     let dir = tempfile::tempdir().unwrap();
     let job = attempt.job(&dir.path().join("layer"));
     let ended = runtime().block_on(async {
         let (feed, task) = job.start().unwrap();
-        // One piece, so that nothing more is waited for.
+        // One piece, so that the stages do not wait for more.
         feed.send(Bytes::copy_from_slice(&tar)).await;
         tokio::task::yield_now().await;
         drop(feed);
@@ -479,12 +479,12 @@ fn a_cancelled_layer_ends_in_the_middle_of_its_archive() {
 
 #[test]
 fn a_file_of_zeros_takes_no_space_on_disk() {
-    // Data between and behind the zeros, which begin at no chunk's beginning.
+    // Data between and after the zeros, which begin inside a chunk.
     let tar = tar::recipe(
         "file a size=5000 seed=1\nfile z size=50000000 fill=zero\nfile b size=9000 seed=2",
     );
     let dir = tempfile::tempdir().unwrap();
-    let made = Attempt::plain(&tar)
+    let made = Attempt::uncompressed(&tar)
         .into_files(&dir.path().join("layer"))
         .unwrap();
     let metadata = fs::metadata(dir.path().join("layer.erofs")).unwrap();

@@ -1,4 +1,4 @@
-//! What the stream may do, what is promised of it, and what it may claim.
+//! The stream of a layer: pieces, verification and limits.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ use common::{Attempt, run, runtime};
 use fs_tree::{ApplyError, TreeError};
 use msb_budget::{BudgetError, ImageBudget, ImageLimit, ImageLimits};
 use msb_layer::decode::Compression;
-use msb_layer::{BlobPart, IngestedLayer, LayerError, LayerLimit, LayerLimits, VerifyJob};
+use msb_layer::{IngestedLayer, LayerError, LayerLimit, LayerLimits, PartialBlobIo, VerifyJob};
 use msb_oci::{Algorithm, Digest};
 use msb_testkit::image::Layer;
 use msb_testkit::{content, tar};
@@ -30,7 +30,7 @@ use msb_testkit::{content, tar};
 const RECIPE: &str = "dir d mode=0700 xattr.user.a=1\nfile d/a size=300000 seed=1\nfile d/b size=100 seed=2\nlink e target=d/a
     file s size=100000 seed=3 sparse=pax1.0 map=8192:100,50000:5000,100000:0\nwhiteout gone\nopaque d\nsymlink l target=d/a";
 
-/// Both files that an attempt makes.
+/// Returns both files of an attempt.
 fn files(attempt: Attempt<'_>) -> (Vec<u8>, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("layer");
@@ -41,7 +41,7 @@ fn files(attempt: Attempt<'_>) -> (Vec<u8>, Vec<u8>) {
 
 fn error(attempt: Attempt<'_>) -> LayerError {
     let error = attempt.run().unwrap_err();
-    // One line, and no cause told twice.
+    // One line, and no cause repeated.
     let text = error.to_string();
     assert!(!text.chars().any(char::is_control), "{text}");
     if let Some(source) = error.source() {

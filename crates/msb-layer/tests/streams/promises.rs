@@ -1,4 +1,4 @@
-//! What the descriptor and the config promise of a stream.
+//! Sizes and digests in the descriptor and the config.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn sha512_names_are_verified_too() {
     let attempt = || Attempt {
         digest,
         diff_id: digest,
-        ..Attempt::plain(&tar)
+        ..Attempt::uncompressed(&tar)
     };
     assert!(attempt().run().is_ok());
     let wrong = Digest::of(Algorithm::Sha512, b"");
@@ -25,16 +25,16 @@ fn bytes_after_the_archive_count_for_the_digest() {
     let mut tar = tar::recipe(RECIPE);
     let short = tar.clone();
     tar.extend_from_slice(b"trailing");
-    assert!(Attempt::plain(&tar).run().is_ok());
+    assert!(Attempt::uncompressed(&tar).run().is_ok());
     let error = error(Attempt {
         diff_id: Digest::sha256_of(&short),
-        ..Attempt::plain(&tar)
+        ..Attempt::uncompressed(&tar)
     });
     assert!(matches!(error, LayerError::DiffId { .. }), "{error}");
 }
 
 #[test]
-fn a_wrong_digest_a_wrong_diff_id_and_a_wrong_length_are_told_apart() {
+fn a_wrong_digest_a_wrong_diff_id_and_a_wrong_length_are_different_errors() {
     let tar = tar::recipe(RECIPE);
     let gzip = Layer::tar(tar.clone()).gzip();
     let wrong = Digest::sha256_of(b"something else");
@@ -72,7 +72,7 @@ fn a_wrong_digest_a_wrong_diff_id_and_a_wrong_length_are_told_apart() {
                 "{long}"
             );
         }
-        // The length comes before the digest.
+        // The length is checked before the digest.
         let both = error(Attempt {
             blob_bytes: len + 1,
             digest: wrong,
@@ -100,7 +100,7 @@ fn a_blob_that_is_cut_off_at_any_byte_is_never_a_success() {
                 matches!(short, LayerError::BlobTooShort { .. }),
                 "{len}: {short}"
             );
-            // A manifest that names the cut blob makes it whole, and what is missing shows in the stream.
+            // With a manifest that names the cut blob, only the stream shows that something is missing.
             let named = error(Attempt::of(cut, &tar));
             let of_the_stream = matches!(
                 named,
@@ -132,7 +132,7 @@ fn any_flipped_byte_of_a_blob_is_an_error() {
 }
 
 #[test]
-fn bytes_behind_the_compressed_stream_are_an_error_and_zeros_are_not() {
+fn bytes_after_the_compressed_stream_are_an_error_and_zeros_are_not() {
     let tar = tar::recipe(RECIPE);
     let gzip = Layer::tar(tar.clone()).gzip();
     let mut blob = gzip.blob_bytes().unwrap().to_vec();

@@ -1,4 +1,4 @@
-//! Entries that no layer may have.
+//! Entries and formats that are refused.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn a_bare_whiteout_and_what_is_below_a_whiteout_are_errors() {
         "file a/.wh... size=0",
         "file .wh.x/.wh.y size=0",
     ] {
-        let error = error(Attempt::plain(&tar::recipe(recipe)));
+        let error = error(Attempt::uncompressed(&tar::recipe(recipe)));
         assert!(
             matches!(error, LayerError::Whiteout { .. }),
             "{recipe}: {error}"
@@ -31,14 +31,14 @@ fn a_path_with_dot_dot_is_an_error_in_names_and_links() {
         "link a target=../b",
         "link a target=b/../c",
     ] {
-        let error = error(Attempt::plain(&tar::recipe(recipe)));
+        let error = error(Attempt::uncompressed(&tar::recipe(recipe)));
         assert!(
             matches!(error, LayerError::Path { .. }),
             "{recipe}: {error}"
         );
     }
     assert!(
-        Attempt::plain(&tar::recipe("symlink a target=../../b"))
+        Attempt::uncompressed(&tar::recipe("symlink a target=../../b"))
             .run()
             .is_ok()
     );
@@ -52,7 +52,7 @@ fn a_file_for_a_parent_and_a_loop_of_symlinks_are_errors() {
         "file . size=1",
         "symlink . target=x",
     ] {
-        let error = error(Attempt::plain(&tar::recipe(recipe)));
+        let error = error(Attempt::uncompressed(&tar::recipe(recipe)));
         assert!(
             matches!(error, LayerError::Apply { .. }),
             "{recipe}: {error}"
@@ -63,19 +63,19 @@ fn a_file_for_a_parent_and_a_loop_of_symlinks_are_errors() {
 #[test]
 fn an_archive_that_is_cut_off_in_an_entry_is_an_error_and_without_its_end_is_not() {
     let tar = tar::recipe("file a size=5000 seed=1\nfile b size=1\nnoend");
-    assert!(Attempt::plain(&tar).run().is_ok());
+    assert!(Attempt::uncompressed(&tar).run().is_ok());
     for len in [100, 512, 513, 5000, 5511, 5512] {
-        let result = Attempt::plain(&tar[..len]).run();
+        let result = Attempt::uncompressed(&tar[..len]).run();
         assert_eq!(result.is_ok(), len == 5512, "{len}: {result:?}");
     }
-    assert!(Attempt::plain(b"").run().is_ok());
+    assert!(Attempt::uncompressed(b"").run().is_ok());
 }
 
-/// The whole text of an error, with its causes.
+/// Returns the text of an error, with its causes.
 fn refused(blob: &[u8], media_type: &str) -> String {
     let attempt = Attempt {
         media_type,
-        ..Attempt::plain(blob)
+        ..Attempt::uncompressed(blob)
     };
     let error = error(attempt);
     assert!(matches!(error, LayerError::Format { .. }), "{error:?}");
@@ -115,7 +115,7 @@ fn an_unknown_format_is_refused_by_its_media_type_however_it_is_compressed() {
         text.contains(media_type) && text.contains("gzip or zstd"),
         "{text}"
     );
-    // What was compressed is looked at too.
+    // The decompressed bytes are examined too.
     let xz = [b"\xfd7zXZ\0", &noise[..]].concat();
     for (name, inner) in [("xz", &xz), ("not a tar archive", &noise)] {
         let gzip = Layer::tar(inner.clone()).gzip();
@@ -141,7 +141,7 @@ fn encrypted_and_nydus_layers_are_refused_before_anything_is_read() {
         let tar = tar::recipe("file a size=1");
         let attempt = Attempt {
             media_type,
-            ..Attempt::plain(&tar)
+            ..Attempt::uncompressed(&tar)
         };
         let dir = tempfile::tempdir().unwrap();
         let error = attempt.job(&dir.path().join("layer")).start().unwrap_err();

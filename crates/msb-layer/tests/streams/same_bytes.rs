@@ -1,16 +1,16 @@
-//! However the stream comes, the same layer gives the same files.
+//! Equal layers result in equal files, whatever the pieces and the timing.
 
 use super::*;
 
 #[test]
-fn one_byte_at_a_time_gives_the_same_files_as_the_whole_at_once() {
+fn one_byte_at_a_time_results_in_the_same_files_as_the_whole_at_once() {
     let tar = tar::recipe(RECIPE);
-    let expected = files(Attempt::plain(&tar));
+    let expected = files(Attempt::uncompressed(&tar));
     for piece in [1, 511, 4097] {
         assert!(
             files(Attempt {
                 piece,
-                ..Attempt::plain(&tar)
+                ..Attempt::uncompressed(&tar)
             }) == expected,
             "{piece}"
         );
@@ -30,13 +30,13 @@ fn one_byte_at_a_time_gives_the_same_files_as_the_whole_at_once() {
 }
 
 #[test]
-fn the_same_layer_gives_the_same_bytes_however_the_threads_run() {
+fn the_same_layer_results_in_the_same_bytes_whatever_the_timing_of_threads() {
     let tar = tar::recipe(RECIPE);
-    let expected = files(Attempt::plain(&tar));
+    let expected = files(Attempt::uncompressed(&tar));
     for round in 0..20 {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().join("layer");
-        let job = Attempt::plain(&tar).job(&base);
+        let job = Attempt::uncompressed(&tar).job(&base);
         runtime().block_on(async {
             let (feed, task) = job.start().unwrap();
             for (index, piece) in tar.chunks(7000 + round * 911).enumerate() {
@@ -59,11 +59,11 @@ fn the_order_of_xattrs_in_the_tar_changes_nothing() {
         let tar = tar::recipe(&format!("file a size=1 {xattrs}"));
         let (image, _) = files(Attempt {
             diff_id: Digest::sha256_of(&tar),
-            ..Attempt::plain(&tar)
+            ..Attempt::uncompressed(&tar)
         });
         image[1024 + 16 + 64..].to_vec()
     };
-    // All but the volume's identity, which is the archive's.
+    // All but the volume's UUID, which is derived from the archive.
     let (a, b) = (
         layer("xattr.user.a=1 xattr.security.b=2"),
         layer("xattr.security.b=2 xattr.user.a=1"),
@@ -74,7 +74,7 @@ fn the_order_of_xattrs_in_the_tar_changes_nothing() {
 #[test]
 fn several_gzip_members_several_zstd_frames_and_the_magic_bytes_decide() {
     let tar = tar::recipe(RECIPE);
-    let expected = files(Attempt::plain(&tar));
+    let expected = files(Attempt::uncompressed(&tar));
     for (layer, compression) in [
         (Layer::tar(tar.clone()), Compression::None),
         (Layer::tar(tar.clone()).gzip_members(7), Compression::Gzip),

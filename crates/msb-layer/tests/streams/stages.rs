@@ -1,4 +1,4 @@
-//! The stages: cancelled, failed, resumed.
+//! The stages: cancellation, failure, resume.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn a_dropped_feed_cancels_the_layer() {
     let tar = tar::recipe(RECIPE);
     for sent in [0, 100, tar.len()] {
         let dir = tempfile::tempdir().unwrap();
-        let job = Attempt::plain(&tar).job(&dir.path().join("layer"));
+        let job = Attempt::uncompressed(&tar).job(&dir.path().join("layer"));
         let result = runtime().block_on(async {
             let (feed, task) = job.start().unwrap();
             if sent > 0 {
@@ -24,12 +24,12 @@ fn a_dropped_feed_cancels_the_layer() {
 }
 
 #[test]
-fn a_failed_layer_takes_no_more_bytes_and_says_why() {
+fn a_failed_layer_accepts_no_more_bytes_and_returns_the_cause() {
     let dir = tempfile::tempdir().unwrap();
     let mut tar = tar::recipe("file a size=1");
     tar[148] ^= 1;
     tar.resize(64 << 20, 0);
-    let job = Attempt::plain(&tar).job(&dir.path().join("layer"));
+    let job = Attempt::uncompressed(&tar).job(&dir.path().join("layer"));
     let result = runtime().block_on(async {
         let (feed, task) = job.start().unwrap();
         let mut pieces = tar.chunks(64 << 10);
@@ -51,7 +51,7 @@ fn a_failed_layer_takes_no_more_bytes_and_says_why() {
 fn a_stage_that_fails_wakes_a_download_that_brings_no_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let tar = tar::recipe("file a size=9000000 seed=1");
-    let mut job = Attempt::plain(&tar).job(&dir.path().join("layer"));
+    let mut job = Attempt::uncompressed(&tar).job(&dir.path().join("layer"));
     // Every write to it fails as on a full disk.
     job.image = fs::File::options().write(true).open("/dev/full").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -60,7 +60,7 @@ fn a_stage_that_fails_wakes_a_download_that_brings_no_bytes() {
         .unwrap();
     let result = runtime.block_on(async {
         let (feed, task) = job.start().unwrap();
-        // The stages are done with these long before more would come.
+        // The stages finish these long before more arrive.
         feed.send(Bytes::copy_from_slice(&tar[..6 << 20])).await;
         let failed = tokio::time::timeout(std::time::Duration::from_secs(20), feed.failed());
         assert!(failed.await.is_ok(), "the failure is not reported");
@@ -76,7 +76,7 @@ fn a_stage_that_fails_wakes_a_download_that_brings_no_bytes() {
 }
 
 #[test]
-fn a_part_of_an_earlier_attempt_is_replayed_and_what_comes_is_kept() {
+fn a_partial_blob_is_replayed_and_extended() {
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
     impl Write for Kept {
@@ -91,13 +91,13 @@ fn a_part_of_an_earlier_attempt_is_replayed_and_what_comes_is_kept() {
     let tar = tar::recipe(RECIPE);
     let gzip = Layer::tar(tar.clone()).gzip();
     let blob = gzip.blob_bytes().unwrap();
-    let expected = files(Attempt::plain(&tar));
+    let expected = files(Attempt::uncompressed(&tar));
     for at in [0, 1, 1000, blob.len()] {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().join("layer");
         let mut job = Attempt::of(blob, &tar).job(&base);
         let kept = Kept::default();
-        job.part = Some(BlobPart {
+        job.partial = Some(PartialBlobIo {
             earlier: Box::new(io::Cursor::new(blob[..at].to_vec()).take(u64::MAX)),
             bytes: at as u64,
             more: Box::new(kept.clone()),
@@ -119,7 +119,7 @@ fn a_part_of_an_earlier_attempt_is_replayed_and_what_comes_is_kept() {
 fn processed_counts_the_blobs_bytes() {
     let tar = tar::recipe(RECIPE);
     let dir = tempfile::tempdir().unwrap();
-    let job = Attempt::plain(&tar).job(&dir.path().join("layer"));
+    let job = Attempt::uncompressed(&tar).job(&dir.path().join("layer"));
     let processed = runtime().block_on(async {
         let (feed, task) = job.start().unwrap();
         let processed = task.processed();

@@ -1,4 +1,4 @@
-//! Verifying another blob of a layer that exists already.
+//! Verifies another blob of an existing layer.
 
 use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
@@ -73,7 +73,7 @@ fn every_compression_of_an_archive_is_verified_against_its_diff_id() {
 #[test]
 fn a_limit_on_uncompressed_bytes_holds_while_verifying() {
     let tar = tar::recipe("file a size=5000");
-    let mut attempt = Attempt::plain(&tar);
-    attempt.limits.plain_bytes = 1000;
+    let mut attempt = Attempt::uncompressed(&tar);
+    attempt.limits.uncompressed_bytes = 1000;
     assert!(matches!(verify(&attempt), Err(LayerError::Limit { .. })));
 }

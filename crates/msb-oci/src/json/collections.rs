@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 use super::{Expected, Loose};
 
-/// The number of elements of a [`List`] or a [`Map`] that a document may have: far more than any image has, and little memory.
+/// Maximum number of elements of a [`List`] or a [`Map`]: far more than any image has, in little memory.
 const MAX_ELEMENTS: usize = 100_000;
 
 /// An array of at most 100,000 elements; null is an empty one.
@@ -71,7 +71,7 @@ impl<'de, T: Expected<'de>, const N: usize> Expected<'de> for Few<T, N> {
     }
 }
 
-/// An object whose members have names of their own, at most 100,000, each once; null is an empty one. Case matters in these names.
+/// An object with arbitrary member names, at most 100,000, each once; null is an empty one. The names are case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Map<T>(pub BTreeMap<String, T>);
 

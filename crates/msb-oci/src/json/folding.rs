@@ -7,7 +7,7 @@ use serde::de::{
     Visitor,
 };
 
-/// The names of a struct's members; `None` where the type is not a struct.
+/// The names of a struct's members; `None` if the type is not a struct.
 type Members = Option<&'static [&'static str]>;
 
 /// Wraps a deserializer, everything inside it, or a seed, visitor or access of one.
@@ -80,7 +80,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Folding<D> {
         self.inner.deserialize_struct(name, fields, visitor)
     }
 
-    /// Matches a key; `members` are those of the struct that it belongs to.
+    /// Matches a key against `members`, those of the struct that it belongs to.
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let members = self.members;
         self.inner.deserialize_identifier(Key { visitor, members })
@@ -141,7 +141,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Folding<V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        // Serde would take an array for the members of a struct in their order.
+        // Serde would accept an array for the members of a struct, in their order.
         if self.members.is_some() {
             return Err(A::Error::invalid_type(Unexpected::Seq, &self));
         }
@@ -200,7 +200,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Folding<S> {
     }
 }
 
-/// Visits a key and passes on the name of the member that it means.
+/// Visits a key and passes on the name of the member that it matches.
 struct Key<V> {
     visitor: V,
     members: Members,
@@ -222,9 +222,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Key<V> {
     }
 }
 
-/// Reports whether Go's decoder takes `key` for the member `member`, whose name is ASCII.
+/// Returns whether Go's decoder takes `key` for the member `member`, whose name is ASCII.
 ///
-/// Go compares with Unicode's simple case folding. Of all that is not ASCII, only two characters fold to ASCII letters.
+/// Go compares with Unicode's simple case folding. Only two characters outside of ASCII fold to ASCII letters.
 fn means(key: &str, member: &str) -> bool {
     let fold = |c: char| match c {
         '\u{17f}' => 's',

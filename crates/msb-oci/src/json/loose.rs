@@ -1,4 +1,4 @@
-//! Values whose type is checked by the caller, so that one odd value does not fail a document.
+//! Values whose type the caller checks, so that one odd value does not fail a document.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ pub enum Loose<T> {
     Absent,
     /// It has the expected type.
     Value(T),
-    /// It has another type, and was skipped.
+    /// It has another type and was skipped.
     Other,
 }
 
@@ -28,7 +28,7 @@ impl<T> Loose<T> {
         }
     }
 
-    /// Returns whether the member is there and not null.
+    /// Returns whether the member is present and not null.
     pub fn is_present(&self) -> bool {
         !matches!(self, Self::Absent)
     }
@@ -41,12 +41,12 @@ pub trait Expected<'de>: Sized {
         None
     }
 
-    /// Converts an integer that is not negative and fits 64 bits.
+    /// Converts a nonnegative integer that fits 64 bits.
     fn from_unsigned(_number: u64) -> Option<Self> {
         None
     }
 
-    /// Converts any other number, `true` or `false`, as JSON shows it.
+    /// Converts any other number, `true` or `false`, from its JSON text.
     fn from_literal(_literal: &dyn fmt::Display) -> Option<Self> {
         None
     }
@@ -55,7 +55,7 @@ pub trait Expected<'de>: Sized {
     ///
     /// # Errors
     ///
-    /// Those of `members`, which end the document.
+    /// Any error of `members`, which ends the document.
     fn from_object<A: MapAccess<'de>>(mut members: A) -> Result<Option<Self>, A::Error> {
         while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(None)
@@ -65,7 +65,7 @@ pub trait Expected<'de>: Sized {
     ///
     /// # Errors
     ///
-    /// Those of `elements`, which end the document.
+    /// Any error of `elements`, which ends the document.
     fn from_array<A: SeqAccess<'de>>(mut elements: A) -> Result<Option<Self>, A::Error> {
         while elements.next_element::<IgnoredAny>()?.is_some() {}
         Ok(None)
@@ -88,7 +88,7 @@ impl Expected<'_> for Size {
     }
 }
 
-/// The value of an annotation or a label: text, or a number or truth value as text.
+/// The value of an annotation or a label: text, or a number or Boolean as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation(pub String);
 

@@ -30,7 +30,7 @@ pub enum ChildKind {
 }
 
 impl Child {
-    /// Returns the kind of document that it announces.
+    /// Returns the kind of document that the media type announces.
     #[must_use]
     pub fn kind(&self) -> ChildKind {
         match self.media_type {
@@ -39,38 +39,38 @@ impl Child {
         }
     }
 
-    /// Returns the media type, if it states one: always one of those in [`msb_oci::media_type`].
+    /// Returns the media type, if there is one: always one of those in [`msb_oci::media_type`].
     #[must_use]
     pub fn media_type(&self) -> Option<&'static str> {
         self.media_type
     }
 
-    /// Returns the digest of its bytes.
+    /// Returns the digest of the document.
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Returns its length in bytes, as the index states it.
+    /// Returns the document's length in bytes, as stated in the index.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Returns the platform, if it states one.
+    /// Returns the platform, if there is one.
     #[must_use]
     pub fn platform(&self) -> Option<&Platform> {
         self.offer.as_ref().map(Offer::platform)
     }
 
-    /// Returns whether this is a companion of an image and not an image.
+    /// Returns whether this is an attestation and not an image.
     #[must_use]
     pub fn is_attestation(&self) -> bool {
         self.attestation
     }
 }
 
-/// The members of a child, as the index has them.
+/// The members of a child, as written.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Members {
@@ -103,7 +103,7 @@ impl Members {
         let offer = match self.platform {
             Loose::Absent => None,
             Loose::Other => return Err(OddReason::Platform),
-            // Some tools write an empty object, or empty strings, for a platform that is not known.
+            // Some tools write an empty object, or empty strings, for an unknown platform.
             Loose::Value(Object(stated)) if stated == StatedPlatform::default() => None,
             Loose::Value(Object(stated)) => {
                 Some(Offer::of_child(&stated).ok_or(OddReason::Platform)?)
@@ -123,7 +123,7 @@ impl Members {
     }
 }
 
-/// Whether annotations mark an attestation, as BuildKit writes them. The others may be anything.
+/// Whether annotations mark an attestation, as BuildKit writes them. Other annotations may have any type.
 struct Annotations {
     mark_attestation: bool,
 }

@@ -1,4 +1,4 @@
-//! The platform that a config states.
+//! Platforms of configs.
 
 use super::*;
 
@@ -8,10 +8,10 @@ fn stated(os: &str, architecture: &str, variant: &str) -> StatedPlatform {
 }
 
 #[test]
-fn the_config_decides_and_what_it_lacks_is_filled_in() {
+fn the_config_decides_and_missing_properties_are_filled_in() {
     let amd64 = "linux/amd64";
     for (config, child, wanted, expected) in [
-        // What the config states is final.
+        // The platform in the config takes precedence.
         (["linux", "arm64", ""], None, amd64, ("linux/arm64", false)),
         (
             ["linux", "arm64", ""],
@@ -31,7 +31,7 @@ fn the_config_decides_and_what_it_lacks_is_filled_in() {
             "linux/arm/v6",
             ("linux/arm/v7", false),
         ),
-        // A variant that it lacks is the child's, or any that suits.
+        // A missing variant is the child's, or any that fits.
         (
             ["linux", "arm", ""],
             Some("linux/arm/v6"),
@@ -68,7 +68,7 @@ fn the_config_decides_and_what_it_lacks_is_filled_in() {
             amd64,
             (amd64, false),
         ),
-        // Required properties that it lacks.
+        // Missing required properties.
         (
             ["", "", ""],
             Some("linux/arm/v6"),

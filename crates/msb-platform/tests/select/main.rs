@@ -13,7 +13,7 @@ use msb_oci::{Config, Digest, StatedPlatform, media_type};
 use msb_platform::{ChildKind, Error, Index, OddReason, Offer, Platform};
 use serde_json::{Value, json};
 
-/// A child whose digest is that of `name`.
+/// Returns a child whose digest is that of `name`.
 fn child(name: &str, platform: Value) -> Value {
     let digest = Digest::sha256_of(name.as_bytes());
     json!({"mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": 10, "platform": platform})
@@ -28,7 +28,7 @@ fn index(children: Vec<Value>) -> Index {
     Index::parse(&bytes).unwrap()
 }
 
-/// Which of `names` the candidates are, in order.
+/// Returns those of `names` that are candidates, in order.
 fn picked<'a>(index: &Index, wanted: &Platform, names: &[&'a str]) -> Vec<&'a str> {
     let candidates = index.candidates(wanted).unwrap();
     let name_of = |digest: &Digest| {

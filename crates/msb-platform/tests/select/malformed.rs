@@ -47,7 +47,7 @@ fn one_odd_child_does_not_fail_the_index() {
 }
 
 #[test]
-fn the_error_names_what_was_wanted_and_what_there_is() {
+fn the_error_names_the_requested_and_the_available_platforms() {
     let index = index(vec![
         child("b", on("linux", "arm64", "v8")),
         child("a", on("linux", "amd64", "")),

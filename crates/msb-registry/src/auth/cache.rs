@@ -32,7 +32,7 @@ impl Grant {
 /// Locked while a token is fetched, so that all requests that need it wait for one fetch.
 pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Grant>>>;
 
-/// A bounded map of slots. The one that was used least recently gives way to a new one.
+/// A bounded map of slots. A new one replaces the least recently used one.
 #[derive(Debug, Default)]
 pub(super) struct GrantCache(Mutex<Slots>);
 

@@ -85,7 +85,7 @@ pub(crate) struct CredentialSource {
     provider: Option<Arc<dyn CredentialProvider>>,
     secrets: Arc<Secrets>,
     bound_to: OnceLock<RegistryHost>,
-    /// By host, and by repository where the provider tells them apart.
+    /// By host, and by repository if the provider distinguishes them.
     held: Mutex<HashMap<(RegistryHost, String), Arc<Held>>>,
 }
 
@@ -168,8 +168,9 @@ impl CredentialSource {
 
     fn key(&self, host: &RegistryHost, repository: &str) -> (RegistryHost, String) {
         let provider = self.provider.as_ref();
-        let is_told_apart = provider.is_some_and(|provider| provider.has_repository_credentials());
-        let repository = if is_told_apart { repository } else { "" };
+        let is_by_repository =
+            provider.is_some_and(|provider| provider.has_repository_credentials());
+        let repository = if is_by_repository { repository } else { "" };
         (host.clone(), repository.to_owned())
     }
 

@@ -14,7 +14,7 @@ pub(super) fn own_scope(reference: &Reference) -> String {
 
 /// Returns the scopes to ask the token service for.
 ///
-/// The scope of the challenge counts where it is well formed and gives read access to a repository, under whatever name: a
+/// The scope of the challenge counts if it is well-formed and grants read access to a repository, under whatever name: a
 /// registry may keep it under another one. What it offers beyond reading is left out. Otherwise the scope is `own`, or none where
 /// `own` is empty.
 pub(super) fn scopes(challenge: Option<&str>, own: &str) -> Vec<String> {
@@ -81,7 +81,7 @@ fn is_kind(kind: &str) -> bool {
     is_word(name) && class.is_none_or(is_word)
 }
 
-/// A host with its port, and path components as in a repository.
+/// Returns whether the text is the path components of a repository, optionally after a host with its port.
 fn is_name(name: &str) -> bool {
     let (first, rest) = name.split_once('/').unwrap_or((name, ""));
     let host = first.split_once(':').filter(|_| !rest.is_empty());

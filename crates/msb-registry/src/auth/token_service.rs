@@ -138,7 +138,7 @@ impl TokenSource {
         Ok((token, credentials))
     }
 
-    /// The OAuth2 flow.
+    /// Returns the request of the OAuth2 flow.
     fn post<'a>(&self, site: &Site<'a>, token: &str) -> Request<'a> {
         let mut form = Zeroizing::new(String::new());
         push_pair(&mut form, "grant_type", b"refresh_token");
@@ -156,7 +156,7 @@ impl TokenSource {
         request
     }
 
-    /// The flow with a user and a password, or without.
+    /// Requests a token with a user and a password, or anonymously.
     async fn get(
         &self,
         site: &Site<'_>,

@@ -29,7 +29,7 @@ enum Need {
 }
 
 impl<'a> Ask<'a> {
-    /// The manifest or index that `reference` names. A tag needs a host that may resolve it.
+    /// Asks for the manifest or index that `reference` names. A tag needs a host that may resolve it.
     pub(super) fn manifest(reference: &'a Reference, accept: &'static str) -> Self {
         let path = format!("manifests/{}", reference.identifier());
         let needs = match reference.digest() {
@@ -45,7 +45,7 @@ impl<'a> Ask<'a> {
         Self::below(step, reference, &path, accept, Need::Pull)
     }
 
-    /// The tags of the repository, on the page that `query` selects.
+    /// Asks for the tags of the repository, on the page that `query` selects.
     pub(super) fn tags(reference: &'a Reference, query: Option<String>) -> Self {
         let accept = "application/json";
         Self {
@@ -63,7 +63,7 @@ impl<'a> Ask<'a> {
         Self::below(Step::Referrers, reference, &path, accept, Need::Referrers)
     }
 
-    /// The root of the API, which a registry serves to those that are signed in.
+    /// Asks for the root of the API, which a registry serves to authenticated users.
     pub(super) fn sign_in(reference: &'a Reference) -> Self {
         Self {
             step: Step::SignIn,

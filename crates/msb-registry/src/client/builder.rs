@@ -111,7 +111,7 @@ impl ClientBuilder {
         self
     }
 
-    /// As [`ca_cert`](Self::ca_cert), with a name for warnings and errors, such as the file's.
+    /// Trusts certificates like [`ca_cert`](Self::ca_cert), with a name for warnings and errors, such as the file's.
     pub fn named_ca_cert(mut self, name: impl Into<String>, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_bundles.push((Some(name.into()), pem.into()));
         self

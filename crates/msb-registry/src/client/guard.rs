@@ -16,7 +16,7 @@ pub(super) enum Left<E> {
 
 /// Waits for `work`, but no longer than `limit` where a second request that is made meanwhile, `reach`, is not answered either.
 ///
-/// A host that works on a long answer is told from one that is not there: the former answers `reach`.
+/// A host that is slow to answer `work` still answers `reach`; a host that is down answers neither.
 pub(super) async fn guard<T, E>(
     work: impl Future<Output = T>,
     reach: impl Future<Output = Result<(), E>>,

@@ -31,7 +31,7 @@ pub(super) async fn fetch_manifest(
         };
         match fetched.await {
             Ok(document) => return Ok(document),
-            // A host with wrong bytes is as good as one without them.
+            // Wrong bytes count as a failure of the host.
             Err(error) => candidates.fail(&candidate, error)?,
         }
     }

@@ -135,9 +135,12 @@ impl Sender {
             .unwrap_or_else(PoisonError::into_inner);
         if !upstream.is_mirror {
             served.remove(digest);
-        } else if served.len() < MAX_SERVED {
-            served.insert(*digest, Arc::clone(upstream));
+            return;
         }
+        if served.len() >= MAX_SERVED {
+            served.clear();
+        }
+        served.insert(*digest, Arc::clone(upstream));
     }
 
     /// Leaves out the mirror that served wrong bytes for `digest` from now on. Returns whether that changes anything.

@@ -456,7 +456,7 @@ impl Error {
     }
 }
 
-/// Where credentials were sent, a refusal has nothing to do with missing ones.
+/// Returns a hint about missing credentials, or nothing if credentials were sent.
 fn unless_sent(credentials: &CredentialUse) -> String {
     match credentials {
         CredentialUse::Sent => String::new(),
@@ -485,7 +485,7 @@ fn detail(reason: &Option<Excerpt>) -> String {
         .unwrap_or_default()
 }
 
-/// `30 s`, or `0.2 s`.
+/// Formats a duration: `30 s`, or `0.2 s`.
 fn seconds(duration: Duration) -> String {
     if duration.subsec_millis() == 0 {
         format!("{} s", duration.as_secs())

@@ -17,7 +17,7 @@ pub(crate) fn is_private(url: &Url) -> bool {
     }
 }
 
-/// RFC 6761, and the names that Linux distributions put into `/etc/hosts`.
+/// Returns whether a name means this machine: by RFC 6761, or as in `/etc/hosts` of Linux distributions.
 fn is_local_name(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or_default();
     matches!(
@@ -26,7 +26,7 @@ fn is_local_name(host: &str) -> bool {
     )
 }
 
-/// The special-purpose registry of RFC 6890, as far as such addresses may lead to a machine.
+/// Checks an address against the special-purpose registry of RFC 6890, as far as such addresses may lead to a machine.
 fn is_private_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     address.is_private()

@@ -33,14 +33,14 @@ fn private(request: &Request) -> Reply {
 async fn a_mirror_has_credentials_of_its_own() {
     let origin = nowhere();
     let server = Server::start(|request, _| private(request)).await;
-    let asked = Arc::default();
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let client = client([mirror(&server, &origin)])
         .plain_http(&server.host)
         .credentials(Named(Arc::clone(&asked)))
         .build()
         .unwrap();
     client.manifest(&reference(&origin, "a")).await.unwrap();
-    assert_eq!(*asked.lock().unwrap(), [server.host.clone()]);
+    assert_eq!(asked.lock().unwrap().join(" "), server.host);
 }
 
 #[tokio::test]

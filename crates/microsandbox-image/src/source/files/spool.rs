@@ -1,9 +1,9 @@
-use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
 
 use msb_layer::decode::{Decoder, Limits, Pool, PushError};
 
+use super::tar_index::{Indexer, TarIndex};
 use crate::source::error::ArchiveError;
 
 /// Where the temporary copy of an archive is written, and how long it may be.
@@ -16,12 +16,13 @@ pub(crate) struct CopyOptions {
 
 const READ_BYTES: usize = 256 << 10;
 
-/// Copies `input`, decompressed if it is compressed, to a file that has no name.
+/// Copies `input`, decompressed if it is compressed, to a file that has no name, and indexes it meanwhile, so that what is no
+/// archive is refused early.
 pub(super) fn copy(
     archive: &str,
     input: &mut dyn Read,
     options: &CopyOptions,
-) -> Result<File, ArchiveError> {
+) -> Result<TarIndex, ArchiveError> {
     let failed = |source| ArchiveError::Copy {
         archive: archive.to_owned(),
         directory: options.directory.clone(),
@@ -30,6 +31,8 @@ pub(super) fn copy(
     let file = tempfile::tempfile_in(&options.directory).map_err(failed)?;
     let mut output = BufWriter::with_capacity(READ_BYTES, file);
     let mut decoder = Decoder::new(Pool::new(READ_BYTES, 2), Limits::default());
+    // The length of a stream is not known before its end.
+    let mut indexer = Indexer::new(archive, u64::MAX);
     let mut written: u64 = 0;
     let mut write = |bytes: &[u8]| {
         written = written.saturating_add(bytes.len() as u64);
@@ -39,6 +42,7 @@ pub(super) fn copy(
                 limit: options.limit,
             });
         }
+        indexer.push(bytes)?;
         output.write_all(bytes).map_err(failed)
     };
     let decoded = |error| match error {
@@ -67,7 +71,8 @@ pub(super) fn copy(
     decoder
         .finish(&mut |chunk| write(&chunk))
         .map_err(decoded)?;
-    output
+    let file = output
         .into_inner()
-        .map_err(|error| failed(error.into_error()))
+        .map_err(|error| failed(error.into_error()))?;
+    indexer.finish(file)
 }

@@ -41,7 +41,7 @@ enum Member {
 }
 
 impl TarIndex {
-    /// Reads the headers of the archive, from its first byte on.
+    /// Reads the headers of the archive, from its first byte on, and skips the data between them.
     pub(super) fn read(archive: &str, file: File) -> Result<Self, ArchiveError> {
         let read_error = |source| ArchiveError::Read {
             archive: archive.to_owned(),
@@ -50,31 +50,17 @@ impl TarIndex {
         let mut reader = BufReader::with_capacity(64 << 10, file);
         let length = reader.seek(SeekFrom::End(0)).map_err(read_error)?;
         reader.rewind().map_err(read_error)?;
-        let mut parser = TarParser::new(Limits::default());
-        let mut sink = Sink {
-            archive,
-            length,
-            members: HashMap::new(),
-            skip: 0,
-        };
-        let parse_error = |error| match error {
-            PushError::Sink(error) => error,
-            PushError::Tar(source) => ArchiveError::Tar {
-                archive: archive.to_owned(),
-                source,
-            },
-        };
+        let mut indexer = Indexer::new(archive, length);
         let zeros = vec![0; 256 << 10];
         let mut block = [0; BLOCK_BYTES];
         loop {
             // The parser counts the bytes of a member and looks at none of them.
-            let skip = std::mem::take(&mut sink.skip);
+            let skip = std::mem::take(&mut indexer.sink.skip);
             let mut left = skip;
             while left > 0 {
                 let step = left.min(zeros.len() as u64);
                 // OK because the step is at most the length of the slice.
-                let piece = &zeros[..usize::try_from(step).unwrap_or(0)];
-                parser.push(piece, &mut sink).map_err(parse_error)?;
+                indexer.push(&zeros[..usize::try_from(step).unwrap_or(0)])?;
                 left -= step;
             }
             // OK because no member ends behind the end of the file.
@@ -90,14 +76,9 @@ impl TarIndex {
             if filled == 0 {
                 break;
             }
-            let pushed = parser.push(&block[..filled], &mut sink);
-            pushed.map_err(parse_error)?;
+            indexer.push(&block[..filled])?;
         }
-        parser.finish::<ArchiveError>().map_err(parse_error)?;
-        Ok(Self {
-            members: sink.members,
-            file: Arc::new(reader.into_inner()),
-        })
+        indexer.finish(reader.into_inner())
     }
 
     /// Returns the file of this name, through links within the archive.
@@ -128,6 +109,53 @@ impl TarIndex {
             archive: archive.to_owned(),
             member: member(),
         })
+    }
+}
+
+/// Builds the index of an archive that is pushed in pieces of any length.
+pub(super) struct Indexer<'a> {
+    parser: TarParser,
+    sink: Sink<'a>,
+}
+
+impl<'a> Indexer<'a> {
+    /// `length` is that of the archive in bytes, at most.
+    pub(super) fn new(archive: &'a str, length: u64) -> Self {
+        Self {
+            parser: TarParser::new(Limits::default()),
+            sink: Sink {
+                archive,
+                length,
+                members: HashMap::new(),
+                skip: 0,
+            },
+        }
+    }
+
+    /// Reads the next bytes of the archive.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        let pushed = self.parser.push(bytes, &mut self.sink);
+        pushed.map_err(|error| parse_error(self.sink.archive, error))
+    }
+
+    /// Returns the index, now that all bytes were pushed. `file` holds them.
+    pub(super) fn finish(self, file: File) -> Result<TarIndex, ArchiveError> {
+        let finished = self.parser.finish::<ArchiveError>();
+        finished.map_err(|error| parse_error(self.sink.archive, error))?;
+        Ok(TarIndex {
+            file: Arc::new(file),
+            members: self.sink.members,
+        })
+    }
+}
+
+fn parse_error(archive: &str, error: PushError<ArchiveError>) -> ArchiveError {
+    match error {
+        PushError::Sink(error) => error,
+        PushError::Tar(source) => ArchiveError::Tar {
+            archive: archive.to_owned(),
+            source,
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! gzip: the loop over members. The deflate data within is [`Inflate`]'s.
+//! gzip: the loop over members. [`Inflate`] decodes the deflate data in them.
 
 use std::fmt;
 
@@ -27,15 +27,15 @@ pub(super) struct Gzip<I = ZlibRs> {
     inflate: I,
     /// Position in the stream of the next byte to be pushed.
     position: u64,
-    /// Of the current member's uncompressed bytes.
+    /// CRC-32 of the current member's uncompressed bytes.
     crc: crc32fast::Hasher,
-    /// Modulo 2^32, as the trailer has it.
+    /// Length of the current member's uncompressed bytes, modulo 2^32.
     len: u32,
 }
 
 #[derive(Debug)]
 enum State {
-    /// After a member, before a byte that says what follows. So many bytes of the next magic are known.
+    /// After a member. Only the next bytes show what follows: this many bytes of another magic have been read.
     Between {
         magic: u8,
     },
@@ -87,7 +87,7 @@ impl<I: Inflate + fmt::Debug + Send> StreamDecoder for Gzip<I> {
 }
 
 impl<I: Inflate> Gzip<I> {
-    /// Takes bytes from around the members' bodies: how many.
+    /// Reads bytes of headers and trailers, and returns how many.
     fn on_frame(&mut self, input: &[u8]) -> Result<usize, DecodeError> {
         let position = self.position;
         match &mut self.state {
@@ -126,7 +126,7 @@ impl<I: Inflate> Gzip<I> {
                 }
                 (1, 0x8b) => {
                     let mut reader = HeaderReader::new();
-                    // OK because the magic alone neither completes a header nor makes it wrong.
+                    // OK to ignore: the magic alone neither completes a header nor makes it malformed.
                     let _ = reader.push(&[0x1f, 0x8b]);
                     self.state = State::Header(reader);
                     Ok(1)
@@ -141,7 +141,7 @@ impl<I: Inflate> Gzip<I> {
         }
     }
 
-    /// Inflates until the input is used up or the member's body ends: how many bytes.
+    /// Inflates until the input is used up or the member's body ends. Returns the number of bytes read.
     fn on_body(&mut self, input: &[u8], output: &mut Output, out: Out<'_>) -> Result<usize, Stop> {
         let mut consumed = 0;
         loop {
@@ -151,10 +151,10 @@ impl<I: Inflate> Gzip<I> {
                 self.position += consumed as u64;
                 return Err(self.corrupt(Corruption::Deflate).into());
             };
-            let plain = &space[..progress.produced];
-            self.crc.update(plain);
+            let inflated = &space[..progress.produced];
+            self.crc.update(inflated);
             // The trailer's length is modulo 2^32, and a buffer is far smaller.
-            let produced = u32::try_from(plain.len()).unwrap_or(u32::MAX);
+            let produced = u32::try_from(inflated.len()).unwrap_or(u32::MAX);
             self.len = self.len.wrapping_add(produced);
             consumed += progress.consumed;
             let is_full = progress.produced == room;
@@ -173,7 +173,7 @@ impl<I: Inflate> Gzip<I> {
                 return Ok(consumed);
             }
             if progress.consumed == 0 && progress.produced == 0 {
-                // Room on both sides and no step forward: no valid stream does this.
+                // Input and output space are left, and no progress was made: no valid stream does this.
                 self.position += consumed as u64;
                 return Err(self.corrupt(Corruption::Deflate).into());
             }

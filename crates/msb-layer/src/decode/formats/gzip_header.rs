@@ -8,14 +8,14 @@ const FNAME: u8 = 1 << 3;
 const FCOMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0xe0;
 
-/// Reads a member's header; keeps nothing of it.
+/// Reads a member's header and discards it.
 #[derive(Debug)]
 pub(super) struct HeaderReader {
     part: Part,
     flags: u8,
-    /// Bytes of the current part so far.
+    /// Number of bytes of the current field read so far.
     at: u16,
-    /// A two-byte number that is being read: the extra field's length, or the header's checksum.
+    /// A two-byte number being read: the extra field's length, or the header's checksum.
     number: u16,
     crc: crc32fast::Hasher,
 }
@@ -42,7 +42,7 @@ impl HeaderReader {
         }
     }
 
-    /// Reads from `input`: how many bytes, and whether the header is complete with them.
+    /// Reads from `input`. Returns the number of bytes read, and whether they complete the header.
     pub(super) fn push(&mut self, input: &[u8]) -> Result<(usize, bool), Corruption> {
         for (index, byte) in input.iter().enumerate() {
             self.push_byte(*byte)?;
@@ -61,7 +61,7 @@ impl HeaderReader {
         self.at = self.at.wrapping_add(1);
         let is_over = match self.part {
             Part::Fixed => {
-                // Bytes 0 and 1 are the magic, which has been looked at; 4 to 9 say nothing of the data.
+                // Bytes 0 and 1 are the magic, which has been checked. Bytes 4 to 9 do not affect the data.
                 match at {
                     2 if byte != 8 => return Err(Corruption::Method),
                     3 if byte & RESERVED != 0 => return Err(Corruption::Flags),
@@ -84,7 +84,7 @@ impl HeaderReader {
         Ok(())
     }
 
-    /// Whether this header's checksum is or may be needed.
+    /// Returns whether this header has a checksum, or may have one.
     fn flags_known_without_crc(&self) -> bool {
         self.part == Part::Fixed || self.flags & FHCRC != 0
     }

@@ -1,8 +1,8 @@
-//! Raw deflate, behind one small trait, so that the codec can be changed where another one measures faster.
+//! Raw deflate, behind one small trait, so that the codec can be replaced by a faster one.
 //!
-//! Measured by `cargo bench -p msb-layer` against fdeflate and miniz_oxide, with ISA-L as the yardstick: zlib-rs is the
-//! fastest of the three, level with ISA-L. It also says exactly where a member ends; fdeflate, which speaks zlib only,
-//! reads up to seven bytes ahead of that and does not say how many.
+//! `cargo bench -p msb-layer` compares it with fdeflate and miniz_oxide, and with ISA-L as the reference: zlib-rs is the fastest
+//! of the three and level with ISA-L. It also reports exactly where a member ends. fdeflate supports only the zlib format, reads
+//! up to seven bytes past the end and does not report how many.
 
 use std::fmt;
 use zlib_rs::{InflateFlush, Status};
@@ -12,16 +12,16 @@ pub(super) trait Inflate {
     /// Begins a new stream.
     fn reset(&mut self);
 
-    /// Decodes from `input` into `output`. Where it is not done, it has used up one of the two.
+    /// Decodes from `input` into `output`. Unless the stream ends, uses up one of the two.
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, Malformed>;
 }
 
-/// What one step has done.
+/// The result of one step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     pub(super) consumed: usize,
     pub(super) produced: usize,
-    /// The stream ends with the bytes consumed.
+    /// The stream ends after the consumed bytes.
     pub(super) done: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Progress {
 #[derive(Debug)]
 pub(super) struct Malformed;
 
-/// [`zlib_rs`], a port of zlib-ng.
+/// Wraps [`zlib_rs`], a port of zlib-ng.
 pub(super) struct ZlibRs(zlib_rs::Inflate);
 
 impl ZlibRs {

@@ -7,7 +7,7 @@ use crate::decode::output::Output;
 use crate::decode::stop::{Out, Stop};
 use crate::decode::stream::StreamDecoder;
 
-/// The row of the table for everything that begins with no other format's magic.
+/// The row of the table for every stream that begins with no other format's magic.
 pub(super) const FORMAT: Format = Format {
     compression: Compression::None,
     name: "uncompressed",

@@ -1,7 +1,7 @@
-//! zstd: the loop over frames. The frames themselves are decoded by async-compression's codec, driven synchronously.
+//! zstd: the loop over frames. async-compression's codec decodes each frame, driven synchronously.
 //!
-//! Each frame's header is held back until its window is known, so that one beyond the limit is refused by its size, and
-//! before memory is taken for it.
+//! A frame's header is withheld from the codec until its window is known, so that a window beyond the limit is refused before
+//! memory is allocated for it, with an error that contains its size.
 
 use super::zstd_header::{self, Start};
 use crate::decode::compression::Compression;
@@ -40,7 +40,7 @@ pub(super) const FORMAT: Format = Format {
     },
 };
 
-/// What libzstd can be told, as powers of two.
+/// Window limits that libzstd accepts, as powers of two.
 const WINDOW_LOG: std::ops::RangeInclusive<u32> = 10..=31;
 
 /// Decodes zstd frames, one after the other.
@@ -51,7 +51,7 @@ pub(super) struct Zstd {
     allowed: u64,
     budget: WindowBudget,
     cancelled: Arc<AtomicBool>,
-    /// What the decoder may have allocated: the largest window since it was made.
+    /// The decoder's possible allocation: the largest window since its creation.
     window: Option<Window>,
     /// Position in the stream of the next byte to be pushed.
     position: u64,
@@ -59,7 +59,7 @@ pub(super) struct Zstd {
 
 #[derive(Debug)]
 enum State {
-    /// At a frame's beginning, of which the first `len` bytes are known.
+    /// At the beginning of a frame; its first `len` bytes are known.
     Start {
         bytes: [u8; zstd_header::MAX_BYTES],
         len: usize,
@@ -122,7 +122,7 @@ impl StreamDecoder for Zstd {
 
 impl Zstd {
     pub(super) fn new(allowed: u64, budget: WindowBudget, cancelled: Arc<AtomicBool>) -> Self {
-        // The limit itself is checked against each frame; what libzstd is told is the next power of two.
+        // Each frame is checked against the limit itself; libzstd gets the next power of two.
         let log = allowed
             .checked_next_power_of_two()
             .map_or(u32::MAX, u64::ilog2);
@@ -140,7 +140,7 @@ impl Zstd {
         }
     }
 
-    /// Takes bytes of a frame's beginning: how many, and once it tells enough, the beginning.
+    /// Reads the beginning of a frame. Returns the number of bytes read, and the beginning once its window is known.
     #[expect(clippy::type_complexity, reason = "private, and said in words above")]
     fn on_start(
         &mut self,
@@ -188,7 +188,7 @@ impl Zstd {
         }
         let held = self.window.as_ref().map_or(0, Window::bytes);
         if required > held {
-            // A new decoder has no window yet, so this stream holds nothing while it waits for others.
+            // A new decoder has no window yet, so this stream holds no budget while it waits for others.
             self.decoder = ZstdDecoder::new_with_params(&self.params);
             self.window = None;
             self.window = self.budget.take(required, &self.cancelled);
@@ -203,16 +203,16 @@ impl Zstd {
         Ok(())
     }
 
-    /// Decodes until the input is used up or the frame ends: how many bytes.
+    /// Decodes until the input is used up or the frame ends. Returns the number of bytes read.
     fn on_frame(&mut self, input: &[u8], output: &mut Output, out: Out<'_>) -> Result<usize, Stop> {
         let mut input = PartialBuffer::new(input);
         loop {
             let space = output.space();
             let room = space.len();
             let before = input.written_len();
-            let mut plain = WriteBuffer::new_initialized(space);
-            let result = self.decoder.decode(&mut input, &mut plain);
-            let produced = plain.written_len();
+            let mut decoded = WriteBuffer::new_initialized(space);
+            let result = self.decoder.decode(&mut input, &mut decoded);
+            let produced = decoded.written_len();
             let done = match result {
                 Ok(done) => done,
                 Err(error) => return Err(self.corrupt(Corruption::Frame, Some(error)).into()),

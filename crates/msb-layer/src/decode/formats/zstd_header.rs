@@ -1,25 +1,25 @@
-//! As much of a zstd frame's header, RFC 8878 section 3.1.1, as tells the window.
+//! The part of a zstd frame's header (RFC 8878 section 3.1.1) that determines the window.
 
-/// The longest beginning of a frame that may be needed: magic, descriptor, dictionary id, content size.
+/// The longest part of a header that is needed: magic, descriptor, dictionary id, content size.
 pub(super) const MAX_BYTES: usize = 4 + 1 + 4 + 8;
 
-/// What the beginning of a frame says.
+/// The type of a frame, from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    /// More bytes are needed to tell.
+    /// More bytes are needed.
     Short,
-    /// No frame begins so.
+    /// Not a frame.
     NoFrame,
-    /// A frame whose window has so many bytes.
+    /// A frame with data.
     Frame {
-        /// Memory to decode it, in bytes.
+        /// The window's size in bytes.
         window: u64,
     },
     /// A skippable frame.
     Skippable,
 }
 
-/// Looks at the beginning of a frame.
+/// Parses the beginning of a frame.
 pub(super) fn start(bytes: &[u8]) -> Start {
     let Some((magic, rest)) = bytes.split_first_chunk::<4>() else {
         return Start::Short;
@@ -41,13 +41,13 @@ pub(super) fn start(bytes: &[u8]) -> Start {
     window.map_or(Start::Short, |window| Start::Frame { window })
 }
 
-/// Section 3.1.1.1.2: exponent and mantissa.
+/// Returns the window size of a descriptor (section 3.1.1.1.2: exponent and mantissa).
 fn window_size(byte: u8) -> u64 {
     let base = 1_u64 << (10 + (byte >> 3));
     base + base / 8 * u64::from(byte & 7)
 }
 
-/// Section 3.1.1.1.4: a single segment's window is its content. `rest` begins with the dictionary id.
+/// Returns the content size, which is the window of a single segment (section 3.1.1.1.4). `rest` begins with the dictionary id.
 fn content_size(descriptor: u8, rest: &[u8]) -> Option<u64> {
     let id_bytes = [0, 1, 2, 4][usize::from(descriptor & 3)];
     let (size_bytes, base) = [(1, 0), (2, 256), (4, 0), (8, 0)][usize::from(descriptor >> 6)];

@@ -57,7 +57,7 @@ fn fault(stream: &[u8]) -> Corruption {
 }
 
 #[test]
-fn wrong_headers_and_data_are_told_apart() {
+fn malformed_headers_and_data_are_different_errors() {
     let mut stream = member(&sample(5000));
     stream[2] = 7;
     assert_eq!(fault(&stream), Corruption::Method);
@@ -93,7 +93,7 @@ fn wrong_trailers_name_both_values() {
 }
 
 #[test]
-fn trailing_zeros_are_fine_and_anything_else_is_not() {
+fn trailing_zeros_are_accepted_and_other_bytes_are_not() {
     let stream = member(b"plain");
     let len = stream.len() as u64;
     assert_eq!(good(&[&stream[..], &[0; 2000]].concat()), b"plain");
@@ -157,7 +157,7 @@ fn neither_magic_is_passed_through() {
 }
 
 #[test]
-fn what_gzip_itself_writes() {
+fn output_of_gzip_itself() {
     let plain = sample(300_000);
     for level in ["-1", "-6", "-9"] {
         let child = Command::new("gzip")

@@ -2,7 +2,7 @@ use super::support::sample;
 use crate::decode::{Chunk, Pool};
 
 #[test]
-fn buffers_go_home_when_the_last_holder_drops_them() {
+fn buffers_return_to_the_pool_when_the_last_chunk_is_dropped() {
     let pool = Pool::new(8, 1);
     let address = |chunk: &Chunk| chunk.as_ptr().addr();
     let first = pool.chunks(b"12345678").next().expect("one chunk");
@@ -20,7 +20,7 @@ fn buffers_go_home_when_the_last_holder_drops_them() {
 }
 
 #[test]
-fn plain_bytes_are_cut_into_chunks() {
+fn uncompressed_bytes_are_split_into_chunks() {
     let plain = sample(25);
     let chunks: Vec<_> = Pool::new(10, 0)
         .chunks(&plain)

@@ -58,7 +58,7 @@ pub(super) fn decode_with(stream: &[u8], limits: Limits) -> Result<Vec<u8>, Deco
     whole.map(|(plain, _)| plain)
 }
 
-/// An error without the place where it was noticed, which may depend on the pieces.
+/// Returns the text of an error without the offset, which may depend on the pieces.
 fn kind(error: &DecodeError) -> String {
     match error {
         DecodeError::Corrupt { fault, .. } => format!("{fault:?}"),
@@ -76,7 +76,7 @@ pub(super) fn compression(stream: &[u8]) -> Option<Compression> {
         .1
 }
 
-/// Text that compresses somewhat.
+/// Returns text that compresses moderately.
 pub(super) fn sample(len: usize) -> Vec<u8> {
     let mut seed = 1_u32;
     let mut bytes = Vec::with_capacity(len);
@@ -92,7 +92,7 @@ pub(super) fn deflate(plain: &[u8]) -> Vec<u8> {
     miniz_oxide::deflate::compress_to_vec(plain, 6)
 }
 
-/// A gzip member with these flags and header fields.
+/// Returns a gzip member with these flags and header fields.
 pub(super) fn member_with(plain: &[u8], flags: u8, fields: &[u8]) -> Vec<u8> {
     let len = u32::try_from(plain.len()).expect("samples are small");
     [
@@ -109,7 +109,7 @@ pub(super) fn member(plain: &[u8]) -> Vec<u8> {
     member_with(plain, 0, &[])
 }
 
-/// A zstd frame with a checksum and a window of 2 to the power of `window_log`.
+/// Returns a zstd frame with a checksum and a window of 2 to the power of `window_log`.
 pub(super) fn frame(plain: &[u8], window_log: u32) -> Vec<u8> {
     let params = [
         CParameter::checksum_flag(true),
@@ -134,7 +134,7 @@ pub(super) fn frame(plain: &[u8], window_log: u32) -> Vec<u8> {
     bytes
 }
 
-/// A skippable frame.
+/// Returns a skippable frame.
 pub(super) fn skippable(content: &[u8]) -> Vec<u8> {
     let len = u32::try_from(content.len()).expect("samples are small");
     [&[0x55, 0x2a, 0x4d, 0x18], &len.to_le_bytes()[..], content].concat()

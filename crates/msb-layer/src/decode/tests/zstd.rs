@@ -150,7 +150,7 @@ fn two_streams_that_need_larger_windows_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn trailing_zeros_are_fine_and_anything_else_is_not() {
+fn trailing_zeros_are_accepted_and_other_bytes_are_not() {
     let stream = frame(b"plain", 17);
     assert_eq!(good(&[&stream[..], &[0; 2000]].concat()), b"plain");
     for (tail, at) in [(&b"abcd"[..], 0), (b"\0\0x", 2), (b"\x1f\x8b\x08\0", 0)] {

@@ -1,4 +1,4 @@
-//! An entry's own header, with what the extensions before it say.
+//! An entry's own header, combined with the extensions before it.
 
 use super::super::{
     EntryName, Limit, PushError, TarError,
@@ -63,7 +63,7 @@ impl TarParser {
         self.start_sparse(header, has_payload && !skip, sink)
     }
 
-    /// Puts the entry's path and link target into their buffers. What a header leaves in there costs no allocation.
+    /// Writes the entry's path and link target into their buffers, which are reused without an allocation.
     pub(super) fn set_names(&mut self, header: &RawHeader<'_>) {
         let Extensions {
             local,

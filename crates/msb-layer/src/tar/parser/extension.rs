@@ -1,4 +1,4 @@
-//! Headers that only say more about the next entry, or about all that follow: PAX records and GNU long names.
+//! Headers that describe the next entry, or all that follow: PAX records and GNU long names.
 
 use super::super::{
     EntryName, Limit, TarError,
@@ -76,7 +76,7 @@ impl TarParser {
         Ok(rest)
     }
 
-    /// Reads a complete extension: `body`, or where that straddled pushes, what has been gathered.
+    /// Parses a complete extension: `body`, or the gathered bytes if it straddled pushes.
     pub(super) fn end_extension(
         &mut self,
         kind: Extension,

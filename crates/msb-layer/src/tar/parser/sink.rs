@@ -1,32 +1,32 @@
-//! Whom a parser tells.
+//! The receiver of a parser's entries.
 
 use super::super::Entry;
 
-/// What a parser tells of an archive.
+/// Receives the entries of an archive.
 ///
-/// After an error from any of these the parser refuses to go on.
+/// After an error from any of these methods, the parser fails.
 pub trait TarSink {
-    /// Why the sink refuses.
+    /// The sink's error.
     type Error;
 
-    /// A header has been read completely, with all its extensions.
+    /// Receives an entry's header, with all its extensions applied.
     ///
     /// # Errors
     ///
-    /// Whatever the sink will not take.
+    /// Any error of the sink, which ends the parse.
     fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Self::Error>;
 
-    /// Bytes of the current entry, in order, never empty. `offset` is where they lie in the file: holes are not delivered.
+    /// Receives bytes of the current entry, in order, never empty. `offset` is their place in the file; holes are not delivered.
     ///
     /// # Errors
     ///
-    /// Whatever the sink will not take.
+    /// Any error of the sink, which ends the parse.
     fn data(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Self::Error>;
 
-    /// All bytes of the current entry have been delivered.
+    /// Ends the current entry, after all of its bytes.
     ///
     /// # Errors
     ///
-    /// Whatever the sink will not take.
+    /// Any error of the sink, which ends the parse.
     fn end_entry(&mut self) -> Result<(), Self::Error>;
 }

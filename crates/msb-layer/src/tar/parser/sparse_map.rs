@@ -1,4 +1,4 @@
-//! Where a sparse file's map is read before its entry is handed out.
+//! Reads the map of a sparse file before its entry is delivered.
 
 use super::super::{
     EntryName, Limit, PushError, SparseFault, TarError,
@@ -9,7 +9,7 @@ use super::{State, TarParser, TarSink};
 use tokio_tar::EntryType;
 
 impl TarParser {
-    /// Finds out whether the entry is sparse and reads what is at hand of its map.
+    /// Detects whether the entry is sparse, and reads the part of its map that the headers contain.
     pub(super) fn start_sparse<S: TarSink>(
         &mut self,
         header: &RawHeader<'_>,

@@ -1,4 +1,4 @@
-//! What a parser remembers between two pushes.
+//! The state of a parser between two pushes.
 
 use super::super::{
     EntryName, Kind, TarError, Timestamp,
@@ -11,14 +11,14 @@ use super::super::{
 pub(super) enum State {
     /// At a block boundary, or inside a header block.
     Header,
-    /// In an extension's body of which `left` bytes are to come.
+    /// In the body of an extension; `left` bytes remain.
     Extension {
         kind: Extension,
         offset: u64,
         left: u64,
         size: u64,
     },
-    /// In a continuation of an old GNU sparse map, after so many slots.
+    /// In a continuation of an old GNU sparse map, after this many slots.
     SparseBlock {
         slots: u64,
     },
@@ -30,7 +30,7 @@ pub(super) enum State {
         at: u64,
         extent: usize,
     },
-    /// In bytes that belong to the archive and to no entry.
+    /// In bytes that belong to no entry's data.
     Skip {
         left: u64,
         of: Skipped,
@@ -39,19 +39,19 @@ pub(super) enum State {
     Zero {
         offset: u64,
     },
-    /// After two.
+    /// After two zero blocks.
     End {
         trailing: u64,
     },
     Failed,
 }
 
-/// What skipped bytes are.
+/// The kind of skipped bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Skipped {
     /// The padding of an extension whose header is at `offset`.
     Extension { offset: u64 },
-    /// A payload that is no file data.
+    /// A payload that is not file data.
     Payload,
     /// The padding of a payload, which an archive may lack at its end.
     Padding,
@@ -64,7 +64,7 @@ pub(super) enum Extension {
     LongLink,
 }
 
-/// What waits for the header that it belongs to, and what holds for all headers.
+/// Extensions that wait for their entry's header, and those that apply to all headers.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
     pub(super) global: PaxAttributes,
@@ -72,17 +72,17 @@ pub(super) struct Extensions {
     /// Whether there is any global record.
     pub(super) has_global: bool,
     pub(super) local: PaxAttributes,
-    /// GNU long names; empty is none.
+    /// GNU long names; empty if there is none.
     pub(super) long_name: Vec<u8>,
     pub(super) long_link: Vec<u8>,
-    /// The body of the extension that is being read, where it straddles pushes.
+    /// The body of the extension that is being read, if it straddles pushes.
     pub(super) body: Vec<u8>,
-    /// Where the last extension's header is, while its entry has not come.
+    /// Where the last extension's header is, until its entry arrives.
     pub(super) pending: Option<u64>,
 }
 
 impl Extensions {
-    /// Forgets what was for the entry that has been handed out.
+    /// Discards the extensions of the delivered entry.
     pub(super) fn end_entry(&mut self) {
         if self.pending.take().is_some() || self.has_global {
             self.local.clear();
@@ -92,7 +92,7 @@ impl Extensions {
     }
 }
 
-/// An entry's header, decoded, without what lies in buffers.
+/// A decoded header, without the values that lie in buffers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meta {
     pub(super) offset: u64,
@@ -106,7 +106,7 @@ pub(super) struct Meta {
     /// Bytes of payload in the archive, before padding.
     pub(super) stored: u64,
     pub(super) is_sparse: bool,
-    /// The payload is no file data.
+    /// The payload is not file data.
     pub(super) skip: bool,
 }
 

@@ -1,6 +1,6 @@
-//! How libarchive spells the names and values of xattrs.
+//! libarchive's encoding of xattr names and values.
 
-/// `%xx` escapes, as libarchive writes xattr names.
+/// Decodes `%xx` escapes, as in libarchive's xattr names.
 pub(super) fn url_decode(text: &[u8], into: &mut Vec<u8>) -> Option<()> {
     let mut rest = text;
     while let Some((byte, tail)) = rest.split_first() {
@@ -17,7 +17,7 @@ pub(super) fn url_decode(text: &[u8], into: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Base 64 with or without padding; libarchive writes it without.
+/// Decodes Base64 with or without padding; libarchive writes it without.
 pub(super) fn base64_decode(text: &[u8], into: &mut Vec<u8>) -> Option<()> {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     if padding > 2 {

@@ -1,4 +1,4 @@
-//! Where a record's value is kept.
+//! The value of a record.
 
 /// A value that a PAX record may set or delete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -6,7 +6,7 @@ pub(in super::super) enum Field<T> {
     /// No record.
     #[default]
     Unset,
-    /// A record with an empty value: no earlier record counts.
+    /// A record with an empty value, which deletes earlier records.
     Deleted,
     /// A record with a value.
     Set(T),
@@ -20,12 +20,12 @@ impl<T: Copy> Field<T> {
         }
     }
 
-    /// The local record, where there is none the global one.
+    /// Returns the value of the local record, or of the global one if there is no local record.
     pub(in super::super) fn pick(local: Self, global: Self) -> Option<T> {
         local.or(global).get()
     }
 
-    /// This record, where there is none the other.
+    /// Returns this record, or the other if this is unset.
     pub(super) fn or(self, other: Self) -> Self {
         match self {
             Self::Unset => other,
@@ -35,7 +35,7 @@ impl<T: Copy> Field<T> {
 }
 
 impl Field<()> {
-    /// Whether there is a value.
+    /// Creates a field from a record's value; an empty value deletes.
     pub(super) fn of(value: &[u8]) -> Self {
         if value.is_empty() {
             Self::Deleted
@@ -45,7 +45,7 @@ impl Field<()> {
     }
 }
 
-/// A stretch of a buffer. `start <= end`, both within the buffer that it was made for.
+/// A range of a buffer. `start <= end`, both within the buffer that it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Span {
     pub(super) start: usize,

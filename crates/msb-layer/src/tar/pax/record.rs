@@ -3,9 +3,9 @@
 use super::super::{PaxFault, Timestamp, number};
 use super::Field;
 
-/// Splits off one record, `"<length> <keyword>=<value>\n"`: keyword, value and the record's length.
+/// Splits off one record, `"<length> <keyword>=<value>\n"`. Returns keyword, value and the record's length.
 pub(super) fn record(body: &[u8]) -> Result<(&[u8], &[u8], usize), PaxFault> {
-    // No length that fits a body has more digits than this.
+    // No length that fits a body has more digits.
     let head = &body[..body.len().min(20)];
     let space = head
         .iter()

@@ -52,7 +52,7 @@ fn gnu_header_has_no_prefix() {
 }
 
 #[test]
-fn a_prefix_that_lies_over_one_time_alone_is_told() {
+fn a_prefix_that_overwrites_only_one_time_is_recognized() {
     // Too short to reach the second time, which is then empty.
     let head = Head::gnu(b"n", b'0', 0).set(345, b"dir");
     assert_eq!(only(&head.alone()).path, b"dir/n");
@@ -78,7 +78,7 @@ fn type_7_is_a_regular_file() {
 }
 
 #[test]
-fn unknown_type_is_told_with_its_payload() {
+fn an_unknown_type_is_delivered_with_its_payload() {
     for kind in [b'Z', b'V', b'8'] {
         let entry = only(&Head::new(b"f", kind, 2).with(b"hi"));
         assert_eq!(

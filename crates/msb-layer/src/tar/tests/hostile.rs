@@ -97,7 +97,7 @@ fn a_cut_global_header_is_named_by_its_own_place() {
 }
 
 #[test]
-fn damaged_checksum_names_both_sums() {
+fn a_checksum_mismatch_names_both_checksums() {
     let mut archive = file(b"f", b"");
     archive[0] = b'g';
     let Err(TarError::Checksum {
@@ -202,7 +202,7 @@ fn claims_beyond_a_limit_are_refused_by_name() {
 }
 
 #[test]
-fn what_just_fits_a_limit_is_read() {
+fn an_entry_at_a_limit_is_read() {
     let refused = |archive: &[u8], limits: Limits| match parse_with(archive, limits) {
         Err(TarError::TooLarge {
             limit,
@@ -270,7 +270,7 @@ fn errors_print_names_without_control_characters() {
     );
     let long = EntryName::new(&[b'x'; 10_000]);
     assert!(long.to_string().ends_with("x\"..."));
-    // No more of it is kept than tells that it was cut.
+    // Only one byte beyond the printed length is kept, which shows that the name was cut.
     assert_eq!(long, EntryName::new(&[b'x'; 257]));
 }
 
@@ -309,7 +309,7 @@ fn a_sink_that_refuses_is_final() {
     }
 }
 
-/// An archive with one of everything.
+/// Returns an archive with every kind of entry and extension.
 fn rich() -> Vec<u8> {
     [
         pax(b'g', &[("uid", b"1"), ("SCHILY.xattr.user.g", b"g")]),

@@ -191,7 +191,7 @@ fn xattrs_of_both_families_are_binary_and_sorted() {
 }
 
 #[test]
-fn what_is_not_decoded_is_told() {
+fn records_that_are_not_decoded_are_reported() {
     assert_eq!(
         with(&[
             ("atime", b"1"),
@@ -207,7 +207,7 @@ fn what_is_not_decoded_is_told() {
 }
 
 #[test]
-fn what_a_global_record_states_and_is_not_decoded_is_told_of_each_entry() {
+fn global_records_that_are_not_decoded_are_reported_for_each_entry() {
     let none = Lost::default();
     for (keyword, lost) in [
         (

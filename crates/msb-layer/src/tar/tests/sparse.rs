@@ -5,7 +5,7 @@ use crate::tar::{EntryName, Limit, Limits, Part, SparseFault, TarError};
 
 const MIB: u64 = 1 << 20;
 
-/// One extent of 600 bytes at 1 MiB and one of 3 at 3 MiB, in 4 MiB.
+/// Checks an entry of 4 MiB with extents of 600 bytes at 1 MiB and 3 bytes at 3 MiB.
 fn check(entry: &Seen, path: &[u8]) {
     assert_eq!((&entry.path[..], entry.size), (path, 4 * MIB));
     assert_eq!(entry.sparse, Some(vec![(MIB, 600), (3 * MIB, 3)]));
@@ -190,7 +190,7 @@ fn fault(archive: &[u8]) -> SparseFault {
 }
 
 #[test]
-fn wrong_sparse_maps_are_told_apart() {
+fn malformed_sparse_maps_are_different_errors() {
     let old = |slots: &[(u64, u64)], stored| old_gnu(slots, 1000, stored, false).with(&[0; 100]);
     assert_eq!(fault(&old(&[(100, 10), (50, 10)], 20)), SparseFault::Order);
     assert_eq!(fault(&old(&[(100, 10), (105, 10)], 20)), SparseFault::Order);
@@ -257,7 +257,7 @@ fn a_map_in_front_of_the_data_is_limited_by_its_count() {
 }
 
 #[test]
-fn a_map_that_fills_the_payload_and_does_not_end_is_wrong() {
+fn a_map_that_fills_the_payload_without_an_end_is_malformed() {
     let mut map = b"200\n".to_vec();
     map.extend_from_slice(&b"0\n".repeat(254));
     assert_eq!(map.len(), 512);

@@ -163,7 +163,7 @@ pub(super) fn only(archive: &[u8]) -> Seen {
 pub(super) struct Head(pub(super) [u8; 512]);
 
 impl Head {
-    /// A ustar header.
+    /// Returns a ustar header.
     pub(super) fn new(name: &[u8], kind: u8, size: u64) -> Self {
         let mut block = [0; 512];
         block[..name.len()].copy_from_slice(name);
@@ -194,7 +194,7 @@ impl Head {
         self.set(157, target)
     }
 
-    /// The block with its checksum, and a payload padded to blocks.
+    /// Returns the block with its checksum, and a payload padded to blocks.
     pub(super) fn with(mut self, payload: &[u8]) -> Vec<u8> {
         self.0[148..156].fill(b' ');
         let sum: u32 = self.0.iter().map(|byte| u32::from(*byte)).sum();
@@ -210,7 +210,7 @@ impl Head {
     }
 }
 
-/// One PAX record with its length.
+/// Returns one PAX record with its length.
 pub(super) fn record(keyword: &str, value: &[u8]) -> Vec<u8> {
     let rest = [b" ", keyword.as_bytes(), b"=", value, b"\n"].concat();
     let mut len = rest.len();
@@ -220,7 +220,7 @@ pub(super) fn record(keyword: &str, value: &[u8]) -> Vec<u8> {
     [len.to_string().into_bytes(), rest].concat()
 }
 
-/// A PAX header of type `x` or `g` with these records.
+/// Returns a PAX header of type `x` or `g` with these records.
 pub(super) fn pax(kind: u8, records: &[(&str, &[u8])]) -> Vec<u8> {
     let body: Vec<u8> = records
         .iter()

@@ -27,7 +27,7 @@ fn run(command: &mut Command) -> Option<Output> {
     }
 }
 
-/// A tree with a long name, links and a sparse file.
+/// Creates a tree with a long name, links and a sparse file. Returns the long name.
 fn tree(dir: &Path) -> String {
     let long = "l".repeat(200);
     fs::create_dir(dir.join("d")).expect("a fresh folder");

@@ -2,8 +2,8 @@ use msb_oci::Digest;
 use msb_store::{Kept, PruneOptions};
 use serde::Serialize;
 
-use crate::record::ImageRecord;
-use crate::{GlobalCache, PullError};
+use super::record::ImageRecord;
+use super::{CacheError, GlobalCache};
 
 /// The artifacts that a prune removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -36,8 +36,8 @@ impl GlobalCache {
     /// file I/O; pulls wait for it before they publish.
     ///
     /// # Errors
-    /// [`PullError::Store`]; a damaged image record is one, because it may need anything, and then nothing is removed.
-    pub fn prune(&self, options: &PruneOptions) -> Result<Pruned, PullError> {
+    /// [`CacheError::Store`]; a damaged image record is one, because it may need anything, and then nothing is removed.
+    pub fn prune(&self, options: &PruneOptions) -> Result<Pruned, CacheError> {
         let pruned = self
             .store()
             .prune(options, |_, record: ImageRecord| record.references())?;

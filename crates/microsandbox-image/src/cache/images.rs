@@ -2,9 +2,11 @@ use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use serde::Serialize;
 
-use crate::cached;
-use crate::record::{ImageRecord, image_key};
-use crate::{GlobalCache, PullError, PullResult};
+use super::keys::image_key;
+use super::lookup;
+use super::record::ImageRecord;
+use super::{CacheError, GlobalCache};
+use crate::PullResult;
 
 /// An image of the cache, as a listing shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -28,8 +30,8 @@ impl GlobalCache {
     /// Returns all images, sorted by reference. A damaged record is left out with a warning in the log.
     ///
     /// # Errors
-    /// [`PullError::Store`].
-    pub fn images(&self) -> Result<Vec<CachedImage>, PullError> {
+    /// [`CacheError::Store`].
+    pub fn images(&self) -> Result<Vec<CachedImage>, CacheError> {
         let mut images = Vec::new();
         let store = self.existing()?;
         for listed in store.list_images::<ImageRecord>()? {
@@ -54,7 +56,7 @@ impl GlobalCache {
                 manifest_digest: record.manifest_digest,
                 layer_count: record.layers.len(),
                 disk_bytes,
-                complete: cached::is_whole(store, &record)?,
+                complete: lookup::is_whole(store, &record)?,
             });
         }
         images.sort_by(|a, b| (&a.reference, &a.platform).cmp(&(&b.reference, &b.platform)));
@@ -64,13 +66,13 @@ impl GlobalCache {
     /// Returns an image of the cache, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does. Blocks on file I/O.
     ///
     /// # Errors
-    /// [`PullError::NotCached`], [`PullError::Store`].
+    /// [`CacheError::NotCached`], [`CacheError::Store`].
     pub fn image(
         &self,
         reference: &Reference,
         platform: &Platform,
-    ) -> Result<PullResult, PullError> {
-        cached::find(self.existing()?, reference, platform)?.ok_or_else(|| PullError::NotCached {
+    ) -> Result<PullResult, CacheError> {
+        lookup::image(self.existing()?, reference, platform)?.ok_or_else(|| CacheError::NotCached {
             reference: Box::new(reference.clone()),
             platform: Box::new(platform.clone()),
         })
@@ -79,8 +81,8 @@ impl GlobalCache {
     /// Removes an image's record; `false` if there was none. Its files stay until a prune finds that no other image needs them.
     ///
     /// # Errors
-    /// [`PullError::Store`].
-    pub fn remove(&self, reference: &Reference, platform: &Platform) -> Result<bool, PullError> {
+    /// [`CacheError::Store`].
+    pub fn remove(&self, reference: &Reference, platform: &Platform) -> Result<bool, CacheError> {
         Ok(self
             .existing()?
             .remove_image(&image_key(reference, platform))?)
@@ -89,8 +91,8 @@ impl GlobalCache {
     /// Returns the exact bytes of an image's manifest or config; `None` if the cache lacks them.
     ///
     /// # Errors
-    /// [`PullError::Store`].
-    pub fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
+    /// [`CacheError::Store`].
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, CacheError> {
         const MAX_BLOB_BYTES: u64 = 16 << 20;
         Ok(self.existing()?.read_blob(digest, MAX_BLOB_BYTES)?)
     }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use msb_oci::{Digest, Error as NameError, Reference};
 use msb_platform::Platform;
 
-use crate::record::ImageRecord;
-use crate::{GlobalCache, PullError};
+use super::record::ImageRecord;
+use super::{CacheError, GlobalCache};
 
 /// A name of an image in the cache: the reference that it was pulled by, or its digest or id, whole or shortened.
 ///
@@ -105,12 +105,12 @@ impl GlobalCache {
     /// where the cache has one.
     ///
     /// # Errors
-    /// [`PullError::UnknownId`], [`PullError::AmbiguousId`], [`PullError::Store`].
+    /// [`CacheError::UnknownId`], [`CacheError::AmbiguousId`], [`CacheError::Store`].
     pub fn named(
         &self,
         name: &ImageName,
         platform: Option<&Platform>,
-    ) -> Result<Vec<(Reference, Platform)>, PullError> {
+    ) -> Result<Vec<(Reference, Platform)>, CacheError> {
         let itself = name.reference.clone().map(|reference| {
             let platform = platform.cloned().unwrap_or_else(Platform::host_linux);
             (reference, platform)
@@ -159,13 +159,16 @@ impl GlobalCache {
 type Found = (Digest, (Reference, Platform));
 
 /// Returns the records if they are of one image; of several, those for this machine.
-fn one_image(name: &ImageName, found: Vec<Found>) -> Result<Vec<(Reference, Platform)>, PullError> {
+fn one_image(
+    name: &ImageName,
+    found: Vec<Found>,
+) -> Result<Vec<(Reference, Platform)>, CacheError> {
     let manifests = |found: &[Found]| -> BTreeSet<Digest> {
         found.iter().map(|(manifest, _)| *manifest).collect()
     };
     let all = manifests(&found);
     if all.is_empty() {
-        return Err(PullError::UnknownId {
+        return Err(CacheError::UnknownId {
             id: name.to_string(),
         });
     }
@@ -179,7 +182,7 @@ fn one_image(name: &ImageName, found: Vec<Found>) -> Result<Vec<(Reference, Plat
         (1, _) => found,
         (_, 1) => of_host,
         _ => {
-            return Err(PullError::AmbiguousId {
+            return Err(CacheError::AmbiguousId {
                 id: name.to_string(),
                 manifests: all.into_iter().collect(),
             });

@@ -11,10 +11,12 @@ use msb_stitch::{DeviceId, DiskVerifier, Merge, VerifiedDisk, VerifyError};
 use msb_store::Store;
 use rustix::io::Errno;
 
-use crate::cache::layer_key;
-use crate::inspect::{open_file, verify_checksum};
-use crate::record::{ImageRecord, image_key};
-use crate::{GlobalCache, PullError, PullResult};
+use super::error::InspectError;
+use super::files::verify_checksum;
+use crate::cache::keys::{image_key, layer_key};
+use crate::cache::open_file::open_file;
+use crate::cache::record::ImageRecord;
+use crate::{CacheError, GlobalCache, PullResult};
 
 /// What a verification of a cached image found.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub struct Damage {
     /// The image's own files whose bytes are damaged, from the root, as [`show_path`] shows them; at most 100.
     pub files: Vec<String>,
     /// What is wrong.
-    pub error: PullError,
+    pub error: InspectError,
 }
 
 /// The kind of a file of the cache.
@@ -66,17 +68,17 @@ impl GlobalCache {
     /// Blocks on file I/O. Damage is a result and not an error.
     ///
     /// # Errors
-    /// [`PullError::NotCached`], [`PullError::Store`]; a fault of the machine that shows no damage, such as too many open files or a
+    /// [`InspectError::Cache`]; a fault of the machine that shows no damage, such as too many open files or a
     /// lacking permission.
     pub fn verify(
         &self,
         reference: &Reference,
         platform: &Platform,
         contents: bool,
-    ) -> Result<Verification, PullError> {
+    ) -> Result<Verification, InspectError> {
         let key = image_key(reference, platform);
         let record = self.existing()?.read_image::<ImageRecord>(&key)?;
-        let record = record.ok_or_else(|| PullError::NotCached {
+        let record = record.ok_or_else(|| CacheError::NotCached {
             reference: Box::new(reference.clone()),
             platform: Box::new(platform.clone()),
         })?;
@@ -125,7 +127,7 @@ impl Verification {
         self.damage.iter().any(|damage| {
             matches!(
                 damage.error,
-                PullError::ArtifactLength { .. } | PullError::ArtifactMissing { .. }
+                InspectError::ArtifactLength { .. } | InspectError::ArtifactMissing { .. }
             )
         })
     }
@@ -136,7 +138,7 @@ impl Verification {
         store: &Store,
         record: &ImageRecord,
         image: &PullResult,
-    ) -> Result<(), PullError> {
+    ) -> Result<(), InspectError> {
         let mut seen = HashSet::new();
         for (layer, artifact) in record.layers.iter().zip(&image.layers) {
             if !seen.insert(&layer.diff_id) {
@@ -178,20 +180,20 @@ impl Verification {
         file: Option<File>,
         expected: u64,
         layer: Option<&Digest>,
-    ) -> Result<(), PullError> {
+    ) -> Result<(), InspectError> {
         let path_of = path.to_path_buf();
         let error = match file.map(|file| file.metadata()) {
             Some(Ok(metadata)) if metadata.len() == expected => return Ok(()),
-            Some(Ok(metadata)) => PullError::ArtifactLength {
+            Some(Ok(metadata)) => InspectError::ArtifactLength {
                 path: path_of,
                 expected,
                 actual: metadata.len(),
             },
-            Some(Err(source)) => PullError::LayerImage {
+            Some(Err(source)) => InspectError::LayerImage {
                 path: path_of,
                 source,
             },
-            None => PullError::ArtifactMissing { path: path_of },
+            None => InspectError::ArtifactMissing { path: path_of },
         };
         self.add(artifact, path, layer, error)
     }
@@ -202,7 +204,7 @@ impl Verification {
         store: &Store,
         record: &ImageRecord,
         image: &PullResult,
-    ) -> Result<(), PullError> {
+    ) -> Result<(), InspectError> {
         let layout = record.layout();
         let expected = layout.and_then(|layout| layout.descriptor(record.fsmeta_bytes).ok());
         let expected = expected.unwrap_or_default();
@@ -215,14 +217,14 @@ impl Verification {
         let path = image.vmdk.clone();
         let error = match text {
             Some(text) if text == expected.as_bytes() => return Ok(()),
-            Some(_) => PullError::Rewritten { path },
-            None => PullError::ArtifactMissing { path },
+            Some(_) => InspectError::Rewritten { path },
+            None => InspectError::ArtifactMissing { path },
         };
         self.add(ArtifactKind::Descriptor, &image.vmdk, None, error)
     }
 
     /// Compares the checksums of the layer images, also of the parts that the merged disk does not use.
-    fn checksums(&mut self, image: &PullResult) -> Result<(), PullError> {
+    fn checksums(&mut self, image: &PullResult) -> Result<(), InspectError> {
         let mut seen = HashSet::new();
         for layer in &image.layers {
             if !seen.insert(&layer.diff_id) {
@@ -230,7 +232,9 @@ impl Verification {
             }
             if let Err(error) = verify_checksum(&layer.erofs) {
                 let (artifact, path) = match &error {
-                    PullError::Sidecar { path, .. } => (ArtifactKind::Sidecar, path.clone()),
+                    InspectError::Cache(CacheError::Sidecar { path, .. }) => {
+                        (ArtifactKind::Sidecar, path.clone())
+                    }
                     _ => (ArtifactKind::LayerImage, layer.erofs.clone()),
                 };
                 self.add(artifact, &path, Some(&layer.diff_id), error)?;
@@ -240,7 +244,7 @@ impl Verification {
     }
 
     /// Reads the disk through its descriptor.
-    fn disk(&mut self, image: &PullResult, merge: Option<&Merge>) -> Result<(), PullError> {
+    fn disk(&mut self, image: &PullResult, merge: Option<&Merge>) -> Result<(), InspectError> {
         let verifier = DiskVerifier::new(&image.vmdk, open_file);
         let result = match merge {
             Some(merge) => verifier.find_damaged_files(merge.tree()),
@@ -258,7 +262,7 @@ impl Verification {
     }
 
     /// Names the layer that holds the bytes of a damaged file.
-    fn damaged_file(&mut self, image: &PullResult, error: VerifyError) -> Result<(), PullError> {
+    fn damaged_file(&mut self, image: &PullResult, error: VerifyError) -> Result<(), InspectError> {
         let VerifyError::Contents { path, device, .. } = &error else {
             return self.verify_error(image, error);
         };
@@ -275,7 +279,7 @@ impl Verification {
         Ok(())
     }
 
-    fn verify_error(&mut self, image: &PullResult, error: VerifyError) -> Result<(), PullError> {
+    fn verify_error(&mut self, image: &PullResult, error: VerifyError) -> Result<(), InspectError> {
         let path = match &error {
             VerifyError::Read { path, .. }
             | VerifyError::Vmdk { path, .. }
@@ -292,7 +296,7 @@ impl Verification {
             None => ArtifactKind::Fsmeta,
         };
         let layer = layer.map(|layer| layer.diff_id);
-        let error = PullError::Verify {
+        let error = InspectError::Verify {
             reference: Box::new(image.reference.clone()),
             source: error,
         };
@@ -300,10 +304,10 @@ impl Verification {
     }
 
     /// Names the sidecar that could not be replayed.
-    fn merge_error(&mut self, image: &PullResult, error: PullError) -> Result<(), PullError> {
+    fn merge_error(&mut self, image: &PullResult, error: InspectError) -> Result<(), InspectError> {
         let path = match &error {
-            PullError::Sidecar { path, .. } => path.clone(),
-            PullError::Stitch { source, .. } => match source.device() {
+            InspectError::Cache(CacheError::Sidecar { path, .. }) => path.clone(),
+            InspectError::Stitch { source, .. } => match source.device() {
                 Some(device) => sidecar_of(holder(image, Some(device))),
                 None => image.fsmeta.clone(),
             },
@@ -320,8 +324,8 @@ impl Verification {
         artifact: ArtifactKind,
         path: &Path,
         layer: Option<&Digest>,
-        error: PullError,
-    ) -> Result<(), PullError> {
+        error: InspectError,
+    ) -> Result<(), InspectError> {
         if is_of_machine(&error) {
             return Err(error);
         }
@@ -337,7 +341,7 @@ impl Verification {
 }
 
 /// Returns whether a file could not be read for a reason that shows nothing about its bytes.
-fn is_of_machine(error: &PullError) -> bool {
+fn is_of_machine(error: &InspectError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {

@@ -2,10 +2,10 @@ use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_stitch::{PerDevice, StitchError};
-use msb_store::{ImageKey, Lease, References, Store};
+use msb_store::{Lease, References, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::layer_key;
+use super::keys::layer_key;
 use crate::disk::{ImageDisk, ImageLayout};
 use crate::{DiskExtent, ImageConfig, LayerArtifact, PullResult};
 
@@ -99,7 +99,7 @@ impl ImageRecord {
         sizes.try_fold(0, u64::checked_add)
     }
 
-    /// The artifacts that the record stands for.
+    /// Returns the artifacts that the record refers to.
     pub(crate) fn references(&self) -> References {
         References {
             layers: self
@@ -169,9 +169,4 @@ fn open_files_note(files: u64) -> Option<Note> {
         .into_iter()
         .find(|limit| files + OTHERS > *limit)?;
     Some(Note::OpenFiles { files, limit })
-}
-
-/// Images are kept by what was asked for.
-pub(crate) fn image_key(reference: &Reference, platform: &Platform) -> ImageKey {
-    ImageKey::new(reference, &platform.to_string())
 }

@@ -1,13 +1,13 @@
-use msb_sidecar::Sidecar;
+use msb_sidecar::{Note, Sidecar};
 use msb_store::{LayerLengths, Store};
 
-use super::layer::{LayerSource, ReadyLayer};
-use crate::PullError;
-use crate::cache::layer_key;
+use crate::cache::CacheError;
+use crate::cache::keys::layer_key;
+use crate::document::LayerSource;
 
 /// A layer as the cache has it.
 #[derive(Debug)]
-pub(super) enum CachedLayer {
+pub(crate) enum CachedLayer {
     /// It is absent or damaged.
     Absent,
     /// It is there, but no pull has verified that this blob unpacks to it. Only the config names the two together, so that the layer
@@ -17,12 +17,21 @@ pub(super) enum CachedLayer {
     Verified(ReadyLayer),
 }
 
+/// A layer that is in the cache.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadyLayer {
+    pub(crate) image_bytes: u64,
+    pub(crate) sidecar_bytes: u64,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) was_cached: bool,
+}
+
 impl CachedLayer {
     /// Finds the layer, if both of its files are in the cache and the image is as long as the sidecar records. Blocks on file I/O.
     ///
     /// # Errors
-    /// [`PullError::Store`] and [`PullError::Sidecar`] for a file that is there and cannot be read, which is no damage.
-    pub(super) fn find(store: &Store, layer: &LayerSource) -> Result<Self, PullError> {
+    /// [`CacheError::Store`] and [`CacheError::Sidecar`] for a file that is there and cannot be read, which is no damage.
+    pub(crate) fn find(store: &Store, layer: &LayerSource) -> Result<Self, CacheError> {
         let key = layer_key(&layer.diff_id);
         let Some(file) = store.open_layer_sidecar(&key)? else {
             return Ok(Self::Absent);
@@ -37,7 +46,7 @@ impl CachedLayer {
             }
             Err(source) => {
                 let path = store.layer_sidecar_path(&key);
-                return Err(PullError::Sidecar { path, source });
+                return Err(CacheError::Sidecar { path, source });
             }
         };
         let lengths = store.layer_lengths(&key)?;

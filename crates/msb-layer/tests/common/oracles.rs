@@ -1,4 +1,4 @@
-//! Everyone who has a say: our reader, the proof, fsck.erofs and the kernel, which must all see one tree.
+//! The oracles: our reader, the verification of disks, fsck.erofs and the kernel, which must all see the same tree.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -16,32 +16,32 @@ use msb_testkit::tree::{Entry, Ignore, Listing};
 use super::show::{short, unindent};
 use super::{Layer, Stitched};
 
-/// Above this length a file's contents are left to tests of their own: most of it is a hole.
-const MAX_SUMMED_BYTES: u64 = 64 << 20;
+/// Longer files are not read: most of their content is a hole, and other tests cover them.
+const MAX_READ_BYTES: u64 = 64 << 20;
 
 /// fsck.erofs 1.9.4 crashes with more `--device` options.
 const MAX_FSCK_DEVICES: usize = 255;
 
-/// Asks fsck.erofs, which ends with 0 after some of the errors that it tells of.
+/// Runs fsck.erofs, which exits with 0 after some of the errors that it prints.
 #[track_caller]
 fn fsck(image: &Path, devices: &[&Path]) {
-    let told = erofs_tools::fsck(image, devices).unwrap();
-    assert!(!told.contains("<E>"), "{told}");
+    let text = erofs_tools::fsck(image, devices).unwrap();
+    assert!(!text.contains("<E>"), "{text}");
 }
 
-/// Whether the kernel may be asked.
+/// Returns whether the test may mount.
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 impl Stitched {
-    /// The images of the layers, in the order of the device table.
+    /// Returns the images of the layers, in the order of the device table.
     pub(crate) fn devices(&self) -> Vec<&Path> {
         let images = self.layers.iter().map(|layer| layer.image.as_path());
         images.collect()
     }
 
-    /// The disk as our reader sees it.
+    /// Returns the disk's tree as our reader sees it.
     pub(crate) fn listing(&self) -> Listing {
         listing(&self.reader())
     }
@@ -55,7 +55,7 @@ impl Stitched {
         Image::open_with_devices(File::open(&self.fsmeta).unwrap(), devices).unwrap()
     }
 
-    /// The flat disk as one file, with the holes of its parts.
+    /// Returns the flat disk as one file, with the holes of its parts.
     pub(crate) fn flat(&self) -> PathBuf {
         let path = self.dir.path().join("flat.img");
         concatenate(
@@ -65,11 +65,11 @@ impl Stitched {
         path
     }
 
-    /// Asks everyone.
+    /// Runs all oracles.
     #[track_caller]
-    pub(crate) fn judge(&self) {
+    pub(crate) fn verify(&self) {
         for layer in &self.layers {
-            layer.judge();
+            layer.verify();
         }
         msb_stitch::verify_disk(&self.vmdk, Some(self.merge.tree())).unwrap();
         let ours = self.listing();
@@ -92,7 +92,7 @@ impl Stitched {
         if ours
             .entries
             .values()
-            .all(|entry| entry.size.is_none_or(|size| size <= MAX_SUMMED_BYTES))
+            .all(|entry| entry.size.is_none_or(|size| size <= MAX_READ_BYTES))
         {
             sees(
                 &KernelMount::erofs(&self.fsmeta, &devices).unwrap(),
@@ -102,12 +102,12 @@ impl Stitched {
                 &KernelMount::erofs(&self.flat(), &[]).unwrap(),
                 "the kernel with a flat disk",
             );
-            self.judge_overlay(&ours);
+            self.verify_overlay(&ours);
         }
     }
 
-    /// An overlay of the layer images is the merged tree, where every layer image can stand alone.
-    fn judge_overlay(&self, ours: &Listing) {
+    /// Verifies that an overlay of the layer images equals the merged tree, if every layer image is usable alone.
+    fn verify_overlay(&self, ours: &Listing) {
         let notes = || self.layers.iter().flat_map(|layer| &layer.made.notes);
         let is_partial = |note: &Note| {
             matches!(
@@ -115,7 +115,7 @@ impl Stitched {
                 Note::ImpliedDirectories { .. } | Note::LinksBelow { .. } | Note::OpaqueRoot
             )
         };
-        // An overlay takes no directory twice.
+        // An overlay accepts no directory twice.
         let is_plain = self.order.iter().copied().eq(0..self.layers.len());
         if notes().any(is_partial) || !is_plain || !(1..=100).contains(&self.layers.len()) {
             return;
@@ -129,9 +129,9 @@ impl Stitched {
         let overlay = KernelMount::overlay(&lowers).unwrap();
         let theirs = Listing::walk(overlay.path()).unwrap();
         let ignore = Ignore {
-            // An overlay takes the root from its topmost layer, described or not.
+            // The root of an overlay is that of the topmost layer, described or not.
             root: !self.layers.last().is_some_and(Layer::describes_root),
-            // It counts the names that the file has in its layer.
+            // An overlay counts the names that the file has in its layer.
             nlinks: true,
             ..Ignore::default()
         };
@@ -144,7 +144,7 @@ impl Stitched {
         .unwrap();
     }
 
-    /// Asserts what the merged disk holds, in the form of [`short`].
+    /// Asserts the tree of the merged disk, in the form of [`short`].
     #[track_caller]
     pub(crate) fn holds(&self, expected: &str) {
         let (expected, actual) = (unindent(expected), short(&self.listing()));
@@ -154,7 +154,7 @@ impl Stitched {
         );
     }
 
-    /// Asserts some lines of what the merged disk holds.
+    /// Asserts some lines of the merged disk's tree.
     #[track_caller]
     pub(crate) fn has(&self, lines: &str) {
         let actual = short(&self.listing());
@@ -169,20 +169,20 @@ impl Stitched {
 
 impl Layer {
     #[track_caller]
-    pub(crate) fn judge(&self) {
+    pub(crate) fn verify(&self) {
         let image = Image::open(File::open(&self.image).unwrap()).unwrap();
         check(&image, &CheckOptions::default()).unwrap();
         fsck(&self.image, &[]);
         let summary = self.open().image();
         assert_eq!(summary, self.made.image);
         assert_eq!(summary.bytes, fs::metadata(&self.image).unwrap().len());
-        if summary.bytes <= MAX_SUMMED_BYTES {
+        if summary.bytes <= MAX_READ_BYTES {
             let sum = erofs_format::Crc32c::of(&fs::read(&self.image).unwrap());
             assert_eq!(summary.crc32c, sum.get());
         }
     }
 
-    /// The layer's own image, in the form of [`short`].
+    /// Returns the tree of the layer's own image, in the form of [`short`].
     pub(crate) fn short(&self) -> String {
         short(&listing(
             &Image::open(File::open(&self.image).unwrap()).unwrap(),
@@ -202,7 +202,7 @@ impl Layer {
     }
 }
 
-/// What a reader of ours sees, in the testkit's form, so that it can be compared with what others see.
+/// Returns the tree of an image in the test kit's form, for comparison with other tools.
 pub(crate) fn listing<D: ReadAt>(image: &Image<D>) -> Listing {
     let mut listing = Listing::default();
     let mut first = std::collections::HashMap::new();
@@ -244,7 +244,7 @@ pub(crate) fn listing<D: ReadAt>(image: &Image<D>) -> Listing {
             mtime: Some((inode.mtime_secs, inode.mtime_nanos)),
             nlink: (kind != 'd').then_some(u64::from(inode.nlink)),
             size: is_file.then_some(inode.size),
-            sha256: (is_file && inode.size <= MAX_SUMMED_BYTES).then(|| {
+            sha256: (is_file && inode.size <= MAX_READ_BYTES).then(|| {
                 let mut file = image.open_file(&inode).unwrap();
                 let mut hasher = Summing(Hasher::new(Algorithm::Sha256));
                 assert_eq!(io::copy(&mut file, &mut hasher).unwrap(), inode.size);
@@ -261,7 +261,7 @@ pub(crate) fn listing<D: ReadAt>(image: &Image<D>) -> Listing {
     listing
 }
 
-/// A walk meets a directory's files in another order than that of whole paths: the first path has to carry the entry.
+/// Moves the entry of each hard-linked file to its first path, because a walk visits names in another order than that of paths.
 fn rename_links(listing: &mut Listing) {
     let links: Vec<(Vec<u8>, Vec<u8>)> = listing
         .entries
@@ -304,7 +304,7 @@ impl io::Write for Summing {
     }
 }
 
-/// Files end to end.
+/// Concatenates files.
 pub(crate) fn concatenate(into: &Path, parts: &[&Path]) {
     let mut out = OpenOptions::new()
         .write(true)
@@ -317,7 +317,7 @@ pub(crate) fn concatenate(into: &Path, parts: &[&Path]) {
     }
 }
 
-/// The data of a file in the merged tree.
+/// Returns the inode of a file in the merged tree.
 pub(crate) fn inode_of(tree: &fs_tree::Tree, path: &[u8]) -> InodeId {
     path.split(|&byte| byte == b'/')
         .fold(tree.root(), |at, name| tree.lookup(at, name).unwrap())

@@ -1,0 +1,85 @@
+use std::path::PathBuf;
+
+use msb_oci::{Digest, Reference};
+use msb_platform::Platform;
+
+/// Reports why the cache cannot answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The image is not cached, and the registry may not be contacted.
+    #[error("{reference} for {platform} is not cached")]
+    NotCached {
+        /// The reference.
+        reference: Box<Reference>,
+        /// The platform.
+        platform: Box<Platform>,
+    },
+    /// No image of the cache has this digest or id.
+    #[error("no image of the cache has the name, digest or id {id}")]
+    UnknownId {
+        /// The name as given, escaped.
+        id: String,
+    },
+    /// The beginning of a digest or id fits several images of the cache.
+    #[error("{id} is the beginning of {} digests: {}", manifests.len(), first_of(manifests))]
+    AmbiguousId {
+        /// The name as given, escaped.
+        id: String,
+        /// The manifests of these images.
+        manifests: Vec<Digest>,
+    },
+    /// The cache directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] msb_store::Error),
+    /// A cached layer's sidecar cannot be read.
+    #[error("{}: reading it", path.display())]
+    Sidecar {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: msb_sidecar::Error,
+    },
+    /// The merged metadata of a cached disk cannot be read.
+    #[error("{}: reading it", path.display())]
+    Fsmeta {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+impl CacheError {
+    /// Returns whether the image is not cached.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotCached { .. } | Self::UnknownId { .. })
+    }
+
+    /// Returns whether the same operation may succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_temporary())
+    }
+
+    /// Returns whether a file of the cache is damaged.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_corrupt(),
+            Self::Sidecar { source, .. } => source.is_corrupt(),
+            _ => false,
+        }
+    }
+}
+
+/// Lists the first few digests.
+fn first_of(digests: &[Digest]) -> String {
+    const SHOWN: usize = 4;
+    let mut shown: Vec<String> = digests.iter().take(SHOWN).map(Digest::to_string).collect();
+    if digests.len() > SHOWN {
+        shown.push("...".into());
+    }
+    shown.join(", ")
+}

@@ -1,0 +1,85 @@
+//! The one place that answers whether something is cached. All of it blocks on file I/O.
+
+mod layer;
+
+pub(crate) use layer::{CachedLayer, ReadyLayer};
+
+use msb_oci::{Digest, Reference};
+use msb_platform::Platform;
+use msb_store::{LayerLengths, Store};
+
+use super::CacheError;
+use super::keys::{image_key, layer_key};
+use super::record::ImageRecord;
+use crate::PullResult;
+use crate::disk::{ImageDisk, ImageLayout};
+
+/// The longest document that is read from the cache; what a source returns is bounded by its own limits.
+const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
+
+/// Returns the image with a lease on it; `None` if the cache lacks a part of it: the record, a layer, the merged metadata, or a
+/// descriptor with the right text. Only the record is read, and lengths are compared.
+pub(crate) fn image(
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<Option<PullResult>, CacheError> {
+    let record = match store.read_image::<ImageRecord>(&image_key(reference, platform)) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Ok(None),
+        Err(error) if error.is_corrupt() => {
+            tracing::warn!(%reference, %error, "the image record is damaged; it will be rebuilt");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A disk that is gone needs no lease, and reading the cache writes nothing to it.
+    if store.disk_lengths(record.disk.key())?.is_none() {
+        return Ok(None);
+    }
+    // Before the files are compared, so that no prune removes them afterwards.
+    let lease = record.lease(store)?;
+    Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true, lease)))
+}
+
+/// Returns whether every file that the record names exists, with the right length.
+pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, CacheError> {
+    // After this check the sums of a result cannot overflow.
+    if record.disk_bytes().is_none() || record.blob_bytes().is_none() {
+        return Ok(false);
+    }
+    for layer in &record.layers {
+        let lengths = LayerLengths {
+            image_bytes: layer.image_bytes,
+            sidecar_bytes: layer.sidecar_bytes,
+        };
+        if store.layer_lengths(&layer_key(&layer.diff_id))? != Some(lengths) {
+            return Ok(false);
+        }
+    }
+    match record.layout() {
+        Some(layout) => Ok(record.disk.is_whole(store, &layout, record.fsmeta_bytes)?),
+        None => Ok(false),
+    }
+}
+
+/// Returns the length of the merged metadata, if the whole disk is in the cache.
+pub(crate) fn disk(
+    store: &Store,
+    disk: &ImageDisk,
+    layout: &ImageLayout,
+) -> Result<Option<u64>, CacheError> {
+    let Some(bytes) = disk.cached_fsmeta_bytes(store)? else {
+        return Ok(None);
+    };
+    Ok(disk.is_whole(store, layout, bytes)?.then_some(bytes))
+}
+
+/// Returns a manifest, an index or a config, whose digest the store has verified.
+pub(crate) fn document(store: &Store, digest: &Digest) -> Result<Option<Vec<u8>>, CacheError> {
+    match store.read_blob(digest, MAX_DOCUMENT_BYTES) {
+        // The source's limits may be higher than this one.
+        Err(msb_store::Error::TooLarge { .. }) => Ok(None),
+        read => Ok(read?),
+    }
+}

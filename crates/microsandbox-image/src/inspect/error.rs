@@ -1,0 +1,141 @@
+use std::io;
+use std::path::PathBuf;
+
+use msb_oci::Reference;
+use msb_stitch::{StitchError, VerifyError};
+
+use crate::CacheError;
+
+/// Reports why a cached image cannot be read, or what is damaged in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// The cache cannot be used, or has no such image.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A cached layer image cannot be read.
+    #[error("{}: reading it", path.display())]
+    LayerImage {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The bytes of a cached layer image have changed.
+    #[error("{}: checksum mismatch: expected {expected:08x}, found {actual:08x}", path.display())]
+    DamagedLayer {
+        /// The file.
+        path: PathBuf,
+        /// The checksum taken when it was written.
+        expected: u32,
+        /// The checksum of the file.
+        actual: u32,
+    },
+    /// A file of a cached image is missing.
+    #[error("{}: the file is missing", path.display())]
+    ArtifactMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of a cached image has another length than was written.
+    #[error("{}: size mismatch: expected {expected} bytes, found {actual}", path.display())]
+    ArtifactLength {
+        /// The file.
+        path: PathBuf,
+        /// The length that was written, in bytes.
+        expected: u64,
+        /// The length of the file, in bytes.
+        actual: u64,
+    },
+    /// A cached disk descriptor has other text than was written.
+    #[error("{}: the descriptor was rewritten, for example by a hypervisor that opened it writable", path.display())]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A cached disk cannot be read.
+    #[error("{reference}: reading its disk")]
+    Disk {
+        /// The image.
+        reference: Box<Reference>,
+        /// The cause.
+        source: erofs_reader::Error,
+    },
+    /// There is no such path in the image.
+    #[error("{reference}: no such path: {path}")]
+    NoSuchPath {
+        /// The image.
+        reference: Box<Reference>,
+        /// The path, escaped.
+        path: String,
+    },
+    /// The path has another type than expected.
+    #[error("{reference}: {path} is not a {expected}")]
+    WrongType {
+        /// The image.
+        reference: Box<Reference>,
+        /// The path, escaped.
+        path: String,
+        /// The type that is expected.
+        expected: &'static str,
+    },
+    /// A file of the image cannot be copied out.
+    #[error("{reference}: copying {path} out")]
+    Copy {
+        /// The image.
+        reference: Box<Reference>,
+        /// The path, escaped.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The layers cannot be merged.
+    #[error("{reference}: merging its layers")]
+    Stitch {
+        /// The image.
+        reference: Box<Reference>,
+        /// The cause.
+        source: StitchError,
+    },
+    /// The disk does not match its layers.
+    #[error("{reference}: its disk is damaged")]
+    Verify {
+        /// The image.
+        reference: Box<Reference>,
+        /// The first difference.
+        source: VerifyError,
+    },
+}
+
+impl From<msb_store::Error> for InspectError {
+    fn from(error: msb_store::Error) -> Self {
+        Self::Cache(error.into())
+    }
+}
+
+impl InspectError {
+    /// Returns whether the image is not cached, or has no such path.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::NoSuchPath { .. } => true,
+            Self::Cache(error) => error.is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether a file of the cache is damaged.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        match self {
+            Self::Cache(error) => error.is_corrupt(),
+            Self::Disk { source, .. } => source.is_corrupt(),
+            Self::Verify { .. }
+            | Self::DamagedLayer { .. }
+            | Self::ArtifactMissing { .. }
+            | Self::ArtifactLength { .. }
+            | Self::Rewritten { .. } => true,
+            _ => false,
+        }
+    }
+}

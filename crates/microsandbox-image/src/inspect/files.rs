@@ -1,0 +1,46 @@
+use std::io::Read;
+use std::path::Path;
+
+use erofs_format::Crc32c;
+use msb_sidecar::Sidecar;
+
+use super::error::InspectError;
+use crate::CacheError;
+use crate::cache::open_file::open_file;
+
+/// Compares a layer image with the checksum that was taken when it was written: also the parts that the merged disk does not use,
+/// such as the layer's own inodes.
+pub(super) fn verify_checksum(image: &Path) -> Result<(), InspectError> {
+    let read_error = |source| InspectError::LayerImage {
+        path: image.to_path_buf(),
+        source,
+    };
+    let path = image.with_extension("layer");
+    let expected = open_file(&path)
+        .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
+        .and_then(Sidecar::open)
+        // A merge reads the changes; nothing else reads the notes.
+        .and_then(|sidecar| sidecar.notes().map(|_| sidecar.image()))
+        .map_err(|source| InspectError::Cache(CacheError::Sidecar { path, source }))?;
+    let mut file = open_file(image).map_err(read_error)?;
+    let mut buffer = vec![0; 1 << 20];
+    let (mut checksum, mut bytes) = (Crc32c::new(), 0);
+    loop {
+        match file.read(&mut buffer).map_err(read_error)? {
+            0 => break,
+            read => {
+                checksum = checksum.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+    if (bytes, checksum.get()) == (expected.bytes, expected.crc32c) {
+        Ok(())
+    } else {
+        Err(InspectError::DamagedLayer {
+            path: image.to_path_buf(),
+            expected: expected.crc32c,
+            actual: checksum.get(),
+        })
+    }
+}
