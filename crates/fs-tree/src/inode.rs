@@ -53,7 +53,7 @@ pub struct Inode {
     /// Its xattrs, read with [`Tree::xattrs`](crate::Tree::xattrs).
     pub xattrs: XattrsId,
     /// Names in the tree; 0 for a removed inode, 1 for a directory.
-    pub(crate) names: u32,
+    pub(crate) link_count: u32,
     /// The type of the inode, and what belongs to that type.
     pub node: Node,
 }
@@ -61,8 +61,8 @@ pub struct Inode {
 impl Inode {
     /// Returns the number of names in the tree. For a directory this is not `st_nlink`.
     #[must_use]
-    pub fn names(&self) -> u32 {
-        self.names
+    pub fn link_count(&self) -> u32 {
+        self.link_count
     }
 }
 

@@ -59,7 +59,7 @@ impl Tree {
         let root = Inode {
             metadata: Metadata::IMPLIED,
             xattrs: XattrsId::default(),
-            names: 1,
+            link_count: 1,
             node: Node::Directory(Directory::new(true)),
         };
         Self {
@@ -260,7 +260,7 @@ impl Tree {
             Inode {
                 metadata,
                 xattrs,
-                names: 0,
+                link_count: 0,
                 node,
             },
         )
@@ -274,7 +274,7 @@ impl Tree {
         let inode = Inode {
             metadata: Metadata::IMPLIED,
             xattrs: XattrsId::default(),
-            names: 0,
+            link_count: 0,
             node: Node::Directory(Directory::new(true)),
         };
         self.add_inode(directory, name, inode)
@@ -288,7 +288,7 @@ impl Tree {
         let inode = Inode {
             metadata: Metadata::default(),
             xattrs: XattrsId::default(),
-            names: 0,
+            link_count: 0,
             node: Node::Whiteout,
         };
         self.add_inode(directory, name, inode)
@@ -313,12 +313,12 @@ impl Tree {
     /// Adds a name to an inode. A directory must not have one yet.
     fn name(&mut self, directory: InodeId, name: &[u8], inode: InodeId) -> Result<(), TreeError> {
         self.inodes[inode.index()]
-            .names
+            .link_count
             .checked_add(1)
             .ok_or(TreeError::Full)?;
         let entry = self.add_entry(directory, name, inode)?;
         let inode = &mut self.inodes[inode.index()];
-        inode.names += 1;
+        inode.link_count += 1;
         if let Node::Directory(directory) = &mut inode.node {
             directory.entry = entry;
         }

@@ -50,7 +50,7 @@ impl InodePlan {
     ) -> Result<Self, Error> {
         let inode = tree.inode(id);
         let refused = |problem: InodeProblem| problem.of(tree, id);
-        let mut nlink = inode.names();
+        let mut nlink = inode.link_count();
         let (file_type, size, body) = match inode.node {
             Node::Directory(_) => {
                 let plan = directories.get(id);

@@ -128,8 +128,8 @@ impl Tree {
             self.free_entries.push(id);
 
             let inode = &mut self.inodes[entry.inode as usize];
-            inode.names -= 1;
-            if inode.names == 0 {
+            inode.link_count -= 1;
+            if inode.link_count == 0 {
                 if let Node::Directory(directory) = inode.node {
                     // Its children unlink themselves from it, so its slot must not be used before they are gone. Nothing is added until
                     // the stack is empty.

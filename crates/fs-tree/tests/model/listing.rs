@@ -186,7 +186,7 @@ pub(crate) fn list_tree(tree: &Tree) -> Listing {
                 .collect(),
             what,
             first_name: first_name.clone(),
-            names: inode.names() as usize,
+            names: inode.link_count() as usize,
         };
         assert!(listing.0.insert(path, listed).is_none(), "one name twice");
     }

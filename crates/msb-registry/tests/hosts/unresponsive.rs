@@ -34,11 +34,18 @@ async fn a_mirror_that_never_answers_is_left_and_then_tried_last() {
         let origin = Server::start(|request, _| serve(request)).await;
         let (hole, connections) = black_hole().await;
         let client = client([at(scheme, &hole)])
-            .timeouts(timeouts().with_unresponsive(Duration::from_millis(400)))
+            .timeouts(
+                timeouts()
+                    .with_connect(Duration::from_secs(3600))
+                    .with_first_byte(Duration::from_secs(3600))
+                    .with_unresponsive(Duration::from_millis(400)),
+            )
             .plain_http(&origin.host)
             .build()
             .unwrap();
-        client.manifest(&origin.reference("a")).await.unwrap();
+        let reference = origin.reference("a");
+        let first = tokio::time::timeout(Duration::from_secs(60), client.manifest(&reference));
+        first.await.unwrap().unwrap();
         let after_first = connections.load(Ordering::SeqCst);
         assert!(after_first >= 1);
         for _ in 0..5 {

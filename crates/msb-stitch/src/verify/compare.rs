@@ -137,14 +137,14 @@ impl Comparison<'_> {
                 crc32c,
                 content,
             } => {
-                same("link count", actual.nlink == expected.names())?;
+                same("link count", actual.nlink == expected.link_count())?;
                 same("size", actual.size == size)?;
                 let device = device_of(self.tree, content);
                 let pieces = self.contents(path, device, crc32c, actual)?;
                 // The checksum covers the bytes, and not their places between the holes.
                 same("holes", pieces == pieces_of(self.tree, size, content))
             }
-            _ => same("link count", actual.nlink == expected.names()),
+            _ => same("link count", actual.nlink == expected.link_count()),
         }
     }
 

@@ -119,7 +119,7 @@ pub(super) struct Indexer<'a> {
 }
 
 impl<'a> Indexer<'a> {
-    /// `length` is that of the archive in bytes, at most.
+    /// Creates an empty index of `archive`, which has at most `length` bytes.
     pub(super) fn new(archive: &'a str, length: u64) -> Self {
         Self {
             parser: TarParser::new(Limits::default()),
