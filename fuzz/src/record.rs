@@ -6,7 +6,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
-use microsandbox_image::{GlobalCache, Platform, PullError, Reference};
+use microsandbox_image::{CacheError, GlobalCache, InspectError, Platform, Reference};
 use msb_store::{ImageKey, Store};
 use tempfile::TempDir;
 
@@ -75,7 +75,9 @@ impl Cache {
                     .iter()
                     .for_each(|damage| check_message(&damage.error));
             }
-            Err(error @ PullError::NotCached { .. }) => panic!("there is a record: {error}"),
+            Err(error @ InspectError::Cache(CacheError::NotCached { .. })) => {
+                panic!("there is a record: {error}")
+            }
             Err(error) => check_message(&error),
         }
     }

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use bytes::Bytes;
 use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
-use msb_layer::{PartialBlobIo, IngestedLayer, LayerError, LayerJob};
+use msb_layer::{IngestedLayer, LayerError, LayerJob, PartialBlobIo};
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
 
