@@ -100,7 +100,7 @@ fn wrong_digest() {
     refuses(
         cache.path(),
         &["pull", &reference],
-        &[&digest, "the blob's digest is"],
+        &[&digest, "blob digest mismatch: expected"],
     );
     std::fs::write(&path, whole).unwrap();
     takes(cache.path(), &reference);
@@ -115,7 +115,7 @@ fn wrong_diff_id() {
         &docker_registry(),
         "x",
         &ImageBuilder::new().layer(layer),
-        &[&digest, "diff_id is", &other],
+        &[&digest, "diff_id mismatch: expected", &other],
     );
 }
 

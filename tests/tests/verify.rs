@@ -210,12 +210,3 @@ fn several_damaged_layers_are_all_named() {
         .collect();
     assert_eq!(files, [["/a"], ["/c"]]);
 }
-
-#[test]
-fn every_byte_of_a_sidecar_is_covered() {
-    let setup = Setup::new(&["file a size=100\nsymlink l target=a\nfile b size=5000"]);
-    let sidecar = setup.image.layers[0].erofs.with_extension("layer");
-    for at in 0..fs::metadata(&sidecar).unwrap().len() {
-        setup.finds(&sidecar, true, ArtifactKind::Sidecar, |path| flip(path, at));
-    }
-}

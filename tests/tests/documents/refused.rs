@@ -98,7 +98,7 @@ fn sizes_beyond_63_bits_are_refused_by_name() {
     layers = json!([layers[0], layers[0]]);
     let image = image("a").manifest_patch(json!({"layers": layers}));
     image.write_layout(setup.layout.path(), "t").unwrap();
-    setup.refuses(AMD64, &["manifest sha256:", "in all"]);
+    setup.refuses(AMD64, &["manifest sha256:", "in total"]);
 }
 
 #[test]
