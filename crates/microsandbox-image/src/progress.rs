@@ -13,9 +13,9 @@ use stage_log::StageLog;
 
 /// An event of a pull. Variants may be added.
 ///
-/// Every stage event is delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress) and
-/// [`MergeProgress`](Self::MergeProgress) carry the state at the time of receiving, and so do the events about delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`); a slow receiver
-/// misses the states in between. The last event is `Complete` or `Failed`.
+/// The events of stages are all delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress),
+/// [`MergeProgress`](Self::MergeProgress) and the delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`) are the state at
+/// the time of receiving: a newer one replaces one that was not received. The last event is `Complete` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PullProgress {
@@ -59,7 +59,7 @@ pub enum PullProgress {
         digest: Digest,
         /// Length of the blob, in bytes.
         total_bytes: u64,
-        /// Bytes of it that an earlier, interrupted pull left; the download resumes behind them.
+        /// Bytes of the partial blob of an earlier pull; the download resumes after them.
         resumed_bytes: u64,
     },
     /// Bytes of the layer have arrived.
@@ -72,7 +72,7 @@ pub enum PullProgress {
         /// Length of the blob, in bytes.
         total_bytes: u64,
     },
-    /// A request for a manifest or config failed, and is repeated after a pause.
+    /// A request for a manifest or config failed, and is retried after a pause.
     #[non_exhaustive]
     Retrying {
         /// The number of the retry, from 1.
@@ -84,7 +84,7 @@ pub enum PullProgress {
         /// Why the request failed, in one line.
         error: String,
     },
-    /// The layer's download failed, and is continued after a pause.
+    /// The layer's download failed, and is retried after a pause.
     #[non_exhaustive]
     LayerRetrying {
         /// Which layer, from 0 at the bottom.
@@ -106,12 +106,12 @@ pub enum PullProgress {
         /// How long nothing has arrived.
         silent_for: Duration,
     },
-    /// The layer's download continues after a fault.
+    /// The layer's download continues after a failure.
     #[non_exhaustive]
     LayerResumed {
         /// Which layer, from 0 at the bottom.
         layer: usize,
-        /// The bytes that are kept.
+        /// The number of bytes that are kept.
         from_bytes: u64,
     },
     /// The blob is complete; its end is still being unpacked and written.
@@ -151,7 +151,7 @@ pub enum PullProgress {
     },
     /// The disk descriptor is published.
     VmdkWritten,
-    /// The pull is done. No event follows.
+    /// The pull succeeded. No event follows.
     #[non_exhaustive]
     Complete {
         /// The digest of the manifest.
@@ -162,12 +162,12 @@ pub enum PullProgress {
     /// The pull failed or was cancelled. No event follows.
     #[non_exhaustive]
     Failed {
-        /// The error in one line; the result of the pull carries the error itself.
+        /// The error in one line; the pull returns the error itself.
         error: String,
     },
 }
 
-/// Receives the events of one pull. A slow or dropped receiver costs the pull nothing.
+/// Receives the events of one pull. A slow or dropped receiver does not delay the pull.
 #[derive(Debug)]
 pub struct ProgressReceiver {
     shared: Arc<Shared>,

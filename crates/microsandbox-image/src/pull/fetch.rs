@@ -29,7 +29,7 @@ pub(super) struct Fetch<'a> {
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would otherwise make
     /// this pull start over forever.
     restarted: Option<BlobStream>,
-    /// Unset after a partial blob was wrong, or could not be removed.
+    /// `false` after a partial blob was wrong, or could not be removed.
     uses_partial: bool,
 }
 

@@ -33,7 +33,7 @@ struct Disk {
     was_cached: bool,
 }
 
-/// Stitches the layers into a disk, unless the cache has it, and publishes the image's record. `merge` has done most of that.
+/// Builds the disk from the layers, unless it is cached, and publishes the image's record. `merge` has done most of that work.
 pub(super) async fn finish(
     pull: Pull<'_>,
     ready: ReadyLayers,
