@@ -230,7 +230,7 @@ impl RegistryBuilder {
     /// use std::time::Duration;
     ///
     /// # fn example(platform: Platform, cache: GlobalCache) -> Result<(), Box<dyn std::error::Error>> {
-    /// let timeouts = Timeouts::default().with_patience(Duration::from_secs(10));
+    /// let timeouts = Timeouts::default().with_retry_time(Duration::from_secs(10));
     /// let registry = Registry::builder(platform, cache).timeouts(timeouts).build()?;
     /// # Ok(())
     /// # }

@@ -25,7 +25,7 @@ async fn a_partial_blob_that_cannot_be_written_does_not_fail_the_pull() {
         let _ = std::fs::remove_dir_all(&parts);
         block(&parts, hex);
         let result = pull(cache.path(), &served.reference).await.unwrap();
-        result.prove(true).unwrap();
+        result.verify(true).unwrap();
     }
 }
 

@@ -53,7 +53,7 @@ impl PullResult {
     ///
     /// # Errors
     /// [`InspectError::Verify`], [`InspectError::Cache`], [`InspectError::Stitch`].
-    pub fn prove(&self, contents: bool) -> Result<VerifiedDisk, InspectError> {
+    pub fn verify(&self, contents: bool) -> Result<VerifiedDisk, InspectError> {
         let merge = if contents { Some(self.merge()?) } else { None };
         if contents {
             self.layers

@@ -23,7 +23,7 @@ use crate::{CacheError, GlobalCache, PullResult};
 #[non_exhaustive]
 pub struct Verification {
     /// What was verified. Empty if a file of the disk is missing, truncated or rewritten, because then the disk cannot be read.
-    pub proof: VerifiedDisk,
+    pub disk: VerifiedDisk,
     /// Whether file data was compared with its checksums, and the tree with the layers.
     pub contents: bool,
     /// The damaged artifacts; empty if there are none.
@@ -85,7 +85,7 @@ impl GlobalCache {
         let lease = record.lease(self.store())?;
         let image = record.to_result(self.store(), reference, true, lease);
         let mut found = Verification {
-            proof: VerifiedDisk::default(),
+            disk: VerifiedDisk::default(),
             contents,
             damage: Vec::new(),
         };
@@ -247,11 +247,11 @@ impl Verification {
         let verifier = DiskVerifier::new(&image.vmdk, open_file);
         let result = match merge {
             Some(merge) => verifier.find_damaged_files(merge.tree()),
-            None => verifier.verify_structure().map(|proof| (proof, Vec::new())),
+            None => verifier.verify_structure().map(|disk| (disk, Vec::new())),
         };
         match result {
-            Ok((proof, damaged)) => {
-                self.proof = proof;
+            Ok((disk, damaged)) => {
+                self.disk = disk;
                 damaged
                     .into_iter()
                     .try_for_each(|error| self.damaged_file(image, error))

@@ -125,8 +125,8 @@ impl RegistryArgs {
         registry: impl FnOnce() -> Result<Option<RegistryHost>, Failure>,
         mut builder: RegistryBuilder,
     ) -> Result<RegistryBuilder, Failure> {
-        let patience = Duration::from_secs(self.retry_seconds);
-        builder = builder.timeouts(Timeouts::default().with_patience(patience));
+        let retry_time = Duration::from_secs(self.retry_seconds);
+        builder = builder.timeouts(Timeouts::default().with_retry_time(retry_time));
         for path in &self.ca_cert {
             builder = builder.named_ca_cert(path.display().to_string(), certificates(path)?);
         }
