@@ -14,7 +14,7 @@ use stage_log::StageLog;
 /// An event of a pull. Variants may be added.
 ///
 /// The events of stages are all delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress),
-/// [`MergeProgress`](Self::MergeProgress) and the delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`) are the state at
+/// [`LayerUnpackProgress`](Self::LayerUnpackProgress), [`MergeProgress`](Self::MergeProgress) and the delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`) are the state at
 /// the time of receiving: a newer one replaces one that was not received. The last event is `Complete` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,6 +69,16 @@ pub enum PullProgress {
         layer: usize,
         /// Bytes that are present, resumed ones included.
         downloaded_bytes: u64,
+        /// Length of the blob, in bytes.
+        total_bytes: u64,
+    },
+    /// Bytes of the layer have been decompressed, while others may still be arriving.
+    #[non_exhaustive]
+    LayerUnpackProgress {
+        /// Which layer, from 0 at the bottom.
+        layer: usize,
+        /// Bytes of the blob that are decompressed. Their files are written or about to be.
+        unpacked_bytes: u64,
         /// Length of the blob, in bytes.
         total_bytes: u64,
     },
@@ -229,12 +239,15 @@ impl Progress {
         self.update(|state| {
             match event {
                 PullProgress::LayerDownloaded { layer } => state.forget(layer),
+                PullProgress::LayerStarted { layer, .. }
+                | PullProgress::LayerMaterialized { layer, .. } => state.unpacked.clear(layer),
                 PullProgress::FsmetaWritten { .. } => state.merge = None,
                 PullProgress::Complete { .. } | PullProgress::Failed { .. } => {
                     if state.is_ended {
                         return;
                     }
-                    state.cells.clear();
+                    state.downloaded = Cells::default();
+                    state.unpacked = Cells::default();
                     state.delays.clear();
                     state.merge = None;
                     state.is_ended = true;
@@ -286,12 +299,14 @@ impl Progress {
     /// Replaces the state of a layer's download.
     pub(crate) fn downloaded(&self, layer: usize, downloaded_bytes: u64, total_bytes: u64) {
         self.update(|state| {
-            if state.cells.len() <= layer {
-                state.cells.resize(layer + 1, None);
-            }
-            state.cells[layer] = Some((downloaded_bytes, total_bytes));
+            state.downloaded.set(layer, downloaded_bytes, total_bytes);
             state.no_longer_stalled(layer);
         });
+    }
+
+    /// Replaces the state of a layer's unpacking.
+    pub(crate) fn unpacked(&self, layer: usize, unpacked_bytes: u64, total_bytes: u64) {
+        self.update(|state| state.unpacked.set(layer, unpacked_bytes, total_bytes));
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
@@ -363,8 +378,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<PullProgress>,
-    /// By layer: present and total bytes, if they were not received yet.
-    cells: Vec<Option<(u64, u64)>>,
+    downloaded: Cells,
+    unpacked: Cells,
     /// By layer, those before any layer first: the newest delay, if that was not received yet.
     delays: Vec<Option<PullProgress>>,
     /// The progress of the merge, if it was not received yet.
@@ -389,15 +404,17 @@ impl State {
         if let Some(merge) = self.merge.take() {
             return Some(merge);
         }
-        let (layer, cell) = self
-            .cells
-            .iter_mut()
-            .enumerate()
-            .find(|(_, cell)| cell.is_some())?;
-        let (downloaded_bytes, total_bytes) = cell.take()?;
-        Some(PullProgress::LayerDownloadProgress {
+        if let Some((layer, downloaded_bytes, total_bytes)) = self.downloaded.take() {
+            return Some(PullProgress::LayerDownloadProgress {
+                layer,
+                downloaded_bytes,
+                total_bytes,
+            });
+        }
+        let (layer, unpacked_bytes, total_bytes) = self.unpacked.take()?;
+        Some(PullProgress::LayerUnpackProgress {
             layer,
-            downloaded_bytes,
+            unpacked_bytes,
             total_bytes,
         })
     }
@@ -422,18 +439,69 @@ impl State {
     }
 
     fn forget(&mut self, layer: usize) {
-        if let Some(cell) = self.cells.get_mut(layer) {
-            *cell = None;
-        }
+        self.downloaded.clear(layer);
         if let Some(delay) = self.delays.get_mut(layer + 1) {
             *delay = None;
         }
     }
 }
 
+/// By layer: the bytes so far and in all, if they were not received yet.
+#[derive(Debug, Default)]
+struct Cells(Vec<Option<(u64, u64)>>);
+
+impl Cells {
+    fn set(&mut self, layer: usize, bytes: u64, total_bytes: u64) {
+        if self.0.len() <= layer {
+            self.0.resize(layer + 1, None);
+        }
+        self.0[layer] = Some((bytes, total_bytes));
+    }
+
+    fn clear(&mut self, layer: usize) {
+        if let Some(cell) = self.0.get_mut(layer) {
+            *cell = None;
+        }
+    }
+
+    /// Takes the bytes of the lowest layer that has some.
+    fn take(&mut self) -> Option<(usize, u64, u64)> {
+        let mut cells = self.0.iter_mut().enumerate();
+        cells.find_map(|(layer, cell)| cell.take().map(|(bytes, total)| (layer, bytes, total)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn unpacking_overwrites_itself_and_ends_with_the_layer() {
+        let (progress, mut receiver) = Progress::channel();
+        for bytes in 1..1000 {
+            progress.unpacked(2, bytes, 5000);
+        }
+        let unpacked = PullProgress::LayerUnpackProgress {
+            layer: 2,
+            unpacked_bytes: 999,
+            total_bytes: 5000,
+        };
+        assert_eq!(receiver.recv().await, Some(unpacked));
+        progress.unpacked(2, 5000, 5000);
+        let diff_id = Digest::sha256_of(b"");
+        let done = PullProgress::LayerMaterialized {
+            layer: 2,
+            diff_id,
+            image_bytes: 4096,
+        };
+        progress.send(done.clone());
+        assert_eq!(receiver.recv().await, Some(done));
+        drop(progress);
+        assert!(matches!(
+            receiver.recv().await,
+            Some(PullProgress::Failed { .. })
+        ));
+    }
 
     fn stalled(layer: usize, seconds: u64) -> PullProgress {
         PullProgress::LayerStalled {

@@ -12,6 +12,7 @@ mod notes;
 mod partial;
 mod resolve;
 mod sweep;
+mod unpacking;
 mod verify;
 mod waiting;
 
