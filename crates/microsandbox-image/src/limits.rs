@@ -172,6 +172,7 @@ impl NamedLimit {
     }
 
     /// Returns the names of all limits, each with its meaning.
+    #[must_use]
     pub fn all() -> impl ExactSizeIterator<Item = (&'static str, &'static str)> {
         ROWS.iter().map(|row| (row.name, row.help))
     }
