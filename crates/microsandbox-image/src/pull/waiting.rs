@@ -29,7 +29,7 @@ pub(super) enum Waited {
     /// The lock was free for a moment.
     Free,
     /// Its holder makes no progress worth waiting for. Publishing is idempotent, so that the pull can do the work without the lock.
-    Hopeless,
+    NoProgress,
 }
 
 /// How long a pull has waited for one artifact, and what the holders of its lock did meanwhile.
@@ -72,7 +72,7 @@ impl Waiting {
             match seen {
                 Seen::Free => return Ok(Waited::Free),
                 Seen::Held(report) if self.is_worth_it(Instant::now(), report.as_ref()) => {}
-                Seen::Held(_) => return Ok(Waited::Hopeless),
+                Seen::Held(_) => return Ok(Waited::NoProgress),
             }
         }
     }

@@ -227,7 +227,7 @@ fn a_damaged_marker_is_written_again() {
         drop(store.lease(&disk("a"), &[], &[]).unwrap());
         assert_eq!(std::fs::read(&marker).unwrap(), good);
     }
-    // A file of somebody else does not make it less of a cache.
+    // A file of another program does not make it less of a cache.
     std::fs::write(temp.path().join("README"), "x").unwrap();
     std::fs::write(&marker, "x").unwrap();
     Store::open(temp.path()).unwrap().require().unwrap();
