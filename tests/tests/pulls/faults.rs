@@ -93,7 +93,7 @@ async fn a_cached_file_that_cannot_be_read_is_named_and_not_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = folder.path().join("msb-image");
-    std::fs::copy(msb_image(), &program).unwrap();
+    msb_testkit::program::copy(msb_image(), &program).unwrap();
     let cache = folder.path().join("cache");
     std::fs::create_dir(&cache).unwrap();
     std::os::unix::fs::chown(&cache, Some(NOBODY), Some(NOBODY)).unwrap();
