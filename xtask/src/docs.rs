@@ -7,7 +7,13 @@ use std::path::Path;
 use crate::{Outcome, cargo};
 
 /// Builds the documentation with warnings as errors, then looks for links that rustdoc left as text.
+///
+/// The pages of earlier builds are removed first: with them rustdoc finds targets that it does not find in a fresh clone.
 pub(crate) fn docs(_: &mut dyn Write) -> Outcome {
+    let output = cargo::target_folder()?.join("doc");
+    if output.exists() {
+        fs::remove_dir_all(&output)?;
+    }
     let mut doc = cargo::cargo();
     doc.args([
         "doc",
@@ -20,7 +26,7 @@ pub(crate) fn docs(_: &mut dyn Write) -> Outcome {
     let mut broken = Vec::new();
     for entry in fs::read_dir(crates)? {
         let name = entry?.file_name().to_string_lossy().replace('-', "_");
-        let pages = cargo::target_folder()?.join("doc").join(&name);
+        let pages = output.join(&name);
         // The pages of a program are under another name, and it re-exports nothing.
         if pages.exists() {
             broken_links(&pages, &name, &mut broken)?;

@@ -83,8 +83,8 @@ pub use erofs_format::{BLOCK_SIZE, Crc32c, Feature, KernelVersion};
 pub use error::{Error, HostOperation, InodeProblem};
 pub use extent::{ExtentWriter, OpenExtent, Stored};
 pub use fs_tree::{
-    ApplyError, Change, ChangeKind, Child, Content, Directory, Extent, Inode, InodeId, Metadata,
-    NewContent, NewNode, Node, SymlinkTarget, Timestamp, Tree, TreeError, XattrsId,
+    ApplyError, Change, ChangeKind, Child, Content, Directory, Extent, Inode, InodeId, MAX_DEPTH,
+    Metadata, NewContent, NewNode, Node, SymlinkTarget, Timestamp, Tree, TreeError, XattrsId,
 };
 #[cfg(target_os = "linux")]
 pub use host_tree::{HostTree, Omitted};

@@ -47,7 +47,7 @@ impl BlobRequest {
 pub enum BlobEvent {
     /// The next bytes; never empty.
     Data(Bytes),
-    /// The registry cannot continue in the middle. All bytes so far are void, also those before
-    /// [`BlobRequest::offset`]: the next ones start at byte 0.
+    /// The registry cannot continue in the middle. All bytes so far are void, also those before the offset of
+    /// the request: the next ones start at byte 0.
     Restarted,
 }
