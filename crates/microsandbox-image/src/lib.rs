@@ -9,6 +9,7 @@
 //!   source/   registry, OCI layout, archive of docker save: ArchiveError
 //!   cache/    what is cached: lookup, list, remove, prune: CacheError
 //!   inspect/  the files of a cached image, verification: InspectError
+//!   boot/     what a guest needs to boot a disk, the user to run as: UserError
 //! ```
 //!
 //! A reader starts in `pull.rs`: one pull, top to bottom, each stage a call into a crate below. This crate orchestrates; it
@@ -73,6 +74,7 @@
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] makes no request.
 
 mod blocking;
+mod boot;
 mod cache;
 mod disk;
 mod document;
@@ -90,7 +92,9 @@ mod registry;
 mod result;
 mod source;
 
+pub use boot::{BootFacts, BootLines, ImageUser, UnknownHypervisor, UserError};
 pub use cache::{CacheError, CacheOptions, CachedImage, GlobalCache, ImageName, Pruned};
+pub use erofs_format::KernelVersion;
 pub use erofs_reader::Inode;
 pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};

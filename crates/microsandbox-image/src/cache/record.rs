@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::layer_key;
 use crate::disk::{ImageDisk, ImageLayout};
-use crate::{DiskExtent, ImageConfig, LayerArtifact, PullResult};
+use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult};
 
 /// What the cache remembers of an image: all that a warm pull answers with, so that it reads this and nothing else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,6 +133,7 @@ impl ImageRecord {
         }));
         let mut notes = self.notes.clone();
         notes.extend(open_files_note(self.disk.layers().open_files()));
+        let boot = BootFacts::new(extents.len());
         PullResult {
             lease,
             reference: reference.clone(),
@@ -156,6 +157,7 @@ impl ImageRecord {
             extents,
             notes,
             config: self.config.clone(),
+            boot,
         }
     }
 }

@@ -1,0 +1,124 @@
+//! The commands that hand a disk to something else.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test, and what it calls, fails by panicking"
+)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use common::{ok, run, stderr};
+use msb_testkit::image::{ImageBuilder, Layer};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const NAME: &str = "example.org/x:t";
+const PLATFORM: [&str; 2] = ["--platform", "linux/amd64"];
+
+/// A cache with one image of two layers.
+struct Cache {
+    folder: TempDir,
+    object: Value,
+}
+
+impl Cache {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = folder.path().join("layout");
+        let image = ImageBuilder::new()
+            .layer(Layer::recipe("dir etc\nfile etc/motd data=hello\nfile etc/gone data=x").gzip())
+            .layer(Layer::recipe("whiteout etc/gone\nfile new size=9000 seed=1").gzip());
+        image.write_layout(&layout, "t").unwrap();
+        let layout = layout.to_str().unwrap();
+        let args = [
+            "load",
+            layout,
+            "--tag",
+            NAME,
+            "--format",
+            "json",
+            "--progress",
+            "none",
+        ];
+        let cache = folder.path().join("cache");
+        let text = ok(&run(&cache, [&args[..], &PLATFORM].concat()));
+        let object = serde_json::from_str(&text).unwrap();
+        Self { folder, object }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        run(&self.at("cache"), args)
+    }
+
+    /// Runs a command on the image.
+    fn on_image(&self, verb: &str, args: &[&str]) -> Output {
+        self.run(&[&[verb, NAME], args, &PLATFORM].concat())
+    }
+}
+
+#[test]
+fn the_object_of_an_image_has_its_boot_facts() {
+    let cache = Cache::new();
+    let boot = &cache.object["boot"];
+    assert_eq!(boot["root_device"], "/dev/vda");
+    assert_eq!(boot["rootfstype"], "erofs");
+    assert_eq!(boot["cmdline"], "root=/dev/vda rootfstype=erofs ro");
+    assert_eq!(boot["minimum_kernel"], "6.4");
+    assert_eq!(boot["minimum_imago"], "0.2.6");
+    assert!(
+        boot["kernel_modules"]
+            .as_array()
+            .unwrap()
+            .contains(&"erofs".into())
+    );
+    // Two layers, fsmeta and the descriptor.
+    assert_eq!(boot["file_descriptors"], 4);
+}
+
+#[test]
+fn inspect_prints_the_lines_of_each_hypervisor() {
+    let cache = Cache::new();
+    let lines =
+        |format: &str| ok(&cache.on_image("inspect", &["--format", format, "--disk", "/d/r.raw"]));
+    let vmdk = cache.object["vmdk"].as_str().unwrap();
+    let cmdline = "root=/dev/vda rootfstype=erofs ro";
+    assert_eq!(lines("kernel"), format!("{cmdline}\n"));
+    assert_eq!(
+        lines("qemu"),
+        format!("-drive file={vmdk},format=vmdk,if=virtio,readonly=on\n-append '{cmdline}'\n")
+    );
+    assert_eq!(
+        lines("cloud-hypervisor"),
+        format!("--disk path=/d/r.raw,readonly=on\n--cmdline '{cmdline}'\n")
+    );
+    let firecracker: Value = serde_json::from_str(&lines("firecracker")).unwrap();
+    let drive = &firecracker["drives"][0];
+    assert_eq!(drive["path_on_host"], "/d/r.raw");
+    assert_eq!(
+        (&drive["is_root_device"], &drive["is_read_only"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(firecracker["boot-source"]["boot_args"], "rootfstype=erofs");
+    assert_eq!(
+        lines("libkrun"),
+        format!(
+            "krun_add_disk2(ctx, \"rootfs\", \"{vmdk}\", KRUN_DISK_FORMAT_VMDK, true);\n\
+             krun_set_root_disk_remount(ctx, \"/dev/vda\", \"erofs\", \"ro\");\n"
+        )
+    );
+    assert!(
+        ok(&cache.on_image("inspect", &[]))
+            .contains("needs      Linux 6.4 in the guest, 4 open files")
+    );
+    let other = cache.on_image("inspect", &["--format", "xen"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(stderr(&other).contains("[possible values: text, json, qemu, kernel, "));
+    assert!(Path::new(vmdk).exists());
+}
