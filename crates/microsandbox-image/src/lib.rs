@@ -9,6 +9,7 @@
 //!   source/   registry, OCI layout, archive of docker save: ArchiveError
 //!   cache/    what is cached: lookup, list, remove, prune: CacheError
 //!   inspect/  the files of a cached image, verification: InspectError
+//!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
 //!   boot/     what a guest needs to boot a disk, the user to run as: UserError
 //! ```
 //!
@@ -80,6 +81,7 @@ mod disk;
 mod document;
 mod engine;
 mod error;
+mod export;
 mod inspect;
 mod limits;
 mod loader;
@@ -98,6 +100,7 @@ pub use erofs_format::KernelVersion;
 pub use erofs_reader::Inode;
 pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
+pub use export::{ExportError, ExportFormat, ExportOptions, NewFileError};
 pub use fs_tree::show_path;
 pub use inspect::{ArtifactKind, Damage, ImageTree, InspectError, Verification};
 pub use limits::{NamedLimit, UnknownLimit};

@@ -5,7 +5,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use microsandbox_image::{CacheOptions, GlobalCache};
 use nix::unistd::Group;
 
-use crate::commands::{cat, inspect, load, login, logout, ls, prune, pull, rm, tree, verify};
+use crate::commands::{
+    cat, export, inspect, load, login, logout, ls, prune, pull, rm, tree, verify,
+};
 use crate::failure::Failure;
 
 /// Heading of the options of every command.
@@ -36,6 +38,7 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Tree(tree::TreeArgs),
     Cat(cat::CatArgs),
+    Export(export::ExportArgs),
     Verify(verify::VerifyArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),

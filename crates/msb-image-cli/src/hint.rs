@@ -1,8 +1,8 @@
 use std::error::Error;
 
 use microsandbox_image::{
-    ArchiveError, CacheError, CredentialUse, Platform, PullError, RedirectProblem, Reference,
-    RegistryError, TokenProblem,
+    ArchiveError, CacheError, CredentialUse, ExportError, InspectError, NewFileError, Platform,
+    PullError, RedirectProblem, Reference, RegistryError, TokenProblem,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
@@ -42,6 +42,17 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
         CacheError::Store(error) if error.is_no_cache() => Some(
             "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
         ),
+        _ => None,
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn export(error: &ExportError) -> Option<String> {
+    match error {
+        ExportError::File(NewFileError::Exists { .. }) => Some("replace it with `--force`".into()),
+        ExportError::NoStream { .. } => Some("name a file with `--output FILE`".into()),
+        ExportError::Inspect(InspectError::Cache(error)) => cache(error),
+        error if error.is_corrupt() => Some("rebuild it with `msb-image pull --force`".into()),
         _ => None,
     }
 }

@@ -122,3 +122,27 @@ fn inspect_prints_the_lines_of_each_hypervisor() {
     assert!(stderr(&other).contains("[possible values: text, json, qemu, kernel, "));
     assert!(Path::new(vmdk).exists());
 }
+
+#[test]
+fn export_writes_files_and_streams() {
+    let cache = Cache::new();
+    let out = cache.at("disk.raw");
+    let out = out.to_str().unwrap();
+    let text = ok(&cache.on_image("export", &["-o", out]));
+    assert!(text.starts_with(&format!("{out} raw, ")), "{text}");
+    let streamed = cache.on_image("export", &["-o", "-", "--format", "raw"]);
+    assert!(streamed.status.success());
+    assert!(streamed.stdout == std::fs::read(out).unwrap());
+    let again = cache.on_image("export", &["-o", out]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains(": it exists\nhint: replace it with `--force`"));
+    ok(&cache.on_image("export", &["-o", out, "--force", "--format", "tar"]));
+    let listed = std::process::Command::new("tar")
+        .args(["-tf", out])
+        .output()
+        .unwrap();
+    assert_eq!(ok(&listed), "./\netc/\netc/motd\nnew\n");
+    let stream = cache.on_image("export", &["-o", "-", "--format", "erofs"]);
+    assert_eq!(stream.status.code(), Some(1));
+    assert!(stderr(&stream).contains("hint: name a file"));
+}

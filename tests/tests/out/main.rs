@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod export;
 mod user;
 
 use std::path::Path;

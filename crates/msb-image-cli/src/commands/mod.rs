@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod cat;
+pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod load;
 pub(crate) mod login;
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Inspect(args) => inspect::run(&args, &cache),
         Command::Tree(args) => tree::run(&args, &cache),
         Command::Cat(args) => cat::run(&args, &cache),
+        Command::Export(args) => export::run(&args, &cache),
         Command::Verify(args) => verify::run(&args, &cache),
         Command::Rm(args) => rm::run(&args, &cache),
         Command::Prune(args) => prune::run(&args, &cache),
