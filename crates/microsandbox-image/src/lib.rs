@@ -10,6 +10,7 @@
 //!   cache/    what is cached: lookup, list, remove, prune: CacheError
 //!   inspect/  the files of a cached image, verification: InspectError
 //!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
+//!   mount/    kernel mounts of a disk: MountError
 //!   boot/     what a guest needs to boot a disk, the user to run as: UserError
 //! ```
 //!
@@ -85,6 +86,8 @@ mod export;
 mod inspect;
 mod limits;
 mod loader;
+#[cfg(target_os = "linux")]
+mod mount;
 mod open_files;
 mod options;
 mod progress;
@@ -105,6 +108,8 @@ pub use fs_tree::show_path;
 pub use inspect::{ArtifactKind, Damage, ImageTree, InspectError, Verification};
 pub use limits::{NamedLimit, UnknownLimit};
 pub use loader::{LoadOptions, Loader, LoaderBuilder};
+#[cfg(target_os = "linux")]
+pub use mount::{MountError, MountOptions};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_credentials::{Error as CredentialError, HelperFault};
 pub use msb_layer::{LayerError, LayerLimits};

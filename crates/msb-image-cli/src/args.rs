@@ -39,6 +39,10 @@ pub(crate) enum Command {
     Tree(tree::TreeArgs),
     Cat(cat::CatArgs),
     Export(export::ExportArgs),
+    #[cfg(target_os = "linux")]
+    Mount(crate::commands::mount::MountArgs),
+    #[cfg(target_os = "linux")]
+    Umount(crate::commands::umount::UmountArgs),
     Verify(verify::VerifyArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),

@@ -23,6 +23,9 @@ pub(crate) enum Failure {
     Inspect(#[from] InspectError),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Mount(#[from] microsandbox_image::MountError),
     /// The pull of an image failed. The hint contains the reference.
     #[error("{error}")]
     Pull {
@@ -192,6 +195,8 @@ impl Failure {
                 Some(format!("it is cached with {}", given.join(", ")))
             }
             Self::Export(error) => hint::export(error),
+            #[cfg(target_os = "linux")]
+            Self::Mount(error) => hint::mount(error),
             Self::NothingToRemove(_) => Some("`msb-image ls` lists the cached images".into()),
             Self::NoPassword { .. } => Some("printf %s \"$TOKEN\" | msb-image pull ...".into()),
             Self::TwoRegistries { .. } => {

@@ -57,6 +57,28 @@ pub(crate) fn export(error: &ExportError) -> Option<String> {
     }
 }
 
+/// Returns the next command that would work, or the next thing to check, in one line.
+#[cfg(target_os = "linux")]
+pub(crate) fn mount(error: &microsandbox_image::MountError) -> Option<String> {
+    use microsandbox_image::MountError;
+
+    match error {
+        MountError::AlreadyMounted { .. } => {
+            Some("`msb-image umount DIR` ends a mount of a cached image".into())
+        }
+        MountError::NotPermitted { .. } => {
+            Some("run it as root; `msb-image tree` and `cat` read an image without a mount".into())
+        }
+        MountError::Kernel { .. } => {
+            Some("`msb-image export` writes a disk that `mount -o loop` takes".into())
+        }
+        MountError::Foreign { .. } => {
+            Some("if it is of another cache, name that one with --cache-dir".into())
+        }
+        _ => None,
+    }
+}
+
 /// Returns a command or an option that may fix an error of a registry.
 fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String> {
     let error = error.decisive();

@@ -146,3 +146,45 @@ fn export_writes_files_and_streams() {
     assert_eq!(stream.status.code(), Some(1));
     assert!(stderr(&stream).contains("hint: name a file"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn mount_and_umount_work_with_rights_and_name_missing_ones() {
+    let cache = Cache::new();
+    let point = cache.at("point");
+    std::fs::create_dir(&point).unwrap();
+    let point = point.to_str().unwrap();
+    let upper = cache.at("upper");
+    ok(&cache.on_image("mount", &[point, "--writable", upper.to_str().unwrap()]));
+    assert_eq!(std::fs::read(cache.at("point/etc/motd")).unwrap(), b"hello");
+    std::fs::write(cache.at("point/etc/mine"), b"x").unwrap();
+    assert!(cache.at("upper/upper/etc/mine").exists());
+    let again = cache.on_image("mount", &[point]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        stderr(&again).contains("something is mounted on it already\nhint: `msb-image umount DIR`")
+    );
+    ok(&cache.run(&["umount", point]));
+    let none = cache.run(&["umount", point]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(stderr(&none).contains("nothing is mounted on it"));
+
+    // Root without the capability.
+    let mut limited = std::process::Command::new("setpriv");
+    limited.args(["--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]);
+    limited
+        .arg(env!("CARGO_BIN_EXE_msb-image"))
+        .arg("--cache-dir")
+        .arg(cache.at("cache"));
+    let output = limited
+        .args(["mount", NAME, point])
+        .args(PLATFORM)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(
+        text.contains("it needs root's rights (CAP_SYS_ADMIN)\nhint: run it as root"),
+        "{text}"
+    );
+}

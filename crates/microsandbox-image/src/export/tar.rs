@@ -28,6 +28,9 @@ pub(super) fn write(tree: &ImageTree, sink: &mut Sink<'_>) -> Result<(), ExportE
     archive.sink.write(&[0; 1024])
 }
 
+/// Full names and values.
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 struct Archive<'a, 'b> {
     tree: &'a ImageTree,
     sink: &'a mut Sink<'b>,
@@ -122,7 +125,7 @@ impl Archive<'_, '_> {
     }
 
     /// Returns the xattrs, sorted by name.
-    fn xattrs(&self, path: &[u8], inode: &Inode) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ExportError> {
+    fn xattrs(&self, path: &[u8], inode: &Inode) -> Result<Xattrs, ExportError> {
         let xattrs = self.tree.image().xattrs(inode);
         let xattrs = xattrs.map_err(|source| self.tree.disk_error(source))?;
         let mut xattrs: Vec<_> = xattrs.into_iter().map(|x| (x.name, x.value)).collect();
