@@ -11,7 +11,7 @@
 //!   inspect/  the files of a cached image, verification: InspectError
 //!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
 //!   mount/    kernel mounts of a disk: MountError
-//!   boot/     what a guest needs to boot a disk, the user to run as: UserError
+//!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
 //! ```
 //!
 //! A reader starts in `pull.rs`: one pull, top to bottom, each stage a call into a crate below. This crate orchestrates; it
@@ -97,7 +97,9 @@ mod registry;
 mod result;
 mod source;
 
-pub use boot::{BootFacts, BootLines, ImageUser, UnknownHypervisor, UserError};
+pub use boot::{
+    BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
+};
 pub use cache::{CacheError, CacheOptions, CachedImage, GlobalCache, ImageName, Pruned};
 pub use erofs_format::KernelVersion;
 pub use erofs_reader::Inode;
@@ -106,7 +108,7 @@ pub use escape_text::{Escaped, escape, escape_path};
 pub use export::{ExportError, ExportFormat, ExportOptions, NewFileError};
 pub use fs_tree::show_path;
 pub use inspect::{ArtifactKind, Damage, ImageTree, InspectError, Verification};
-pub use limits::{NamedLimit, UnknownLimit};
+pub use limits::{NamedLimit, UnknownLimit, parse_bytes};
 pub use loader::{LoadOptions, Loader, LoaderBuilder};
 #[cfg(target_os = "linux")]
 pub use mount::{MountError, MountOptions};

@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Mount(crate::commands::mount::MountArgs),
     #[cfg(target_os = "linux")]
     Umount(crate::commands::umount::UmountArgs),
+    Upper(crate::commands::upper::UpperArgs),
     Verify(verify::VerifyArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),

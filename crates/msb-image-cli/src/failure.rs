@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use microsandbox_image::{
     CacheError, CredentialError, ExportError, InspectError, InvalidCertificate, Platform,
-    PullError, Reference, RegistryHost, escape,
+    PullError, Reference, RegistryHost, UpperDiskError, escape,
 };
 
 use crate::hint;
@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Inspect(#[from] InspectError),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error(transparent)]
+    UpperDisk(#[from] UpperDiskError),
     #[cfg(target_os = "linux")]
     #[error(transparent)]
     Mount(#[from] microsandbox_image::MountError),
@@ -195,6 +197,7 @@ impl Failure {
                 Some(format!("it is cached with {}", given.join(", ")))
             }
             Self::Export(error) => hint::export(error),
+            Self::UpperDisk(error) => hint::upper_disk(error),
             #[cfg(target_os = "linux")]
             Self::Mount(error) => hint::mount(error),
             Self::NothingToRemove(_) => Some("`msb-image ls` lists the cached images".into()),

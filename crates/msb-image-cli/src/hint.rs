@@ -2,7 +2,7 @@ use std::error::Error;
 
 use microsandbox_image::{
     ArchiveError, CacheError, CredentialUse, ExportError, InspectError, NewFileError, Platform,
-    PullError, RedirectProblem, Reference, RegistryError, TokenProblem,
+    PullError, RedirectProblem, Reference, RegistryError, TokenProblem, UpperDiskError,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
@@ -53,6 +53,17 @@ pub(crate) fn export(error: &ExportError) -> Option<String> {
         ExportError::NoStream { .. } => Some("name a file with `--output FILE`".into()),
         ExportError::Inspect(InspectError::Cache(error)) => cache(error),
         error if error.is_corrupt() => Some("rebuild it with `msb-image pull --force`".into()),
+        _ => None,
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn upper_disk(error: &UpperDiskError) -> Option<String> {
+    match error {
+        UpperDiskError::File(NewFileError::Exists { .. }) => {
+            Some("replace it and all that a guest wrote to it with `--force`".into())
+        }
+        UpperDiskError::NoMke2fs => Some("install the package e2fsprogs".into()),
         _ => None,
     }
 }

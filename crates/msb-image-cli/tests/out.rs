@@ -188,3 +188,40 @@ fn mount_and_umount_work_with_rights_and_name_missing_ones() {
         "{text}"
     );
 }
+
+#[test]
+fn upper_create_makes_a_sparse_ext4_disk() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("a disk");
+    let path = disk.to_str().unwrap();
+    let create = |more: &[&str]| run(folder.path(), [&["upper", "create", path], more].concat());
+    assert_eq!(
+        ok(&create(&["--size", "64G"])),
+        format!("{path} ext4, 64.0 GiB\n")
+    );
+    let metadata = disk.metadata().unwrap();
+    assert_eq!(metadata.len(), 64 << 30);
+    assert!(metadata.blocks() * 512 < 8 << 20, "{}", metadata.blocks());
+    let e2fsck = |path: &str| {
+        let mut e2fsck = std::process::Command::new("e2fsck");
+        e2fsck.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
+        e2fsck.args(["-fn", path]).output().unwrap()
+    };
+    ok(&e2fsck(path));
+    let again = create(&["--size", "1G"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains(": it exists\nhint: replace it and all that a guest wrote"));
+    ok(&create(&["--size", "16MiB", "--force"]));
+    ok(&e2fsck(path));
+    assert_eq!(disk.metadata().unwrap().len(), 16 << 20);
+    for size in ["1M", "17T"] {
+        let refused = create(&["--size", size, "--force"]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(stderr(&refused).contains("it takes 16777216 to 17592186044416"));
+    }
+    let malformed = create(&["--size", "1.5G"]);
+    assert_eq!(malformed.status.code(), Some(2));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}

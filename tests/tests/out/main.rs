@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod export;
+mod guest;
 mod mount;
 mod user;
 

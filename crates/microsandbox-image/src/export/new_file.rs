@@ -101,6 +101,24 @@ impl NewFile {
         }
     }
 
+    /// Sets the length of the file, in bytes.
+    pub(crate) fn set_len(&self, bytes: u64) -> Result<(), NewFileError> {
+        let set = self.file().set_len(bytes);
+        set.map_err(|source| failed(&self.path, "setting its length", source))
+    }
+
+    /// Returns a path by which another process of this user opens the file before it has its name.
+    pub(crate) fn path_now(&self) -> PathBuf {
+        match &self.backing {
+            #[cfg(target_os = "linux")]
+            Backing::Unnamed(file) => {
+                use std::os::fd::AsRawFd as _;
+                format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
+            }
+            Backing::Named(file) => file.path().to_path_buf(),
+        }
+    }
+
     /// Persists the file, then its name.
     pub(crate) fn publish(self) -> Result<(), NewFileError> {
         let Self {

@@ -16,6 +16,7 @@ mod sign_in;
 pub(crate) mod tree;
 #[cfg(target_os = "linux")]
 pub(crate) mod umount;
+pub(crate) mod upper;
 pub(crate) mod verify;
 
 use microsandbox_image::{CacheError, GlobalCache, ImageName, Platform, PullResult, Reference};
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Mount(args) => mount::run(&args, &cache),
         #[cfg(target_os = "linux")]
         Command::Umount(args) => umount::run(&args, &cache),
+        Command::Upper(args) => upper::run(&args),
         Command::Verify(args) => verify::run(&args, &cache),
         Command::Rm(args) => rm::run(&args, &cache),
         Command::Prune(args) => prune::run(&args, &cache),
