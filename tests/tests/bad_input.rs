@@ -282,15 +282,15 @@ fn a_registry_that_wants_a_password() {
 #[test]
 fn full_disk() {
     let registry = docker_registry();
-    let layer = Layer::recipe("file big size=30000000 seed=9").gzip();
+    let layer = Layer::recipe("file big size=30000000 seed=9 fill=text").gzip();
     let diff_id = layer.diff_id().trim_start_matches("sha256:").to_owned();
     push(&registry, "x", &ImageBuilder::new().layer(layer));
     let reference = format!("{}/x:t", registry.host());
     let folder = tempfile::tempdir().unwrap();
     let mount = Mount::tmpfs(folder.path(), "40m");
-    // The whole blob has arrived before its unpacked bytes fill the disk.
+    // The blob fits, and is too short for a partial blob, whose removal would make room. Its uncompressed bytes do not fit.
     let fill = folder.path().join("fill");
-    std::fs::write(&fill, vec![0; 5 << 20]).unwrap();
+    std::fs::write(&fill, vec![0; 15 << 20]).unwrap();
     let cache = folder.path().join("cache");
     refuses(
         &cache,

@@ -90,7 +90,7 @@ async fn each_damage_is_seen_and_by_whom() {
         // A pull rebuilds the disk if a warm pull detects the damage.
         let again = pull(cache.path(), &name).await.unwrap();
         assert_eq!(
-            again.prove(true).is_ok(),
+            again.verify(true).is_ok(),
             rows.last().unwrap().as_bytes()[4] == b'x',
             "{what}"
         );
@@ -125,7 +125,7 @@ fn seen_by_oracles(cache: &Path, disk: &PullResult, whole: &Listing) -> String {
             .unwrap()
             .image(&disk.reference, &platform)
             .is_err(),
-        disk.prove(true).is_err(),
+        disk.verify(true).is_err(),
     ];
     seen.iter()
         .map(|&is_seen| if is_seen { 'x' } else { '.' })

@@ -246,7 +246,7 @@ async fn nothing_outside_the_cache_changes_while_its_files_are_swapped() {
                     let _ = cache.images();
                     let platform = microsandbox_image::Platform::new("linux", "amd64");
                     if let Ok(image) = cache.image(&reference, &platform) {
-                        let _ = image.prove(true);
+                        let _ = image.verify(true);
                         let _ = image.open_tree();
                     }
                     let _ = cache.remove(&reference, &platform);

@@ -95,7 +95,7 @@ fn show(registry: &Registry, reference: &Reference, out: &mut dyn Write) -> Outc
         writeln!(out, "  note: {note}")?;
     }
 
-    let verification = result.prove(true)?;
+    let verification = result.verify(true)?;
     writeln!(
         out,
         "\nverified by reading the disk: every file has the expected length, and every path is as in the layers"

@@ -3,7 +3,7 @@
 //! ```text
 //!   demo    pulls one image from a registry in this process and verifies its disk
 //!   ci ──▶  fmt, clippy, docs, deny, test, fuzz, instructions, demo; `ci STEP...` runs some of them
-//!   soak    races, fuzz targets and random stacks of layers for a long time
+//!   soak    the model of the cache, races, fuzz targets and random stacks of layers for a long time
 //! ```
 //!
 //! Every check that needs no build of its own is a `#[test]`. The commands print results to standard output, and one line to
@@ -58,7 +58,7 @@ enum Command {
     Measure(bench::MeasureOptions),
     /// Run the fuzz targets of the parsers of hostile bytes
     Fuzz(fuzz::FuzzOptions),
-    /// Run the long tests: races on the cache, every fuzz target, random stacks of layers
+    /// Run the long tests: operations on the cache beside a model, races, every fuzz target, random stacks of layers
     Soak(soak::SoakOptions),
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: long runs before a release.
 //!
 //! ```text
+//!   model     random operations on a cache, compared with a model of it after each
 //!   races     a process replaces files of the cache by links, fifos and hard links while pulls, prunes and verifications run
 //!   fuzz      every target, with overflow checks
 //!   interop   random stacks of layers compared with the model, umoci and the kernel; our formats in foreign tools
@@ -24,13 +25,17 @@ pub(crate) struct SoakOptions {
     /// Random stacks that interop merges; umoci also unpacks a twentieth of them
     #[arg(long, default_value_t = 100_000)]
     stacks: u32,
-    /// Seed of the random stacks
+    /// Steps of the model
+    #[arg(long, default_value_t = 10_000)]
+    steps: u32,
+    /// Seed of the random stacks and steps
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
+    Model,
     Races,
     Fuzz,
     Interop,
@@ -53,6 +58,7 @@ pub(crate) fn soak(options: &SoakOptions, out: &mut dyn Write) -> Outcome {
         out.flush()?;
         let start = Instant::now();
         let outcome = match part {
+            Part::Model => model(options),
             Part::Races => races(options),
             Part::Fuzz => fuzz::fuzz(&fuzz::FuzzOptions::long(60 * options.minutes), out),
             Part::Interop => interop::interop(
@@ -79,6 +85,17 @@ pub(crate) fn soak(options: &SoakOptions, out: &mut dyn Write) -> Outcome {
     } else {
         Err("a part failed".into())
     }
+}
+
+fn model(options: &SoakOptions) -> Outcome {
+    let mut command = cargo::cargo();
+    command
+        .args(["test", "--package", "integration-tests", "--test", "model"])
+        .args(["--", "--nocapture"])
+        .env("PATH", tests::path()?)
+        .env("MSB_MODEL_STEPS", options.steps.to_string())
+        .env("MSB_MODEL_SEED", options.seed.to_string());
+    cargo::run(&mut command)
 }
 
 fn races(options: &SoakOptions) -> Outcome {

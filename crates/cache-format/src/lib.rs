@@ -1,4 +1,4 @@
-//! The format versions of everything in a cache, in one place.
+//! The format versions of everything in a cache directory.
 //!
 //! ```text
 //!  layout      LAYOUT      directories and names; recorded in the marker file
@@ -6,8 +6,8 @@
 //!  records     RECORD      image records; recorded in each of them
 //! ```
 //!
-//! It does not know the formats themselves. A change to the bytes of an artifact increments its version, so that no file is read by a
-//! program that would misread it.
+//! This crate does not know the formats themselves. Every change to the bytes of an artifact increments its version, so that no program
+//! reads a file that it would misread.
 
 /// The version of the directories and names of a cache: the one that is written, and the newest that is read.
 pub const LAYOUT: u32 = 2;

@@ -1,7 +1,7 @@
 //! On-disk structures of the [EROFS] file system, named as in the Linux kernel.
 //!
 //! The structs have the layout of `fs/erofs/erofs_fs.h` byte for byte; their sizes are asserted at compile time. The
-//! crate does no I/O and decides nothing: `erofs-writer` plans images in these types, `erofs-reader` validates them.
+//! crate does no I/O: `erofs-writer` builds images from these types, `erofs-reader` validates them.
 //!
 //! ```text
 //!  byte 0        1024              block 1 ...            meta_blkaddr ...

@@ -1,6 +1,6 @@
 //! Reads [EROFS] images: the tree, the attributes and the file data. Verifies the structure of a whole image.
 //!
-//! This is the reference reader for uncompressed images of any writer. It does not decompress, mount, write or repair,
+//! It reads uncompressed images of any writer. It does not decompress, mount, write or repair,
 //! and it knows nothing of container images.
 //!
 //! ```text
@@ -10,12 +10,12 @@
 //!                                  device table         └─▶ xattrs
 //! ```
 //!
-//! The extra devices of an image are opened as by the kernel: as parts of one flat disk ([`Image::open`]) or one by one
+//! As in the kernel, the extra devices of an image are either parts of one flat disk ([`Image::open`]) or opened one by one
 //! ([`Image::open_with_devices`]).
 //!
 //! # Invariants
 //!
-//! - An [`Inode`] was checked when it was read: its format, type, size and xattr body are valid.
+//! - The format, type, size and xattr body of an [`Inode`] are valid: they are checked when it is read.
 //! - An [`Extent`] lies on its device.
 //! - The names of a directory are sorted and unique, in [`ReadDir`] and in [`Walk`].
 //!

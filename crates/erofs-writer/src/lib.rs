@@ -1,4 +1,4 @@
-//! Writes [EROFS] images. File data is streamed in first; then a tree of metadata is validated, planned and written.
+//! Writes [EROFS] images. File data is streamed in first; then the metadata is validated, laid out and written.
 //!
 //! ```text
 //!  block 0 ..       ..                meta_blkaddr ..      ..                   ..
@@ -10,28 +10,28 @@
 //!  written last      as it arrives     in one sequential pass by `finish`
 //! ```
 //!
-//! Data precedes metadata so that each byte is written once, at its final place, although its length is not known in
-//! advance. The root is the first inode; the others follow directory by directory. Inline data must not cross a block
+//! Data precedes metadata so that each byte is written once, at its final place, although the lengths of files are not known
+//! in advance. The root is the first inode; the others follow directory by directory. Inline data must not cross a block
 //! boundary: if that of an inode would, the inode moves to the next block, and later, shorter inodes fill the gap. Slot
 //! 0 stays empty, because `readdir` hides an inode with number 0.
 //!
-//! The same planner handles every kind of image. Files may be on the primary device, on further devices
-//! ([`Options::devices`]), or both; only their [`Content`] differs.
+//! The data of files may be on the primary device, on further devices ([`Options::devices`]), or both: the
+//! [`Content`] of a file states its device.
 //!
 //! The crate does not compress, does not mount, and knows nothing of OCI. It is synchronous and writes to any
 //! [`Write`](std::io::Write) + [`Seek`](std::io::Seek). `erofs-reader` reads the images back.
 //!
 //! # Invariants
 //!
-//! - The tree is validated before the first byte of metadata is written. Anything that EROFS cannot hold is an
-//!   [`Error`] with the path.
+//! - The tree is validated before the first byte of metadata is written. Anything that EROFS cannot represent is
+//!   an [`Error`] with the path.
 //! - Equal trees and data result in equal bytes.
-//! - An image uses no feature that [`Options::minimum_kernel`] lacks.
+//! - An image uses no feature that is newer than [`Options::minimum_kernel`].
 //!
 //! # Untrusted input
 //!
 //! Paths, attributes and file data may be hostile: sizes are bounded ([`MAX_CHUNKS`]), and arithmetic is checked. A
-//! [`HostTree`] reads files of the host, and refuses those that another program replaces during the copy.
+//! [`HostTree`] reads files of the host, and rejects those that another program replaces during the copy.
 //!
 //! # Usage
 //!
@@ -50,7 +50,8 @@
 //! # Ok::<(), erofs_writer::Error>(())
 //! ```
 //!
-//! [`HostTree`] adds a directory of the host to a builder. [`ImageWriter`] is the layer below the builder: it takes extents of file data as they arrive and then a whole [`Tree`].
+//! [`HostTree`] adds a directory of the host to a builder. [`ImageWriter`] is the layer below the builder: it takes extents of
+//! file data as they arrive, then a whole [`Tree`].
 //!
 //! # Limits
 //!

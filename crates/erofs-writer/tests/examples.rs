@@ -51,7 +51,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        oracle::require(oracle::Tool::FsckErofs);
+        let _ = oracle::require(oracle::Tool::FsckErofs);
         Self {
             // Next to the target directory, because a memory file system may not support user xattrs.
             dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),

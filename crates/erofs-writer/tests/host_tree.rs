@@ -74,7 +74,7 @@ fn fill(root: &Path) {
 
 #[test]
 fn the_image_equals_the_directory() {
-    oracle::require(oracle::Tool::FsckErofs);
+    let _ = oracle::require(oracle::Tool::FsckErofs);
     let dir = folder();
     let (tree, file) = (dir.path().join("tree"), dir.path().join("image"));
     fs::create_dir(&tree).unwrap();

@@ -1,12 +1,12 @@
 //! Escapes untrusted text for one line of a terminal or a log.
 //!
-//! File names, server messages, image configs and record contents are written by others. Printed raw, they can clear the
-//! screen, forge a second log line, reverse the direction of text or hide characters. Every crate of the workspace escapes
-//! such text with this one.
+//! File names, server messages, image configs and record contents are untrusted. Printed raw, they can clear the screen, forge
+//! a second log line, reverse the direction of text or hide characters. Every crate of the workspace escapes such text with
+//! this crate.
 //!
 //! ```text
-//!   bytes or str ──▶ escape(text)        the whole text, escaped while it is printed; allocates nothing
-//!               └──▶ Excerpt::new(text)  an owned beginning of at most 160 characters, for errors
+//!   bytes or str ──▶ escape(text)        escapes the whole text while it is printed; allocates nothing
+//!               └──▶ Excerpt::new(text)  an owned prefix of at most 160 characters, for errors
 //! ```
 //!
 //! A character is printed as it is if [`is_printable`] returns `true`. Any other becomes `\n`, `\r`, `\t` or `\u{...}`, and
@@ -22,7 +22,7 @@
 //! # Invariants
 //! - The output of [`escape()`] and of an [`Excerpt`] contains only printable characters, so it never spans two lines, and
 //!   escaping it again changes nothing.
-//! - An [`Excerpt`] reads a bounded beginning of its input, however long the input is.
+//! - Creating an [`Excerpt`] reads a bounded prefix of its input, however long the input is.
 //!
 //! # Specification
 //! Unicode 16.0: the general categories Cc, Cf, Zl, Zp and Zs, and the property Default_Ignorable_Code_Point.

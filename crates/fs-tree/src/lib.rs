@@ -1,20 +1,20 @@
-//! A file tree in memory, and the rules by which the changes of an OCI layer act on it.
+//! A file tree in memory, and the rules for applying the changes of an OCI layer to it.
 //!
 //! A [`Tree`] is an arena: inodes and directory entries have 32-bit ids, names lie in one byte pool, and equal xattr sets are
-//! stored once. A file takes about 130 bytes and its name.
+//! stored once. A file takes about 130 bytes plus its name.
 //!
 //! ```text
-//!  entries   (parent, name) -> inode      found by hash; one entry is one name
+//!  entries   (parent, name) -> inode      found by hash; one per name
 //!  inodes    metadata + Node              Directory | Regular | Symlink | devices | Whiteout
-//!            Regular -> Content           where the bytes lie: (device, offset), extents with holes, or inline
+//!            Regular -> Content           where the bytes are: (device, offset), extents with holes, or inline
 //! ```
 //!
 //! A layer is a sequence of [`Change`]s in the order of its tar. [`LayerApplier`] applies them to an empty tree, which becomes
 //! the layer's own tree, including whiteouts; [`merge_layer`] applies them to the tree of the layers below. Both use the same
-//! rules (OCI image specification, `layer.md`), so a layer read alone and a merged layer agree.
+//! rules (OCI image specification, `layer.md`), so a layer means the same alone and merged.
 //!
 //! This crate knows neither tar nor EROFS and does no I/O. Names and paths are bytes. Changes may be hostile: no function
-//! recurses, and every failure is returned as an error.
+//! recurses, and every invalid change is an error.
 //!
 //! ```
 //! use fs_tree::{Change, ChangeKind, LayerApplier, Metadata, NewNode, Tree};

@@ -1,7 +1,7 @@
-//! The images in the cache directory: what is there, what it needs, what may go.
+//! The images in the cache directory: lookup, listing, records and pruning.
 //!
 //! ```text
-//!   lookup  is it cached? images, layers, documents     record  what a warm pull answers with
+//!   lookup  is it cached? images, layers, documents     record  the file that a warm pull reads
 //!   images  list, one image, remove                     prune   what no image needs
 //!   image_name  which image a text names                keys    names of artifacts
 //! ```
@@ -31,7 +31,7 @@ pub struct GlobalCache {
 }
 
 impl GlobalCache {
-    /// Returns the cache at `root`, without touching the disk: a pull creates it, and what reads or removes needs an existing one.
+    /// Returns the cache at `root` without touching the disk. A pull creates the directory; reading and removing require that it exists.
     ///
     /// # Errors
     /// [`CacheError::Store`] if `root` is relative and the current directory is gone.

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::{GlobalCache, NamedLimit, open_files};
 
-/// What the pulls of one registry or loader share, wherever their images come from.
+/// What the pulls of one registry or loader share, whatever their source.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) platform: Platform,

@@ -34,7 +34,7 @@ pub enum PullError {
         /// The largest number.
         limit: usize,
     },
-    /// An index leads to more documents than are looked at for one image.
+    /// An index leads to more documents than are read for one image.
     #[error("{reference}: no image that fits among the first {limit} documents of its index")]
     TooManyDocuments {
         /// The reference.
@@ -42,7 +42,7 @@ pub enum PullError {
         /// The largest number of documents.
         limit: usize,
     },
-    /// A document is not what the index or manifest that names it announces.
+    /// A document does not match the descriptor that names it.
     #[error("{digest}: {problem}")]
     Announced {
         /// The document.
@@ -80,7 +80,7 @@ pub enum PullError {
         /// The config.
         digest: Digest,
     },
-    /// A layer cannot be made into an image.
+    /// A layer cannot be converted to a layer image.
     #[error("layer {digest} of {reference}")]
     Layer {
         /// The layer's blob.
@@ -103,10 +103,10 @@ pub enum PullError {
     NotExact {
         /// The image.
         reference: Box<Reference>,
-        /// The first of its losses.
+        /// The first fidelity note.
         note: Box<Note>,
     },
-    /// A layer's files in the cache are damaged each time that it is rebuilt.
+    /// A layer's files in the cache are damaged again after each rebuild.
     #[error("layer {diff_id}: its cached files are damaged again after {rebuilds} rebuilds")]
     DamagedAgain {
         /// The layer's diff_id.

@@ -1,4 +1,4 @@
-//! What is in a cached image, read from its disk without mounting it.
+//! Reads and verifies a cached image from its disk, without mounting it.
 
 mod error;
 mod files;

@@ -5,7 +5,7 @@
 //!  registry, layout,                       │                                              │
 //!  archive                                 └─▶ merged as they are read ─▶ fsmeta.erofs, rootfs.vmdk, verified
 //!
-//!   pull/     one pull, whatever its source: PullError
+//!   pull/     one pull, from any source: PullError
 //!   source/   registry, OCI layout, archive of docker save: ArchiveError
 //!   cache/    what is cached: lookup, list, remove, prune: CacheError
 //!   inspect/  the files of a cached image, verification: InspectError
@@ -14,8 +14,8 @@
 //!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
 //! ```
 //!
-//! A reader starts in `pull.rs`: one pull, top to bottom, each stage a call into a crate below. This crate orchestrates; it
-//! prints nothing.
+//! The code is best read from `pull.rs` on: one pull, top to bottom, where each stage is a call into a crate below. This crate prints
+//! nothing.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -69,10 +69,10 @@
 //! ```
 //!
 //! # Invariants
-//! - Nothing is published that was not verified: blobs against the manifest, layers against the config, all of it against the
-//!   reference where that names a digest.
-//! - Dropping a pull's future or its [`PullTask`] stops the work and leaves the cache whole.
-//! - CPU work runs on threads of its own, never on the caller's executor.
+//! - Only verified data is published: blobs are verified against the manifest, layers against the config, and the manifest or index
+//!   against the digest in the reference, if it has one.
+//! - Dropping a pull's future or its [`PullTask`] stops the work and leaves the cache intact.
+//! - CPU-bound work runs on its own threads, never on the caller's executor.
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] makes no request.
 
 mod blocking;

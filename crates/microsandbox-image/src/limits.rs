@@ -6,7 +6,7 @@ use msb_layer::LayerLimits;
 
 /// A limit by its name, as in a command line or a configuration file: `image-memory-bytes=512M`.
 ///
-/// Numbers take a suffix K, M, G or T, also as KiB, MiB, GiB or TiB: powers of 1024.
+/// A number may have a suffix K, M, G or T, or KiB, MiB, GiB or TiB: powers of 1024.
 ///
 /// ```
 /// use microsandbox_image::NamedLimit;
@@ -32,7 +32,7 @@ pub enum UnknownLimit {
         /// The name.
         name: String,
     },
-    /// The value is not a number of 64 bits.
+    /// The value is not a 64-bit number.
     #[error("limit {name}: {value:?} is not a number with an optional suffix K, M, G or T")]
     Value {
         /// The name of the limit.
@@ -172,6 +172,7 @@ impl NamedLimit {
     }
 
     /// Returns the names of all limits, each with its meaning.
+    #[must_use]
     pub fn all() -> impl ExactSizeIterator<Item = (&'static str, &'static str)> {
         ROWS.iter().map(|row| (row.name, row.help))
     }

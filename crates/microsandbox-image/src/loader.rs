@@ -42,7 +42,7 @@ pub struct LoaderBuilder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// Build everything again, even what is cached.
+    /// Unpack and build everything again, even what is cached.
     pub force: bool,
     /// Fail with [`PullError::NotExact`] if a part of the image cannot be represented exactly.
     pub strict: bool,
@@ -91,7 +91,7 @@ impl Loader {
     /// Loads one image. Its record replaces that of an image with the same reference and platform; layers that are cached are
     /// neither unpacked nor written again.
     ///
-    /// Every digest is verified as in a pull. Dropping the future stops the work and leaves the cache whole.
+    /// Every digest is verified as in a pull. Dropping the future stops the work and leaves the cache intact.
     ///
     /// # Errors
     /// See [`PullError`].
@@ -104,10 +104,10 @@ impl Loader {
             .await
     }
 
-    /// Starts to load one image on a task of its own and returns its events beside it, which are those of a pull. Must be called
-    /// within a tokio runtime.
+    /// Spawns a load as a tokio task. Returns the receiver of its events, which are those of a pull, and the task. Must be called within
+    /// a tokio runtime.
     ///
-    /// Dropping the task cancels the load and leaves the cache whole; dropping the receiver has no effect on it.
+    /// Dropping the task cancels the load and leaves the cache intact; dropping the receiver has no effect on it.
     pub fn load_with_progress(
         &self,
         image: &ArchiveImage,
@@ -123,7 +123,7 @@ impl Loader {
     /// [`ImageArchive::images`] and [`ImageArchive::image_named`].
     ///
     /// # Errors
-    /// That of the first image that fails; those before it are cached.
+    /// The error of the first image that fails; those before it are cached.
     pub async fn load_all(
         &self,
         archive: &ImageArchive,
@@ -167,7 +167,7 @@ impl LoaderBuilder {
         self
     }
 
-    /// Sets the limits on what the layers of one image and their merge may take together.
+    /// Sets the limits on what the layers of one image and their merge may use together.
     #[must_use]
     pub fn image_limits(mut self, limits: ImageLimits) -> Self {
         self.engine.image_limits = limits;

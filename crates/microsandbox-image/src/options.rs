@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Options of one pull. Write it with `..Default::default()`: fields may be added.
+/// Options of one pull. Construct it with `..Default::default()`, because fields may be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PullOptions {
     /// When to contact the registry instead of using the cache. [`PullPolicy::IfMissing`] by default.
@@ -9,19 +9,19 @@ pub struct PullOptions {
     /// Download and build everything again, even what is cached. Has no effect with [`PullPolicy::Never`].
     pub force: bool,
     /// Fail with [`PullError::NotExact`](crate::PullError::NotExact) if a part of the image cannot be represented exactly.
-    /// Otherwise the result carries a [`Note`](crate::Note).
+    /// Otherwise the result has a [`Note`](crate::Note) on it.
     pub strict: bool,
 }
 
 /// When a pull contacts the registry instead of using the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
-    /// Only if the image is not cached. A cached image is used without a request.
+    /// Only if the image is not cached.
     #[default]
     IfMissing,
-    /// Always, for the manifest. Cached layers are used if their digests are in it.
+    /// Always, for the manifest. Cached layers that it names are used.
     Always,
-    /// Never. An image that is not cached is [`CacheError::NotCached`](crate::CacheError::NotCached).
+    /// Never. An image that is not cached fails with [`CacheError::NotCached`](crate::CacheError::NotCached).
     Never,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for PullPolicy {
     }
 }
 
-/// The text is not the name of a pull policy.
+/// Reports a text that is not the name of a pull policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a pull policy is one of if-missing, always and never")]
 pub struct UnknownPolicy;

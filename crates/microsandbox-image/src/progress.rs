@@ -13,9 +13,9 @@ use stage_log::StageLog;
 
 /// An event of a pull. Variants may be added.
 ///
-/// Every stage event is delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress) and
-/// [`MergeProgress`](Self::MergeProgress) carry the state at the time of receiving, and so do the events about delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`); a slow receiver
-/// misses the states in between. The last event is `Complete` or `Failed`.
+/// The events of stages are all delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress),
+/// [`LayerUnpackProgress`](Self::LayerUnpackProgress), [`MergeProgress`](Self::MergeProgress) and the delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`) are the state at
+/// the time of receiving: a newer one replaces one that was not received. The last event is `Complete` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PullProgress {
@@ -59,7 +59,7 @@ pub enum PullProgress {
         digest: Digest,
         /// Length of the blob, in bytes.
         total_bytes: u64,
-        /// Bytes of it that an earlier, interrupted pull left; the download resumes behind them.
+        /// Bytes of the partial blob of an earlier pull; the download resumes after them.
         resumed_bytes: u64,
     },
     /// Bytes of the layer have arrived.
@@ -72,7 +72,17 @@ pub enum PullProgress {
         /// Length of the blob, in bytes.
         total_bytes: u64,
     },
-    /// A request for a manifest or config failed, and is repeated after a pause.
+    /// Bytes of the layer have been decompressed, while others may still be arriving.
+    #[non_exhaustive]
+    LayerUnpackProgress {
+        /// Which layer, from 0 at the bottom.
+        layer: usize,
+        /// Bytes of the blob that are decompressed. Their files are written or about to be.
+        unpacked_bytes: u64,
+        /// Length of the blob, in bytes.
+        total_bytes: u64,
+    },
+    /// A request for a manifest or config failed, and is retried after a pause.
     #[non_exhaustive]
     Retrying {
         /// The number of the retry, from 1.
@@ -84,7 +94,7 @@ pub enum PullProgress {
         /// Why the request failed, in one line.
         error: String,
     },
-    /// The layer's download failed, and is continued after a pause.
+    /// The layer's download failed, and is retried after a pause.
     #[non_exhaustive]
     LayerRetrying {
         /// Which layer, from 0 at the bottom.
@@ -106,12 +116,12 @@ pub enum PullProgress {
         /// How long nothing has arrived.
         silent_for: Duration,
     },
-    /// The layer's download continues after a fault.
+    /// The layer's download continues after a failure.
     #[non_exhaustive]
     LayerResumed {
         /// Which layer, from 0 at the bottom.
         layer: usize,
-        /// The bytes that are kept.
+        /// The number of bytes that are kept.
         from_bytes: u64,
     },
     /// The blob is complete; its end is still being unpacked and written.
@@ -151,7 +161,7 @@ pub enum PullProgress {
     },
     /// The disk descriptor is published.
     VmdkWritten,
-    /// The pull is done. No event follows.
+    /// The pull succeeded. No event follows.
     #[non_exhaustive]
     Complete {
         /// The digest of the manifest.
@@ -162,12 +172,12 @@ pub enum PullProgress {
     /// The pull failed or was cancelled. No event follows.
     #[non_exhaustive]
     Failed {
-        /// The error in one line; the result of the pull carries the error itself.
+        /// The error in one line; the pull returns the error itself.
         error: String,
     },
 }
 
-/// Receives the events of one pull. A slow or dropped receiver costs the pull nothing.
+/// Receives the events of one pull. A slow or dropped receiver does not delay the pull.
 #[derive(Debug)]
 pub struct ProgressReceiver {
     shared: Arc<Shared>,
@@ -229,12 +239,15 @@ impl Progress {
         self.update(|state| {
             match event {
                 PullProgress::LayerDownloaded { layer } => state.forget(layer),
+                PullProgress::LayerStarted { layer, .. }
+                | PullProgress::LayerMaterialized { layer, .. } => state.unpacked.clear(layer),
                 PullProgress::FsmetaWritten { .. } => state.merge = None,
                 PullProgress::Complete { .. } | PullProgress::Failed { .. } => {
                     if state.is_ended {
                         return;
                     }
-                    state.cells.clear();
+                    state.downloaded = Cells::default();
+                    state.unpacked = Cells::default();
                     state.delays.clear();
                     state.merge = None;
                     state.is_ended = true;
@@ -286,12 +299,14 @@ impl Progress {
     /// Replaces the state of a layer's download.
     pub(crate) fn downloaded(&self, layer: usize, downloaded_bytes: u64, total_bytes: u64) {
         self.update(|state| {
-            if state.cells.len() <= layer {
-                state.cells.resize(layer + 1, None);
-            }
-            state.cells[layer] = Some((downloaded_bytes, total_bytes));
+            state.downloaded.set(layer, downloaded_bytes, total_bytes);
             state.no_longer_stalled(layer);
         });
+    }
+
+    /// Replaces the state of a layer's unpacking.
+    pub(crate) fn unpacked(&self, layer: usize, unpacked_bytes: u64, total_bytes: u64) {
+        self.update(|state| state.unpacked.set(layer, unpacked_bytes, total_bytes));
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
@@ -363,8 +378,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<PullProgress>,
-    /// By layer: present and total bytes, if they were not received yet.
-    cells: Vec<Option<(u64, u64)>>,
+    downloaded: Cells,
+    unpacked: Cells,
     /// By layer, those before any layer first: the newest delay, if that was not received yet.
     delays: Vec<Option<PullProgress>>,
     /// The progress of the merge, if it was not received yet.
@@ -389,15 +404,17 @@ impl State {
         if let Some(merge) = self.merge.take() {
             return Some(merge);
         }
-        let (layer, cell) = self
-            .cells
-            .iter_mut()
-            .enumerate()
-            .find(|(_, cell)| cell.is_some())?;
-        let (downloaded_bytes, total_bytes) = cell.take()?;
-        Some(PullProgress::LayerDownloadProgress {
+        if let Some((layer, downloaded_bytes, total_bytes)) = self.downloaded.take() {
+            return Some(PullProgress::LayerDownloadProgress {
+                layer,
+                downloaded_bytes,
+                total_bytes,
+            });
+        }
+        let (layer, unpacked_bytes, total_bytes) = self.unpacked.take()?;
+        Some(PullProgress::LayerUnpackProgress {
             layer,
-            downloaded_bytes,
+            unpacked_bytes,
             total_bytes,
         })
     }
@@ -422,18 +439,69 @@ impl State {
     }
 
     fn forget(&mut self, layer: usize) {
-        if let Some(cell) = self.cells.get_mut(layer) {
-            *cell = None;
-        }
+        self.downloaded.clear(layer);
         if let Some(delay) = self.delays.get_mut(layer + 1) {
             *delay = None;
         }
     }
 }
 
+/// By layer: the bytes so far and in all, if they were not received yet.
+#[derive(Debug, Default)]
+struct Cells(Vec<Option<(u64, u64)>>);
+
+impl Cells {
+    fn set(&mut self, layer: usize, bytes: u64, total_bytes: u64) {
+        if self.0.len() <= layer {
+            self.0.resize(layer + 1, None);
+        }
+        self.0[layer] = Some((bytes, total_bytes));
+    }
+
+    fn clear(&mut self, layer: usize) {
+        if let Some(cell) = self.0.get_mut(layer) {
+            *cell = None;
+        }
+    }
+
+    /// Takes the bytes of the lowest layer that has some.
+    fn take(&mut self) -> Option<(usize, u64, u64)> {
+        let mut cells = self.0.iter_mut().enumerate();
+        cells.find_map(|(layer, cell)| cell.take().map(|(bytes, total)| (layer, bytes, total)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn unpacking_overwrites_itself_and_ends_with_the_layer() {
+        let (progress, mut receiver) = Progress::channel();
+        for bytes in 1..1000 {
+            progress.unpacked(2, bytes, 5000);
+        }
+        let unpacked = PullProgress::LayerUnpackProgress {
+            layer: 2,
+            unpacked_bytes: 999,
+            total_bytes: 5000,
+        };
+        assert_eq!(receiver.recv().await, Some(unpacked));
+        progress.unpacked(2, 5000, 5000);
+        let diff_id = Digest::sha256_of(b"");
+        let done = PullProgress::LayerMaterialized {
+            layer: 2,
+            diff_id,
+            image_bytes: 4096,
+        };
+        progress.send(done.clone());
+        assert_eq!(receiver.recv().await, Some(done));
+        drop(progress);
+        assert!(matches!(
+            receiver.recv().await,
+            Some(PullProgress::Failed { .. })
+        ));
+    }
 
     fn stalled(layer: usize, seconds: u64) -> PullProgress {
         PullProgress::LayerStalled {

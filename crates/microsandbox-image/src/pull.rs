@@ -12,6 +12,7 @@ mod notes;
 mod partial;
 mod resolve;
 mod sweep;
+mod unpacking;
 mod verify;
 mod waiting;
 
@@ -33,7 +34,7 @@ use crate::{
 use ahead::MergeTask;
 use finish::{Finished, check_record_bytes, finish};
 use layer::LayerSource;
-use layers::{Anew, fetch_layers};
+use layers::{Rebuild, fetch_layers};
 use resolve::{Resolved, keep, resolve};
 use sweep::sweep;
 
@@ -129,13 +130,13 @@ async fn run(
         blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
     };
 
-    let mut anew = Anew::new(options.force);
+    let mut rebuild = Rebuild::new(options.force);
     let mut damaged = None;
     for _ in 0..=REPAIRS {
         let observer = progress.merge_observer(disk.layers().stack().len());
         let merge = Merge::with_budget(&budget).on_progress(observer);
         let (events, merge) = MergeTask::start(store, &disk, merge, options.force).await?;
-        let layers = fetch_layers(pull, &events, &anew);
+        let layers = fetch_layers(pull, &events, &rebuild);
         let beside = async {
             keep(engine, &resolved).await?;
             sweep(engine).await
@@ -156,7 +157,7 @@ async fn run(
             Finished::DamagedLayer(layer) => {
                 tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged; it is rebuilt");
                 damaged = Some(layer.diff_id);
-                anew.only(layer);
+                rebuild.only(layer);
             }
         }
     }

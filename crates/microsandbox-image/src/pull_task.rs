@@ -6,9 +6,9 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::{PullError, PullResult};
 
-/// A pull that runs on a task of its own; [`Registry::pull_with_progress`](crate::Registry::pull_with_progress) starts it.
+/// A pull that runs as a tokio task; [`Registry::pull_with_progress`](crate::Registry::pull_with_progress) starts it.
 ///
-/// Awaiting it returns the pull's result: `task.await??`. Dropping it cancels the pull and leaves the cache whole, so a timeout
+/// Awaiting it returns the pull's result: `task.await??`. Dropping it cancels the pull and leaves the cache intact, so a timeout
 /// around it stops the work too.
 #[derive(Debug)]
 #[must_use = "dropping the task cancels the pull"]
@@ -21,13 +21,13 @@ impl PullTask {
         Self { handle }
     }
 
-    /// Cancels the pull. Awaiting the task then returns an error for which [`JoinError::is_cancelled`] holds, unless the pull was
-    /// done already.
+    /// Cancels the pull. Awaiting the task then returns an error for which [`JoinError::is_cancelled`] returns `true`, unless the pull
+    /// was already finished.
     pub fn abort(&self) {
         self.handle.abort();
     }
 
-    /// Returns whether the pull is done or cancelled.
+    /// Returns whether the pull is finished or cancelled.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()

@@ -24,7 +24,7 @@ use crate::{
     GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull,
 };
 
-/// Pulls images for one platform into one cache. Cheap to make and to clone; clones share connections, credentials and limits.
+/// Pulls images for one platform into one cache. Cheap to create and to clone; clones share connections, credentials and limits.
 #[derive(Clone, Debug)]
 pub struct Registry {
     engine: Arc<Engine>,
@@ -40,7 +40,7 @@ pub struct RegistryBuilder {
 }
 
 impl Registry {
-    /// Pulls for `platform` into `cache`, without credentials.
+    /// Creates a registry that pulls for `platform` into `cache`, without credentials.
     ///
     /// # Errors
     /// None today; see [`RegistryBuilder::build`].
@@ -70,7 +70,7 @@ impl Registry {
         &self.engine.platform
     }
 
-    /// Verifies the credentials for `host` with the registry itself.
+    /// Checks that the registry `host` accepts the credentials for it, with a request.
     ///
     /// Returns [`CredentialUse::Sent`] if the registry accepts them, and [`CredentialUse::NotRequested`] if it did not ask for any.
     ///
@@ -82,7 +82,7 @@ impl Registry {
 
     /// Pulls an image. Needs a tokio runtime with its I/O and time drivers enabled.
     ///
-    /// Dropping the future stops the work and leaves the cache whole.
+    /// Dropping the future stops the work and leaves the cache intact.
     ///
     /// # Errors
     /// See [`PullError`].
@@ -95,9 +95,9 @@ impl Registry {
             .await
     }
 
-    /// Starts a pull on a task of its own and returns its events beside it. Must be called within a tokio runtime.
+    /// Spawns a pull as a tokio task. Returns the receiver of its events and the task. Must be called within a tokio runtime.
     ///
-    /// Dropping the task cancels the pull and leaves the cache whole; dropping the receiver has no effect on it.
+    /// Dropping the task cancels the pull and leaves the cache intact; dropping the receiver has no effect on it.
     pub fn pull_with_progress(
         &self,
         reference: &Reference,
@@ -121,11 +121,10 @@ impl Registry {
 }
 
 impl RegistryBuilder {
-    /// Sets the credentials for the first registry that is asked for. Default: none.
+    /// Sets the credentials for the first registry that is contacted. Default: none.
     ///
-    /// They are bound to the registry that the reference of the first pull names (of the first that makes a request), and are
-    /// sent to no other. To pull from several registries, name the host of each with [`auth_for`](Self::auth_for), or use a
-    /// provider.
+    /// They are bound to the registry in the reference of the first pull that makes a request, and are sent to no other. To pull
+    /// from several registries, name the host of each with [`auth_for`](Self::auth_for), or use a provider.
     #[must_use]
     pub fn auth(mut self, auth: RegistryAuth) -> Self {
         self.client = self.client.auth(auth);
@@ -133,21 +132,21 @@ impl RegistryBuilder {
     }
 
     /// Sets the credentials for the registry `host`, given as `HOST` or `HOST:PORT`. May be called repeatedly; the last call for a
-    /// host counts, and comes before [`auth`](Self::auth) and the provider.
+    /// host counts. Takes precedence over [`auth`](Self::auth) and the provider.
     #[must_use]
     pub fn auth_for(mut self, host: impl Into<String>, auth: RegistryAuth) -> Self {
         self.client = self.client.auth_for(host, auth);
         self
     }
 
-    /// Sets the provider that is asked for the credentials of every host that has none yet.
+    /// Sets the provider of credentials for every host that has none by [`auth_for`](Self::auth_for) or [`auth`](Self::auth).
     #[must_use]
     pub fn credentials(mut self, provider: impl CredentialProvider + 'static) -> Self {
         self.client = self.client.credentials(provider);
         self
     }
 
-    /// Searches the directory for settings of registries as containerd does: `DIR/HOST/hosts.toml`, else `DIR/_default/hosts.toml`, with
+    /// Adds a directory of registry settings in containerd's format: `DIR/HOST/hosts.toml`, else `DIR/_default/hosts.toml`, with
     /// mirrors, TLS settings and headers. May be called repeatedly; the first directory with settings for a registry counts.
     #[must_use]
     pub fn hosts_dir(mut self, dir: impl Into<PathBuf>) -> Self {
@@ -155,7 +154,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Searches containerd's own directories too, after those of [`hosts_dir`](Self::hosts_dir): `/etc/containerd/certs.d`, then
+    /// Adds containerd's own directories after those of [`hosts_dir`](Self::hosts_dir): `/etc/containerd/certs.d`, then
     /// `/etc/docker/certs.d`.
     #[must_use]
     pub fn containerd_hosts_dirs(mut self) -> Self {
@@ -163,14 +162,15 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets the provider that is asked for the hosts of each registry. It has no effect where directories are named.
+    /// Sets the provider of the hosts of each registry. Has no effect together with [`hosts_dir`](Self::hosts_dir) or
+    /// [`containerd_hosts_dirs`](Self::containerd_hosts_dirs).
     #[must_use]
     pub fn hosts(mut self, provider: impl HostProvider + 'static) -> Self {
         self.client = self.client.hosts(provider);
         self
     }
 
-    /// Presents a client certificate to the registry `host`, given as `HOST` or `HOST:PORT`, and to no mirror of it. May be called
+    /// Presents a client certificate to the registry `host`, given as `HOST` or `HOST:PORT`, and to none of its mirrors. May be called
     /// repeatedly; the last call for a host counts.
     #[must_use]
     pub fn client_certificate(
@@ -182,22 +182,23 @@ impl RegistryBuilder {
         self
     }
 
-    /// Uses plain HTTP for this `host` or `host:port`, and sends credentials over it. May be called repeatedly.
+    /// Uses plain HTTP for `host`, given as `HOST:PORT`, or as `HOST` for all its ports, and sends credentials over it. May be called
+    /// repeatedly.
     #[must_use]
     pub fn plain_http(mut self, host: impl Into<String>) -> Self {
         self.client = self.client.plain_http(host);
         self
     }
 
-    /// Lets registries lead to this `host` or `host:port` although it is a loopback, link-local or private address. May be called
-    /// repeatedly.
+    /// Lets registries lead to `host`, given as `HOST` or `HOST:PORT`, although it is a loopback, link-local or private address. May be
+    /// called repeatedly.
     #[must_use]
     pub fn private_host(mut self, host: impl Into<String>) -> Self {
         self.client = self.client.private_host(host);
         self
     }
 
-    /// Trusts the certificates in `pem` beside the system's. Loopback registries are then spoken to over TLS only. May be called
+    /// Trusts the certificates in `pem` in addition to the system's. Loopback registries are then contacted over TLS only. May be called
     /// repeatedly.
     ///
     /// A certificate that cannot be used is skipped, with a warning in the log that names it.
@@ -207,7 +208,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Trusts certificates like [`ca_cert`](Self::ca_cert), with a name for warnings and errors, such as the file's.
+    /// Trusts certificates like [`ca_cert`](Self::ca_cert). Warnings and errors contain `name`, such as the path of the file.
     #[must_use]
     pub fn named_ca_cert(mut self, name: impl Into<String>, pem: impl Into<Vec<u8>>) -> Self {
         self.client = self.client.named_ca_cert(name, pem);
@@ -221,15 +222,15 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets the limits on waiting for a registry: how long faults are retried, how long a response may stall, how slow a
-    /// blob may be.
+    /// Sets the timeouts for a registry: how long failures are retried, how long a response may stall, and how slow a blob may
+    /// be.
     ///
     /// ```
     /// # use microsandbox_image::{GlobalCache, Platform, Registry, Timeouts};
     /// use std::time::Duration;
     ///
     /// # fn example(platform: Platform, cache: GlobalCache) -> Result<(), Box<dyn std::error::Error>> {
-    /// let timeouts = Timeouts::default().with_patience(Duration::from_secs(10));
+    /// let timeouts = Timeouts::default().with_retry_time(Duration::from_secs(10));
     /// let registry = Registry::builder(platform, cache).timeouts(timeouts).build()?;
     /// # Ok(())
     /// # }
@@ -247,7 +248,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets the limits on what the layers of one image and their merge may take together.
+    /// Sets the limits on what the layers of one image and their merge may use together.
     #[must_use]
     pub fn image_limits(mut self, limits: ImageLimits) -> Self {
         self.engine.image_limits = limits;
@@ -268,7 +269,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Builds the registry. No connection is made, and no TLS set up, before something has to be downloaded.
+    /// Builds the registry. Connections and TLS are set up by the first request.
     ///
     /// # Errors
     /// [`PullError::Registry`] for certificates or credentials that cannot be used.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{BootFacts, ImageConfig};
 
-/// A cached image: its description, and the files of its disk.
+/// A cached image: its config and layers, and the files of its disk.
 ///
 /// It owns a lease: no prune removes any of its files while it or a clone of it exists.
 #[derive(Clone, Debug, Serialize)]
@@ -19,7 +19,7 @@ pub struct PullResult {
     /// The reference that was pulled or loaded, in full.
     #[serde(serialize_with = "as_text")]
     pub reference: Reference,
-    /// The digest of the image's manifest (of an index's child, not of the index).
+    /// The digest of the image's manifest, not of the index that led to it.
     pub manifest_digest: Digest,
     /// The image's own platform, from its config: the one that was asked for, or a lower variant of it.
     pub platform: Platform,
@@ -30,13 +30,13 @@ pub struct PullResult {
     pub layer_diff_ids: Vec<Digest>,
     /// The layers, bottom to top.
     pub layers: Vec<LayerArtifact>,
-    /// The merged metadata: the first file of the disk.
+    /// The merged metadata image, `fsmeta.erofs`: the first file of the disk.
     pub fsmeta: PathBuf,
-    /// The disk descriptor.
+    /// The disk descriptor, `rootfs.vmdk`.
     pub vmdk: PathBuf,
     /// The files of the disk in order, for a hypervisor that reads no VMDK.
     pub extents: Vec<DiskExtent>,
-    /// The fidelity notes.
+    /// What the disk does not represent exactly.
     pub notes: Vec<Note>,
     /// How to run the image, from its config.
     pub config: ImageConfig,
@@ -46,8 +46,8 @@ pub struct PullResult {
 impl PullResult {
     /// Returns the lease of the image's disk, which can be cloned and kept beyond this result.
     ///
-    /// A VM process that inherits its descriptor (see [`Lease::inheritable_fd`]) keeps the disk by itself, even when the process that
-    /// started it has ended.
+    /// A VM process that inherits its descriptor (see [`Lease::inheritable_fd`]) holds the lease until it ends, even if the process
+    /// that started it ends first.
     pub fn lease(&self) -> &Lease {
         &self.lease
     }
@@ -61,7 +61,7 @@ pub struct LayerArtifact {
     pub diff_id: Digest,
     /// The digest of the blob.
     pub digest: Digest,
-    /// The blob's media type, as the manifest has it.
+    /// The blob's media type, as the manifest states it.
     pub media_type: String,
     /// The blob's length in bytes.
     pub size: u64,
@@ -75,7 +75,7 @@ pub struct LayerArtifact {
 pub struct DiskExtent {
     /// The file.
     pub path: PathBuf,
-    /// Its length in bytes, which is all of it.
+    /// Its length in bytes. An extent is always a whole file.
     pub bytes: u64,
 }
 

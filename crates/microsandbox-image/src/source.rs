@@ -6,8 +6,8 @@
 //!                          └─ docker      of `docker save` ─────┘
 //! ```
 //!
-//! A source returns bytes and nothing else. The code above it verifies every digest, chooses the platform, converts layers,
-//! and publishes; it is the same for all sources.
+//! A source only returns bytes. Its caller verifies every digest, chooses the platform, converts layers and publishes, in the same way
+//! for all sources.
 
 mod archive;
 mod data;
@@ -50,7 +50,7 @@ const MAX_IMAGES: usize = 1024;
 /// The futures of documents are boxed: there are few documents. A blob is one boxed stream, so that its pieces cost no
 /// allocation.
 pub(crate) trait ImageSource: fmt::Debug + Send + Sync {
-    /// Returns the manifest or index that stands for the image.
+    /// Returns the image's manifest, or the index from which it is chosen.
     fn root(&self) -> SourceFuture<'_, Document>;
 
     /// Returns a manifest or an index whose bytes have this digest.
@@ -64,14 +64,14 @@ pub(crate) trait ImageSource: fmt::Debug + Send + Sync {
     /// The stream ends after exactly as many bytes as the descriptor states. Their digest is not verified.
     fn blob(&self, index: usize, blob: &Blob, offset: u64) -> BlobData;
 
-    /// Notes that the bytes of a blob have another digest. Returns whether another place has the blob, which is read next.
+    /// Records that the bytes of a blob have another digest. Returns whether another place has the blob; the next read uses it.
     fn reject(&self, blob: &Blob) -> bool {
         let _ = blob;
         false
     }
 
-    /// Returns whether reading a blob can be interrupted for reasons that a later pull does not share, so that its first part
-    /// is worth keeping.
+    /// Returns whether reading a blob can fail for reasons that are gone in a later pull, so that a partial blob is worth
+    /// keeping.
     fn is_interruptible(&self) -> bool;
 
     /// Returns the name of what limits the speed of this source, such as the host of a registry. Pulls that wait for one
@@ -79,7 +79,7 @@ pub(crate) trait ImageSource: fmt::Debug + Send + Sync {
     fn origin(&self) -> &str;
 }
 
-/// A document on its way.
+/// The future of a document.
 pub(crate) type SourceFuture<'a, T> =
     Pin<Box<dyn Future<Output = Result<T, PullError>> + Send + 'a>>;
 

@@ -1,16 +1,16 @@
-//! One budget for an image, shared by its layers and their merge.
+//! One resource budget (memory, entries, bytes on disk) for an image, shared by its layers and their merge.
 //!
 //! ```text
 //!  ImageLimits ─▶ ImageBudget ─┬─▶ Account of layer 1 ─┐
-//!                (one a pull)  ├─▶ Account of layer 2  ├─ set(limit, level): charges the difference, or fails
-//!                              └─▶ Account of the merge┘  dropped: returns what it holds
+//!                (one per pull)├─▶ Account of layer 2  ├─ set(limit, level): charges the difference to its last level, or fails
+//!                              └─▶ Account of the merge┘  dropped: releases its levels
 //! ```
 //!
-//! A limit for each layer alone multiplies with the number of layers in progress. Here every part of a pull has an [`Account`] of
+//! A limit per layer would be multiplied by the number of layers in progress. Instead, every part of a pull has an [`Account`] of
 //! the same [`ImageBudget`], and the sum of all accounts stays within [`ImageLimits`]. The budget also cancels long work:
 //! [`Account::set`] fails after [`ImageBudget::cancel`].
 //!
-//! This crate does no I/O and measures nothing; its callers report levels.
+//! This crate does no I/O and measures nothing; its callers report their current usage as levels.
 //!
 //! ```
 //! use msb_budget::{ImageBudget, ImageLimit, ImageLimits};

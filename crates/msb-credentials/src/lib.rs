@@ -4,26 +4,26 @@
 //!   $REGISTRY_AUTH_FILE, alone if it is set; else in order
 //!     $XDG_RUNTIME_DIR/containers/auth.json                    podman, skopeo, buildah login
 //!     ${XDG_CONFIG_HOME:-~/.config}/containers/auth.json
-//!     ${DOCKER_CONFIG:-~/.docker}/config.json                  docker login, and where `store` writes
+//!     ${DOCKER_CONFIG:-~/.docker}/config.json                  docker login; `store` writes here
 //!     ~/.dockercfg
 //!
 //!   in each file:  credHelpers[registry], else credsStore ──▶ docker-credential-NAME get
 //!                  auths: registry/a/b, registry/a, registry, URL of registry
 //! ```
 //!
-//! What this crate is not: it opens no connection, does not know whether a credential is valid, and keeps nothing between calls.
+//! This crate opens no connection, does not check whether a credential is valid, and keeps nothing between calls.
 //!
 //! # Invariants
 //!
-//! - A credential is returned only for the registry whose name the entry or helper key has.
+//! - A credential is returned only for the registry that its entry or helper key names.
 //! - `Debug`, `Display` and errors contain no user name, password or token. Secrets are wiped when they are dropped.
-//! - A helper runs no longer than its timeout, and no file of the working directory is run as one.
+//! - A helper runs no longer than its timeout, and is never a file of the working directory.
 //! - A file is replaced as a whole or not at all, with mode 0600, and only the entries of one registry change.
 //!
 //! # Untrusted inputs
 //!
-//! The files and the output of helpers. Both are bounded, anything but a regular file is refused without waiting for it, and values of
-//! the wrong type count as absent.
+//! The files and the output of helpers. The size of both is bounded. Anything but a regular file is rejected without blocking on it.
+//! Values of the wrong type count as absent.
 //!
 //! # Example
 //!

@@ -1,4 +1,4 @@
-//! Which hosts to try for a registry, from containerd's `hosts.toml`.
+//! Reads from containerd's `hosts.toml` which hosts to try for a registry.
 //!
 //! ```text
 //!   DIR/registry.example.com_5000_/hosts.toml          the first that exists, in each DIR in turn
@@ -11,21 +11,21 @@
 //!   server = "https://..."    ─▶ HostConfig 2          last; without it, the registry itself
 //! ```
 //!
-//! A directory without `hosts.toml` is read as Docker does: `*.crt` are certificate authorities, `NAME.cert` and `NAME.key` a client
-//! certificate.
+//! A directory without `hosts.toml` is read as by Docker: `*.crt` are certificate authorities, `NAME.cert` and `NAME.key` are a client
+//! certificate and its key.
 //!
-//! What this crate is not: it opens no connection, reads no certificate, and does not decide when to try the next host.
+//! This crate opens no connection, reads no certificate, and does not decide when to try the next host.
 //!
 //! # Invariants
 //!
 //! - The list is never empty, and its last host is the server.
-//! - The path of a [`HostUrl`] is the root of the registry API: `{url}/{repository}/manifests/{tag}` needs nothing more.
+//! - The path of a [`HostUrl`] is the root of the registry API: a manifest is at `{url}/{repository}/manifests/{tag}`.
 //! - A [`Header`] can be sent: its name is a token, its value has no line break. `Debug` does not print values.
 //!
 //! # Untrusted inputs
 //!
-//! The files. Their size and the number of hosts are bounded. Unknown keys are warnings; everything else that is not understood is an
-//! error with file, line and column.
+//! The files. Their size and the number of hosts are bounded. Unknown keys are warnings; any other
+//! invalid content is an error with file, line and column.
 //!
 //! # Example
 //!

@@ -7,7 +7,7 @@
 //!                failure.rs ─────────▶ progress/ ────────────────▶ stderr
 //! ```
 //!
-//! It contains no logic that a user of the library needs. Untrusted text is escaped wherever it is printed.
+//! Everything that a user of the library may need is in the library. Untrusted text is escaped wherever it is printed.
 
 mod args;
 mod commands;

@@ -168,7 +168,7 @@ fn a_process_that_holds_a_secret_is_not_dumpable() {
     }
     // Where another user can run it.
     let program = folder.path().join("msb-image");
-    std::fs::copy(env!("CARGO_BIN_EXE_msb-image"), &program).unwrap();
+    msb_testkit::program::copy(env!("CARGO_BIN_EXE_msb-image").as_ref(), &program).unwrap();
     for (flags, input, dumpable) in [
         (
             &["--username", "me", "--password-stdin"][..],

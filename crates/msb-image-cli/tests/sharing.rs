@@ -40,7 +40,7 @@ impl Place {
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         std::fs::set_permissions(&caches, Permissions::from_mode(0o777)).unwrap();
         let program = folder.path().join("msb-image");
-        std::fs::copy(env!("CARGO_BIN_EXE_msb-image"), &program).unwrap();
+        msb_testkit::program::copy(env!("CARGO_BIN_EXE_msb-image").as_ref(), &program).unwrap();
         Self {
             program,
             cache: caches.join("cache"),

@@ -89,7 +89,7 @@ fn one_changed_byte_of_file_data_fails_the_proof_of_contents_and_nothing_else() 
 }
 
 #[test]
-fn a_changed_byte_of_an_inline_file_fails_the_proof() {
+fn a_changed_byte_of_an_inline_file_fails_verification() {
     let disk = sample(&LAYERS);
     flip(
         &disk.fsmeta,
@@ -140,7 +140,7 @@ fn every_change_of_a_used_byte_of_metadata_is_found() {
 }
 
 #[test]
-fn two_swapped_extents_fail_the_proof() {
+fn two_swapped_extents_fail_verification() {
     let disk = sample(&["file a size=9000 seed=1", "file b size=9000 seed=2"]);
     assert!(verdict(&disk).is_ok());
     let text = fs::read_to_string(&disk.vmdk).unwrap();
@@ -171,7 +171,7 @@ fn two_swapped_extents_fail_the_proof() {
 }
 
 #[test]
-fn a_missing_and_a_truncated_and_a_longer_file_fail_the_proof() {
+fn a_missing_and_a_truncated_and_a_longer_file_fail_verification() {
     let disk = sample(&LAYERS);
     let image = &disk.layers[1].image;
     let bytes = fs::read(image).unwrap();

@@ -1,4 +1,4 @@
-//! Names and descriptions of OCI images, parsed once: references, digests, manifests and configs.
+//! Parses the names and documents of OCI images: references, digests, manifests and configs.
 //!
 //! ```text
 //!   docker.io / library/alpine : 3.22 @ sha256:4b7ce07002c6...
@@ -7,24 +7,24 @@
 //!                                       algorithm : hex   Digest
 //! ```
 //!
-//! [`json`] decodes documents so that each of them has one meaning.
+//! [`json`] decodes documents and rejects ambiguous ones, such as those that repeat a member.
 //!
-//! This crate does no input or output, knows no HTTP and no cache, and does not resolve references. Indexes are parsed in
+//! This crate does no I/O, knows no HTTP and no cache, and does not resolve references. Indexes are parsed in
 //! `msb-platform`, because they only serve to choose an image.
 //!
 //! # Invariants
 //!
 //! - A [`Digest`] is an [`Algorithm`] and a hash of exactly its length. It is `Copy`; its name and its hexadecimal digits are safe as
 //!   parts of a path or a URL.
-//! - A [`Reference`] always has a registry and a repository, and a tag or a digest or both. The digest takes precedence. Its parts
-//!   need no escaping in a URL's path.
+//! - A [`Reference`] always has a registry and a repository, and a tag, a digest or both. The digest takes precedence. Its parts
+//!   need no escaping in the path of a URL.
 //! - A [`Descriptor`]'s size fits 63 bits, and so does the sum of a [`Manifest`]'s layers.
-//! - Decoding a document takes memory in proportion to the members that are kept.
+//! - Decoding a document takes memory in proportion to the members that its type keeps.
 //! - Parsing uses no regular expressions: compiling those of `oci-spec` takes longer than a whole warm pull.
 //!
 //! # Untrusted inputs
 //!
-//! Every parsed string and document. Errors contain at most an [`Excerpt`] of a text.
+//! Every parsed string and document. Errors quote at most an [`Excerpt`] of it.
 //!
 //! # Example
 //!

@@ -1,14 +1,14 @@
-//! The target platform, and the choice of its manifest from an OCI index or a Docker manifest list.
+//! Chooses the manifest for a target platform from an OCI index or a Docker manifest list.
 //!
 //! ```text
-//!   bytes of an index ──Index::parse──▶ children, one by one; odd ones are set aside, not fatal
+//!   bytes of an index ──Index::parse──▶ children; malformed ones are skipped and reported, not fatal
 //!                                            │
 //!   Platform ───────────candidates───────────▼
 //!          1. manifests whose platform fits, best variant first
 //!          2. indexes that may hold one          (the caller descends, to a depth of its choice)
 //!          3. manifests that state no platform
 //!                                            │
-//!   the candidate's config ──Offer::of_config──▶ decides: the image's actual platform
+//!   the candidate's config ──Offer::of_config──▶ the image's actual platform, which decides
 //! ```
 //!
 //! This crate fetches nothing, and does not parse image manifests or configs; `msb-oci` does.

@@ -6,34 +6,35 @@
 //!                      ├── Client::tags, Client::referrers
 //!                      └── Client::blob ──────▶ BlobStream Data, Data, [Restarted, Data, ...] up to the declared size
 //!
-//!   client     the hosts of a registry in turn; URLs, verification, retries, ranges; HTTPS or loopback HTTP
-//!   auth       401 -> challenge -> credentials -> token; one fetch for all requests that wait, kept until it expires
+//!   client     tries the hosts of a registry in turn; URLs, verification, retries, ranges; HTTPS or loopback HTTP
+//!   auth       401 -> challenge -> credentials -> token; fetched once for all waiting requests, kept until it expires
 //!   exchange   one request of any method: redirects, limits, timeouts
 //!   transport  connections, TLS and proxies, set up when first needed
 //! ```
 //!
-//! Each layer calls only the one below.
+//! Each of these modules calls only those below it.
 //!
-//! What this crate is not: it pushes nothing, touches no cache directory, parses no manifest beyond finding out what it is,
-//! and does not verify the digest of a streamed blob, which its reader hashes anyway.
+//! This crate pushes nothing, touches no cache directory, parses of a manifest only what decides its media type, and does not verify the
+//! digest of a streamed blob: the reader of the stream does.
 //!
 //! # Invariants
 //!
-//! - A mirror is a host of its own: it gets its own credentials and headers, and none of the registry's. It resolves tags only with
-//!   that capability ([`HostConfig`]).
-//! - Credentials belong to one host. They go to that host and to the token service that it points at, over TLS;
-//!   over plain HTTP only where [`ClientBuilder::plain_http`] names the host. No redirect takes them elsewhere.
-//! - HTTP is used where the host is named for it, or for a loopback registry that the reference itself names and that does not
-//!   speak TLS; never after a redirect from HTTPS.
-//! - A server leads to a loopback, link-local or private address only where that is the registry's own host, or was named.
+//! - A mirror is sent its own credentials and headers, and none of the registry's. It resolves tags only with the `resolve` capability
+//!   ([`HostConfig`]).
+//! - Credentials belong to one host. They are sent to that host and to the token service that it names, over TLS, or over plain HTTP if
+//!   [`ClientBuilder::plain_http`] names the host. A redirect to another host carries no credentials.
+//! - Plain HTTP is used for hosts named by [`ClientBuilder::plain_http`], for a [`HostConfig`] whose URL has that scheme, and for a
+//!   loopback registry that the reference itself names and that does not speak TLS; never after a redirect from HTTPS.
+//! - Redirects, token services and URLs of layers lead to a loopback, link-local or private address only if it is the registry's own
+//!   host, or one that was named ([`ClientBuilder::private_host`]).
 //! - Every response has a size limit and every wait a timeout ([`Limits`], [`Timeouts`]).
 //! - A [`Client`] that makes no request sets up no TLS. The system's certificates are read on a blocking thread.
 //!
 //! # Untrusted inputs
 //!
-//! Everything that a server sends: status, headers, redirects, challenges, tokens, bodies. None of it reaches an error or a
-//! log but through [`RedactedUrl`], [`ServerMessage`] and [`msb_oci::Excerpt`], and none with a secret in it that the client holds:
-//! not as it is, in base64, percent-encoded, or in part.
+//! Everything that a server sends: status, headers, redirects, challenges, tokens, bodies. It reaches errors and logs only
+//! through [`RedactedUrl`], [`ServerMessage`] and [`msb_oci::Excerpt`]. The client's secrets are redacted from it, also in base64,
+//! percent-encoded, or in part.
 //!
 //! # Example
 //!

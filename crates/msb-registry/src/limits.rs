@@ -27,7 +27,7 @@ pub struct Limits {
     pub error_bytes: u64,
     /// The number of redirects that one request follows. Default: 5.
     pub redirects: u32,
-    /// The number of retries after temporary faults in a row, for one request or one stream; [`Timeouts::patience`] may end
+    /// The number of retries after temporary faults in a row, for one request or one stream; [`Timeouts::retry_time`] may end
     /// them earlier. A stream that makes progress starts counting again. Default: 12.
     pub retries: u32,
     /// The number of times that one blob may start over from its first byte. Default: 4.
@@ -57,8 +57,8 @@ impl Default for Limits {
 /// use std::time::Duration;
 /// use msb_registry::Timeouts;
 ///
-/// let timeouts = Timeouts::default().with_patience(Duration::from_secs(5));
-/// assert_eq!(timeouts.patience, Duration::from_secs(5));
+/// let timeouts = Timeouts::default().with_retry_time(Duration::from_secs(5));
+/// assert_eq!(timeouts.retry_time, Duration::from_secs(5));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -78,7 +78,7 @@ pub struct Timeouts {
     /// The longest pause between two retries, unless the registry asks for more. Default: 10 s.
     pub backoff_max: Duration,
     /// How long temporary faults in a row may last before the request fails. Default: 60 s.
-    pub patience: Duration,
+    pub retry_time: Duration,
     /// How long a response may be silent before that is reported, and how often it is reported again. Default: 5 s.
     pub stall_notice: Duration,
     /// The least number of bytes per second of a blob, as the mean over [`least_rate_window`](Self::least_rate_window) of
@@ -105,7 +105,7 @@ impl Default for Timeouts {
             retry_after: Duration::from_secs(60),
             backoff: Duration::from_millis(250),
             backoff_max: Duration::from_secs(10),
-            patience: Duration::from_secs(60),
+            retry_time: Duration::from_secs(60),
             stall_notice: Duration::from_secs(5),
             unresponsive: Duration::from_secs(2),
             host_rest: Duration::from_secs(30),
@@ -150,7 +150,7 @@ setters!(Timeouts {
     with_retry_after => retry_after: Duration,
     with_backoff => backoff: Duration,
     with_backoff_max => backoff_max: Duration,
-    with_patience => patience: Duration,
+    with_retry_time => retry_time: Duration,
     with_stall_notice => stall_notice: Duration,
     with_unresponsive => unresponsive: Duration,
     with_host_rest => host_rest: Duration,

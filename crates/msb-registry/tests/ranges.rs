@@ -321,7 +321,7 @@ async fn a_registry_that_is_away_for_some_seconds_fails_nothing() {
 }
 
 #[tokio::test]
-async fn slow_windows_in_a_row_are_an_error_whatever_the_patience() {
+async fn slow_windows_in_a_row_are_an_error_whatever_the_retry_time() {
     let bytes: Arc<[u8]> = content(200_000).into();
     let whole = Arc::clone(&bytes);
     let server = Server::start(move |request, _| {
@@ -333,7 +333,7 @@ async fn slow_windows_in_a_row_are_an_error_whatever_the_patience() {
     })
     .await;
     let timeouts = hasty()
-        .with_patience(Duration::from_secs(600))
+        .with_retry_time(Duration::from_secs(600))
         .with_least_rate(100_000)
         .with_least_rate_window(Duration::from_millis(200));
     let client = server.client().timeouts(timeouts).build().unwrap();

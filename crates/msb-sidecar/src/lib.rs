@@ -1,23 +1,23 @@
-//! The file beside a layer image that keeps what an EROFS image cannot: the changes of the layer, in the order of its tar archive.
+//! The sidecar: the file beside a layer image that holds the changes of the layer, in the order of its tar archive.
 //!
-//! A layer image alone does not show which of its directories were only implied, which of its names are links into lower
-//! layers, or in which order the entries came. A merge needs all of that, and also the bytes of small files, which EROFS cannot
-//! share between images. So the ingest writes each change here as it is read, and a merge replays them, however old the layer is.
+//! An EROFS image does not record which of its directories were only implied, which of its names are links into lower layers,
+//! or the order of the entries. A merge needs all of that, and the bytes of inline files, which EROFS cannot share between
+//! images. So each change is written to the sidecar while the layer is ingested, and a merge replays it.
 //!
 //! ```text
 //!  +-----------------------------------+-----------------------+-------------+---------------------------------+
-//!  | records, one a change, streamed   | whiteouts and opaque  | notes, JSON | trailer, 104 bytes: version,   |
+//!  | records, one per change, streamed | whiteouts and opaque  | notes, JSON | trailer, 104 bytes: version,   |
 //!  | length, kind, path, ..., inline   | markers: path, kind   |             | lengths, checksums, the image's |
 //!  +-----------------------------------+-----------------------+-------------+---------------------------------+
 //! ```
 //!
-//! Numbers in records are LEB128. A path is the number of bytes that it shares with the path before, and the rest. An xattr set that an
-//! earlier record has is a number. Whiteouts have a section of their own, because a merge needs them before the first record. Only
-//! one record at a time is in memory, and up to 4 MiB of xattr sets.
+//! Numbers in records are LEB128. A path is the number of bytes that it shares with the previous path, and the rest. A repeated xattr
+//! set is the number of the earlier one. Whiteouts have their own section, because a merge needs them before the first record. Only one
+//! record at a time is in memory, and up to 4 MiB of xattr sets.
 //!
-//! A sidecar comes from the cache and is still hostile: each section has a checksum, each length is checked against that of the file,
-//! and each record, path and list has a limit of its own, because a file of a few blocks can be gigabytes long. No value makes the
-//! reader panic, or use more memory than for the largest record, which is about 80 MiB.
+//! A sidecar is untrusted although it comes from the cache: each section has a checksum, each length is checked against that of the
+//! file, and each record, path and list has its own limit, because a sparse file of a few blocks can be gigabytes long. No value makes
+//! the reader panic, or use more memory than the largest record needs, about 80 MiB.
 //!
 //! ```
 //! use fs_tree::{Change, ChangeKind};

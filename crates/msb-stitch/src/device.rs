@@ -47,6 +47,7 @@ pub struct PerDevice<T>(Vec<T>);
 
 impl<T> PerDevice<T> {
     /// Returns the values in the order of the devices.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
         self.0.iter()
     }

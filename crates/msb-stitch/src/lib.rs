@@ -10,13 +10,13 @@
 //!                 0              uniaddr 1        uniaddr 2
 //! ```
 //!
-//! The kernel of the guest mounts the disk without options: a block address on device n is `uniaddr` of slot n plus the address in
-//! that layer's image. So the order and the lengths of the extents must equal those of the slots to the block. [`DiskLayout`]
-//! derives both from the same values.
+//! The guest mounts the disk without options. The kernel then finds block b of layer n at `uniaddr + b`, where `uniaddr` is the first
+//! block that slot n of the device table states. So the extents must have the order and the lengths of the slots, to the block.
+//! [`DiskLayout`] derives both from the same values.
 //!
-//! - [`LayerSet`] numbers the distinct layers and checks every limit of a disk by their names alone, before a download.
+//! - [`LayerSet`] numbers the distinct layers and checks every limit of a disk from their names alone, before a download.
 //! - [`Merge`] merges layers that are complete. [`MergeAhead`] merges layers while they are converted, driven by [`LayerEvents`].
-//! - [`DiskVerifier`] reads a disk back through its descriptor, with a reader that shares no code with the writer.
+//! - [`DiskVerifier`] reads a disk back through its descriptor with `erofs-reader`, which shares only `erofs-format` with the writer.
 //!
 //! This crate downloads nothing and does not know the cache; its callers pass functions that open files. Sidecars and
 //! descriptors are untrusted: see [`msb_sidecar`] and [`vmdk`].

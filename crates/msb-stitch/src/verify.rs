@@ -29,8 +29,8 @@ pub struct VerifiedDisk {
     pub verified_bytes: u64,
 }
 
-/// Verifies a disk by its descriptor, with a reader that shares no code with the writer: every file of the disk has the length that
-/// the descriptor states, the device table agrees, and every inode, directory and extent is sound.
+/// Verifies a disk by its descriptor, with `erofs-reader`, which shares only `erofs-format` with the writer: the length of every file
+/// against the descriptor, the device table, and every inode, directory and extent.
 ///
 /// All files, the descriptor included, are opened by one function of the caller.
 #[derive(Clone)]

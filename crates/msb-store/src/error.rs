@@ -219,11 +219,13 @@ pub enum Error {
 
 impl Error {
     /// Returns whether the file system or the quota is full; see [`Error::Full`] for the numbers.
+    #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
     }
 
     /// Returns whether a file of the store is damaged: removing it, or pulling again, helps.
+    #[must_use]
     pub fn is_corrupt(&self) -> bool {
         matches!(
             self,
@@ -238,21 +240,25 @@ impl Error {
     }
 
     /// Returns whether there is no cache: the directory is missing, or has another purpose.
+    #[must_use]
     pub fn is_no_cache(&self) -> bool {
         matches!(self, Self::NoCache { .. } | Self::NotACache { .. })
     }
 
     /// Returns whether an artifact went away between being seen and being recorded: do that part of the work again.
+    #[must_use]
     pub fn is_vanished(&self) -> bool {
         matches!(self, Self::Vanished { .. })
     }
 
     /// Returns whether a later version of this software wrote it: only an upgrade helps, and nothing may be removed on its account.
+    #[must_use]
     pub fn is_newer(&self) -> bool {
         matches!(self, Self::NewerLayout { .. } | Self::NewerRecord { .. })
     }
 
     /// Returns whether the same operation may succeed later without any repair.
+    #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
@@ -261,6 +267,7 @@ impl Error {
     }
 
     /// Returns the path that the operation was about.
+    #[must_use]
     pub fn path(&self) -> &Path {
         match self {
             Self::Io { path, .. }
@@ -285,6 +292,7 @@ impl Error {
     }
 
     /// Adds how many bytes the failed operation needed; changes [`Error::Full`] alone, and only where nothing is known yet.
+    #[must_use]
     pub fn with_needed_bytes(mut self, bytes: u64) -> Self {
         if let Self::Full { needed_bytes, .. } = &mut self {
             needed_bytes.get_or_insert(bytes);
@@ -293,6 +301,7 @@ impl Error {
     }
 
     /// Wraps the system's error of `step` on `path`; a full file system becomes [`Error::Full`].
+    #[must_use]
     pub fn from_io(step: Step, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         if !is_full(&source) {

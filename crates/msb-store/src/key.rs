@@ -41,6 +41,7 @@ pub struct LayerKey {
 
 impl LayerKey {
     /// Creates the key of the layer with this `diff_id`, in the format of this version.
+    #[must_use]
     pub fn new(diff_id: Digest, version: FormatVersion) -> Self {
         Self { diff_id, version }
     }
@@ -65,6 +66,7 @@ pub struct DiskKey {
 
 impl DiskKey {
     /// Creates the key of the disk of this chain, in the format of this version.
+    #[must_use]
     pub fn new(chain: Digest, version: FormatVersion) -> Self {
         Self { chain, version }
     }
@@ -85,6 +87,7 @@ pub struct ImageKey {
 
 impl ImageKey {
     /// Creates the key of the record of a reference on a platform. Equal references must have equal canonical forms.
+    #[must_use]
     pub fn new(reference: &Reference, platform: &str) -> Self {
         Self {
             reference: reference.to_string(),
@@ -101,11 +104,13 @@ impl ImageKey {
     }
 
     /// Returns the canonical reference.
+    #[must_use]
     pub fn reference(&self) -> &str {
         &self.reference
     }
 
     /// Returns the platform, as the caller wrote it.
+    #[must_use]
     pub fn platform(&self) -> &str {
         &self.platform
     }

@@ -34,6 +34,7 @@ struct Inner {
 
 impl Lease {
     /// Returns the disk that is leased.
+    #[must_use]
     pub fn key(&self) -> &DiskKey {
         &self.inner.key
     }

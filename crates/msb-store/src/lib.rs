@@ -3,70 +3,72 @@
 //! ```text
 //! <root>/
 //!   layout                             "msb-store layout 2" and its digest; a later number is refused
-//!   layers/<alg>/<hex>.v1.erofs        layer image           key: diff_id and the writer's format version
-//!   layers/<alg>/<hex>.v1.blobs        digests of the blobs that were verified to unpack to it; optional
-//!   layers/<alg>/<hex>.v1.layer        sidecar               published last: marks the layer complete
-//!   disks/<alg>/<hex>.v1/fsmeta.erofs  metadata image        key: digest of the ordered diff_ids, and the version
-//!   disks/<alg>/<hex>.v1/rootfs.vmdk   descriptor            published last; names ../../../layers/<alg>/<hex>.v1.erofs
+//!   layers/<alg>/<hex>.vN.erofs        layer image           key: diff_id and the writer's format version
+//!   layers/<alg>/<hex>.vN.blobs        digests of the blobs that were verified to unpack to it; optional
+//!   layers/<alg>/<hex>.vN.layer        sidecar               published last: marks the layer complete
+//!   disks/<alg>/<hex>.vN/fsmeta.erofs  metadata image        key: digest of the ordered diff_ids, and the version
+//!   disks/<alg>/<hex>.vN/rootfs.vmdk   descriptor            published last; names ../../../layers/<alg>/<hex>.vN.erofs
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
 //!   images/<readable>-<hash>.json      image record          published last of all
-//!   parts/<alg>/<hex>.part             partial blob; a hint, never synced, always hashed again
+//!   parts/<alg>/<hex>.part             partial blob; never synced, hashed again by a resume
 //!   locks/*.lock                       exclusive locks by name; a prune removes those that no process holds
-//!   leases/<alg>/<hex>.v1.lease        shared lock, held by the users of a disk
-//!   leases/<alg>/<hex>.v1.layers       the layers and blobs that the lease keeps
+//!   leases/<alg>/<hex>.vN.lease        shared lock, held by the users of a disk
+//!   leases/<alg>/<hex>.vN.layers       the layers and blobs that the lease keeps
 //!   .../.tmp-<pid>-<random>.<name>     a file being written, beside its target, locked while its writer lives
 //! ```
 //!
-//! The root can be moved as a whole: nothing in it names it. Which files each kind of artifact has is a table in `artifact.rs`.
+//! N is the format version. The root can be moved as a whole: no file contains its path. A table in `artifact.rs` lists the files of
+//! each kind of artifact.
 //!
 //! # What this crate is not
 //!
-//! It parses neither tar nor EROFS, nor its callers' sidecars and records; it opens no sockets. It gives no meaning to a
-//! format version or a chain digest. It has no thread pool: its calls block, except waiting for a [`Lock`], whose tries run on
-//! blocking threads of the caller's runtime.
+//! It parses neither tar nor EROFS, nor its callers' sidecars and records; it opens no sockets. It does not interpret format
+//! versions. It has no thread pool: its calls block, except waiting for a [`Lock`], whose attempts run on blocking threads of the
+//! caller's tokio runtime.
 //!
 //! # How a pull uses it
 //!
 //! ```text
-//!  read_image ─▶ (there, and disk_lengths, and layer_lengths for each) ─▶ done: a warm pull
+//!  read_image ─▶ (found, with disk_lengths and all layer_lengths) ─▶ done: a warm pull
 //!      │
 //!      ▼
-//!  lease(disk, layers, blobs)   from here on nothing of it is pruned
+//!  lease(disk, layers, blobs)   from here on no prune removes them
 //!  per layer:  session: lock ─▶ layer_lengths? ─▶ open_partial_blob, stage image, stage sidecar
 //!              then sync both ─▶ publish_layer ─▶ discard partial blob
-//!  beside:     lock_disk ─▶ disk_lengths? ─▶ stage fsmeta, stage VMDK ─▶ sync both ─▶ publish_all, after the layers
+//!  meanwhile:  lock_disk ─▶ disk_lengths? ─▶ stage fsmeta, stage VMDK ─▶ sync both ─▶ publish_all, after the layers
 //!  then:       write_blob ─▶ write_image
 //! ```
 //!
 //! # Invariants
 //!
-//! - A file under its final name has all of its bytes, on stable storage: it was synced before it was renamed. Exceptions are hints:
-//!   partial blobs, lists of verified blobs, notes of leases.
-//! - An image record names only what is durable: before it is published, the directories of all that it names are
-//!   synced, whichever process published there. A crash at any instant leaves nothing or a whole artifact.
+//! - A file under its final name is complete and on stable storage: it was synced before it was renamed. Exceptions: partial blobs,
+//!   lists of verified blobs, and the lists of leases (`.layers`).
+//! - An image record names only what is durable: before it is published, the directories of everything that it names are synced, even
+//!   if another process published there. After a crash at any instant an artifact is absent or complete.
 //! - Of the files that belong together, the one that marks them complete is published last and removed first.
-//! - A live writer or user holds a lock that the kernel releases when its process ends. Age and pid decide nothing.
-//! - A lock counts only if its file still has its name. No call waits for a lock while it holds another, except
-//!   `prune.lock`, which is held around single steps by recording and leasing, and by a prune as long as it runs. Every wait has a
-//!   timeout, or is announced to its caller and in the log.
+//! - Whether a writer or user is alive is decided by a lock, which the kernel releases when its process ends; never by age or pid.
+//! - A lock counts only if its file still has its name. No call waits for a lock while it holds another, except `prune.lock`. A prune
+//!   holds that one for its whole run; recording and leasing hold it for single steps. Every wait has a timeout, or is reported to its
+//!   caller and in the log.
 //! - No descriptor of a directory outlives a call, or the [`Session`] that the call is part of.
 //! - A cache whose marker exists has a durable name: the directories above its root were synced first.
-//! - [`Store::open`] touches nothing. What reads creates nothing; what writes creates the cache and the directories that it needs.
+//! - [`Store::open`] touches nothing. Reading calls create nothing; writing calls create the cache and the directories that they need.
 //!
 //! # Untrusted inputs
 //!
 //! Digests and references are parsed types, so no path can leave its directory. A process with write access to the directory may put
-//! anything there, at any time. The root may be a symbolic link; nothing below it is followed through one. All work is relative to
-//! descriptors of directories that were opened that way. Anything but a regular file counts as absent, and a fifo is never waited for; what is
-//! opened for writing is a regular file of this user with one link, or is replaced by a new one. Reads are capped and blobs are hashed. Names that
-//! are not of the layout are left alone. An artifact replaced by another of equal length is for the callers' checksums to find.
+//! anything there, at any time. The root may be a symbolic link; below it, no symbolic link is followed: all paths are relative to
+//! descriptors of directories that were opened that way. Anything but a regular file counts as absent, and opening a fifo does not block.
+//! A file that is opened for writing is a regular file of this user with link count 1; any other is replaced. Reads are bounded and blobs
+//! are hashed. Files with names outside the layout are left alone. The store does not detect an artifact that was replaced by one of equal
+//! length; its callers' checksums do.
 //!
 //! # Permissions
 //!
-//! A cache is its owner's alone: directories 0700, locks and partial blobs 0600, published files 0444, whatever the umask. It is shared
-//! with a group if the root has mode 2770 (`install -d -m 2770 -g GROUP DIR`, or [`StoreOptions::shared_group`]): then directories
-//! are 2770, locks and partial blobs 0660, published files 0440. A cache that belongs to another user, or that others can write to, is a
-//! warning in the log.
+//! By default a cache is private to its owner: directories 0700, locks and partial blobs 0600, published files 0444, whatever the
+//! umask. It is shared with a group if the root has mode 2770 (`install -d -m 2770 -g GROUP DIR`, or [`StoreOptions::shared_group`]):
+//! then directories are 2770, locks and partial blobs 0660, published files 0440. A cache that belongs to another user, or that others
+//! can write to, results in a warning in the log.
 //!
 //! # Example
 //!

@@ -28,6 +28,7 @@ pub struct Lock {
 
 impl Lock {
     /// Returns whether another task or process held it first; what that one did may make the work unnecessary.
+    #[must_use]
     pub fn waited(&self) -> bool {
         self.waited
     }
@@ -37,6 +38,7 @@ impl Lock {
     }
 
     /// Returns the path of the lock file.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -62,6 +62,7 @@ impl Store {
 
 impl PartialBlob {
     /// Returns how many bytes there are; at most the blob's declared size.
+    #[must_use]
     pub fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
@@ -122,6 +123,7 @@ impl PartialBlob {
     }
 
     /// Returns its path.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -13,6 +13,7 @@ impl LayerKey {
     /// Returns the path of the layer image, relative to any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
     ///
     /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works.
+    #[must_use]
     pub fn image_path_from_disk(&self) -> String {
         format!("../../../{}", LAYER.place(self, LAYER_IMAGE).below_root())
     }
@@ -20,31 +21,37 @@ impl LayerKey {
 
 impl Store {
     /// Returns where the layer image of `key` lies, or would lie.
+    #[must_use]
     pub fn layer_image_path(&self, key: &LayerKey) -> PathBuf {
         self.path_of(&LAYER.place(key, LAYER_IMAGE))
     }
 
     /// Returns where the sidecar of `key` lies, or would lie.
+    #[must_use]
     pub fn layer_sidecar_path(&self, key: &LayerKey) -> PathBuf {
         self.path_of(&LAYER.place(key, LAYER_SIDECAR))
     }
 
     /// Returns where the metadata image of the disk `key` lies, or would lie.
+    #[must_use]
     pub fn fsmeta_path(&self, key: &DiskKey) -> PathBuf {
         self.path_of(&DISK.place(key, DISK_FSMETA))
     }
 
     /// Returns where the VMDK descriptor of the disk `key` lies, or would lie.
+    #[must_use]
     pub fn vmdk_path(&self, key: &DiskKey) -> PathBuf {
         self.path_of(&DISK.place(key, DISK_VMDK))
     }
 
     /// Returns where the blob (a raw manifest or config) lies, or would lie.
+    #[must_use]
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.path_of(&BLOB.place(digest, 0))
     }
 
     /// Returns where the record of the image lies, or would lie.
+    #[must_use]
     pub fn image_record_path(&self, key: &ImageKey) -> PathBuf {
         self.path_of(&Place::new(IMAGES, key.file_name()))
     }

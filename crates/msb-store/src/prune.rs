@@ -31,6 +31,7 @@ impl Default for PruneOptions {
 
 impl PruneOptions {
     /// Returns the defaults with another grace age.
+    #[must_use]
     pub fn with_grace(grace: Duration) -> Self {
         Self {
             grace,

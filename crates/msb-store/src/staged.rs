@@ -147,6 +147,7 @@ impl Staged {
     }
 
     /// Returns the file, open for reading and writing, at first empty.
+    #[must_use]
     pub fn file(&self) -> &File {
         &self.temporary.file
     }
@@ -159,16 +160,19 @@ impl Staged {
     }
 
     /// Returns the temporary path.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.temporary.path
     }
 
     /// Returns the path that the file gets.
+    #[must_use]
     pub fn target(&self) -> &Path {
         &self.temporary.target_path
     }
 
     /// Wraps the error of a write to [`Self::file`] with the number of bytes that the whole file needs.
+    #[must_use]
     pub fn write_error(&self, source: io::Error, needed_bytes: Option<u64>) -> Error {
         let error = Error::from_io(Step::Write, self.path(), source);
         match needed_bytes {
@@ -204,6 +208,7 @@ impl Staged {
 
 impl Synced {
     /// Returns the path that the file gets.
+    #[must_use]
     pub fn target(&self) -> &Path {
         &self.temporary.target_path
     }

@@ -113,6 +113,7 @@ impl Store {
     }
 
     /// Returns the absolute root.
+    #[must_use]
     pub fn root(&self) -> &Path {
         &self.inner.root
     }

@@ -1,6 +1,6 @@
 //! A source of bytes that can be read at any offset: a file, a buffer, or part of a disk.
 //!
-//! It does not know what the bytes are. Reading moves no cursor, so that a source can be shared between readers.
+//! Reading moves no cursor, so a source can be shared between readers.
 //!
 //! ```
 //! use read_at::ReadAt;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// A source of bytes that can be read at any offset without a cursor.
 pub trait ReadAt {
-    /// Fills `buf` from `offset` on.
+    /// Fills `buf` with the bytes from `offset` on.
     ///
     /// # Errors
     ///

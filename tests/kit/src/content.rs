@@ -46,6 +46,7 @@ pub struct Content {
 
 impl Content {
     /// Creates a reader of the stream from byte `offset` on.
+    #[must_use]
     pub fn new(seed: u64, fill: Fill, offset: u64) -> Self {
         Content { seed, fill, offset }
     }
@@ -85,6 +86,7 @@ impl Read for Content {
 }
 
 /// Returns the first `size` bytes of the random stream of `seed`: the contents of `file x size=.. seed=..` in a recipe.
+#[must_use]
 pub fn bytes(seed: u64, size: usize) -> Vec<u8> {
     let mut all = vec![0; size];
     Content::new(seed, Fill::Random, 0)

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::KitError;
 
 /// Returns the digest of `bytes` as `sha256:` and 64 hexadecimal digits.
+#[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
@@ -28,6 +29,7 @@ pub fn sha256_file(path: &Path) -> Result<(String, u64), KitError> {
 }
 
 /// Encodes bytes as lower-case hexadecimal digits.
+#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -88,6 +88,7 @@ impl FaultRegistry {
     }
 
     /// Returns `127.0.0.1:PORT`, the first part of a reference.
+    #[must_use]
     pub fn host(&self) -> String {
         self.address.to_string()
     }
@@ -115,11 +116,13 @@ impl FaultRegistry {
     }
 
     /// Returns every request so far.
+    #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
 
     /// Returns the number of requests with `part` in their path.
+    #[must_use]
     pub fn count(&self, part: &str) -> usize {
         let state = self.shared.lock();
         state

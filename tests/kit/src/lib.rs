@@ -42,6 +42,7 @@ pub mod image;
 #[cfg(target_os = "linux")]
 pub mod mount;
 pub mod oracle;
+pub mod program;
 pub mod registry;
 pub mod skopeo;
 pub mod tar;

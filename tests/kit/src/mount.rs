@@ -96,6 +96,7 @@ impl KernelMount {
     }
 
     /// Returns the mount point.
+    #[must_use]
     pub fn path(&self) -> &Path {
         self.point.path()
     }

@@ -25,6 +25,7 @@ pub fn unpack(layout: &Path, tag: &str, bundle: &Path) -> Result<Listing, KitErr
 }
 
 /// Returns the known losses of umoci: times of directories that it writes to later, and empty attribute values.
+#[must_use]
 pub fn known_losses() -> Ignore {
     Ignore {
         dir_mtimes: true,

@@ -149,7 +149,7 @@ fn whiteouts_and_opaque_markers_are_plain_names() {
 #[test]
 #[should_panic(expected = "recipe, line 2: unknown attribute \"sice\"")]
 fn an_error_in_a_recipe_has_its_line() {
-    tar::recipe("dir a\nfile b sice=3");
+    let _ = tar::recipe("dir a\nfile b sice=3");
 }
 
 #[test]

@@ -91,7 +91,7 @@ async fn taken_up(cache: &Path, served: &Served, clean: &[u8]) {
         std::fs::read(&again.fsmeta).unwrap() == clean,
         "other metadata"
     );
-    again.prove(true).unwrap();
+    again.verify(true).unwrap();
     assert!(!is_unpublished(cache));
     no_temporaries(cache).await;
 }

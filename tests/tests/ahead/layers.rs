@@ -61,7 +61,7 @@ async fn a_resumed_layer_that_was_read_and_is_wrong_starts_over_and_the_disk_is_
                     std::fs::read(&result.fsmeta).unwrap() == clean,
                     "{what}: other metadata"
                 );
-                result.prove(true).unwrap();
+                result.verify(true).unwrap();
                 no_temporaries(cache.path()).await;
             }
         }
@@ -107,7 +107,7 @@ async fn a_layer_that_is_not_what_the_config_names_leaves_no_disk() {
         // Right layers may be cached already, and serve the right image.
         let result = pull(cache.path(), &right.reference).await.unwrap();
         assert!(std::fs::read(&result.fsmeta).unwrap() == clean);
-        result.prove(true).unwrap();
+        result.verify(true).unwrap();
     }
 }
 
@@ -137,7 +137,7 @@ async fn a_disk_that_is_gone_is_made_again_from_cached_layers_alone() {
             "{pull_policy}: other metadata"
         );
         assert_eq!(std::fs::read(&again.vmdk).unwrap(), descriptor);
-        again.prove(true).unwrap();
+        again.verify(true).unwrap();
         no_temporaries(cache.path()).await;
     }
 }

@@ -28,7 +28,7 @@ impl Served {
     pub(crate) async fn clean_fsmeta(&self) -> Vec<u8> {
         let cache = tempfile::tempdir().unwrap();
         let result = pull(cache.path(), &self.reference).await.unwrap();
-        result.prove(true).unwrap();
+        result.verify(true).unwrap();
         std::fs::read(&result.fsmeta).unwrap()
     }
 }

@@ -88,5 +88,5 @@ fn equal_and_right(results: &[PullResult], clean: &[u8]) {
         std::fs::read(&first.fsmeta).unwrap() == clean,
         "other metadata"
     );
-    first.prove(true).unwrap();
+    first.verify(true).unwrap();
 }

@@ -101,7 +101,7 @@ pub(crate) fn verify(result: &PullResult) {
     if result.extents.len() <= 255 {
         erofs_tools::fsck(&result.fsmeta, &devices(result)).unwrap();
     }
-    result.prove(true).unwrap();
+    result.verify(true).unwrap();
 }
 
 pub(crate) fn walk(mount: &KernelMount) -> Listing {

@@ -25,7 +25,7 @@ async fn a_partial_blob_that_cannot_be_written_does_not_fail_the_pull() {
         let _ = std::fs::remove_dir_all(&parts);
         block(&parts, hex);
         let result = pull(cache.path(), &served.reference).await.unwrap();
-        result.prove(true).unwrap();
+        result.verify(true).unwrap();
     }
 }
 
@@ -93,7 +93,7 @@ async fn a_cached_file_that_cannot_be_read_is_named_and_not_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = folder.path().join("msb-image");
-    std::fs::copy(msb_image(), &program).unwrap();
+    msb_testkit::program::copy(msb_image(), &program).unwrap();
     let cache = folder.path().join("cache");
     std::fs::create_dir(&cache).unwrap();
     std::os::unix::fs::chown(&cache, Some(NOBODY), Some(NOBODY)).unwrap();

@@ -30,7 +30,7 @@ async fn a_result_keeps_its_image_and_so_does_a_clone_and_a_lease() {
         remove(cache.path(), &served.reference);
         prune(cache.path());
         assert!(is_there(&result));
-        result.prove(true).unwrap();
+        result.verify(true).unwrap();
         drop(result);
         prune(cache.path());
         assert!(is_there(&clone));
@@ -56,7 +56,7 @@ async fn an_image_that_the_cache_hands_out_is_leased() {
         .unwrap();
     remove(cache.path(), &served.reference);
     prune(cache.path());
-    handed_out.prove(true).unwrap();
+    handed_out.verify(true).unwrap();
 }
 
 #[tokio::test]
@@ -107,5 +107,5 @@ async fn a_prune_without_grace_takes_nothing_from_a_pull_that_is_under_way() {
     }
     assert!(!task.is_finished(), "the pull was over before the prunes");
     let result = task.await.unwrap().unwrap();
-    result.prove(true).unwrap();
+    result.verify(true).unwrap();
 }

@@ -66,7 +66,7 @@ async fn pulls(layers: usize) {
 
     let result = pull(cache.path(), &served.reference).await.unwrap();
     assert!(result.cached);
-    result.prove(true).unwrap();
+    result.verify(true).unwrap();
     let notes: Vec<String> = result.notes.iter().map(ToString::to_string).collect();
     let about_files = notes.iter().filter(|note| note.contains("open files"));
     assert_eq!(about_files.count(), usize::from(layers > 256), "{notes:?}");

@@ -47,7 +47,7 @@ async fn a_dripping_registry_delays_no_pull_from_another_one() {
     assert!(took < Duration::from_secs(9), "{took:?}");
     let result = pull(cache.path(), &good.reference).await.unwrap();
     assert!(result.cached);
-    result.prove(true).unwrap();
+    result.verify(true).unwrap();
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_stopped_process_delays_no_other_pull() {
     let took = begun.elapsed();
     holder.kill().unwrap();
     holder.wait().unwrap();
-    result.unwrap().prove(true).unwrap();
+    result.unwrap().verify(true).unwrap();
     assert!(took < Duration::from_secs(12), "{took:?}");
 }
 
@@ -140,7 +140,7 @@ async fn another_blob_of_a_cached_layer_is_downloaded_once_and_not_written_again
     let twice = Served::new(&twice);
     let cache = tempfile::tempdir().unwrap();
     let result = pull(cache.path(), &twice.reference).await.unwrap();
-    result.prove(true).unwrap();
+    result.verify(true).unwrap();
     assert_eq!(result.extents.len(), 2);
     for digest in &twice.built.layer_digests {
         assert_eq!(twice.registry.count(digest), 1);

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 
-/// Reports why the cache cannot answer.
+/// Reports why an operation on the cache failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {

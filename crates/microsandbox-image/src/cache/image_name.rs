@@ -10,8 +10,8 @@ use super::{CacheError, GlobalCache};
 
 /// A name of an image in the cache: the reference that it was pulled by, or its digest or id, whole or shortened.
 ///
-/// A digest names an image by its manifest, an id (as `docker images` prints it) by its config. Both may be shortened to their
-/// first 12 or more hexadecimal digits, with or without `sha256:` before them.
+/// A digest is that of the image's manifest; an id, as `docker images` prints it, is the digest of its config. Both may be shortened
+/// to their first 12 or more hexadecimal digits, with or without `sha256:` before them.
 ///
 /// ```
 /// use microsandbox_image::ImageName;
@@ -100,9 +100,9 @@ impl IdPrefix {
 impl GlobalCache {
     /// Returns the reference and platform of every record that a name stands for; not empty. Blocks on file I/O.
     ///
-    /// A reference stands for itself on `platform`, else on this machine's architecture, whether it is cached or not. A digest
-    /// or id stands for all records of that image, which `platform` restricts. A text that can be both is a reference
-    /// where the cache has one.
+    /// A reference is returned as it is, cached or not, with `platform` or, without one, Linux on this machine's architecture. A digest or
+    /// id stands for all records of that image, or those for `platform`. A text that can be both is a reference if the
+    /// cache has it.
     ///
     /// # Errors
     /// [`CacheError::UnknownId`], [`CacheError::AmbiguousId`], [`CacheError::Store`].

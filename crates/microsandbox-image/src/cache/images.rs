@@ -18,11 +18,11 @@ pub struct CachedImage {
     pub platform: Platform,
     /// The digest of its manifest.
     pub manifest_digest: Digest,
-    /// Its layers.
+    /// The number of its layers.
     pub layer_count: usize,
-    /// Bytes of its disk: layers may be shared with other images.
+    /// The length of its disk in bytes, including layers that other images share.
     pub disk_bytes: u64,
-    /// Whether all of its files are there.
+    /// Whether all of its files exist.
     pub complete: bool,
 }
 
@@ -63,7 +63,7 @@ impl GlobalCache {
         Ok(images)
     }
 
-    /// Returns an image of the cache, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does. Blocks on file I/O.
+    /// Returns a cached image, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does. Blocks on file I/O.
     ///
     /// # Errors
     /// [`CacheError::NotCached`], [`CacheError::Store`].

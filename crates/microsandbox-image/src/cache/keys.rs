@@ -2,10 +2,10 @@ use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_store::{FormatVersion, ImageKey, LayerKey};
 
-/// The version in the names of all artifacts, so that no file is written by two versions of the writers.
+/// The version in the names of all artifacts, so that two versions of the writers never write the same file.
 pub(crate) const FORMAT: FormatVersion = FormatVersion(msb_sidecar::VERSION);
 
-/// Returns the key of a layer, which is what it unpacks to: two blobs of one archive are one layer.
+/// Returns the key of a layer. It depends on the unpacked archive alone: two compressions of one archive are one layer.
 pub(crate) fn layer_key(diff_id: &Digest) -> LayerKey {
     LayerKey::new(*diff_id, FORMAT)
 }

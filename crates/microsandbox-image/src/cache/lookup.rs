@@ -1,4 +1,4 @@
-//! The one place that answers whether something is cached. All of it blocks on file I/O.
+//! Looks up whether images, layers and documents are cached. All functions block on file I/O.
 
 mod layer;
 

@@ -11,7 +11,7 @@ use super::{CacheError, GlobalCache};
 pub struct Pruned {
     /// The diff_ids of the layers.
     pub layers: Vec<Digest>,
-    /// The digests of the chains of diff_ids that the disks were made of.
+    /// The digests of the ordered diff_ids that the disks were built from.
     pub disks: Vec<Digest>,
     /// Manifests and configs.
     pub blobs: Vec<Digest>,
@@ -19,13 +19,13 @@ pub struct Pruned {
     pub partial_blobs: u64,
     /// Number of image records that could not be decoded; see [`PruneOptions::remove_corrupt_records`].
     pub corrupt_records: u64,
-    /// Number of temporary files of pulls that died.
+    /// Number of temporary files of pulls whose process ended.
     pub temporaries: u64,
     /// Number of lock files that no process held.
     pub locks: u64,
-    /// Sum of the lengths of all of these.
+    /// Sum of the lengths of all of these, in bytes.
     pub bytes: u64,
-    /// What no image needs and was kept because it is younger than the grace time.
+    /// What no image needs and was kept because it is younger than the grace age.
     pub kept_young: Kept,
     /// What no image needs and was kept because a pull or a lease uses it.
     pub kept_in_use: Kept,

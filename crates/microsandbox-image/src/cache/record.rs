@@ -9,7 +9,7 @@ use super::keys::layer_key;
 use crate::disk::{ImageDisk, ImageLayout};
 use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult};
 
-/// What the cache remembers of an image: all that a warm pull answers with, so that it reads this and nothing else.
+/// The record of a cached image. It has everything that a pull returns, so that a warm pull reads nothing else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Fields")]
 pub(crate) struct ImageRecord {

@@ -18,7 +18,7 @@ use crate::cache::open_file::open_file;
 pub(crate) enum BuildError {
     Stitch(StitchError),
     Store(msb_store::Error),
-    /// A guest cannot read what was written: a fault of this program or of the machine.
+    /// The disk cannot be read back as a guest would read it: a defect of this program or of the machine.
     Verify(VerifyError),
     /// A background task panicked, or could not be started.
     Worker,

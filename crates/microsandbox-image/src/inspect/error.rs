@@ -26,7 +26,7 @@ pub enum InspectError {
     DamagedLayer {
         /// The file.
         path: PathBuf,
-        /// The checksum taken when it was written.
+        /// The checksum computed when it was written.
         expected: u32,
         /// The checksum of the file.
         actual: u32,
@@ -37,7 +37,7 @@ pub enum InspectError {
         /// The file.
         path: PathBuf,
     },
-    /// A file of a cached image has another length than was written.
+    /// The length of a file of a cached image has changed.
     #[error("{}: size mismatch: expected {expected} bytes, found {actual}", path.display())]
     ArtifactLength {
         /// The file.
@@ -47,7 +47,7 @@ pub enum InspectError {
         /// The length of the file, in bytes.
         actual: u64,
     },
-    /// A cached disk descriptor has other text than was written.
+    /// The text of a cached disk descriptor has changed.
     #[error("{}: the descriptor was rewritten, for example by a hypervisor that opened it writable", path.display())]
     Rewritten {
         /// The file.

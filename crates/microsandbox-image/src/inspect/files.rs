@@ -8,8 +8,8 @@ use super::error::InspectError;
 use crate::CacheError;
 use crate::cache::open_file::open_file;
 
-/// Compares a layer image with the checksum that was taken when it was written: also the parts that the merged disk does not use,
-/// such as the layer's own inodes.
+/// Verifies the checksum of a whole layer image, including the parts that the merged disk does not use, such as the layer's own
+/// inodes.
 pub(super) fn verify_checksum(image: &Path) -> Result<(), InspectError> {
     let read_error = |source| InspectError::LayerImage {
         path: image.to_path_buf(),

@@ -13,7 +13,7 @@ use super::files::verify_checksum;
 use crate::cache::open_file::open_file;
 use crate::{CacheError, PullResult};
 
-/// A pulled image's files, read from its disk without mounting it.
+/// The files of a cached image, read from its disk without mounting it.
 #[derive(Debug)]
 pub struct ImageTree {
     image: Image<FlatDisk<PooledFile>>,
@@ -47,13 +47,13 @@ impl PullResult {
         })
     }
 
-    /// Verifies the disk with a reader that shares nothing with the writer: every file of it has its length, every inode and
-    /// extent is sound. With `contents`, every path is as the layers' sidecars state it, and every file's bytes have the checksum
-    /// that was taken when they were ingested. [`GlobalCache::verify`](crate::GlobalCache::verify) names all damaged files.
+    /// Verifies the disk with `erofs-reader`: the length of each of its files, and every inode and extent. With `contents`, also verifies
+    /// every path against the layers' sidecars, and every file's bytes against the checksum that was computed when they were ingested.
+    /// [`GlobalCache::verify`](crate::GlobalCache::verify) names all damaged files.
     ///
     /// # Errors
     /// [`InspectError::Verify`], [`InspectError::Cache`], [`InspectError::Stitch`].
-    pub fn prove(&self, contents: bool) -> Result<VerifiedDisk, InspectError> {
+    pub fn verify(&self, contents: bool) -> Result<VerifiedDisk, InspectError> {
         let merge = if contents { Some(self.merge()?) } else { None };
         if contents {
             self.layers

@@ -18,12 +18,12 @@ use crate::cache::open_file::open_file;
 use crate::cache::record::ImageRecord;
 use crate::{CacheError, GlobalCache, PullResult};
 
-/// What a verification of a cached image found.
+/// The result of verifying a cached image.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Verification {
-    /// What was covered. Empty if a file of the disk is missing, cut or rewritten, because the disk cannot be read then.
-    pub proof: VerifiedDisk,
+    /// What was verified. Empty if a file of the disk is missing, truncated or rewritten, because then the disk cannot be read.
+    pub disk: VerifiedDisk,
     /// Whether file data was compared with its checksums, and the tree with the layers.
     pub contents: bool,
     /// The damaged artifacts; empty if there are none.
@@ -40,7 +40,7 @@ pub struct Damage {
     pub path: PathBuf,
     /// The diff_id of the layer that the file belongs to.
     pub layer: Option<Digest>,
-    /// The image's own files whose bytes are damaged, from the root, as [`show_path`] shows them; at most 100.
+    /// The paths in the image whose bytes are damaged, as [`show_path`] shows them; at most 100.
     pub files: Vec<String>,
     /// What is wrong.
     pub error: InspectError,
@@ -52,7 +52,7 @@ pub struct Damage {
 pub enum ArtifactKind {
     /// A layer image.
     LayerImage,
-    /// The file beside a layer image that has the layer's changes.
+    /// The sidecar of a layer image, which has the layer's changes.
     Sidecar,
     /// The merged metadata.
     Fsmeta,
@@ -61,15 +61,14 @@ pub enum ArtifactKind {
 }
 
 impl GlobalCache {
-    /// Verifies a cached image with a reader that shares nothing with the writer. Every file of it has its length, the descriptor is
-    /// what was written, every inode and extent is sound. With `contents`, every layer image has its checksum, every path is
-    /// as the layers' sidecars state it, and every file's bytes have the checksum that was taken when they were ingested.
+    /// Verifies a cached image with `erofs-reader`: the length of each of its files, the text of its descriptor, and every inode and extent.
+    /// With `contents`, also verifies the checksum of every layer image, every path against the layers' sidecars, and every file's
+    /// bytes against the checksum that was computed when they were ingested.
     ///
     /// Blocks on file I/O. Damage is a result and not an error.
     ///
     /// # Errors
-    /// [`InspectError::Cache`]; a fault of the machine that shows no damage, such as too many open files or a
-    /// lacking permission.
+    /// [`InspectError::Cache`]. Also any error that is no evidence of damage, such as too many open files or a missing permission.
     pub fn verify(
         &self,
         reference: &Reference,
@@ -86,7 +85,7 @@ impl GlobalCache {
         let lease = record.lease(self.store())?;
         let image = record.to_result(self.store(), reference, true, lease);
         let mut found = Verification {
-            proof: VerifiedDisk::default(),
+            disk: VerifiedDisk::default(),
             contents,
             damage: Vec::new(),
         };
@@ -248,11 +247,11 @@ impl Verification {
         let verifier = DiskVerifier::new(&image.vmdk, open_file);
         let result = match merge {
             Some(merge) => verifier.find_damaged_files(merge.tree()),
-            None => verifier.verify_structure().map(|proof| (proof, Vec::new())),
+            None => verifier.verify_structure().map(|disk| (disk, Vec::new())),
         };
         match result {
-            Ok((proof, damaged)) => {
-                self.proof = proof;
+            Ok((disk, damaged)) => {
+                self.disk = disk;
                 damaged
                     .into_iter()
                     .try_for_each(|error| self.damaged_file(image, error))
@@ -261,7 +260,7 @@ impl Verification {
         }
     }
 
-    /// Names the layer that holds the bytes of a damaged file.
+    /// Records a damaged file with the layer that holds its bytes.
     fn damaged_file(&mut self, image: &PullResult, error: VerifyError) -> Result<(), InspectError> {
         let VerifyError::Contents { path, device, .. } = &error else {
             return self.verify_error(image, error);
@@ -303,7 +302,7 @@ impl Verification {
         self.add(artifact, &path, layer.as_ref(), error)
     }
 
-    /// Names the sidecar that could not be replayed.
+    /// Records the sidecar that could not be replayed.
     fn merge_error(&mut self, image: &PullResult, error: InspectError) -> Result<(), InspectError> {
         let path = match &error {
             InspectError::Cache(CacheError::Sidecar { path, .. }) => path.clone(),
@@ -340,7 +339,7 @@ impl Verification {
     }
 }
 
-/// Returns whether a file could not be read for a reason that shows nothing about its bytes.
+/// Returns whether a file could not be read for a reason that is no evidence of damage.
 fn is_of_machine(error: &InspectError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

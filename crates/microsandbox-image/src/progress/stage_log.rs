@@ -59,6 +59,7 @@ impl StageLog {
             | PullProgress::LayerRetrying { .. }
             | PullProgress::LayerStalled { .. }
             | PullProgress::LayerResumed { .. }
+            | PullProgress::LayerUnpackProgress { .. }
             | PullProgress::MergeProgress { .. } => {}
         }
     }

@@ -69,7 +69,7 @@ impl MergeTask {
     }
 }
 
-/// Reports to other pulls that the holder of the lock depends on no registry any more.
+/// Reports to other pulls that the holder of the lock no longer depends on a registry.
 pub(super) async fn only_local_work(lock: &Arc<Lock>) {
     let lock = Arc::clone(lock);
     let report = move || Ok(lock.report(&Report::only_local_work().to_line())?);

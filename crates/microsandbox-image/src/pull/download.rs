@@ -14,13 +14,13 @@ use crate::{PullError, PullProgress};
 /// How a download ended.
 #[derive(Debug)]
 pub(super) enum Download {
-    /// All bytes were handed on, or a stage failed.
+    /// All bytes were sent, or a stage failed.
     Over,
-    /// The bytes so far are void, and the stream continues at byte 0.
+    /// The bytes so far are invalid, and the stream continues at byte 0.
     Restarted,
 }
 
-/// The blob of a layer on its way from the source.
+/// The stream of a layer's blob from the source.
 pub(super) struct BlobStream {
     data: BlobData,
     index: usize,
@@ -45,7 +45,7 @@ impl BlobStream {
         self.position
     }
 
-    /// Hands the bytes on as they arrive.
+    /// Sends the bytes to the stages as they arrive.
     pub(super) async fn send_to(
         &mut self,
         feed: LayerFeed,

@@ -13,13 +13,13 @@ use super::waiting::{Artifact, Waited, Waiting};
 use crate::cache::lookup::CachedLayer;
 use crate::{PullError, PullProgress};
 
-/// What a pull knows of a layer in the cache before it looks at it.
+/// What a pull knows about a cached layer before it looks it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Nothing,
-    /// It was not there a moment ago.
+    /// It was absent at the last lookup.
     Missing,
-    /// It is rebuilt, whether it is there or not.
+    /// It is rebuilt, whether it is cached or not.
     Rebuilt,
 }
 
@@ -32,9 +32,9 @@ enum Work {
 
 /// Ensures that the layer is cached and that its blob unpacks to it, downloading and converting the blob if necessary.
 ///
-/// The permits come before the lock, and the lock is only tried: a task that finds it taken returns its permits and waits with
-/// nothing open. So no two pulls can wait for each other, and the number of locks and open files does not grow with the number of
-/// layers.
+/// The task acquires its permits before the lock, and never waits for the lock while it holds them: if the lock is taken, the task
+/// returns its permits and waits with no file open. So no two pulls can wait for each other, and the number of locks and open files
+/// does not grow with the number of layers.
 pub(super) async fn ensure_layer(
     pull: Pull<'_>,
     index: usize,

@@ -7,6 +7,7 @@ use super::blocking::blocking;
 use super::download::{BlobStream, Download};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
 use super::partial::SharedPartial;
+use super::unpacking::Unpacking;
 use super::verify::reporter;
 use super::{Pull, layer_error};
 use crate::cache::keys::layer_key;
@@ -29,7 +30,7 @@ pub(super) struct Fetch<'a> {
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would otherwise make
     /// this pull start over forever.
     restarted: Option<BlobStream>,
-    /// Unset after a partial blob was wrong, or could not be removed.
+    /// `false` after a partial blob was wrong, or could not be removed.
     uses_partial: bool,
 }
 
@@ -135,6 +136,12 @@ impl<'a> Fetch<'a> {
         };
         let (feed, mut task) = job.start().map_err(|error| self.error(error))?;
         let reporter = reporter(self.pull, self.layer, &self.claim, task.processed());
+        let unpacking = Unpacking {
+            progress,
+            layer: self.index,
+            unpacked: task.processed(),
+            total_bytes: blob.bytes,
+        };
         let work = async {
             let downloaded = self.download(feed, resumed_bytes).await;
             let read = task.read().await;
@@ -167,7 +174,7 @@ impl<'a> Fetch<'a> {
                 }
             }
         };
-        reporter.during(work).await
+        unpacking.during(reporter.during(work)).await
     }
 
     // `&mut`, because a held stream is not `Sync`, so that a shared borrow would not be `Send`.

@@ -33,12 +33,12 @@ struct Disk {
     was_cached: bool,
 }
 
-/// Stitches the layers into a disk, unless the cache has it, and publishes the image's record. `merge` has done most of that.
+/// Builds the disk from the layers, unless it is cached, and publishes the image's record. `merge` has done most of that work.
 pub(super) async fn finish(
     pull: Pull<'_>,
     ready: ReadyLayers,
     merge: Option<MergeTask>,
-    anew: bool,
+    rebuild: bool,
 ) -> Result<Finished, PullError> {
     let ReadyLayers { layers, notes } = ready;
     let image_bytes = layers.iter().map(|layer| layer.image_bytes);
@@ -48,7 +48,7 @@ pub(super) async fn finish(
         reference: Box::new(pull.reference.clone()),
         source,
     })?;
-    let disk = match publish_disk(pull, layout, merge, anew).await {
+    let disk = match publish_disk(pull, layout, merge, rebuild).await {
         Ok(disk) => disk,
         Err(DiskFailure::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
         Err(DiskFailure::Pull(error)) => return Err(*error),
@@ -73,7 +73,7 @@ async fn publish_disk(
     pull: Pull<'_>,
     layout: ImageLayout,
     merge: Option<MergeTask>,
-    anew: bool,
+    rebuild: bool,
 ) -> Result<Disk, DiskFailure> {
     let Pull {
         engine,
@@ -96,7 +96,7 @@ async fn publish_disk(
         Some(AheadDisk { lock, written }) => (Some(lock), Some(written)),
         None => (lock_disk(pull, store).await?, None),
     };
-    if !anew && written.is_none() {
+    if !rebuild && written.is_none() {
         let (store, disk, layout) = (store.clone(), disk.clone(), layout.clone());
         let cached_bytes = blocking(move || Ok(lookup::disk(&store, &disk, &layout)?));
         if let Some(fsmeta_bytes) = cached_bytes.await? {
@@ -144,7 +144,7 @@ async fn lock_disk(pull: Pull<'_>, store: &Store) -> Result<Option<Arc<Lock>>, P
             only_local_work(&lock).await;
             return Ok(Some(lock));
         }
-        if let Waited::Hopeless = waiting.wait(store, &artifact).await? {
+        if let Waited::NoProgress = waiting.wait(store, &artifact).await? {
             return Ok(None);
         }
     }

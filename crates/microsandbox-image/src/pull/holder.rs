@@ -26,7 +26,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Returns the report of a holder that depends on no source any more.
+    /// Returns the report of a holder that no longer depends on a source.
     pub(super) fn only_local_work() -> Self {
         Self {
             bytes: 0,

@@ -14,12 +14,12 @@ use crate::PullError;
 
 /// Which layers are rebuilt although the cache has them.
 #[derive(Debug)]
-pub(super) struct Anew {
+pub(super) struct Rebuild {
     all: bool,
     layers: Vec<LayerKey>,
 }
 
-impl Anew {
+impl Rebuild {
     pub(super) fn new(all: bool) -> Self {
         Self {
             all,
@@ -58,7 +58,7 @@ struct Unique<'a> {
 pub(super) async fn fetch_layers(
     pull: Pull<'_>,
     events: &LayerEvents,
-    anew: &Anew,
+    rebuild: &Rebuild,
 ) -> Result<ReadyLayers, PullError> {
     let disk = pull.disk.layers();
     let mut unique = unique(pull);
@@ -75,7 +75,7 @@ pub(super) async fn fetch_layers(
         .map(|unique| async move {
             let device = unique.device;
             let known = match disk.get(device) {
-                Some(key) if anew.contains(key) => Known::Rebuilt,
+                Some(key) if rebuild.contains(key) => Known::Rebuilt,
                 Some(key) if missing.contains(key) => Known::Missing,
                 _ => Known::Nothing,
             };

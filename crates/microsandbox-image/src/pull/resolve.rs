@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::source::{Document, ImageSource};
 use crate::{AnnouncedProblem, ImageConfig, ManifestProblem, PullError};
 
-/// What a reference means.
+/// The image that a reference was resolved to.
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) manifest_digest: Digest,
@@ -25,9 +25,9 @@ pub(super) struct Resolved {
     pub(super) layers: Vec<LayerSource>,
     /// The sum of the layers' sizes in bytes.
     pub(super) total_bytes: u64,
-    /// What the documents lack.
+    /// Notes on what the documents lack.
     pub(super) notes: Vec<Note>,
-    /// Manifest and config as they came, for [`keep`].
+    /// The exact bytes of manifest and config, for [`keep`].
     documents: Vec<(Digest, Bytes)>,
 }
 

@@ -2,7 +2,7 @@ use super::blocking::blocking;
 use crate::PullError;
 use crate::engine::Engine;
 
-/// Removes the temporary files of pulls that died. Runs beside the downloads of a pull, because it lists the whole cache.
+/// Removes the temporary files of pulls whose process ended. Runs during the downloads of a pull, because it lists the whole cache.
 pub(super) async fn sweep(engine: &Engine) -> Result<(), PullError> {
     let store = engine.cache.store().clone();
     blocking(move || {

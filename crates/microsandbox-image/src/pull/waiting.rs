@@ -12,12 +12,12 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long to wait for a holder that has not reported anything, or depends on another registry than this pull.
 ///
-/// A registry must not delay pulls from any other one by more than this, however steadily it drips.
+/// A registry must not delay pulls from another registry by more than this, even if it keeps sending a few bytes.
 const OTHER_SOURCE: Duration = Duration::from_secs(3);
 
 /// The time in which a holder that depends on the same registry must process [`STEP_BYTES`].
 const STEP_TIMEOUT: Duration = Duration::from_secs(4);
-/// 16 KiB a second.
+/// The bytes that such a holder must process in each [`STEP_TIMEOUT`]: 16 KiB per second.
 const STEP_BYTES: u64 = 64 << 10;
 
 /// How long to wait for a holder that has all bytes and writes them.
@@ -29,7 +29,7 @@ pub(super) enum Waited {
     /// The lock was free for a moment.
     Free,
     /// Its holder makes no progress worth waiting for. Publishing is idempotent, so that the pull can do the work without the lock.
-    Hopeless,
+    NoProgress,
 }
 
 /// How long a pull has waited for one artifact, and what the holders of its lock did meanwhile.
@@ -72,7 +72,7 @@ impl Waiting {
             match seen {
                 Seen::Free => return Ok(Waited::Free),
                 Seen::Held(report) if self.is_worth_it(Instant::now(), report.as_ref()) => {}
-                Seen::Held(_) => return Ok(Waited::Hopeless),
+                Seen::Held(_) => return Ok(Waited::NoProgress),
             }
         }
     }
@@ -114,7 +114,7 @@ fn look(store: &Store, on: LockOn<'_>) -> Result<Seen, PullError> {
     Ok(Seen::Held(line.and_then(|line| Report::parse(&line))))
 }
 
-/// An artifact that several pulls may want to make at once.
+/// An artifact that several pulls may build at once.
 #[derive(Clone, Debug)]
 pub(super) enum Artifact {
     /// The layer of this diff_id.

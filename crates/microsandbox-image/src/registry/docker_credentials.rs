@@ -33,7 +33,7 @@ use msb_registry::{CredentialFuture, CredentialProvider, RegistryAuth, RegistryH
 pub struct DockerCredentials(Arc<msb_credentials::DockerCredentials>);
 
 impl DockerCredentials {
-    /// Finds the files through the environment of this process.
+    /// Returns the credentials of the files that the environment of this process names.
     #[must_use]
     pub fn from_env() -> Self {
         Self(Arc::new(msb_credentials::DockerCredentials::from_env()))
@@ -58,7 +58,7 @@ impl DockerCredentials {
 
     /// Stores credentials for `host`: in the helper that the file configures for it, else in the file, with mode 0600.
     ///
-    /// Returns where they are. Docker Hub is stored under the key that Docker reads, `https://index.docker.io/v1/`.
+    /// Returns where they were stored. Docker Hub is stored under the key that Docker reads, `https://index.docker.io/v1/`.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl DockerCredentials {
         stored.await.map(|origin| origin.to_string())
     }
 
-    /// Erases the credentials for `host` where [`store`](Self::store) stores them. Returns where there were any.
+    /// Erases the credentials for `host` where [`store`](Self::store) stores them. Returns the places that had any.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ use crate::blocking::blocking;
 ///
 /// An archive that has both documents, as those of newer Docker versions, is read as an OCI layout. An uncompressed tar file is
 /// read in place. A compressed file and a stream are first copied, uncompressed, to a temporary file without a name, because
-/// the tools write the documents that describe the layers behind the layers.
+/// tools write the documents that describe the layers after the layers.
 ///
 /// No member is extracted to a path. The archive must not change while it is used.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl ImageArchive {
     /// Copies a stream, such as standard input, to a temporary file, and reads the list of its images. `name` is the name of the
     /// stream in errors.
     ///
-    /// A blocking read of `input` cannot be interrupted: dropping the future leaves it to its thread.
+    /// A blocking read of `input` cannot be interrupted: after the future is dropped, it continues on its thread.
     ///
     /// # Errors
     /// [`PullError::Archive`].
@@ -148,7 +148,7 @@ impl ImageArchive {
         Ok(archive)
     }
 
-    /// Returns the number of images and names, of which an image may have several.
+    /// Returns the number of images, each counted once for each of its names.
     fn len(&self) -> usize {
         match &self.images {
             Images::Layout(images) => images.len(),
@@ -188,8 +188,8 @@ impl ImageArchive {
         Ok(named)
     }
 
-    /// Returns the image that is cached as `reference`: the one with this name; else the only one whose name in a layout is this
-    /// tag alone; else the only image of the archive.
+    /// Returns the image to cache as `reference`: the one with this name; else, in a layout, the only one whose name is this tag alone;
+    /// else the only image of the archive.
     ///
     /// # Errors
     /// [`PullError::Archive`] if there is no such image.

@@ -16,7 +16,7 @@ use crate::document::Blob;
 /// The bytes that are read at once.
 const PIECE_BYTES: u64 = 256 << 10;
 
-/// What is left to be read of a blob.
+/// The unread bytes of a blob.
 struct Rest {
     archive: Arc<str>,
     member: EntryName,

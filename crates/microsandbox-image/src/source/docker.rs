@@ -8,8 +8,8 @@
 //!    "layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar","size":N,"digest":D}, ...]}
 //! ```
 //!
-//! in this order of members, without white space, where the digest of an uncompressed layer is its diff_id. The digest of the
-//! manifest depends on the config and the layers alone, not on the tool or the time of the archive.
+//! The members have this order, without white space; the digest of an uncompressed layer is its diff_id. The digest of the manifest
+//! depends on the config and the layers alone, not on the tool or the time of the archive.
 
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;

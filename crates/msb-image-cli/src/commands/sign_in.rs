@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ impl RegistryArgs {
         };
         Ok(Some(RegistryAuth::Basic {
             username: username.clone(),
-            password: password(io::stdin().lock())?,
+            password: password(unbuffered_input()?)?,
         }))
     }
 
@@ -125,8 +126,8 @@ impl RegistryArgs {
         registry: impl FnOnce() -> Result<Option<RegistryHost>, Failure>,
         mut builder: RegistryBuilder,
     ) -> Result<RegistryBuilder, Failure> {
-        let patience = Duration::from_secs(self.retry_seconds);
-        builder = builder.timeouts(Timeouts::default().with_patience(patience));
+        let retry_time = Duration::from_secs(self.retry_seconds);
+        builder = builder.timeouts(Timeouts::default().with_retry_time(retry_time));
         for path in &self.ca_cert {
             builder = builder.named_ca_cert(path.display().to_string(), certificates(path)?);
         }
@@ -188,6 +189,12 @@ fn certificates(path: &Path) -> Result<Vec<u8>, Failure> {
         });
     }
     Ok(pem)
+}
+
+/// Opens standard input without the buffer of the standard library, which would keep a copy of the password.
+fn unbuffered_input() -> Result<File, Failure> {
+    let input = io::stdin().as_fd().try_clone_to_owned();
+    Ok(File::from(input.map_err(Failure::Password)?))
 }
 
 /// Reads everything except a final line end, which a shell adds.

@@ -131,10 +131,10 @@ impl Report {
             reference: reference.to_string(),
             platform: platform.clone(),
             status,
-            extents: found.proof.extents,
-            paths: found.proof.paths,
+            extents: found.disk.extents,
+            paths: found.disk.paths,
             contents: found.contents,
-            verified_bytes: found.proof.verified_bytes,
+            verified_bytes: found.disk.verified_bytes,
             causes: damaged
                 .first()
                 .map(|first| first.causes.clone())

@@ -6,7 +6,7 @@ use std::time::Instant;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use microsandbox_image::{PullProgress, Reference};
 
-use super::tally::{Tally, retry_text};
+use super::tally::{Tally, merged_text, retry_text};
 use crate::output::{Bytes, one_line, short};
 
 /// Maximum number of layers with a bar of their own; the total includes the others.
@@ -56,6 +56,10 @@ struct LayerBar {
     bar: ProgressBar,
     /// The text beside the bar while bytes arrive.
     text: String,
+    /// Bytes of the blob that are unpacked.
+    unpacked_bytes: u64,
+    /// The blob is complete, and the bar shows the unpacked bytes.
+    is_downloaded: bool,
 }
 
 impl Bars {
@@ -87,8 +91,12 @@ impl Bars {
         }
         if let Some(screen) = &mut self.screen {
             screen.layer_event(event);
-            if matches!(event, PullProgress::Merging) {
-                screen.merging(&self.name);
+            match event {
+                PullProgress::Merging => screen.merging(&self.name, None),
+                PullProgress::MergeProgress { .. } if screen.is_merging => {
+                    screen.merging(&self.name, merged_text(event));
+                }
+                _ => {}
             }
         }
         self.tick(now);
@@ -139,7 +147,13 @@ impl Screen {
                 };
                 bar.set_prefix(text.clone());
                 bar.set_position(*resumed_bytes);
-                self.layers.insert(*layer, LayerBar { bar, text });
+                let layer_bar = LayerBar {
+                    bar,
+                    text,
+                    unpacked_bytes: 0,
+                    is_downloaded: false,
+                };
+                self.layers.insert(*layer, layer_bar);
             }
             PullProgress::LayerDownloadProgress {
                 layer,
@@ -151,10 +165,23 @@ impl Screen {
                 }
             }
             PullProgress::LayerDownloaded { layer, .. } => {
-                if let Some(LayerBar { bar, .. }) = self.layers.get(layer) {
-                    bar.set_style(style(UNPACKING));
-                    bar.set_message("unpacking");
-                    bar.set_position(bar.length().unwrap_or(0));
+                if let Some(layer) = self.layers.get_mut(layer) {
+                    layer.is_downloaded = true;
+                    layer.bar.set_style(style(UNPACKING));
+                    layer.bar.set_message("unpacking");
+                    layer.bar.set_position(layer.unpacked_bytes);
+                }
+            }
+            PullProgress::LayerUnpackProgress {
+                layer,
+                unpacked_bytes,
+                ..
+            } => {
+                if let Some(layer) = self.layers.get_mut(layer) {
+                    layer.unpacked_bytes = *unpacked_bytes;
+                    if layer.is_downloaded {
+                        layer.bar.set_position(*unpacked_bytes);
+                    }
                 }
             }
             PullProgress::LayerMaterialized { layer, .. } => self.remove(*layer),
@@ -162,10 +189,13 @@ impl Screen {
         }
     }
 
-    fn merging(&mut self, name: &str) {
+    /// Shows that the layers are merged, and how many of them are.
+    fn merging(&mut self, name: &str, merged: Option<String>) {
         self.is_merging = true;
         self.total.set_style(style(TEXT_ONLY));
-        self.total.set_prefix(format!("{name}  merging the layers"));
+        let merged = merged.map_or_else(String::new, |merged| format!(": {merged}"));
+        self.total
+            .set_prefix(format!("{name}  merging the layers{merged}"));
     }
 
     fn total(&self, name: &str, tally: &mut Tally, now: Instant) {
@@ -189,7 +219,7 @@ impl Screen {
     }
 
     fn stalls(&self, tally: &Tally, now: Instant) {
-        for (layer, LayerBar { bar, text }) in &self.layers {
+        for (layer, LayerBar { bar, text, .. }) in &self.layers {
             let text = match tally.delay(*layer, now) {
                 Some(delay) => format!("{} {delay}", layer + 1),
                 None => text.clone(),

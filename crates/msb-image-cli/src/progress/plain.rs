@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use microsandbox_image::{PullProgress, Reference};
 
-use super::tally::{Tally, retry_text};
+use super::tally::{Tally, merged_text, retry_text};
 use crate::output::{Bytes, count, one_line, short};
 
 /// Time between two lines with byte counts.
@@ -21,6 +21,7 @@ pub(crate) struct Plain {
     counted: Instant,
     /// Time of the last line about a stall.
     stalled: Option<Instant>,
+    is_merging: bool,
 }
 
 impl Plain {
@@ -30,6 +31,7 @@ impl Plain {
             tally: Tally::default(),
             counted: Instant::now(),
             stalled: None,
+            is_merging: false,
         }
     }
 
@@ -108,7 +110,16 @@ impl Plain {
                 *layer,
                 format_args!("done, {} unpacked", Bytes(*image_bytes)),
             ),
-            PullProgress::Merging => self.line(format_args!("merging the layers")),
+            PullProgress::Merging => {
+                (self.is_merging, self.counted) = (true, now);
+                self.line(format_args!("merging the layers"));
+            }
+            PullProgress::MergeProgress { .. } if self.is_merging && self.is_due(now) => {
+                self.counted = now;
+                if let Some(merged) = merged_text(event) {
+                    self.line(format_args!("merging the layers: {merged}"));
+                }
+            }
             PullProgress::Complete { cached, .. } => {
                 let how = if *cached { ", all from the cache" } else { "" };
                 self.line(format_args!("complete{how}"));
@@ -131,8 +142,13 @@ impl Plain {
         }
     }
 
+    /// Returns whether the last line with counts is long enough ago.
+    fn is_due(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.counted) >= INTERVAL
+    }
+
     fn bytes(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.counted) < INTERVAL {
+        if !self.is_due(now) {
             return;
         }
         self.counted = now;

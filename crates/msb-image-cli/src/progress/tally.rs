@@ -3,6 +3,8 @@ use std::time::{Duration, Instant};
 
 use microsandbox_image::PullProgress;
 
+use crate::output::count;
+
 /// Period over which the speed is averaged.
 const SPEED_WINDOW: Duration = Duration::from_secs(4);
 /// Arrivals within this time are merged into one sample.
@@ -201,6 +203,23 @@ impl Tally {
         }
         &mut self.layers[layer]
     }
+}
+
+/// Returns how far a merge is: `3 of 7 layers, 12345 entries`.
+pub(crate) fn merged_text(event: &PullProgress) -> Option<String> {
+    let PullProgress::MergeProgress {
+        merged_layers,
+        layer_count,
+        entries,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    Some(format!(
+        "{merged_layers} of {}, {entries} entries",
+        count(*layer_count as u64, "layer")
+    ))
 }
 
 /// Returns `retry 2 of 5 in 3 s`, or `retry 2 of 5` for one that is due.

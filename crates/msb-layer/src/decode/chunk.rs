@@ -21,6 +21,7 @@ struct Shared {
 
 impl Pool {
     /// Creates a pool of buffers of `chunk_bytes` bytes each (at least 1), which keeps up to `keep` unused ones.
+    #[must_use]
     pub fn new(chunk_bytes: usize, keep: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -32,6 +33,7 @@ impl Pool {
     }
 
     /// Returns the length of each buffer in bytes.
+    #[must_use]
     pub fn chunk_bytes(&self) -> usize {
         self.shared.chunk_bytes
     }

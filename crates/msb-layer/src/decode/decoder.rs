@@ -35,6 +35,7 @@ enum State {
 
 impl Decoder {
     /// Creates a decoder at the beginning of a stream. It fills buffers of the pool.
+    #[must_use]
     pub fn new(pool: Pool, limits: Limits) -> Self {
         Self {
             state: State::Unknown {
@@ -59,6 +60,7 @@ impl Decoder {
     }
 
     /// Returns the compression of the stream, once enough of it has been pushed.
+    #[must_use]
     pub fn compression(&self) -> Option<Compression> {
         match &self.state {
             State::Unknown { .. } => None,
@@ -68,6 +70,7 @@ impl Decoder {
     }
 
     /// Returns the number of uncompressed bytes so far, including those in a buffer that is not full yet.
+    #[must_use]
     pub fn uncompressed_bytes(&self) -> u64 {
         self.output.total()
     }

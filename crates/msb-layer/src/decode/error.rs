@@ -91,6 +91,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// Returns whether the bytes are damaged, as opposed to exceeding a limit.
+    #[must_use]
     pub fn is_corrupt(&self) -> bool {
         matches!(
             self,

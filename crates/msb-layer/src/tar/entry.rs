@@ -103,6 +103,7 @@ pub struct Xattrs<'a> {
 
 impl<'a> Xattrs<'a> {
     /// Returns pairs of name and value, sorted by name.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let bytes = self.bytes;
         self.spans

@@ -13,6 +13,7 @@ pub struct EntryName(Box<[u8]>);
 
 impl EntryName {
     /// Creates a name, cut to the length that is printed.
+    #[must_use]
     pub fn new(name: &[u8]) -> Self {
         Self(name[..name.len().min(SHOWN_BYTES + 1)].into())
     }

@@ -47,6 +47,7 @@ pub struct TarParser {
 
 impl TarParser {
     /// Creates a parser at the beginning of an archive.
+    #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -64,6 +65,7 @@ impl TarParser {
     }
 
     /// Returns the number of bytes read so far.
+    #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }

@@ -37,11 +37,13 @@ impl<T> Loose<T> {
 /// A type that [`Loose`] can expect. Each method converts one kind of JSON value; the others are skipped.
 pub trait Expected<'de>: Sized {
     /// Converts a string.
+    #[must_use]
     fn from_text(_text: &str) -> Option<Self> {
         None
     }
 
     /// Converts a nonnegative integer that fits 64 bits.
+    #[must_use]
     fn from_unsigned(_number: u64) -> Option<Self> {
         None
     }

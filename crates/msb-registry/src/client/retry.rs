@@ -62,7 +62,7 @@ impl Retry {
             return Err(error);
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        let Some(left) = self.timeouts.patience.checked_sub(since.elapsed()) else {
+        let Some(left) = self.timeouts.retry_time.checked_sub(since.elapsed()) else {
             return Err(error);
         };
         let pause = match error.retry_after() {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_is_about_a_minute_and_each_retry_is_announced() {
+    async fn the_retry_time_is_about_a_minute_and_each_retry_is_announced() {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
         let observer = Observer::new(move |notice| {
@@ -152,8 +152,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_can_be_set_and_progress_renews_it() {
-        let timeouts = Timeouts::default().with_patience(Duration::from_secs(2));
+    async fn the_retry_time_can_be_set_and_progress_renews_it() {
+        let timeouts = Timeouts::default().with_retry_time(Duration::from_secs(2));
         let mut retry = Retry::new(&timeouts, &Limits::default(), Observer::default());
         let begun = Instant::now();
         while retry.after(fault(None)).await.is_ok() {}

@@ -105,7 +105,7 @@ async fn an_error_names_every_host_and_why_it_failed() {
     let origin = nowhere();
     let busy = Server::start(|_, _| Reply::new(503, "")).await;
     let client = client([mirror(&busy, &origin)])
-        .timeouts(timeouts().with_patience(Duration::from_millis(100)))
+        .timeouts(timeouts().with_retry_time(Duration::from_millis(100)))
         .build()
         .unwrap();
     let error = client.manifest(&reference(&origin, "a")).await;

@@ -28,7 +28,7 @@ pub(crate) fn hasty() -> Timeouts {
         .with_stall(Duration::from_millis(200))
         .with_backoff(Duration::from_millis(2))
         .with_backoff_max(Duration::from_millis(20))
-        .with_patience(Duration::from_millis(1500))
+        .with_retry_time(Duration::from_millis(1500))
 }
 
 /// All bytes of a stream and how often it restarted.

@@ -227,7 +227,7 @@ fn a_damaged_marker_is_written_again() {
         drop(store.lease(&disk("a"), &[], &[]).unwrap());
         assert_eq!(std::fs::read(&marker).unwrap(), good);
     }
-    // A file of somebody else does not make it less of a cache.
+    // A file of another program does not make it less of a cache.
     std::fs::write(temp.path().join("README"), "x").unwrap();
     std::fs::write(&marker, "x").unwrap();
     Store::open(temp.path()).unwrap().require().unwrap();
@@ -317,7 +317,12 @@ fn a_partial_blob_of_another_user_is_replaced() {
     let temp = tempfile::tempdir().unwrap();
     std::fs::set_permissions(temp.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let program = temp.path().join("program");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // In a process of its own: a child of another thread could inherit the descriptor, and a file that is open for writing cannot be run.
+    let copied = std::process::Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
     let root = temp.path().join("cache");
     std::fs::create_dir(&root).unwrap();
     std::os::unix::fs::chown(&root, Some(NOBODY), Some(NOBODY)).unwrap();

@@ -69,6 +69,7 @@ impl Layer {
     ///
     /// On an error in the recipe.
     #[track_caller]
+    #[must_use]
     pub fn recipe(text: &str) -> Layer {
         Layer::tar(crate::tar::recipe(text))
     }
@@ -238,16 +239,19 @@ impl Layer {
     }
 
     /// Returns the digest of the blob.
+    #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
     /// Returns the digest of the archive.
+    #[must_use]
     pub fn diff_id(&self) -> &str {
         &self.diff_id
     }
 
     /// Returns the blob, if it is in memory.
+    #[must_use]
     pub fn blob_bytes(&self) -> Option<&[u8]> {
         match &self.blob {
             Blob::Bytes(bytes) => Some(bytes),
@@ -256,6 +260,7 @@ impl Layer {
     }
 
     /// Returns the archive, if it is in memory.
+    #[must_use]
     pub fn tar_bytes(&self) -> &[u8] {
         &self.tar
     }

@@ -73,6 +73,7 @@ impl Default for ImageBuilder {
 
 impl ImageBuilder {
     /// Creates an image without layers for linux/amd64.
+    #[must_use]
     pub fn new() -> Self {
         ImageBuilder {
             layers: Vec::new(),
@@ -227,6 +228,7 @@ impl ImageBuilder {
 
 impl BuiltImage {
     /// Returns the descriptor of the manifest.
+    #[must_use]
     pub fn descriptor(&self) -> Value {
         json!({ "mediaType": self.media_type, "digest": self.manifest_digest, "size": self.manifest.len() })
     }
@@ -253,6 +255,7 @@ pub struct BuiltIndex {
 
 impl IndexBuilder {
     /// Creates an empty index.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -330,6 +333,7 @@ pub fn write_tag(folder: &Path, descriptor: Value, tag: &str) -> Result<(), KitE
 }
 
 /// Returns the path of a blob in a layout.
+#[must_use]
 pub fn blob_path(folder: &Path, digest: &str) -> std::path::PathBuf {
     folder.join("blobs").join(digest.replace(':', "/"))
 }

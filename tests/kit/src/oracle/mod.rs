@@ -146,6 +146,7 @@ impl Tool {
 ///
 /// When it is not installed, with the Debian package and the command that installs it.
 #[track_caller]
+#[must_use]
 pub fn require(tool: Tool) -> PathBuf {
     match find(tool) {
         Ok(path) => path,

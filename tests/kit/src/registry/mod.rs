@@ -117,34 +117,40 @@ impl DockerRegistry {
     }
 
     /// Returns `127.0.0.1:PORT`, the first part of a reference.
+    #[must_use]
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// Returns `http://127.0.0.1:PORT` or `https://...`.
+    #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.options.tls { "https" } else { "http" };
         format!("{scheme}://{}", self.host())
     }
 
     /// Returns the path of the authority's certificate (PEM), for a registry with TLS.
+    #[must_use]
     pub fn ca_cert(&self) -> Option<PathBuf> {
         self.options.tls.then(|| self.folder.path().join("ca.pem"))
     }
 
     /// Returns the directory of its storage: `docker/registry/v2/blobs/..`, for tests that damage it.
+    #[must_use]
     pub fn storage(&self) -> PathBuf {
         self.folder.path().join("storage")
     }
 
     /// Returns every answered request, in the order of the responses. A log line may appear a moment after the
     /// response.
+    #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         thread::sleep(Duration::from_millis(20));
         log::requests(&self.log())
     }
 
     /// Returns the number of GET requests for this blob digest that were answered with data (200 or 206).
+    #[must_use]
     pub fn blob_gets(&self, digest: &str) -> usize {
         let is_get = |request: &&Request| {
             request.method == "GET"

@@ -104,16 +104,19 @@ impl TokenServer {
     }
 
     /// Returns the URL that a registry names as its realm.
+    #[must_use]
     pub fn realm(&self) -> String {
         format!("http://{}/token", self.address)
     }
 
     /// Returns `127.0.0.1:PORT`.
+    #[must_use]
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
     /// Returns the certificate (PEM) that verifies the tokens.
+    #[must_use]
     pub fn certificate(&self) -> PathBuf {
         self.folder.path().join("token.pem")
     }

@@ -50,6 +50,7 @@ pub const DEFAULT_MTIME_SECONDS: i64 = 1_700_000_000;
 ///
 /// On an error in the recipe, with the line.
 #[track_caller]
+#[must_use]
 pub fn recipe(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     Recipe::new(text)
@@ -71,6 +72,7 @@ impl Recipe {
     ///
     /// On an error in the recipe, with the line.
     #[track_caller]
+    #[must_use]
     pub fn new(text: &str) -> Self {
         match parse::items(text) {
             Ok(items) => Recipe { items },

@@ -30,6 +30,7 @@ pub struct Ignore {
 
 impl Listing {
     /// Returns one line for each path that differs: missing, unexpected, or each field with both values.
+    #[must_use]
     pub fn diff(&self, other: &Listing, ignore: &Ignore) -> Vec<String> {
         let paths: BTreeSet<&Vec<u8>> = self.entries.keys().chain(other.entries.keys()).collect();
         let mut lines = Vec::new();

@@ -58,6 +58,7 @@ pub struct Entry {
 
 impl Listing {
     /// Returns the entry at `path`, which starts with `/`.
+    #[must_use]
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path.as_bytes())
     }
@@ -114,6 +115,7 @@ impl fmt::Display for Entry {
 }
 
 /// Escapes everything but printable ASCII, and the space and the backslash, as `\xNN`.
+#[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {

@@ -59,6 +59,7 @@ pub enum World {
 
 impl World {
     /// Returns the name of the world, which also serves as the name of its repository.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             World::Base => "base",

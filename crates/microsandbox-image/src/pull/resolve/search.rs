@@ -1,4 +1,4 @@
-//! The way from a reference's document to one image.
+//! The search from a reference's document to one image.
 //!
 //! ```text
 //!   root ──▶ index ──candidates, best first──▶ index ──▶ ... ──▶ manifest ──▶ config: does it fit?
