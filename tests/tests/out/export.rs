@@ -96,6 +96,11 @@ async fn a_raw_export_is_the_disk_that_qemu_reads() {
         bytes
     );
     assert!(stream == expected);
+    // To another file system, which shares no blocks.
+    let other = Small::new(64 << 20);
+    let path = other.0.path().join("raw");
+    result.export(&path, &ExportOptions::default()).unwrap();
+    assert!(fs::read(&path).unwrap() == expected);
     let mount = KernelMount::erofs(&at("raw"), &[]).unwrap();
     assert_eq!(walk(&mount), walk(&mounted(&result)));
 }

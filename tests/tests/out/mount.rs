@@ -9,11 +9,12 @@ use std::time::Duration;
 use microsandbox_image::{GlobalCache, MountError, MountOptions, PruneOptions, PullResult};
 use msb_testkit::image::{ImageBuilder, Layer};
 use msb_testkit::tree::{Ignore, Listing};
+use msb_testkit::worlds::World;
 use rustix::mount::{MountFlags, UnmountFlags};
 use tempfile::TempDir;
 
 use super::common::{mounted, walk};
-use super::load;
+use super::{load, load_layout};
 
 fn image() -> ImageBuilder {
     let base = "dir . mode=2751 uid=3 gid=4 mtime=951782400.5\ndir etc\nfile etc/a size=9000 seed=1\n\
@@ -223,4 +224,25 @@ async fn a_failed_mount_leaves_nothing_mounted() {
         .mount(&point, &MountOptions::default())
         .unwrap_err();
     assert!(matches!(error, MountError::Path { .. }), "{error:?}");
+}
+
+/// The options of such a mount do not fit the page that mount(2) takes.
+#[tokio::test]
+async fn an_image_of_120_layers_is_mounted() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = World::ManyLayers.layout().unwrap();
+    let result = load_layout(&folder.path().join("cache"), &layout).await;
+    let point = folder.path().join("a point");
+    fs::create_dir(&point).unwrap();
+    let setup = Setup {
+        folder,
+        result: Some(result),
+    };
+    setup
+        .result()
+        .mount(&point, &MountOptions::default())
+        .unwrap();
+    let expected = walk(&mounted(setup.result()));
+    assert_eq!(Listing::walk(&point).unwrap(), expected);
+    setup.cache().unmount(&point).unwrap();
 }

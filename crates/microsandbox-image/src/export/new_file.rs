@@ -244,6 +244,13 @@ mod tests {
             let new = create(&path, false);
             new.file().write_all(b"x").unwrap();
             assert!(!path.exists());
+            // A killed process leaves what is there now: nothing, or a temporary file.
+            let temporary = names(folder.path());
+            match &new.backing {
+                #[cfg(target_os = "linux")]
+                Backing::Unnamed(_) => assert!(temporary.is_empty(), "{temporary:?}"),
+                Backing::Named(_) => assert!(temporary[0].starts_with(".msb-image-")),
+            }
             drop(new);
             assert!(names(folder.path()).is_empty());
         }

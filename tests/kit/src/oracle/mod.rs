@@ -36,6 +36,8 @@ pub enum Tool {
     QemuSystem,
     /// Reads disk images.
     QemuImg,
+    /// Verifies hash trees of dm-verity.
+    Veritysetup,
     /// Writes password files for the registry.
     Htpasswd,
     /// Creates certificates.
@@ -87,6 +89,7 @@ impl Tool {
         Tool::MkfsErofs,
         Tool::QemuSystem,
         Tool::QemuImg,
+        Tool::Veritysetup,
         Tool::Htpasswd,
         Tool::Openssl,
         Tool::Debootstrap,
@@ -117,6 +120,7 @@ impl Tool {
                 Some("bin/qemu-system-x86_64"),
             ),
             Tool::QemuImg => ("qemu-img", "qemu-utils", Some("bin/qemu-img")),
+            Tool::Veritysetup => ("veritysetup", "cryptsetup-bin", None),
             Tool::Htpasswd => ("htpasswd", "apache2-utils", None),
             Tool::Openssl => ("openssl", "openssl", None),
             Tool::Debootstrap => ("debootstrap", "debootstrap", None),
