@@ -156,6 +156,11 @@ async fn the_archive_of_a_python_application_equals_umoci() {
 }
 
 #[tokio::test]
+async fn the_archive_of_50_000_files_equals_umoci() {
+    world_equals_umoci(World::Node).await;
+}
+
+#[tokio::test]
 async fn the_archive_of_120_layers_equals_umoci() {
     world_equals_umoci(World::ManyLayers).await;
 }
