@@ -19,12 +19,12 @@ const VERBS: &str = "
     Creates Cuts Decides Decodes Deletes Delivers Describes Detaches Detects Determines Discards Does Downloads Drops Encodes
     Ends Ensures Enters Erases Excludes Expands Extends Fails Fetches Fills Finds Finishes Flushes Follows Forgets Formats
     Forwards Frees Groups Hands Hashes Ignores Inflates Initializes Inserts Interprets Iterates Joins Keeps Leases Leaves Lets
-    Lists Loads Locates Locks Logs Looks Lowers Makes Marks Matches Measures Merges Moves Names Negotiates Normalizes Notes
-    Notifies Omits Opens Orders Pads Parses Passes Persists Picks Places Plans Prepares Presents Prints Processes Publishes
-    Pulls Pushes Puts Raises Ranks Reads Receives Records Redacts Refreshes Registers Reinterprets Rejects Releases Remembers
+    Links Lists Loads Locates Locks Logs Looks Lowers Makes Marks Matches Measures Merges Moves Names Negotiates Normalizes Notes
+    Mounts Notifies Omits Opens Orders Pads Parses Passes Persists Picks Places Plans Prepares Presents Prints Processes Publishes
+    Pulls Pushes Quotes Puts Raises Ranks Reads Receives Records Redacts Refreshes Registers Reinterprets Rejects Releases Remembers
     Removes Renames Replaces Replays Reports Requests Reserves Resets Resolves Restricts Resumes Retains Retries Returns Rewrites Rounds
     Runs Sanitizes Saves Scans Searches Seeks Selects Sends Serializes Serves Sets Shares Shows Skips Sleeps Sorts Spawns Splits
-    Starts Stitches Stops Stores Strips Subtracts Swaps Syncs Takes Tracks Translates Tries Trims Truncates Trusts Turns Unlocks
+    Starts Stitches Stops Stores Strips Subtracts Swaps Syncs Takes Tracks Translates Tries Trims Truncates Trusts Turns Unlocks Unmounts
     Updates Upgrades Uses Validates Verifies Views Visits Waits Wakes Walks Wipes Wraps Writes";
 
 /// The doc comment above one item, or at the head of a file.

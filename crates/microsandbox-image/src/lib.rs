@@ -9,6 +9,9 @@
 //!   source/   registry, OCI layout, archive of docker save: ArchiveError
 //!   cache/    what is cached: lookup, list, remove, prune: CacheError
 //!   inspect/  the files of a cached image, verification: InspectError
+//!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
+//!   mount/    kernel mounts of a disk: MountError
+//!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
 //! ```
 //!
 //! The code is best read from `pull.rs` on: one pull, top to bottom, where each stage is a call into a crate below. This crate prints
@@ -73,14 +76,18 @@
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] makes no request.
 
 mod blocking;
+mod boot;
 mod cache;
 mod disk;
 mod document;
 mod engine;
 mod error;
+mod export;
 mod inspect;
 mod limits;
 mod loader;
+#[cfg(target_os = "linux")]
+mod mount;
 mod open_files;
 mod options;
 mod progress;
@@ -90,14 +97,21 @@ mod registry;
 mod result;
 mod source;
 
+pub use boot::{
+    BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
+};
 pub use cache::{CacheError, CacheOptions, CachedImage, GlobalCache, ImageName, Pruned};
+pub use erofs_format::KernelVersion;
 pub use erofs_reader::Inode;
 pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
+pub use export::{ExportError, ExportFormat, ExportOptions, NewFileError};
 pub use fs_tree::show_path;
 pub use inspect::{ArtifactKind, Damage, ImageTree, InspectError, Verification};
-pub use limits::{NamedLimit, UnknownLimit};
+pub use limits::{NamedLimit, UnknownLimit, parse_bytes};
 pub use loader::{LoadOptions, Loader, LoaderBuilder};
+#[cfg(target_os = "linux")]
+pub use mount::{MountError, MountOptions};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_credentials::{Error as CredentialError, HelperFault};
 pub use msb_layer::{LayerError, LayerLimits};

@@ -202,7 +202,7 @@ impl FromStr for NamedLimit {
             text: text.to_owned(),
         })?;
         let limit = Self::new(name.trim(), 0)?;
-        let number = parse(value.trim()).ok_or_else(|| UnknownLimit::Value {
+        let number = parse_bytes(value.trim()).ok_or_else(|| UnknownLimit::Value {
             name: limit.name(),
             value: value.to_owned(),
         })?;
@@ -225,7 +225,10 @@ impl fmt::Debug for NamedLimit {
     }
 }
 
-fn parse(text: &str) -> Option<u64> {
+/// Parses a number with an optional suffix K, M, G or T, also as KiB, MiB, GiB or TiB: powers of 1024. Returns `None` for other texts
+/// and for numbers beyond 64 bits.
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, suffix) = text.split_at(digits);
     let bits = match suffix.to_ascii_lowercase().as_str() {

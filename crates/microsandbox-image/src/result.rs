@@ -6,7 +6,7 @@ use msb_sidecar::Note;
 use msb_store::Lease;
 use serde::Serialize;
 
-use crate::ImageConfig;
+use crate::{BootFacts, ImageConfig};
 
 /// A cached image: its config and layers, and the files of its disk.
 ///
@@ -40,6 +40,7 @@ pub struct PullResult {
     pub notes: Vec<Note>,
     /// How to run the image, from its config.
     pub config: ImageConfig,
+    pub(crate) boot: BootFacts,
 }
 
 impl PullResult {

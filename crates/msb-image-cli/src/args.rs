@@ -5,7 +5,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use microsandbox_image::{CacheOptions, GlobalCache};
 use nix::unistd::Group;
 
-use crate::commands::{cat, inspect, load, login, logout, ls, prune, pull, rm, tree, verify};
+use crate::commands::{
+    cat, export, inspect, load, login, logout, ls, prune, pull, rm, tree, verify,
+};
 use crate::failure::Failure;
 
 /// Heading of the options of every command.
@@ -36,6 +38,12 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Tree(tree::TreeArgs),
     Cat(cat::CatArgs),
+    Export(export::ExportArgs),
+    #[cfg(target_os = "linux")]
+    Mount(crate::commands::mount::MountArgs),
+    #[cfg(target_os = "linux")]
+    Umount(crate::commands::umount::UmountArgs),
+    Upper(crate::commands::upper::UpperArgs),
     Verify(verify::VerifyArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use microsandbox_image::{
-    CacheError, CredentialError, InspectError, InvalidCertificate, Platform, PullError, Reference,
-    RegistryHost, escape,
+    CacheError, CredentialError, ExportError, InspectError, InvalidCertificate, Platform,
+    PullError, Reference, RegistryHost, UpperDiskError, escape,
 };
 
 use crate::hint;
@@ -21,6 +21,13 @@ pub(crate) enum Failure {
     Cache(#[from] CacheError),
     #[error(transparent)]
     Inspect(#[from] InspectError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    UpperDisk(#[from] UpperDiskError),
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Mount(#[from] microsandbox_image::MountError),
     /// The pull of an image failed. The hint contains the reference.
     #[error("{error}")]
     Pull {
@@ -120,7 +127,9 @@ impl Failure {
     /// Returns whether the reader of stdout closed it, which is not a failure of the command.
     pub(crate) fn is_unread_output(&self) -> bool {
         match self {
-            Self::Output(error) | Self::Inspect(InspectError::Copy { source: error, .. }) => {
+            Self::Output(error)
+            | Self::Inspect(InspectError::Copy { source: error, .. })
+            | Self::Export(ExportError::Stream { source: error, .. }) => {
                 error.kind() == io::ErrorKind::BrokenPipe
             }
             _ => false,
@@ -187,6 +196,10 @@ impl Failure {
                     .collect();
                 Some(format!("it is cached with {}", given.join(", ")))
             }
+            Self::Export(error) => hint::export(error),
+            Self::UpperDisk(error) => hint::upper_disk(error),
+            #[cfg(target_os = "linux")]
+            Self::Mount(error) => hint::mount(error),
             Self::NothingToRemove(_) => Some("`msb-image ls` lists the cached images".into()),
             Self::NoPassword { .. } => Some("printf %s \"$TOKEN\" | msb-image pull ...".into()),
             Self::TwoRegistries { .. } => {

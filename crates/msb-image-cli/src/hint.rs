@@ -1,8 +1,8 @@
 use std::error::Error;
 
 use microsandbox_image::{
-    ArchiveError, CacheError, CredentialUse, Platform, PullError, RedirectProblem, Reference,
-    RegistryError, TokenProblem,
+    ArchiveError, CacheError, CredentialUse, ExportError, InspectError, NewFileError, Platform,
+    PullError, RedirectProblem, Reference, RegistryError, TokenProblem, UpperDiskError,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
@@ -42,6 +42,50 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
         CacheError::Store(error) if error.is_no_cache() => Some(
             "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
         ),
+        _ => None,
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn export(error: &ExportError) -> Option<String> {
+    match error {
+        ExportError::File(NewFileError::Exists { .. }) => Some("replace it with `--force`".into()),
+        ExportError::NoStream { .. } => Some("name a file with `--output FILE`".into()),
+        ExportError::Inspect(InspectError::Cache(error)) => cache(error),
+        error if error.is_corrupt() => Some("rebuild it with `msb-image pull --force`".into()),
+        _ => None,
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn upper_disk(error: &UpperDiskError) -> Option<String> {
+    match error {
+        UpperDiskError::File(NewFileError::Exists { .. }) => {
+            Some("replace it and all that a guest wrote to it with `--force`".into())
+        }
+        UpperDiskError::NoMke2fs => Some("install the package e2fsprogs".into()),
+        _ => None,
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+#[cfg(target_os = "linux")]
+pub(crate) fn mount(error: &microsandbox_image::MountError) -> Option<String> {
+    use microsandbox_image::MountError;
+
+    match error {
+        MountError::AlreadyMounted { .. } => {
+            Some("`msb-image umount DIR` ends a mount of a cached image".into())
+        }
+        MountError::NotPermitted { .. } => {
+            Some("run it as root; `msb-image tree` and `cat` read an image without a mount".into())
+        }
+        MountError::Kernel { .. } => {
+            Some("`msb-image export` writes a disk that `mount -o loop` takes".into())
+        }
+        MountError::Foreign { .. } => {
+            Some("if it is of another cache, name that one with --cache-dir".into())
+        }
         _ => None,
     }
 }

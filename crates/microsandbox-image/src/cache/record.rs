@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::layer_key;
 use crate::disk::{ImageDisk, ImageLayout};
-use crate::{DiskExtent, ImageConfig, LayerArtifact, PullResult};
+use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult};
 
 /// The record of a cached image. It has everything that a pull returns, so that a warm pull reads nothing else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,6 +133,7 @@ impl ImageRecord {
         }));
         let mut notes = self.notes.clone();
         notes.extend(open_files_note(self.disk.layers().open_files()));
+        let boot = BootFacts::new(extents.len());
         PullResult {
             lease,
             reference: reference.clone(),
@@ -156,6 +157,7 @@ impl ImageRecord {
             extents,
             notes,
             config: self.config.clone(),
+            boot,
         }
     }
 }

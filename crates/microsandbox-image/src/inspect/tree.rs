@@ -130,6 +130,11 @@ impl ImageTree {
         &self.image
     }
 
+    /// Returns the reference of the image.
+    pub(crate) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
     /// Calls `visit` for every path below `path`, itself first, sorted within each directory. Symbolic links on the way to
     /// `path` are followed inside the image.
     ///
@@ -202,7 +207,7 @@ impl ImageTree {
         })
     }
 
-    fn disk_error(&self, source: erofs_reader::Error) -> InspectError {
+    pub(crate) fn disk_error(&self, source: erofs_reader::Error) -> InspectError {
         InspectError::Disk {
             reference: Box::new(self.reference.clone()),
             source,

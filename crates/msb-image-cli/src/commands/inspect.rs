@@ -1,12 +1,17 @@
-use clap::Args;
-use microsandbox_image::{GlobalCache, ImageConfig, ImageName, PullResult, escape_path};
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, ValueEnum as _};
+use microsandbox_image::{
+    BootLines, GlobalCache, ImageConfig, ImageName, PullResult, UnknownHypervisor, escape_path,
+};
 
 use super::named_image;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Format, FormatArgs, Output, one_line};
+use crate::output::{Bytes, Format, Output, one_line};
 use crate::platform::PlatformArgs;
 
-/// Show the configuration, the layers and the disk of a cached image
+/// Show the configuration, the layers and the disk of a cached image, or how to boot it
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Reference of the image, or its digest or id
@@ -16,17 +21,51 @@ pub(crate) struct InspectArgs {
     #[command(flatten)]
     platform: PlatformArgs,
 
-    #[command(flatten)]
-    format: FormatArgs,
+    /// Output format: text, JSON, or the lines with which a hypervisor boots the disk
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        value_parser = PossibleValuesParser::new(format_names()).try_map(|name| parse_format(&name))
+    )]
+    format: InspectFormat,
+
+    /// Raw file of the disk, written by `export --format raw`, for Cloud Hypervisor and Firecracker
+    #[arg(long, value_name = "FILE", default_value = "rootfs.raw")]
+    disk: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum InspectFormat {
+    Data(Format),
+    Boot(BootLines),
+}
+
+fn format_names() -> Vec<&'static str> {
+    let boot = BootLines::ALL.iter().map(|lines| lines.name());
+    ["text", "json"].into_iter().chain(boot).collect()
+}
+
+fn parse_format(name: &str) -> Result<InspectFormat, UnknownHypervisor> {
+    match Format::from_str(name, false) {
+        Ok(format) => Ok(InspectFormat::Data(format)),
+        Err(_) => name.parse().map(InspectFormat::Boot),
+    }
 }
 
 pub(crate) fn run(args: &InspectArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
     let image = named_image(cache, &args.image, &args.platform)?;
     let mut output = Output::new();
-    match args.format.format {
-        Format::Json => output.json(&image)?,
-        Format::Text => {
+    match args.format {
+        InspectFormat::Boot(lines) => {
+            for line in image.boot_lines(lines, &args.disk) {
+                output.line(format_args!("{}", one_line(&line)))?;
+            }
+        }
+        InspectFormat::Data(Format::Json) => output.json(&image)?,
+        InspectFormat::Data(Format::Text) => {
             names(&mut output, &image)?;
+            boot(&mut output, &image)?;
             layers(&mut output, &image)?;
             config(&mut output, &image.config)?;
         }
@@ -45,6 +84,15 @@ fn names(output: &mut Output, image: &PullResult) -> Result<(), Failure> {
         output.line(format_args!("note       {}", one_line(&note.to_string())))?;
     }
     Ok(())
+}
+
+fn boot(output: &mut Output, image: &PullResult) -> Result<(), Failure> {
+    let facts = image.boot_facts();
+    output.line(format_args!("boot       {}", facts.cmdline))?;
+    output.line(format_args!(
+        "needs      Linux {} in the guest, {} open files in the hypervisor",
+        facts.minimum_kernel, facts.file_descriptors
+    ))
 }
 
 fn layers(output: &mut Output, image: &PullResult) -> Result<(), Failure> {

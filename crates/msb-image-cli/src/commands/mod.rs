@@ -1,16 +1,22 @@
 //! One file per command.
 
 pub(crate) mod cat;
+pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod ls;
+#[cfg(target_os = "linux")]
+pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod rm;
 mod sign_in;
 pub(crate) mod tree;
+#[cfg(target_os = "linux")]
+pub(crate) mod umount;
+pub(crate) mod upper;
 pub(crate) mod verify;
 
 use microsandbox_image::{CacheError, GlobalCache, ImageName, Platform, PullResult, Reference};
@@ -31,6 +37,12 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Inspect(args) => inspect::run(&args, &cache),
         Command::Tree(args) => tree::run(&args, &cache),
         Command::Cat(args) => cat::run(&args, &cache),
+        Command::Export(args) => export::run(&args, &cache),
+        #[cfg(target_os = "linux")]
+        Command::Mount(args) => mount::run(&args, &cache),
+        #[cfg(target_os = "linux")]
+        Command::Umount(args) => umount::run(&args, &cache),
+        Command::Upper(args) => upper::run(&args),
         Command::Verify(args) => verify::run(&args, &cache),
         Command::Rm(args) => rm::run(&args, &cache),
         Command::Prune(args) => prune::run(&args, &cache),

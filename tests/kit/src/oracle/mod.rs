@@ -36,6 +36,16 @@ pub enum Tool {
     QemuSystem,
     /// Reads disk images.
     QemuImg,
+    /// Verifies hash trees of dm-verity.
+    Veritysetup,
+    /// Creates ext4 file systems.
+    Mke2fs,
+    /// Checks ext4 file systems.
+    E2fsck,
+    /// Runs a program without some rights.
+    Setpriv,
+    /// Lists mounts.
+    Findmnt,
     /// Writes password files for the registry.
     Htpasswd,
     /// Creates certificates.
@@ -87,6 +97,11 @@ impl Tool {
         Tool::MkfsErofs,
         Tool::QemuSystem,
         Tool::QemuImg,
+        Tool::Veritysetup,
+        Tool::Mke2fs,
+        Tool::E2fsck,
+        Tool::Setpriv,
+        Tool::Findmnt,
         Tool::Htpasswd,
         Tool::Openssl,
         Tool::Debootstrap,
@@ -117,6 +132,11 @@ impl Tool {
                 Some("bin/qemu-system-x86_64"),
             ),
             Tool::QemuImg => ("qemu-img", "qemu-utils", Some("bin/qemu-img")),
+            Tool::Veritysetup => ("veritysetup", "cryptsetup-bin", None),
+            Tool::Mke2fs => ("mke2fs", "e2fsprogs", None),
+            Tool::E2fsck => ("e2fsck", "e2fsprogs", None),
+            Tool::Setpriv => ("setpriv", "util-linux", None),
+            Tool::Findmnt => ("findmnt", "util-linux", None),
             Tool::Htpasswd => ("htpasswd", "apache2-utils", None),
             Tool::Openssl => ("openssl", "openssl", None),
             Tool::Debootstrap => ("debootstrap", "debootstrap", None),

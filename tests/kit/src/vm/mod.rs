@@ -3,6 +3,7 @@
 //! ```text
 //!   /dev/vda  the disk under test (VMDK or raw), mounted at /mnt as erofs
 //!   /dev/vdb  a raw file: the guest writes its report there, and powers off
+//!   /dev/vdc  a raw file of the test, if there is one: the script may mount it as ext4 and write to it
 //! ```
 //!
 //! Uses KVM if it can really run a guest, which is probed once, and emulation otherwise. The guest has the tools of
@@ -14,7 +15,7 @@ mod report;
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
     thread,
@@ -45,6 +46,8 @@ pub struct GuestOptions {
     pub contents: bool,
     /// Shell commands to run in the mounted root. Their output is [`Guest::script`].
     pub script: String,
+    /// A raw disk that the guest can write to.
+    pub writable_disk: Option<PathBuf>,
     /// The timeout of the guest.
     pub time_limit: Duration,
 }
@@ -56,6 +59,7 @@ impl Default for GuestOptions {
             memory_mib: 1024,
             contents: true,
             script: String::new(),
+            writable_disk: None,
             time_limit: Duration::from_secs(600),
         }
     }
@@ -224,6 +228,10 @@ fn run(
         "file={},format=raw,if=virtio,cache=unsafe",
         escape(&report)
     ));
+    if let Some(disk) = &options.writable_disk {
+        qemu.arg("-drive")
+            .arg(format!("file={},format=raw,if=virtio", escape(disk)));
+    }
     let start = Instant::now();
     let log = folder.path().join("qemu");
     let output = fs::File::create(&log)
@@ -289,8 +297,11 @@ fn root(options: &GuestOptions) -> Result<Vec<u8>, KitError> {
         .parent()
         .expect("the kernel's path has a folder")
         .join("modules");
-    let loaded =
-        modules::Modules::open(&folder)?.load(&["virtio_pci", "virtio_blk", "erofs", "overlay"])?;
+    let mut names = vec!["virtio_pci", "virtio_blk", "erofs", "overlay"];
+    if options.writable_disk.is_some() {
+        names.push("ext4");
+    }
+    let loaded = modules::Modules::open(&folder)?.load(&names)?;
     let mut archive = cpio::Cpio::default();
     for folder in ["bin", "dev", "modules"] {
         archive.folder(folder);

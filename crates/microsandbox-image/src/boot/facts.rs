@@ -1,0 +1,60 @@
+use std::fmt;
+
+use erofs_format::{Feature, KernelVersion};
+use serde::{Serialize, Serializer};
+
+/// The conditions under which a guest boots the disk of an image.
+///
+/// They hold for a disk that is attached as the first virtio block device, read-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BootFacts {
+    /// The name of the disk in the guest.
+    pub root_device: &'static str,
+    /// The type of its file system.
+    pub rootfstype: &'static str,
+    /// The parameters of the kernel that mount the disk as the root, without those of the console.
+    pub cmdline: String,
+    /// The oldest Linux kernel that mounts the disk without `device=` options.
+    #[serde(serialize_with = "as_text")]
+    pub minimum_kernel: KernelVersion,
+    /// The oldest version of the imago crate, which libkrun uses, that reads the VMDK descriptor.
+    pub minimum_imago: &'static str,
+    /// The modules that a modular guest kernel loads, in this order: for the disk and, with `overlay`, for a writable root. A
+    /// guest without PCI needs `virtio_mmio` in place of `virtio_pci`.
+    pub kernel_modules: &'static [&'static str],
+    /// The number of files that a hypervisor keeps open for the disk: the descriptor and one for each extent.
+    pub file_descriptors: u64,
+}
+
+/// Versions up to 0.2.3 find no extent for a read that begins at the end of another one, and up to 0.2.5 the column of offsets is in bytes.
+const MINIMUM_IMAGO: &str = "0.2.6";
+
+/// The kernel since which all devices of an image can be one flat disk.
+const FLAT_DISK: KernelVersion = KernelVersion::new(6, 4);
+
+impl BootFacts {
+    /// Returns the facts of a disk of this many files.
+    pub(crate) fn new(extents: usize) -> Self {
+        const ROOT_DEVICE: &str = "/dev/vda";
+        const ROOTFSTYPE: &str = "erofs";
+        // Merged metadata may have long xattr name prefixes, if there is anything in it.
+        let minimum_kernel = match extents {
+            0 | 1 => KernelVersion::BASE,
+            _ => FLAT_DISK.max(Feature::XattrPrefixes.minimum_kernel()),
+        };
+        Self {
+            root_device: ROOT_DEVICE,
+            rootfstype: ROOTFSTYPE,
+            cmdline: format!("root={ROOT_DEVICE} rootfstype={ROOTFSTYPE} ro"),
+            minimum_kernel,
+            minimum_imago: MINIMUM_IMAGO,
+            kernel_modules: &["virtio_pci", "virtio_blk", "erofs", "overlay"],
+            file_descriptors: extents as u64 + 1,
+        }
+    }
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
