@@ -76,21 +76,21 @@ pub enum Error {
         name: Excerpt,
         /// The TLS library's error.
         #[source]
-        source: rustls::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// TLS cannot be set up; on Linux, most often because no CA certificates are installed.
     #[error("TLS cannot be set up with this system's CA certificates")]
     TlsSetup {
         /// The TLS library's error.
         #[source]
-        source: rustls::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The HTTP client cannot be set up.
     #[error("the HTTP client cannot be set up")]
     HttpSetup {
         /// The HTTP library's error.
         #[source]
-        source: reqwest::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A background task panicked, or the runtime is shutting down.
     #[error("setting up TLS: a background task panicked or was aborted")]
