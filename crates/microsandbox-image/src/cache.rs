@@ -22,7 +22,9 @@ pub use prune::Pruned;
 
 use std::path::Path;
 
-use msb_store::{Store, StoreOptions};
+use msb_store::Store;
+
+use crate::CacheOptions;
 
 /// The local cache: one directory, used by any number of processes at once. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -73,6 +75,3 @@ impl GlobalCache {
         Ok(&self.store)
     }
 }
-
-/// Options for the files that a cache creates.
-pub type CacheOptions = StoreOptions;
