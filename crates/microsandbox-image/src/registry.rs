@@ -6,8 +6,6 @@ pub use docker_credentials::DockerCredentials;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use msb_budget::ImageLimits;
-use msb_layer::LayerLimits;
 use msb_oci::Reference;
 use msb_platform::Platform;
 use msb_registry::{
@@ -17,12 +15,10 @@ use msb_registry::{
 
 use hosts::HostsFiles;
 
-use crate::engine::{Engine, EngineBuilder};
+use crate::engine::{Engine, EngineBuilder, engine_options};
 use crate::progress::Progress;
 use crate::source::RegistrySource;
-use crate::{
-    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull,
-};
+use crate::{GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull};
 
 /// Pulls images for one platform into one cache. Cheap to create and to clone; clones share connections, credentials and limits.
 #[derive(Clone, Debug)]
@@ -119,6 +115,8 @@ impl Registry {
         pull::pull(&self.engine, &source, reference, options, progress).await
     }
 }
+
+engine_options!(RegistryBuilder);
 
 impl RegistryBuilder {
     /// Sets the credentials for the first registry that is contacted. Default: none.
@@ -238,34 +236,6 @@ impl RegistryBuilder {
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.client = self.client.timeouts(timeouts);
-        self
-    }
-
-    /// Sets the limits on what a layer may contain.
-    #[must_use]
-    pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
-        self.engine.layer_limits = limits;
-        self
-    }
-
-    /// Sets the limits on what the layers of one image and their merge may use together.
-    #[must_use]
-    pub fn image_limits(mut self, limits: ImageLimits) -> Self {
-        self.engine.image_limits = limits;
-        self
-    }
-
-    /// Sets one limit by its name.
-    #[must_use]
-    pub fn limit(mut self, limit: NamedLimit) -> Self {
-        self.engine.limit(limit);
-        self
-    }
-
-    /// Sets the number of layers that are downloaded and unpacked at once; at least 1. Default: 4.
-    #[must_use]
-    pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
-        self.engine.pipelines = layers.max(1);
         self
     }
 

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use msb_oci::Digest;
-
 use crate::artifact::{
-    BLOB, DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place,
+    DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place,
 };
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
@@ -44,12 +42,6 @@ impl Store {
         self.path_of(&DISK.place(key, DISK_VMDK))
     }
 
-    /// Returns where the blob (a raw manifest or config) lies, or would lie.
-    #[must_use]
-    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.path_of(&BLOB.place(digest, 0))
-    }
-
     /// Returns where the record of the image lies, or would lie.
     #[must_use]
     pub fn image_record_path(&self, key: &ImageKey) -> PathBuf {
@@ -59,6 +51,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use msb_oci::Digest;
+
     use super::*;
     use crate::FormatVersion;
 

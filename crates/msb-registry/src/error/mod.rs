@@ -44,7 +44,7 @@ pub enum Error {
     #[error("the registry credentials hold characters that cannot be sent")]
     Credentials,
     /// The credential provider failed.
-    #[error("credentials for {host} cannot be had")]
+    #[error("cannot obtain credentials for {host}")]
     CredentialProvider {
         /// The registry that it was asked about.
         host: RegistryHost,
@@ -96,7 +96,7 @@ pub enum Error {
     #[error("setting up TLS: a background task panicked or was aborted")]
     Worker,
     /// The registry's name makes no URL.
-    #[error("registry `{registry}` makes no URL")]
+    #[error("registry `{registry}` does not form a URL")]
     RegistryUrl {
         /// The registry.
         registry: Excerpt,
