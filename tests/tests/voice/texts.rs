@@ -13,7 +13,7 @@ pub(crate) fn markdown(page: &str) -> Vec<(usize, String)> {
         } else if line.starts_with("## ") {
             is_vocabulary = line == "## Vocabulary";
         }
-        if !is_code && !(is_vocabulary && line.starts_with('|')) {
+        if !(is_code || is_vocabulary && line.starts_with('|')) {
             let prose: Vec<&str> = line.split('`').step_by(2).collect();
             lines.push((number, prose.join("`")));
         }
