@@ -6,7 +6,7 @@ use std::sync::Arc;
 use msb_oci::Excerpt;
 use rustls::pki_types::CertificateDer;
 
-use super::client::Client;
+use super::Client;
 use super::upstreams::Upstreams;
 use crate::auth::{Auth, CredentialProvider, CredentialSource, RegistryAuth};
 use crate::error::Error;
