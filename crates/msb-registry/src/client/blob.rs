@@ -295,14 +295,15 @@ impl BlobStream {
         let interval = self.sender.exchange().timeouts.stall_notice;
         let mut noticed = Duration::ZERO;
         let bytes = loop {
+            // Before the bytes are read: some may come, but slowly.
+            if self.ahead.is_straggler(segment) {
+                return Err(SegmentFault {
+                    error: segment.too_slow(),
+                    is_refusal: false,
+                });
+            }
             match tokio::time::timeout(TICK, segment.next()).await {
                 Ok(next) => break next?,
-                Err(_) if self.ahead.is_straggler(segment) => {
-                    return Err(SegmentFault {
-                        error: segment.too_slow(),
-                        is_refusal: false,
-                    });
-                }
                 Err(_) => {
                     let silent_for = begun.elapsed();
                     if !interval.is_zero() && silent_for - noticed >= interval {

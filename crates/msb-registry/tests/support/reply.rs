@@ -45,6 +45,12 @@ impl Reply {
         Self::new(206, &whole[from..]).header("Content-Range", &range)
     }
 
+    /// 206 with the right `Content-Range` for `whole[first..=last]`.
+    pub(crate) fn range(whole: &[u8], (first, last): (usize, usize)) -> Self {
+        let range = format!("bytes {first}-{last}/{}", whole.len());
+        Self::new(206, &whole[first..=last]).header("Content-Range", &range)
+    }
+
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -60,6 +66,12 @@ impl Reply {
     pub(crate) fn stall_after(mut self, bytes: usize) -> Self {
         self.stall = true;
         self.cut_after(bytes)
+    }
+
+    /// Declares another length than that of the body.
+    pub(crate) fn declared(mut self, bytes: usize) -> Self {
+        self.declared = Some(bytes);
+        self
     }
 
     /// Sends the body in pieces with a pause before each.

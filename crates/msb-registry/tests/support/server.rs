@@ -1,5 +1,6 @@
 //! The server, and a client for it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use msb_registry::{BlobRequest, BlobStream, Client, ClientBuilder, Document, Error};
@@ -16,7 +17,40 @@ pub(crate) struct Server {
     /// `127.0.0.1:PORT`.
     pub(crate) host: String,
     pub(crate) log: Arc<Mutex<Vec<Request>>>,
+    /// Responses that are being sent.
+    pub(crate) gauge: Arc<Gauge>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// How many there are, and were at most at once.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    now: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl Gauge {
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::SeqCst)
+    }
+
+    fn enter(&self) -> Entered<'_> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.peak.fetch_max(now, Ordering::SeqCst);
+        Entered(self)
+    }
+}
+
+struct Entered<'a>(&'a Gauge);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Server {
@@ -107,10 +141,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (handler, seen) = (Arc::new(handler), Arc::clone(&log));
+        let gauge = Arc::<Gauge>::default();
+        let (handler, seen) = (Arc::new(handler), (Arc::clone(&log), Arc::clone(&gauge)));
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (handler, seen, tls) = (Arc::clone(&handler), Arc::clone(&seen), tls.clone());
+                let (handler, seen, tls) = (Arc::clone(&handler), seen.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
                         Some(tls) => {
@@ -123,7 +158,12 @@ impl Server {
                 });
             }
         });
-        Self { host, log, task }
+        Self {
+            host,
+            log,
+            gauge,
+            task,
+        }
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
@@ -160,10 +200,13 @@ impl Server {
     }
 }
 
+/// What a server notes about its requests.
+type Seen = (Arc<Mutex<Vec<Request>>>, Arc<Gauge>);
+
 async fn serve_plain(
     socket: TcpStream,
     handler: &(impl Fn(&Request, usize) -> Reply + Sync),
-    log: &Mutex<Vec<Request>>,
+    seen: &Seen,
 ) {
     let mut first = [0];
     // A TLS handshake; hang up, as servers that know only HTTP do.
@@ -174,21 +217,22 @@ async fn serve_plain(
     {
         return;
     }
-    serve(socket, handler, log).await;
+    serve(socket, handler, seen).await;
 }
 
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     handler: &(impl Fn(&Request, usize) -> Reply + Sync),
-    log: &Mutex<Vec<Request>>,
+    seen: &Seen,
 ) {
     let mut buffer = Vec::new();
     while let Some(request) = Request::read(&mut stream, &mut buffer).await {
         let before = {
-            let mut log = log.lock().unwrap();
+            let mut log = seen.0.lock().unwrap();
             log.push(request.clone());
             log.len() - 1
         };
+        let _entered = seen.1.enter();
         match handler(&request, before).write(&mut stream).await {
             Ok(true) => {}
             _ => return,

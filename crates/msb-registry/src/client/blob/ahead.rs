@@ -48,6 +48,8 @@ pub(super) struct Ahead {
     /// The number of requests at once, that of the front included.
     width: usize,
     widening: Widening,
+    /// The rate of the single stream, in bytes per second.
+    single_rate: u64,
     queue: VecDeque<Segment>,
     /// Bytes that arrived in segments.
     received: Arc<AtomicU64>,
@@ -67,9 +69,10 @@ enum Widening {
     Warming {
         before: u64,
     },
-    /// The rate with the new connections is measured.
+    /// The rate with the new connections is measured, a second time if it is no higher.
     Measuring {
         before: u64,
+        is_second: bool,
     },
     Settled,
 }
@@ -81,6 +84,7 @@ impl Ahead {
             limit: usize::try_from(ranges).unwrap_or(usize::MAX).max(1),
             width: 1,
             widening: Widening::Watching,
+            single_rate: 0,
             queue: VecDeque::new(),
             received: Arc::default(),
             received_directly: 0,
@@ -154,16 +158,23 @@ impl Ahead {
         }
     }
 
-    /// Returns whether `front` takes far longer than the segments behind it, all of which are complete.
+    /// Returns whether `front` takes far longer than the segments behind it, all of which are complete. Where there are none, it is
+    /// compared with the single stream.
     pub(super) fn is_straggler(&self, front: &Segment) -> bool {
-        let took = self.queue.iter().map(|segment| match segment.stage() {
-            Stage::Complete(took) => Some(took),
-            _ => None,
-        });
-        let slowest = took.collect::<Option<Vec<_>>>().unwrap_or_default();
-        let Some(slowest) = slowest.into_iter().max() else {
+        if !matches!(front.stage(), Stage::Requested | Stage::Accepted) {
             return false;
-        };
+        }
+        let mut slowest = Duration::ZERO;
+        for segment in &self.queue {
+            match segment.stage() {
+                Stage::Complete(took) => slowest = slowest.max(took),
+                _ => return false,
+            }
+        }
+        if self.queue.is_empty() {
+            let millis = (front.end - front.start) * 1000 / self.single_rate.max(1);
+            slowest = Duration::from_millis(millis);
+        }
         front.age() > slowest * STRAGGLER_FACTOR + STRAGGLER_TIME
     }
 
@@ -233,10 +244,24 @@ impl Ahead {
         let rate = measured.bytes_per_sec;
         match self.widening {
             Widening::Watching => self.widen(measured, may_grow),
-            Widening::Warming { before } => self.widening = Widening::Measuring { before },
-            Widening::Measuring { before } if rate >= before / 4 * 5 => {
+            Widening::Warming { before } => {
+                self.widening = Widening::Measuring {
+                    before,
+                    is_second: false,
+                };
+            }
+            Widening::Measuring { before, .. } if rate >= before / 4 * 5 => {
                 self.widening = Widening::Watching;
                 self.widen(measured, may_grow);
+            }
+            Widening::Measuring {
+                before,
+                is_second: false,
+            } => {
+                self.widening = Widening::Measuring {
+                    before,
+                    is_second: true,
+                };
             }
             Widening::Measuring { .. } => {
                 self.width = self.width.div_ceil(2);
@@ -249,6 +274,9 @@ impl Ahead {
     fn widen(&mut self, measured: Measured, may_grow: bool) {
         let rate = measured.bytes_per_sec;
         if measured.is_starved && may_grow && rate < FAST_BYTES_PER_SEC && self.width < self.limit {
+            if self.width == 1 {
+                self.single_rate = rate;
+            }
             self.width = (self.width * 2).min(self.limit);
             self.widening = Widening::Warming { before: rate };
             tracing::debug!(
@@ -287,6 +315,8 @@ mod tests {
         // The link is the limit.
         assert_eq!(after(&starved(&[20, 20, 22, 20, 40, 80])), 1);
         assert_eq!(after(&starved(&[20, 20, 40, 40, 44, 40])), 2);
+        // One measurement may be disturbed.
+        assert_eq!(after(&starved(&[20, 20, 22, 40])), 4);
         // One connection is fast enough.
         assert_eq!(after(&starved(&[300, 300, 300])), 1);
         // The reader is the limit.
