@@ -15,6 +15,7 @@ mod machine;
 mod measure;
 mod peers;
 mod pulls;
+mod ranges;
 mod table;
 mod warm;
 
@@ -79,6 +80,8 @@ enum Table {
     Cores,
     /// Bytes, files and layers in three sizes each
     Growth,
+    /// One connection for a large blob, and several, over a slow link and on loopback
+    Ranges,
 }
 
 /// What all measurements share.
@@ -167,6 +170,9 @@ pub(crate) fn bench(options: &BenchOptions, out: &mut dyn Write) -> Outcome {
     if is_wanted(Table::Growth, is_whole) {
         growth::growth(&bench, out)?;
     }
+    if is_wanted(Table::Ranges, is_whole) {
+        ranges::ranges(&bench, out)?;
+    }
     Ok(())
 }
 
@@ -208,14 +214,20 @@ impl Bench {
     }
 
     fn reference(&self, image: &BenchImage) -> String {
-        format!("{}/{}:{TAG}", self.registry.host(), image.name())
+        reference(&self.registry.host(), image)
     }
 
     /// `msb-image pull` of an image into a cache.
     fn pull(&self, image: &BenchImage, cache: &Path) -> Command {
+        self.pull_from(&self.registry.host(), image, cache)
+    }
+
+    /// `msb-image pull` of an image from the registry at `host` into a cache.
+    fn pull_from(&self, host: &str, image: &BenchImage, cache: &Path) -> Command {
+        let reference = reference(host, image);
         let mut command = Command::new(self.programs.join("msb-image"));
         command.arg("--cache-dir").arg(cache);
-        command.args(["pull", "--progress", "none", &self.reference(image)]);
+        command.args(["pull", "--progress", "none", &reference]);
         command
     }
 
@@ -235,4 +247,8 @@ impl Bench {
         measure::remove(&path)?;
         Ok(path)
     }
+}
+
+fn reference(host: &str, image: &BenchImage) -> String {
+    format!("{host}/{}:{TAG}", image.name())
 }
