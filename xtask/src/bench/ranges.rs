@@ -4,16 +4,20 @@ use std::io::Write;
 use msb_testkit::link::{Link, LinkOptions};
 use serde_json::json;
 
+use super::Bench;
 use super::images::{self, BenchImage};
 use super::measure::{Figures, measure, median, remove};
 use super::table::{Printed, ratio, seconds};
-use super::{Bench, Pushed};
 use crate::Outcome;
 
 /// What a connection of the slow link carries, in bytes per second.
 const BYTES_PER_SEC: u64 = 20_000_000;
-/// One large layer each, compressed and nearly incompressible.
-const IMAGES: [&str; 2] = ["bytes-512m", "large"];
+/// An image with one large layer, and whether it is pulled over the slow link.
+const ROWS: [(&str, bool); 3] = [
+    ("bytes-512m", true),
+    ("bytes-512m", false),
+    ("large", false),
+];
 
 /// Measures one connection for a blob, and ranges of it, alternately: over a link that is slow for each connection, and directly.
 pub(super) fn ranges(bench: &Bench, out: &mut dyn Write) -> Outcome {
@@ -30,38 +34,36 @@ pub(super) fn ranges(bench: &Bench, out: &mut dyn Write) -> Outcome {
         "ranges peak",
     ];
     let mut rows = Vec::new();
-    for name in IMAGES {
+    for (name, is_slow) in ROWS {
         let image = images::find(name)?;
-        let pushed = bench.push(&image)?;
-        for is_slow in [true, false] {
-            let (one, ranges) = pairs(bench, &image, &pushed, is_slow)?;
-            let pairs = one.len();
-            let (one, ranges) = (median(&one), median(&ranges));
-            let link = if is_slow { "20 MB/s" } else { "loopback" };
-            if bench.json {
-                let row = json!({
-                    "table": "ranges", "image": name, "link": link, "pairs": pairs, "one": one.json(), "ranges": ranges.json(),
-                });
-                writeln!(out, "{row}")?;
-            }
-            rows.push([
-                name.to_owned(),
-                link.to_owned(),
-                pairs.to_string(),
-                seconds(one.wall_s),
-                seconds(ranges.wall_s),
-                ratio(one.wall_s / ranges.wall_s),
-                seconds(one.cpu_s),
-                seconds(ranges.cpu_s),
-                format!("{:.1}", one.peak_kib / 1024.0),
-                format!("{:.1}", ranges.peak_kib / 1024.0),
-            ]);
+        let _pushed = bench.push(&image)?;
+        let (one, ranges) = pairs(bench, &image, is_slow)?;
+        let pairs = one.len();
+        let (one, ranges) = (median(&one), median(&ranges));
+        let link = if is_slow { "20 MB/s" } else { "loopback" };
+        if bench.json {
+            let row = json!({
+                "table": "ranges", "image": name, "link": link, "pairs": pairs, "one": one.json(), "ranges": ranges.json(),
+            });
+            writeln!(out, "{row}")?;
         }
+        rows.push([
+            name.to_owned(),
+            link.to_owned(),
+            pairs.to_string(),
+            seconds(one.wall_s),
+            seconds(ranges.wall_s),
+            ratio(one.wall_s / ranges.wall_s),
+            seconds(one.cpu_s),
+            seconds(ranges.cpu_s),
+            format!("{:.1}", one.peak_kib / 1024.0),
+            format!("{:.1}", ranges.peak_kib / 1024.0),
+        ]);
     }
     if bench.json {
         return Ok(());
     }
-    let mut table = Printed::head(out, &IMAGES, &heads)?;
+    let mut table = Printed::head(out, &ROWS.map(|(name, _)| name), &heads)?;
     for row in rows {
         table.row(&row)?;
     }
@@ -73,7 +75,6 @@ pub(super) fn ranges(bench: &Bench, out: &mut dyn Write) -> Outcome {
 fn pairs(
     bench: &Bench,
     image: &BenchImage,
-    _pushed: &Pushed,
     is_slow: bool,
 ) -> Result<(Vec<Figures>, Vec<Figures>), Box<dyn Error>> {
     let (mut ones, mut ranges) = (Vec::new(), Vec::new());
