@@ -24,6 +24,7 @@ use msb_oci::{Digest, Reference};
 pub use self::blob::BlobStream;
 pub use self::blob_request::{BlobEvent, BlobRequest};
 pub use self::builder::ClientBuilder;
+pub use self::health::HostHealth;
 pub use self::listing::{Referrer, Referrers};
 use self::manifest::fetch_manifest;
 use self::sender::Sender;

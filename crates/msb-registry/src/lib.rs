@@ -81,7 +81,9 @@ mod secrets;
 mod transport;
 
 pub use auth::{Challenge, CredentialFuture, CredentialProvider, RegistryAuth};
-pub use client::{BlobEvent, BlobRequest, BlobStream, Client, ClientBuilder, Referrer, Referrers};
+pub use client::{
+    BlobEvent, BlobRequest, BlobStream, Client, ClientBuilder, HostHealth, Referrer, Referrers,
+};
 pub use context::{RequestContext, Step};
 pub use document::Document;
 pub use error::{CredentialUse, Error, ManifestProblem, RedirectProblem, TokenProblem, Wait};
