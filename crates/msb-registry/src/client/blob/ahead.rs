@@ -131,10 +131,15 @@ impl Ahead {
             if first.start > position {
                 return None;
             }
-            if matches!(first.stage(), Stage::Accepted | Stage::Complete(_)) {
-                return Some(first.start);
+            match first.stage() {
+                Stage::Accepted | Stage::Complete(_) => return Some(first.start),
+                Stage::Requested => {}
+                Stage::Failed | Stage::Refused => self.faults += 1,
             }
             self.queue.pop_front();
+            if self.faults >= MAX_FAULTS {
+                self.turn_off();
+            }
         }
     }
 
