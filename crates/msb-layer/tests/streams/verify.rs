@@ -1,6 +1,7 @@
 //! Verifies another blob of an existing layer.
 
 use msb_budget::ImageBudget;
+use msb_layer::StageThreads;
 use msb_layer::decode::WindowBudget;
 
 use super::*;
@@ -14,6 +15,7 @@ fn verify(attempt: &Attempt<'_>) -> Result<Compression, LayerError> {
         budget: ImageBudget::default(),
         limits: attempt.limits,
         windows: WindowBudget::default(),
+        threads: StageThreads::default(),
     };
     runtime().block_on(async {
         let (feed, task) = job.start().unwrap();
