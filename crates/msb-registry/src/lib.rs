@@ -27,6 +27,7 @@
 //!   loopback registry that the reference itself names and that does not speak TLS; never after a redirect from HTTPS.
 //! - Redirects, token services and URLs of layers lead to a loopback, link-local or private address only if it is the registry's own
 //!   host, or one that was named ([`ClientBuilder::private_host`]).
+//! - Bytes that are fetched ahead of the reader of a blob are bounded for all blobs of a client ([`Limits::ranges`]).
 //! - Every response has a size limit and every wait a timeout ([`Limits`], [`Timeouts`]).
 //! - A [`Client`] that makes no request sets up no TLS. The system's certificates are read on a blocking thread.
 //!

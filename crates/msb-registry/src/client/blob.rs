@@ -38,6 +38,9 @@ const MAX_SLOW_WINDOWS: u32 = 2;
 ///      └── the range is refused, or contradicted: one request without a range ──200──▶ Restarted, then from byte 0
 /// ```
 ///
+/// Where a single connection is too slow, ranges behind these bytes are fetched at the same time ([`Limits::ranges`](crate::Limits::ranges)),
+/// by tasks on the caller's runtime. The order of the bytes stays the same, and the drawing holds for whatever those ranges do not bring.
+///
 /// **The length is checked here, the digest is not**: the caller hashes the bytes, on a thread of its own. For
 /// small blobs [`Client::blob_bytes`](crate::Client::blob_bytes) does all of it.
 ///
@@ -52,11 +55,11 @@ pub struct BlobStream {
     source: BlobSource,
     /// The declared size, in bytes.
     size: u64,
-    /// Bytes handed out, counted from the blob's start; `0 <= position <= size`.
+    /// The offset in the blob of the next byte to hand out; at most `size` after the first event.
     position: u64,
     front: Option<Front>,
     ahead: Ahead,
-    /// The front that was there before ended as it should.
+    /// Whether the last front ended as it should, so that a new response is no resumed download.
     has_ended: bool,
     retry: Retry,
     restarts: u32,
@@ -69,9 +72,9 @@ pub struct BlobStream {
 /// Where the next bytes come from.
 #[derive(Debug)]
 enum Front {
-    /// A response that has them, and mostly all bytes behind them.
+    /// A response, mostly with all bytes up to the end of the blob.
     Body(Body),
-    /// A range that was asked for ahead.
+    /// A range that was fetched ahead.
     Segment(Segment),
 }
 
@@ -87,7 +90,7 @@ struct Ranges {
 }
 
 impl Ranges {
-    /// Counts a temporary fault. It may have nothing to do with the range: the second time in a row, that is found out.
+    /// Counts a temporary fault. It may have nothing to do with the range, so only after the second in a row the range is left out.
     fn count_fault(&mut self) {
         self.faults += 1;
         self.avoid = self.faults > 1;
@@ -164,7 +167,7 @@ impl BlobStream {
                         self.front = None;
                         self.has_ended = true;
                     }
-                    // The single stream takes over, and finds out whether that is an error.
+                    // The single stream continues; its own request shows whether that is an error.
                     Err(fault) => {
                         tracing::debug!(error = %fault.error, "a range that was fetched ahead failed");
                         self.ahead.fail(&fault);

@@ -80,7 +80,8 @@ impl Reply {
         else {
             return Reply::problem(404);
         };
-        let length = file.metadata().map_or(0, |metadata| metadata.len()) as usize;
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         let is_whole = request.to.is_none() && request.from == 0;
         let (from, end) = match request.to {
             _ if is_whole || !obeys_range => (0, length),
