@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Reply, Request, hasty};
 
-/// The server; stops listening when dropped.
+/// A running server. Stops listening when dropped.
 pub(crate) struct Server {
     /// `127.0.0.1:PORT`.
     pub(crate) host: String,
@@ -22,7 +22,7 @@ pub(crate) struct Server {
     task: tokio::task::JoinHandle<()>,
 }
 
-/// How many there are, and were at most at once.
+/// Counts the responses that are being sent, and the largest number at once.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
     now: AtomicUsize,
@@ -60,21 +60,21 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Answers each request with `handler`, which takes the request and the number of those before it.
+    /// Starts a server that sends the reply of `handler`, which takes the request and the number of requests before it.
     pub(crate) async fn start(
         handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
         Self::start_with(handler, None).await
     }
 
-    /// As [`Server::start`], over TLS with a fresh certificate, which comes back as PEM.
+    /// Starts a server like [`Server::start`], over TLS with a new certificate, which is returned as PEM.
     pub(crate) async fn start_tls(
         handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     ) -> (Self, Vec<u8>) {
         Self::start_tls_as("localhost", false, handler).await
     }
 
-    /// As [`Server::start_tls`], with a certificate for `name`, marked as a CA or not.
+    /// Starts a server like [`Server::start_tls`], with a certificate for `name` that is marked as a CA or not.
     pub(crate) async fn start_tls_as(
         name: &str,
         ca: bool,
@@ -91,7 +91,7 @@ impl Server {
         Self::start_with_certificate(params, None, handler).await
     }
 
-    /// As [`Server::start_tls`], for clients that present `client` alone.
+    /// Starts a server like [`Server::start_tls`], for clients that present the certificate `client`.
     pub(crate) async fn start_mutual_tls(
         client: CertificateDer<'static>,
         handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
@@ -170,7 +170,7 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// How many requests had `part` in their path.
+    /// Returns the number of requests with `part` in their path.
     pub(crate) fn count(&self, part: &str) -> usize {
         self.requests()
             .iter()
@@ -178,18 +178,18 @@ impl Server {
             .count()
     }
 
-    /// A builder that allows plain HTTP to this server and never waits long.
+    /// Returns a builder that allows plain HTTP to this server and has short timeouts.
     pub(crate) fn client(&self) -> ClientBuilder {
         Client::builder().plain_http(&self.host).timeouts(hasty())
     }
 
-    /// What a client of its own gets for this server's image `a`.
+    /// Fetches the manifest of this server's image `a` with a new client.
     pub(crate) async fn manifest(&self) -> Result<Document, Error> {
         let client = self.client().build().unwrap();
         client.manifest(&self.reference("a")).await
     }
 
-    /// As [`Server::manifest`], for a blob of it.
+    /// Returns a blob of this server's image `a`, from a new client.
     pub(crate) fn blob(&self, request: BlobRequest) -> BlobStream {
         let client = self.client().build().unwrap();
         client.blob(&self.reference("a"), request)
@@ -209,7 +209,7 @@ async fn serve_plain(
     seen: &Seen,
 ) {
     let mut first = [0];
-    // A TLS handshake; hang up, as servers that know only HTTP do.
+    // A TLS handshake: close the connection, as servers without TLS do.
     if socket
         .peek(&mut first)
         .await

@@ -32,7 +32,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Accepts a response only if its body begins at `from`, or is the whole blob.
+    /// Returns the body of a response that begins at `from`, or is the whole blob. Any other response is an error.
     pub(super) fn accept(
         response: Response,
         sender: &Sender,
