@@ -127,7 +127,7 @@ pub use msb_oci::{
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
     Capabilities, ClientCertificate, CredentialFuture, CredentialProvider, CredentialUse,
-    Error as RegistryError, HostConfig, HostProvider, HostsFuture, InvalidCertificate,
+    Error as RegistryError, HostConfig, HostHealth, HostProvider, HostsFuture, InvalidCertificate,
     InvalidHeader, InvalidHost, InvalidHostUrl, Limits as RegistryLimits, RedirectProblem,
     RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
