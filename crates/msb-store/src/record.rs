@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::IMAGES;
-use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, Place};
+use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, LAYER_BLOB, Place};
 use crate::dir::Dir;
 use crate::error::{DecodeError, Error, Result};
 use crate::{DiskKey, ImageKey, LayerKey, Store};
@@ -22,6 +22,8 @@ pub struct References {
     pub disks: BTreeSet<DiskKey>,
     /// Its raw manifest and config.
     pub blobs: BTreeSet<Digest>,
+    /// The blobs of its layers.
+    pub layer_blobs: BTreeSet<Digest>,
 }
 
 impl References {
@@ -30,6 +32,7 @@ impl References {
         self.layers.extend(other.layers);
         self.disks.extend(other.disks);
         self.blobs.extend(other.blobs);
+        self.layer_blobs.extend(other.layer_blobs);
     }
 }
 
@@ -125,6 +128,7 @@ impl Store {
         self.check_kind(&LAYER, &references.layers, &mut dirs)?;
         self.check_kind(&DISK, &references.disks, &mut dirs)?;
         self.check_kind(&BLOB, &references.blobs, &mut dirs)?;
+        self.check_kind(&LAYER_BLOB, &references.layer_blobs, &mut dirs)?;
         // Before the root is synced, so that the directory's own name is durable too.
         let (images, _) = self.make_dir(IMAGES)?;
         // Deepest first: a name is durable before the name of its directory is.
