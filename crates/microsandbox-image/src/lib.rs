@@ -10,6 +10,7 @@
 //!   cache/    what is cached: lookup, list, remove, prune: CacheError
 //!   inspect/  the files of a cached image, verification: InspectError
 //!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
+//!   save/     OCI layout or archive of `docker save`, from kept blobs: SaveError
 //!   mount/    kernel mounts of a disk: MountError
 //!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
 //! ```
@@ -95,6 +96,7 @@ mod pull;
 mod pull_task;
 mod registry;
 mod result;
+mod save;
 mod source;
 
 pub use boot::{
@@ -134,4 +136,5 @@ pub use progress::{ProgressReceiver, PullProgress};
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
+pub use save::{SaveError, SaveFormat, SaveOptions};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};

@@ -6,7 +6,7 @@ use microsandbox_image::{CacheOptions, GlobalCache};
 use nix::unistd::Group;
 
 use crate::commands::{
-    cat, export, inspect, load, login, logout, ls, prune, pull, rm, tree, verify,
+    cat, export, inspect, load, login, logout, ls, prune, pull, rm, save, tree, verify,
 };
 use crate::failure::Failure;
 
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Tree(tree::TreeArgs),
     Cat(cat::CatArgs),
     Export(export::ExportArgs),
+    Save(save::SaveArgs),
     #[cfg(target_os = "linux")]
     Mount(crate::commands::mount::MountArgs),
     #[cfg(target_os = "linux")]

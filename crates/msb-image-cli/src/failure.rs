@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use microsandbox_image::{
     CacheError, CredentialError, ExportError, InspectError, InvalidCertificate, Platform,
-    PullError, Reference, RegistryHost, UpperDiskError, escape,
+    PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape,
 };
 
 use crate::hint;
@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Inspect(#[from] InspectError),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
     #[error(transparent)]
     UpperDisk(#[from] UpperDiskError),
     #[cfg(target_os = "linux")]
@@ -129,7 +131,8 @@ impl Failure {
         match self {
             Self::Output(error)
             | Self::Inspect(InspectError::Copy { source: error, .. })
-            | Self::Export(ExportError::Stream { source: error, .. }) => {
+            | Self::Export(ExportError::Stream { source: error, .. })
+            | Self::Save(SaveError::Stream { source: error, .. }) => {
                 error.kind() == io::ErrorKind::BrokenPipe
             }
             _ => false,
@@ -197,6 +200,7 @@ impl Failure {
                 Some(format!("it is cached with {}", given.join(", ")))
             }
             Self::Export(error) => hint::export(error),
+            Self::Save(error) => hint::save(error),
             Self::UpperDisk(error) => hint::upper_disk(error),
             #[cfg(target_os = "linux")]
             Self::Mount(error) => hint::mount(error),

@@ -12,6 +12,7 @@ pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod rm;
+pub(crate) mod save;
 mod sign_in;
 pub(crate) mod tree;
 #[cfg(target_os = "linux")]
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Tree(args) => tree::run(&args, &cache),
         Command::Cat(args) => cat::run(&args, &cache),
         Command::Export(args) => export::run(&args, &cache),
+        Command::Save(args) => save::run(&args, &cache),
         #[cfg(target_os = "linux")]
         Command::Mount(args) => mount::run(&args, &cache),
         #[cfg(target_os = "linux")]

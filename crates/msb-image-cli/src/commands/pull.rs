@@ -43,6 +43,10 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     strict: bool,
 
+    /// Keep the blobs of the layers too, which `save` needs; an image that is cached without them is downloaded once more
+    #[arg(long)]
+    keep_blobs: bool,
+
     /// Set a limit on a layer or an image, such as image-memory-bytes=512M; repeatable
     #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits_help())]
     limits: Vec<NamedLimit>,
@@ -84,6 +88,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         pull_policy: args.policy,
         force: args.force,
         strict: args.strict,
+        keep_blobs: args.keep_blobs,
     };
     event_loop::run(async {
         let mut outcome = Outcome::Done;
