@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
-use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
+use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits, StageThreads};
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
 use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
@@ -53,6 +53,7 @@ impl Blob {
             limits: LayerLimits::default(),
             budget: ImageBudget::default(),
             windows: WindowBudget::default(),
+            threads: StageThreads::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 use msb_budget::ImageLimits;
-use msb_layer::LayerLimits;
 use msb_layer::decode::WindowBudget;
+use msb_layer::{LayerLimits, StageThreads};
 use msb_platform::Platform;
 use tokio::sync::Semaphore;
 
@@ -15,6 +15,8 @@ pub(crate) struct Engine {
     pub(crate) image_limits: ImageLimits,
     /// The memory for windows of zstd frames, over all pulls.
     pub(crate) windows: WindowBudget,
+    /// The threads that unpack layers, over all pulls.
+    pub(crate) threads: StageThreads,
     /// The number of layers that may be read and unpacked at once, over all pulls.
     pub(crate) pipelines: Semaphore,
     /// The number of layers that may have files open at once, over all pulls.
@@ -60,6 +62,7 @@ impl EngineBuilder {
             platform: self.platform,
             cache: self.cache,
             windows: WindowBudget::new(self.layer_limits.decode.zstd_window_bytes),
+            threads: StageThreads::default(),
             layer_limits: self.layer_limits,
             image_limits: self.image_limits,
             pipelines: Semaphore::new(self.pipelines),

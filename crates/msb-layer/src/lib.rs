@@ -6,7 +6,7 @@
 //!                    (blob)     (diff_id)         └─▶ msb-sidecar     every change in order, for merging
 //! ```
 //!
-//! [`LayerJob::start`] starts each stage on its own thread; [`decode`] and [`tar`] are the synchronous parsers that they run.
+//! [`LayerJob::start`] starts each stage on a thread of its own, one of [`StageThreads`]; [`decode`] and [`tar`] are the synchronous parsers that they run.
 //! This crate opens no sockets and does not know the cache: it reads a stream of bytes and fills two empty files.
 //!
 //! # Invariants
@@ -37,5 +37,6 @@ pub use format::UnsupportedFormat;
 pub use ingest::ReadLayer;
 pub use limits::LayerLimits;
 pub use pipeline::{
-    IngestedLayer, LayerFeed, LayerJob, LayerTask, PartialBlobIo, VerifyJob, VerifyTask,
+    IngestedLayer, LayerFeed, LayerJob, LayerTask, PartialBlobIo, StageThreads, VerifyJob,
+    VerifyTask,
 };

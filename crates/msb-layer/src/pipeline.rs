@@ -1,6 +1,7 @@
 mod failure;
 mod hash;
 mod inflate;
+mod threads;
 mod verify;
 
 use std::fmt;
@@ -9,7 +10,6 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
 use msb_budget::{Account, ImageBudget};
@@ -25,7 +25,9 @@ use crate::{LayerError, LayerLimits};
 use failure::{Failure, FailureSignal};
 use hash::{Hash, Hashes};
 use inflate::{Inflate, Output, Stream};
+use threads::Stage;
 
+pub use threads::StageThreads;
 pub use verify::{VerifyJob, VerifyTask};
 
 /// Length of a chunk of uncompressed bytes. File data is written directly from it.
@@ -43,7 +45,7 @@ const BODY_QUEUED: usize = 6;
 ///                                       └─ uncompressed ──▶ [hash] and [write: archive, image, sidecar] ─▶ ReadLayer, at the archive's end
 /// ```
 ///
-/// The three stages are threads with bounded queues between them, so that one large layer keeps more than one core busy and
+/// The three stages run on threads, with bounded queues between them, so that one large layer keeps more than one core busy and
 /// none of its work runs on the caller's executor. Inflating takes as long as the rest together, so its thread does nothing
 /// else.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub struct LayerJob {
     pub budget: ImageBudget,
     /// The memory that all layers of a pull may use for the windows of zstd frames.
     pub windows: WindowBudget,
+    /// The threads that all layers of a pull share.
+    pub threads: StageThreads,
 }
 
 /// The first bytes of a blob, kept between attempts.
@@ -133,7 +137,7 @@ pub struct LayerFeed {
 #[derive(Debug)]
 pub struct LayerTask {
     read: Option<oneshot::Receiver<ReadLayer>>,
-    result: oneshot::Receiver<Result<IngestedLayer, LayerError>>,
+    result: Stage<IngestedLayer>,
     processed: Arc<AtomicU64>,
     cancelled: Arc<AtomicBool>,
 }
@@ -160,6 +164,7 @@ impl LayerJob {
             limits,
             budget,
             windows,
+            threads,
         } = self;
         if let Err(format) = check_media_type(&media_type) {
             return Err(LayerError::Format {
@@ -168,7 +173,6 @@ impl LayerJob {
             });
         }
         let (read_sender, read) = oneshot::channel();
-        let (result_sender, result) = oneshot::channel();
         let expected = Hashes { blob, diff_id };
         let Stages {
             feed,
@@ -177,15 +181,17 @@ impl LayerJob {
             hash,
             processed,
             mut failing,
-        } = Stages::start(&expected, blob_bytes, partial, &budget, &limits, windows)?;
+        } = Stages::start(
+            &threads, &expected, blob_bytes, partial, &budget, &limits, windows,
+        )?;
         let cancelled = Arc::clone(&feed.cancelled);
         let work = Work {
             limits,
             account: budget.account(),
             cancelled: Arc::clone(&cancelled),
         };
-        // This thread joins the others and sends the result of all three.
-        spawn("layer-write", move || {
+        // This stage joins the others and returns the result of all three.
+        let result = threads.start(move || {
             let mut time = StageTime::start("write", &diff_id);
             let next = || match time.input(|| write_queue.recv()) {
                 Ok(Uncompressed::Chunk(chunk)) => Ok(Some(chunk)),
@@ -202,8 +208,8 @@ impl LayerJob {
             let ingested = failing.watch(ingested);
             time.report();
             drop(write_queue);
-            let result = verified(join(inflate), ingested, join(hash), expected);
-            let result = result.map(|(compression, ingested)| {
+            let result = verified(inflate.join(), ingested, hash.join(), expected);
+            result.map(|(compression, ingested)| {
                 ingested.account.keep();
                 IngestedLayer {
                     image: ingested.image,
@@ -211,9 +217,7 @@ impl LayerJob {
                     compression,
                     notes: ingested.notes,
                 }
-            });
-            // The receiver is gone if the pull was cancelled.
-            let _ = result_sender.send(result);
+            })
         })?;
         let task = LayerTask {
             read: Some(read),
@@ -229,8 +233,8 @@ impl LayerJob {
 struct Stages {
     feed: LayerFeed,
     write_queue: Receiver<Uncompressed>,
-    inflate: JoinHandle<Result<(Compression, Account), LayerError>>,
-    hash: JoinHandle<Result<Hashes, LayerError>>,
+    inflate: Stage<(Compression, Account)>,
+    hash: Stage<Hashes>,
     processed: Arc<AtomicU64>,
     /// For the third stage.
     failing: FailureSignal,
@@ -238,6 +242,7 @@ struct Stages {
 
 impl Stages {
     fn start(
+        threads: &StageThreads,
         expected: &Hashes,
         blob_bytes: u64,
         partial: Option<PartialBlobIo>,
@@ -273,7 +278,7 @@ impl Stages {
             },
         };
         let mut signal = failing.clone();
-        let inflate = spawn("layer-inflate", move || signal.watch(inflate.run()))?;
+        let inflate = threads.start(move || signal.watch(inflate.run()))?;
         let hash = Hash {
             time: StageTime::start("hash", &expected.diff_id),
             queue: hash_queue,
@@ -281,7 +286,7 @@ impl Stages {
         };
         let algorithms = [expected.blob.algorithm(), expected.diff_id.algorithm()];
         let mut signal = failing.clone();
-        let hash = spawn("layer-hash", move || signal.watch(hash.run(algorithms)))?;
+        let hash = threads.start(move || signal.watch(hash.run(algorithms)))?;
         Ok(Self {
             feed: LayerFeed {
                 sender: feed,
@@ -350,9 +355,7 @@ impl LayerTask {
     /// # Errors
     /// See [`LayerError`].
     pub async fn wait(mut self) -> Result<IngestedLayer, LayerError> {
-        (&mut self.result)
-            .await
-            .unwrap_or(Err(LayerError::Panicked))
+        self.result.wait().await
     }
 }
 
@@ -393,20 +396,6 @@ fn verified<T>(
         }
         (inflate, write, hash) => Err(cause([inflate.err(), write.err(), hash.err()])),
     }
-}
-
-fn spawn<T: Send + 'static>(
-    name: &str,
-    stage: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, LayerError> {
-    Builder::new()
-        .name(name.into())
-        .spawn(stage)
-        .map_err(|source| LayerError::Spawn { source })
-}
-
-fn join<T>(stage: JoinHandle<Result<T, LayerError>>) -> Result<T, LayerError> {
-    stage.join().unwrap_or(Err(LayerError::Panicked))
 }
 
 /// Returns the cause of a failure: the first error that is not the cancellation that another stage's failure causes.

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::Bench;
 use super::images::BenchImage;
-use super::measure::{measure, median, remove};
+use super::measure::{measure, median, remove_large};
 use super::table::{Printed, ratio, seconds};
 use crate::Outcome;
 
@@ -45,7 +45,7 @@ pub(super) fn against(
                 }
                 let runs = if is_ours { &mut ours } else { &mut others };
                 runs.push(measure(&command)?.0);
-                remove(&cache)?;
+                remove_large(&cache)?;
             }
         }
         let median_ratio = |figure: fn(&super::measure::Figures) -> f64| {

@@ -177,7 +177,7 @@ pub(super) fn unpacker(media_type: &str) -> Result<PathBuf, Box<dyn Error>> {
     }
 }
 
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
+pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -7,14 +7,10 @@ use serde_json::{Value, json};
 use super::Bench;
 use super::artifacts::{Artifacts, Mkfs};
 use super::images::BenchImage;
-use super::measure::{Figures, measure, median, remove};
+use super::measure::{Figures, measure, median, remove, remove_large};
 use super::peers::Peers;
 use super::table::{Printed, float, megabytes, ratio, seconds};
 use crate::Outcome;
-
-/// What the runs of a smaller image have made stays to the end: ext4 without a journal takes no inode that was removed in the last
-/// minute, and looks at every one of them for each new file, which a small pull is mostly made of.
-const KEPT_BYTES: u64 = 256 << 20;
 
 /// Everything that is measured of one image.
 struct Row {
@@ -110,8 +106,8 @@ fn measure_image(bench: &Bench, image: &BenchImage) -> Result<Row, Box<dyn Error
             runs.push(figures);
             folders.push(folder);
         }
-        if plain_bytes > KEPT_BYTES {
-            folders.iter().try_for_each(|folder| remove(folder))?;
+        for folder in folders {
+            remove_large(&folder)?;
         }
     }
     let walls = runs

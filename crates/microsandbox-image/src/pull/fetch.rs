@@ -135,6 +135,7 @@ impl<'a> Fetch<'a> {
             budget: self.pull.budget.clone(),
             limits: engine.layer_limits,
             windows: engine.windows.clone(),
+            threads: engine.threads.clone(),
         };
         let (feed, mut task) = job.start().map_err(|error| self.error(error))?;
         let reporter = reporter(self.pull, self.layer, &self.claim, task.processed());

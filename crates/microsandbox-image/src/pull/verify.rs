@@ -53,6 +53,7 @@ pub(super) async fn verify(
             budget: pull.budget.clone(),
             limits: engine.layer_limits,
             windows: engine.windows.clone(),
+            threads: engine.threads.clone(),
         };
         let (feed, task) = job.start().map_err(error)?;
         let processed = task.processed();

@@ -3,10 +3,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use msb_budget::ImageBudget;
 use msb_oci::Digest;
-use tokio::sync::oneshot;
 
 use super::hash::Hashes;
-use super::{LayerFeed, PartialBlobIo, Stages, Uncompressed, join, spawn, verified};
+use super::threads::{Stage, StageThreads};
+use super::{LayerFeed, PartialBlobIo, Stages, Uncompressed, verified};
 use crate::decode::{Compression, WindowBudget};
 use crate::format::check_media_type;
 use crate::{LayerError, LayerLimits};
@@ -30,12 +30,14 @@ pub struct VerifyJob {
     pub limits: LayerLimits,
     /// The memory that all layers of a pull may use for the windows of zstd frames.
     pub windows: WindowBudget,
+    /// The threads that all layers of a pull share.
+    pub threads: StageThreads,
 }
 
 /// A [`VerifyJob`] whose threads are running.
 #[derive(Debug)]
 pub struct VerifyTask {
-    result: oneshot::Receiver<Result<Compression, LayerError>>,
+    result: Stage<Compression>,
     processed: Arc<AtomicU64>,
     cancelled: Arc<AtomicBool>,
 }
@@ -55,6 +57,7 @@ impl VerifyJob {
             budget,
             limits,
             windows,
+            threads,
         } = self;
         if let Err(format) = check_media_type(&media_type) {
             return Err(LayerError::Format {
@@ -70,10 +73,11 @@ impl VerifyJob {
             hash,
             processed,
             mut failing,
-        } = Stages::start(&expected, blob_bytes, copy, &budget, &limits, windows)?;
+        } = Stages::start(
+            &threads, &expected, blob_bytes, copy, &budget, &limits, windows,
+        )?;
         let cancelled = Arc::clone(&feed.cancelled);
-        let (result_sender, result) = oneshot::channel();
-        spawn("layer-verify", move || {
+        let result = threads.start(move || {
             let drained = loop {
                 match write_queue.recv() {
                     Ok(Uncompressed::Chunk(_)) => {}
@@ -82,9 +86,8 @@ impl VerifyJob {
                 }
             };
             let drained = failing.watch(drained);
-            let result = verified(join(inflate), drained, join(hash), expected);
-            // The receiver is gone if the pull was cancelled.
-            let _ = result_sender.send(result.map(|(compression, ())| compression));
+            let result = verified(inflate.join(), drained, hash.join(), expected);
+            result.map(|(compression, ())| compression)
         })?;
         let task = VerifyTask {
             result,
@@ -107,9 +110,7 @@ impl VerifyTask {
     /// # Errors
     /// See [`LayerError`].
     pub async fn wait(mut self) -> Result<Compression, LayerError> {
-        (&mut self.result)
-            .await
-            .unwrap_or(Err(LayerError::Panicked))
+        self.result.wait().await
     }
 }
 

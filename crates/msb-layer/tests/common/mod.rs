@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
-use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits};
+use msb_layer::{IngestedLayer, LayerError, LayerJob, LayerLimits, StageThreads};
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
 use msb_stitch::{DeviceId, DiskLayout, LayerNames, Merge};
@@ -72,6 +72,7 @@ impl<'a> Attempt<'a> {
             limits: self.limits,
             budget: self.budget.clone(),
             windows: WindowBudget::default(),
+            threads: StageThreads::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Verifies another blob of an existing layer.
 
 use msb_budget::ImageBudget;
+use msb_layer::StageThreads;
 use msb_layer::decode::WindowBudget;
 
 use super::*;
@@ -22,6 +23,7 @@ fn verify_with(
         budget: ImageBudget::default(),
         limits: attempt.limits,
         windows: WindowBudget::default(),
+        threads: StageThreads::default(),
     };
     runtime().block_on(async {
         let (feed, task) = job.start().unwrap();
