@@ -30,7 +30,7 @@ pub(super) struct Fetch<'a> {
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would otherwise make
     /// this pull start over forever.
     restarted: Option<BlobStream>,
-    /// `false` after a partial blob was wrong, or could not be removed.
+    /// `false` after a partial blob was wrong, unless the blob is kept, and after one could not be removed.
     uses_partial: bool,
 }
 
@@ -161,15 +161,17 @@ impl<'a> Fetch<'a> {
                 (Err(error), Err(LayerError::Cancelled) | Ok(_)) => Err(error),
                 (_, Err(error)) => {
                     if error.may_stem_from_partial_blob() {
-                        discard(files.partial).await;
+                        let is_gone = discard(files.partial).await;
+                        // A blob that is kept needs another partial blob, which begins empty.
+                        let uses_partial = is_gone && self.pull.options.keep_blobs;
                         if resumed_bytes > 0 {
                             tracing::warn!(digest = %blob.digest, %error, "a resumed download is wrong; it starts over");
-                            self.uses_partial = false;
+                            self.uses_partial = uses_partial;
                             return Ok(Attempt::StartOver);
                         }
                         if self.pull.source.reject(blob) {
                             tracing::warn!(digest = %blob.digest, %error, "the bytes are wrong; trying the next host");
-                            self.uses_partial = false;
+                            self.uses_partial = uses_partial;
                             return Ok(Attempt::StartOver);
                         }
                     }
