@@ -118,8 +118,8 @@ pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_credentials::{Error as CredentialError, HelperFault};
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
-    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
-    ManifestError, Reference, ReferencePart,
+    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, Healthcheck,
+    HistoryEntry, ImageConfig, ManifestError, Reference, ReferencePart,
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{

@@ -59,7 +59,7 @@ pub mod media_type;
 mod reference;
 
 pub use algorithm::Algorithm;
-pub use config::{Config, ImageConfig, StatedPlatform};
+pub use config::{Config, Healthcheck, HistoryEntry, ImageConfig, StatedPlatform};
 pub use descriptor::{Descriptor, DescriptorError};
 pub use digest::Digest;
 pub use error::{Error, ReferencePart};
