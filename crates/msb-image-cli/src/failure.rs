@@ -1,3 +1,5 @@
+mod object;
+
 use std::error::Error as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -9,8 +11,12 @@ use microsandbox_image::{
 };
 
 use crate::hint;
-use crate::output::one_line;
+use crate::output::{errors_are_json, one_line};
 use crate::progress::without_bars;
+
+pub(crate) use object::report_usage;
+
+use object::ErrorObject;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +49,14 @@ pub(crate) enum Failure {
         platform: Box<Platform>,
         /// The platforms that it is cached for; not empty.
         cached: Vec<Platform>,
+    },
+    /// The image is not cached, but one with a similar name is.
+    #[error("{error}")]
+    Similar {
+        error: CacheError,
+        similar: Box<Reference>,
+        /// Whether a pull of the image would help.
+        pull_helps: bool,
     },
     #[error("{0}")]
     NothingToRemove(CacheError),
@@ -144,6 +158,10 @@ impl Failure {
         if self.is_unread_output() {
             return ExitCode::SUCCESS;
         }
+        if errors_are_json() {
+            ErrorObject::of(self).print();
+            return ExitCode::from(self.exit_code());
+        }
         let mut text = format!("error: {}\n", one_line(&self.to_string()));
         for cause in self.causes() {
             text.push_str(&format!("  caused by: {}\n", one_line(&cause)));
@@ -198,6 +216,15 @@ impl Failure {
                     .map(|platform| format!("--platform {platform}"))
                     .collect();
                 Some(format!("it is cached with {}", given.join(", ")))
+            }
+            Self::Similar {
+                error,
+                similar,
+                pull_helps,
+            } => {
+                let pull = hint::cache(error).filter(|_| *pull_helps);
+                let pull = pull.map_or_else(String::new, |hint| format!(" If not, {hint}"));
+                Some(format!("did you mean {similar}, which is cached?{pull}"))
             }
             Self::Export(error) => hint::export(error),
             Self::Save(error) => hint::save(error),

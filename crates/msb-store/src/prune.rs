@@ -69,7 +69,7 @@ pub struct Pruned {
 }
 
 /// Artifacts that a prune kept though no image needs them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Kept {
     /// Number of layers, disks, blobs and partial blobs.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
@@ -43,6 +44,8 @@ pub struct ListedImage<T> {
     pub path: PathBuf,
     /// Its file name.
     pub(crate) name: String,
+    /// When the record was last written; `None` if it is gone already.
+    pub modified: Option<SystemTime>,
     /// The image and the caller's value, or why the record cannot be read.
     pub record: Result<(ImageKey, T)>,
 }
@@ -220,7 +223,13 @@ impl Store {
                 Ok(Some(record)) => Ok(record),
                 Err(error) => Err(error),
             };
-            found.push(ListedImage { path, name, record });
+            let modified = dir.stat(&name)?.map(|entry| entry.modified);
+            found.push(ListedImage {
+                path,
+                name,
+                modified,
+                record,
+            });
         }
         Ok(found)
     }

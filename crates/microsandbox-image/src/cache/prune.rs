@@ -1,12 +1,13 @@
 use msb_oci::Digest;
 use msb_store::{Kept, PruneOptions};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::record::ImageRecord;
 use super::{CacheError, GlobalCache};
 
 /// The artifacts that a prune removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Pruned {
     /// The diff_ids of the layers.

@@ -8,7 +8,7 @@ use microsandbox_image::{
 
 use super::named_image;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Format, Output, one_line};
+use crate::output::{Bytes, Format, Output, is_quiet, one_line};
 use crate::platform::PlatformArgs;
 
 /// Show the configuration, the layers and the disk of a cached image, or how to boot it
@@ -63,6 +63,9 @@ pub(crate) fn run(args: &InspectArgs, cache: &GlobalCache) -> Result<Outcome, Fa
             }
         }
         InspectFormat::Data(Format::Json) => output.json(&image)?,
+        InspectFormat::Data(Format::Text) if is_quiet() => {
+            output.line(format_args!("{}", escape_path(&image.vmdk)))?;
+        }
         InspectFormat::Data(Format::Text) => {
             names(&mut output, &image)?;
             boot(&mut output, &image)?;

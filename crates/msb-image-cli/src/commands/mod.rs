@@ -14,6 +14,7 @@ pub(crate) mod pull;
 pub(crate) mod rm;
 pub(crate) mod save;
 mod sign_in;
+mod similar;
 pub(crate) mod tree;
 #[cfg(target_os = "linux")]
 pub(crate) mod umount;
@@ -101,11 +102,19 @@ fn not_cached(cache: &GlobalCache, error: CacheError) -> Failure {
         .map(|image| image.platform)
         .collect();
     if cached.is_empty() {
-        return CacheError::NotCached {
+        let similar = similar::similar(cache, &reference).map(Box::new);
+        let error = CacheError::NotCached {
             reference,
             platform,
-        }
-        .into();
+        };
+        return match similar {
+            Some(similar) => Failure::Similar {
+                error,
+                similar,
+                pull_helps: true,
+            },
+            None => error.into(),
+        };
     }
     Failure::OtherPlatform {
         reference,

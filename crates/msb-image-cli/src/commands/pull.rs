@@ -10,7 +10,7 @@ use super::not_cached;
 use super::sign_in::RegistryArgs;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
+use crate::output::{Bytes, Format, FormatArgs, Output, count, is_quiet, one_line};
 use crate::platform::PlatformArgs;
 use crate::progress::{Display, Mode, TICK};
 use crate::secrets;
@@ -162,6 +162,7 @@ pub(super) fn print(result: &PullResult, done: &str, format: Format) -> Result<(
     let mut output = Output::new();
     match format {
         Format::Json => output.json(result)?,
+        Format::Text if is_quiet() => output.line(format_args!("{}", escape_path(&result.vmdk)))?,
         Format::Text => text(&mut output, result, done)?,
     }
     output.flush()

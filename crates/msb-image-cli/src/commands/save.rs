@@ -5,7 +5,7 @@ use microsandbox_image::{GlobalCache, ImageName, SaveFormat, SaveOptions, escape
 
 use super::named_image;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Output};
+use crate::output::{Bytes, Output, is_quiet};
 use crate::platform::PlatformArgs;
 
 /// Write cached images to an archive that other tools load
@@ -64,7 +64,9 @@ pub(crate) fn run(args: &SaveArgs, cache: &GlobalCache) -> Result<Outcome, Failu
             .with_force(args.force);
         let bytes = cache.save(&images, &args.output, &options)?;
         let path = escape_path(&args.output);
-        output.line(format_args!("{path} {format}, {}", Bytes(bytes)))?;
+        if !is_quiet() {
+            output.line(format_args!("{path} {format}, {}", Bytes(bytes)))?;
+        }
     }
     output.flush()?;
     Ok(Outcome::Done)
