@@ -79,6 +79,7 @@
 mod blocking;
 mod boot;
 mod cache;
+pub mod causes;
 mod disk;
 mod document;
 mod engine;
@@ -103,8 +104,9 @@ mod source;
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
 };
-pub use cache::{CacheError, CacheOptions, CachedImage, GlobalCache, ImageName, Pruned};
+pub use cache::{CacheError, CachedImage, GlobalCache, ImageName, Pruned};
 pub use erofs_format::KernelVersion;
+pub use erofs_reader;
 pub use erofs_reader::Inode;
 pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
@@ -118,21 +120,26 @@ pub use loader::{LoadOptions, Loader, LoaderBuilder};
 pub use mount::{MountError, MountOptions};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_credentials::{Error as CredentialError, HelperFault};
+pub use msb_layer::decode::Limits as DecodeLimits;
+pub use msb_layer::tar::Limits as TarLimits;
+pub use msb_layer::tar::path::PathLimits;
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
     Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, Healthcheck,
-    HistoryEntry, ImageConfig, ManifestError, Reference, ReferencePart,
+    HexDigits, HistoryEntry, ImageConfig, ManifestError, Reference, ReferencePart,
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
     Capabilities, ClientCertificate, CredentialFuture, CredentialProvider, CredentialUse,
-    Error as RegistryError, HostConfig, HostProvider, HostsFuture, InvalidCertificate,
+    Error as RegistryError, HostConfig, HostHealth, HostProvider, HostsFuture, InvalidCertificate,
     InvalidHeader, InvalidHost, InvalidHostUrl, Limits as RegistryLimits, RedirectProblem,
     RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
-pub use msb_store::{Kept, Lease, PruneOptions};
+pub use msb_store::{
+    DiskKey, FormatVersion, Kept, Lease, PruneOptions, StoreOptions as CacheOptions,
+};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use pull_task::PullTask;

@@ -65,7 +65,7 @@ pub enum ArtifactKind {
 impl GlobalCache {
     /// Verifies a cached image with `erofs-reader`: the length of each of its files, the text of its descriptor, and every inode and extent.
     /// With `contents`, also verifies the checksum of every layer image, every path against the layers' sidecars, and every file's
-    /// bytes against the checksum that was computed when they were ingested. The blobs of layers that were kept are verified too: their
+    /// bytes against the checksum that was computed when they were converted. The blobs of layers that were kept are verified too: their
     /// lengths, and with `contents` their digests.
     ///
     /// Blocks on file I/O. Damage is a result and not an error.
