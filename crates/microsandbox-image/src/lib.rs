@@ -10,6 +10,7 @@
 //!   cache/    what is cached: lookup, list, remove, prune: CacheError
 //!   inspect/  the files of a cached image, verification: InspectError
 //!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
+//!   save/     OCI layout or archive of `docker save`, from kept blobs: SaveError
 //!   mount/    kernel mounts of a disk: MountError
 //!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
 //! ```
@@ -84,6 +85,7 @@ mod document;
 mod engine;
 mod error;
 mod export;
+mod info;
 mod inspect;
 mod limits;
 mod loader;
@@ -96,6 +98,7 @@ mod pull;
 mod pull_task;
 mod registry;
 mod result;
+mod save;
 mod source;
 
 pub use boot::{
@@ -109,6 +112,7 @@ pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
 pub use export::{ExportError, ExportFormat, ExportOptions, NewFileError};
 pub use fs_tree::show_path;
+pub use info::ImageInfo;
 pub use inspect::{ArtifactKind, Damage, ImageTree, InspectError, Verification};
 pub use limits::{NamedLimit, UnknownLimit, parse_bytes};
 pub use loader::{LoadOptions, Loader, LoaderBuilder};
@@ -121,8 +125,8 @@ pub use msb_layer::tar::Limits as TarLimits;
 pub use msb_layer::tar::path::PathLimits;
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
-    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, HexDigits,
-    ImageConfig, ManifestError, Reference, ReferencePart,
+    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, Healthcheck,
+    HexDigits, HistoryEntry, ImageConfig, ManifestError, Reference, ReferencePart,
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
@@ -141,4 +145,5 @@ pub use progress::{ProgressReceiver, PullProgress};
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
+pub use save::{SaveError, SaveFormat, SaveOptions};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};

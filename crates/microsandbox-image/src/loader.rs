@@ -44,6 +44,8 @@ pub struct LoadOptions {
     pub force: bool,
     /// Fail with [`PullError::NotExact`] if a part of the image cannot be represented exactly.
     pub strict: bool,
+    /// Keep the blobs of the layers; see [`PullOptions::keep_blobs`].
+    pub keep_blobs: bool,
 }
 
 impl LoadOptions {
@@ -61,12 +63,20 @@ impl LoadOptions {
         self
     }
 
+    /// Sets [`keep_blobs`](Self::keep_blobs).
+    #[must_use]
+    pub fn with_keep_blobs(mut self, keep_blobs: bool) -> Self {
+        self.keep_blobs = keep_blobs;
+        self
+    }
+
     /// Returns the options of a pull that reads its source, whatever is cached.
     fn to_pull(self) -> PullOptions {
         PullOptions {
             pull_policy: PullPolicy::Always,
             force: self.force,
             strict: self.strict,
+            keep_blobs: self.keep_blobs,
         }
     }
 }

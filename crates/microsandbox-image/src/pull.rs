@@ -69,6 +69,7 @@ struct Pull<'a> {
     source: &'a dyn ImageSource,
     reference: &'a Reference,
     resolved: &'a Resolved,
+    options: &'a PullOptions,
     /// The image's disk.
     disk: &'a ImageDisk,
     progress: &'a Progress,
@@ -117,6 +118,7 @@ async fn run(
         source,
         reference,
         resolved: &resolved,
+        options,
         disk: &disk,
         progress,
         budget: &budget,
@@ -126,7 +128,8 @@ async fn run(
     // Before anything is looked up, so that no prune removes what this pull finds.
     let lease = {
         let (store, disk) = (store.clone(), disk.clone());
-        let blobs = [resolved.manifest_digest, resolved.config_digest];
+        let mut blobs = vec![resolved.manifest_digest, resolved.config_digest];
+        blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
         blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
     };
 
@@ -182,7 +185,19 @@ async fn from_cache(
     let (store, platform) = (engine.cache.store().clone(), engine.platform.clone());
     let found = {
         let reference = reference.clone();
-        blocking(move || Ok(lookup::image(&store, &reference, &platform)?)).await?
+        let keep_blobs = options.keep_blobs;
+        blocking(move || {
+            let found = lookup::image(&store, &reference, &platform)?;
+            Ok(match found {
+                Some(image) if keep_blobs => match lookup::missing_blob(&store, &image)? {
+                    None => Some(image),
+                    Some(missing) if is_final => return Err(missing.into()),
+                    Some(_) => None,
+                },
+                found => found,
+            })
+        })
+        .await?
     };
     if found.is_none() && is_final {
         let (reference, platform) = (

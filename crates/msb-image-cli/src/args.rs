@@ -6,16 +6,19 @@ use microsandbox_image::{CacheOptions, GlobalCache};
 use nix::unistd::Group;
 
 use crate::commands::{
-    cat, export, inspect, load, login, logout, ls, prune, pull, rm, tree, verify,
+    cat, export, inspect, load, login, logout, ls, prune, pull, rm, save, tree, verify,
 };
 use crate::failure::Failure;
+use crate::output::Format;
 
 /// Heading of the options of every command.
 const GLOBAL: &str = "Global options";
 
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by a signal";
+
 /// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
 #[derive(Debug, Parser)]
-#[command(name = "msb-image", version, max_term_width = 100)]
+#[command(name = "msb-image", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -23,6 +26,14 @@ pub(crate) struct Cli {
     /// Increase logging verbosity on stderr (-v: info, -vv: debug)
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
     pub(crate) verbose: u8,
+
+    /// Print results only: of a pull or a load the path of the VMDK descriptor; of ls the references; no progress and no warnings
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
+    pub(crate) quiet: bool,
+
+    /// Format of log lines on stderr
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, help_heading = GLOBAL)]
+    pub(crate) log_format: Format,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -39,6 +50,7 @@ pub(crate) enum Command {
     Tree(tree::TreeArgs),
     Cat(cat::CatArgs),
     Export(export::ExportArgs),
+    Save(save::SaveArgs),
     #[cfg(target_os = "linux")]
     Mount(crate::commands::mount::MountArgs),
     #[cfg(target_os = "linux")]

@@ -12,7 +12,9 @@ pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod rm;
+pub(crate) mod save;
 mod sign_in;
+mod similar;
 pub(crate) mod tree;
 #[cfg(target_os = "linux")]
 pub(crate) mod umount;
@@ -38,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Tree(args) => tree::run(&args, &cache),
         Command::Cat(args) => cat::run(&args, &cache),
         Command::Export(args) => export::run(&args, &cache),
+        Command::Save(args) => save::run(&args, &cache),
         #[cfg(target_os = "linux")]
         Command::Mount(args) => mount::run(&args, &cache),
         #[cfg(target_os = "linux")]
@@ -99,11 +102,19 @@ fn not_cached(cache: &GlobalCache, error: CacheError) -> Failure {
         .map(|image| image.platform)
         .collect();
     if cached.is_empty() {
-        return CacheError::NotCached {
+        let similar = similar::similar(cache, &reference).map(Box::new);
+        let error = CacheError::NotCached {
             reference,
             platform,
-        }
-        .into();
+        };
+        return match similar {
+            Some(similar) => Failure::Similar {
+                error,
+                similar,
+                pull_helps: true,
+            },
+            None => error.into(),
+        };
     }
     Failure::OtherPlatform {
         reference,

@@ -1,3 +1,5 @@
+mod object;
+
 use std::error::Error as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -5,12 +7,16 @@ use std::process::ExitCode;
 
 use microsandbox_image::{
     CacheError, CredentialError, ExportError, InspectError, InvalidCertificate, Platform,
-    PullError, Reference, RegistryHost, UpperDiskError, escape,
+    PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape,
 };
 
 use crate::hint;
-use crate::output::one_line;
+use crate::output::{errors_are_json, one_line};
 use crate::progress::without_bars;
+
+pub(crate) use object::report_usage;
+
+use object::ErrorObject;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +29,8 @@ pub(crate) enum Failure {
     Inspect(#[from] InspectError),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
     #[error(transparent)]
     UpperDisk(#[from] UpperDiskError),
     #[cfg(target_os = "linux")]
@@ -41,6 +49,14 @@ pub(crate) enum Failure {
         platform: Box<Platform>,
         /// The platforms that it is cached for; not empty.
         cached: Vec<Platform>,
+    },
+    /// The image is not cached, but one with a similar name is.
+    #[error("{error}")]
+    Similar {
+        error: CacheError,
+        similar: Box<Reference>,
+        /// Whether a pull of the image would help.
+        pull_helps: bool,
     },
     #[error("{0}")]
     NothingToRemove(CacheError),
@@ -120,7 +136,8 @@ impl Failure {
         match self {
             Self::Output(error)
             | Self::Inspect(InspectError::Copy { source: error, .. })
-            | Self::Export(ExportError::Stream { source: error, .. }) => {
+            | Self::Export(ExportError::Stream { source: error, .. })
+            | Self::Save(SaveError::Stream { source: error, .. }) => {
                 error.kind() == io::ErrorKind::BrokenPipe
             }
             _ => false,
@@ -131,6 +148,10 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         if self.is_unread_output() {
             return ExitCode::SUCCESS;
+        }
+        if errors_are_json() {
+            ErrorObject::of(self).print();
+            return ExitCode::from(self.exit_code());
         }
         let mut text = format!("error: {}\n", one_line(&self.to_string()));
         for cause in self.causes() {
@@ -185,7 +206,17 @@ impl Failure {
                     .collect();
                 Some(format!("it is cached with {}", given.join(", ")))
             }
+            Self::Similar {
+                error,
+                similar,
+                pull_helps,
+            } => {
+                let pull = hint::cache(error).filter(|_| *pull_helps);
+                let pull = pull.map_or_else(String::new, |hint| format!(" If not, {hint}"));
+                Some(format!("did you mean {similar}, which is cached?{pull}"))
+            }
             Self::Export(error) => hint::export(error),
+            Self::Save(error) => hint::save(error),
             Self::UpperDisk(error) => hint::upper_disk(error),
             #[cfg(target_os = "linux")]
             Self::Mount(error) => hint::mount(error),

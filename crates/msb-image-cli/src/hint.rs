@@ -2,7 +2,7 @@ use std::error::Error;
 
 use microsandbox_image::{
     ArchiveError, CacheError, CredentialUse, ExportError, InspectError, NewFileError, Platform,
-    PullError, RedirectProblem, Reference, RegistryError, RegistryHost, TokenProblem,
+    PullError, RedirectProblem, Reference, RegistryError, RegistryHost, SaveError, TokenProblem,
     UpperDiskError,
 };
 
@@ -28,12 +28,18 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
             reference,
             platform,
         } => {
-            let flag = if **platform == Platform::host_linux() {
-                String::new()
-            } else {
-                format!(" --platform {platform}")
-            };
+            let flag = flag(platform);
             Some(format!("pull it with `msb-image pull {reference}{flag}`"))
+        }
+        CacheError::NoLayerBlob {
+            reference,
+            platform,
+            ..
+        } => {
+            let flag = flag(platform);
+            Some(format!(
+                "`msb-image pull --keep-blobs {reference}{flag}` keeps it; so does `msb-image load --keep-blobs PATH` for an archive"
+            ))
         }
         CacheError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
         CacheError::AmbiguousId { .. } => Some("enter more digits of it".into()),
@@ -43,6 +49,27 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
         CacheError::Store(error) if error.is_no_cache() => Some(
             "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
         ),
+        _ => None,
+    }
+}
+
+/// Returns the option that selects a platform; nothing for this machine's.
+fn flag(platform: &Platform) -> String {
+    if *platform == Platform::host_linux() {
+        String::new()
+    } else {
+        format!(" --platform {platform}")
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn save(error: &SaveError) -> Option<String> {
+    match error {
+        SaveError::File(NewFileError::Exists { .. }) => Some("replace it with `--force`".into()),
+        SaveError::Cache(error) => cache(error),
+        error if error.is_corrupt() => {
+            Some("download it again with `msb-image pull --force --keep-blobs`".into())
+        }
         _ => None,
     }
 }

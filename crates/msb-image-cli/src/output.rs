@@ -1,5 +1,6 @@
 //! Output to stdout: lines of text or JSON.
 
+mod settings;
 mod table;
 mod text;
 
@@ -12,8 +13,9 @@ use serde::Serialize;
 use crate::failure::Failure;
 
 pub(crate) use escape_text::escape as one_line;
+pub(crate) use settings::{errors_are_json, is_quiet, set_errors_are_json, set_quiet};
 pub(crate) use table::Table;
-pub(crate) use text::{Bytes, Time, count, mode, short};
+pub(crate) use text::{Age, Bytes, Time, ascii_json, count, mode, short};
 
 /// The format of printed data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -55,7 +57,7 @@ impl Output {
     /// Prints a value as one line of JSON; unprintable characters in its strings become `\uXXXX`, which parses to the same.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(Failure::Json)?;
-        self.line(format_args!("{}", text::ascii_json(&text)))
+        self.line(format_args!("{}", ascii_json(&text)))
     }
 
     /// Returns the writer, for bytes that are printed unchanged.

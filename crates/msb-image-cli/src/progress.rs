@@ -1,6 +1,7 @@
 //! The progress of a pull on stderr: bars on a terminal, lines elsewhere.
 
 mod bars;
+mod json;
 mod plain;
 mod tally;
 
@@ -12,7 +13,10 @@ use microsandbox_image::{PullProgress, Reference};
 
 use bars::Bars;
 pub(crate) use bars::without_bars;
+use json::Json;
 use plain::Plain;
+
+use crate::output::is_quiet;
 
 /// Interval of updates without events.
 pub(crate) const TICK: Duration = Duration::from_millis(500);
@@ -27,6 +31,8 @@ pub(crate) enum Mode {
     Bar,
     /// One line for each event.
     Plain,
+    /// One JSON object for each event, also for errors and log lines.
+    Json,
     /// Nothing.
     None,
 }
@@ -36,12 +42,15 @@ pub(crate) enum Mode {
 pub(crate) enum Display {
     Bars(Box<Bars>),
     Plain(Plain),
+    Json(Json),
 }
 
 impl Display {
     /// Returns `None` if nothing is to be shown.
     pub(crate) fn new(mode: Mode, reference: &Reference) -> Option<Self> {
         match mode {
+            Mode::Json => Some(Self::Json(Json::new(reference))),
+            _ if is_quiet() => None,
             Mode::None => None,
             Mode::Auto | Mode::Bar if is_capable_terminal() => {
                 Some(Self::Bars(Box::new(Bars::new(reference))))
@@ -55,6 +64,7 @@ impl Display {
         match self {
             Self::Bars(bars) => bars.show(event, now),
             Self::Plain(plain) => plain.show(event, now),
+            Self::Json(json) => json.show(event, now),
         }
     }
 
@@ -64,6 +74,7 @@ impl Display {
         match self {
             Self::Bars(bars) => bars.tick(now),
             Self::Plain(plain) => plain.tick(now),
+            Self::Json(_) => {}
         }
     }
 }

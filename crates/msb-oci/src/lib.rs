@@ -61,7 +61,7 @@ mod oci_spec_types;
 mod reference;
 
 pub use algorithm::Algorithm;
-pub use config::{Config, ImageConfig, StatedPlatform};
+pub use config::{Config, Healthcheck, HistoryEntry, ImageConfig, StatedPlatform};
 pub use descriptor::{Descriptor, DescriptorError};
 pub use digest::Digest;
 pub use error::{Error, ReferencePart};

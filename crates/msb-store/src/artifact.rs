@@ -90,6 +90,14 @@ pub(crate) static PARTIAL_BLOB: ArtifactKind = ArtifactKind {
     files: &[required("part")],
 };
 
+/// The whole blob of a layer as its source has it, kept on request.
+pub(crate) static LAYER_BLOB: ArtifactKind = ArtifactKind {
+    folder: "layer-blobs",
+    is_versioned: false,
+    has_own_dir: false,
+    files: &[required("")],
+};
+
 /// The lease on a disk: what it keeps, and the file that its holders lock.
 pub(crate) static LEASE: ArtifactKind = ArtifactKind {
     folder: "leases",
@@ -100,7 +108,8 @@ pub(crate) static LEASE: ArtifactKind = ArtifactKind {
 pub(crate) const LEASE_REFERENCES: usize = 0;
 pub(crate) const LEASE_LOCK: usize = 1;
 
-pub(crate) static KINDS: [&ArtifactKind; 5] = [&LAYER, &DISK, &BLOB, &PARTIAL_BLOB, &LEASE];
+pub(crate) static KINDS: [&ArtifactKind; 6] =
+    [&LAYER, &DISK, &BLOB, &LAYER_BLOB, &PARTIAL_BLOB, &LEASE];
 
 /// The directory of the image records.
 pub(crate) const IMAGES: &str = "images";
@@ -267,7 +276,7 @@ mod tests {
         let disk = DiskKey::new(digest, FormatVersion(7));
         let name = DISK.stem(&disk);
         assert_eq!(DISK.key_of(Algorithm::Sha256, &name), Some(disk));
-        for kind in [&BLOB, &PARTIAL_BLOB] {
+        for kind in [&BLOB, &LAYER_BLOB, &PARTIAL_BLOB] {
             let name = kind.file_name(&digest, 0);
             assert_eq!(kind.key_of(Algorithm::Sha256, &name), Some(digest));
         }

@@ -240,6 +240,14 @@ impl Dir {
         renamed.map_err(|e| self.error(Step::Rename, to, e.into()))
     }
 
+    /// Renames a file of this directory into another one, replacing a file with the new name.
+    pub(crate) fn rename_into(&self, from: &str, into: &Self, to: &str) -> Result<()> {
+        #[cfg(test)]
+        crate::order::note("name", &into.path_of(to));
+        let renamed = rustix::fs::renameat(&self.fd, from, &into.fd, to);
+        renamed.map_err(|e| into.error(Step::Rename, to, e.into()))
+    }
+
     /// Sets a file's modification time to now; `false` if it is gone or belongs to another user.
     pub(crate) fn touch(&self, name: &str) -> Result<bool> {
         let now = rustix::fs::Timespec {

@@ -55,7 +55,7 @@ impl AsFd for Lease {
 }
 
 impl Store {
-    /// Leases a disk, the layers that it consists of and its documents, which need not be in the store yet.
+    /// Leases a disk, the layers that it consists of, and blobs: documents and blobs of layers. They need not be in the store yet.
     ///
     /// A pull takes the lease before it looks for artifacts, so that no prune removes what it finds or publishes; a VM takes it
     /// before it looks for the disk. Layers and blobs are noted beside the lease, since the image record that names them may be

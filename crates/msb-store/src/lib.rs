@@ -9,6 +9,7 @@
 //!   disks/<alg>/<hex>.vN/fsmeta.erofs  metadata image        key: digest of the ordered diff_ids, and the version
 //!   disks/<alg>/<hex>.vN/rootfs.vmdk   descriptor            published last; names ../../../layers/<alg>/<hex>.vN.erofs
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
+//!   layer-blobs/<alg>/<hex>            a layer's blob as its source has it, kept on request
 //!   images/<readable>-<hash>.json      image record          published last of all
 //!   parts/<alg>/<hex>.part             partial blob; never synced, hashed again by a resume
 //!   locks/*.lock                       exclusive locks by name; a prune removes those that no process holds
@@ -105,6 +106,7 @@ mod gate;
 mod immutable;
 mod inventory;
 mod key;
+mod layer_blob;
 mod lease;
 mod lock;
 mod marker;

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use msb_oci::Digest;
+
 use crate::artifact::{
-    DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place,
+    DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_BLOB, LAYER_IMAGE, LAYER_SIDECAR, Place,
 };
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
@@ -40,6 +42,12 @@ impl Store {
     #[must_use]
     pub fn vmdk_path(&self, key: &DiskKey) -> PathBuf {
         self.path_of(&DISK.place(key, DISK_VMDK))
+    }
+
+    /// Returns where the kept blob of a layer lies, or would lie.
+    #[must_use]
+    pub fn layer_blob_path(&self, digest: &Digest) -> PathBuf {
+        self.path_of(&LAYER_BLOB.place(digest, 0))
     }
 
     /// Returns where the record of the image lies, or would lie.

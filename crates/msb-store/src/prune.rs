@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 
-use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, PARTIAL_BLOB};
+use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, LAYER_BLOB, PARTIAL_BLOB};
 use crate::error::Result;
 use crate::lock::{Lock, LockOn};
 use crate::{DiskKey, ImageKey, LayerKey, PartialBlob, References, Store, Swept};
@@ -48,8 +48,10 @@ pub struct Pruned {
     pub layers: Vec<LayerKey>,
     /// The disks removed.
     pub disks: Vec<DiskKey>,
-    /// The blobs removed.
+    /// The raw manifests and configs removed.
     pub blobs: Vec<Digest>,
+    /// The kept blobs of layers removed.
+    pub layer_blobs: Vec<Digest>,
     /// How many partial blobs were removed.
     pub partial_blobs: u64,
     /// How many image records were removed because they could not be decoded.
@@ -67,7 +69,7 @@ pub struct Pruned {
 }
 
 /// Artifacts that a prune kept though no image needs them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Kept {
     /// Number of layers, disks, blobs and partial blobs.
@@ -167,6 +169,10 @@ impl Store {
         pruned.blobs = self.prune_kind(&BLOB, &grace, pruned, is_needed, |digest| {
             Ok((!leased.blobs.contains(digest)).then_some(Guard::None))
         })?;
+        let is_needed = |digest: &Digest| needed.layer_blobs.contains(digest);
+        pruned.layer_blobs = self.prune_kind(&LAYER_BLOB, &grace, pruned, is_needed, |digest| {
+            Ok((!leased.blobs.contains(digest)).then_some(Guard::None))
+        })?;
         let partial = self.prune_kind(
             &PARTIAL_BLOB,
             &grace,
@@ -254,7 +260,7 @@ impl Store {
 /// What excludes other users of an artifact while it is removed; released on drop.
 #[expect(dead_code, reason = "held, not read")]
 enum Guard {
-    /// A blob needs none: a pull that needs it writes it again.
+    /// A blob needs none: the lease of a pull that needs it keeps it.
     None,
     Lock(Lock),
     Partial(PartialBlob),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::IMAGES;
-use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, Place};
+use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, LAYER_BLOB, Place};
 use crate::dir::Dir;
 use crate::error::{DecodeError, Error, Result};
 use crate::{DiskKey, ImageKey, LayerKey, Store};
@@ -22,6 +23,8 @@ pub struct References {
     pub disks: BTreeSet<DiskKey>,
     /// Its raw manifest and config.
     pub blobs: BTreeSet<Digest>,
+    /// The blobs of its layers.
+    pub layer_blobs: BTreeSet<Digest>,
 }
 
 impl References {
@@ -30,6 +33,7 @@ impl References {
         self.layers.extend(other.layers);
         self.disks.extend(other.disks);
         self.blobs.extend(other.blobs);
+        self.layer_blobs.extend(other.layer_blobs);
     }
 }
 
@@ -40,6 +44,8 @@ pub struct ListedImage<T> {
     pub path: PathBuf,
     /// Its file name.
     pub(crate) name: String,
+    /// When the record was last written; `None` if it is gone already.
+    pub modified: Option<SystemTime>,
     /// The image and the caller's value, or why the record cannot be read.
     pub record: Result<(ImageKey, T)>,
 }
@@ -126,6 +132,7 @@ impl Store {
         session.check_kind(&LAYER, &references.layers, &mut dirs)?;
         session.check_kind(&DISK, &references.disks, &mut dirs)?;
         session.check_kind(&BLOB, &references.blobs, &mut dirs)?;
+        session.check_kind(&LAYER_BLOB, &references.layer_blobs, &mut dirs)?;
         // Before the root is synced, so that the directory's own name is durable too.
         let (images, _) = session.make_dir(IMAGES)?;
         // Deepest first: a name is durable before the name of its directory is.
@@ -217,7 +224,13 @@ impl Store {
                 Ok(Some(record)) => Ok(record),
                 Err(error) => Err(error),
             };
-            found.push(ListedImage { path, name, record });
+            let modified = dir.stat(&name)?.map(|entry| entry.modified);
+            found.push(ListedImage {
+                path,
+                name,
+                modified,
+                record,
+            });
         }
         Ok(found)
     }

@@ -29,6 +29,18 @@ pub enum CacheError {
         /// The manifests of these images.
         manifests: Vec<Digest>,
     },
+    /// The blob of a layer was not kept when the image was pulled.
+    #[error("layer {diff_id} of {reference}: its blob {blob} was not kept")]
+    NoLayerBlob {
+        /// The reference.
+        reference: Box<Reference>,
+        /// The image's own platform.
+        platform: Box<Platform>,
+        /// The diff_id of the layer.
+        diff_id: Box<Digest>,
+        /// The digest of the blob.
+        blob: Box<Digest>,
+    },
     /// The cache directory cannot be used.
     #[error(transparent)]
     Store(#[from] msb_store::Error),

@@ -1,6 +1,8 @@
+use std::time::SystemTime;
+
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::keys::image_key;
 use super::lookup;
@@ -9,7 +11,7 @@ use super::{CacheError, GlobalCache};
 use crate::PullResult;
 
 /// An image of the cache, as a listing shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CachedImage {
     /// The reference that it was pulled by, in full.
@@ -24,6 +26,9 @@ pub struct CachedImage {
     pub disk_bytes: u64,
     /// Whether all of its files exist.
     pub complete: bool,
+    /// When it was last pulled or loaded; not part of its data.
+    #[serde(skip)]
+    pub pulled: Option<SystemTime>,
 }
 
 impl GlobalCache {
@@ -57,6 +62,7 @@ impl GlobalCache {
                 layer_count: record.layers.len(),
                 disk_bytes,
                 complete: lookup::is_whole(store, &record)?,
+                pulled: listed.modified,
             });
         }
         images.sort_by(|a, b| (&a.reference, &a.platform).cmp(&(&b.reference, &b.platform)));
@@ -86,6 +92,31 @@ impl GlobalCache {
         Ok(self
             .existing()?
             .remove_image(&image_key(reference, platform))?)
+    }
+
+    /// Removes the records of an image for all platforms, and returns these platforms, sorted; see [`remove`](Self::remove).
+    ///
+    /// # Errors
+    /// [`CacheError::Store`].
+    pub fn remove_all_platforms(&self, reference: &Reference) -> Result<Vec<Platform>, CacheError> {
+        let name = reference.to_string();
+        let mut removed = Vec::new();
+        for listed in self.existing()?.list_images::<ImageRecord>()? {
+            // A record that cannot be read is reported by listings.
+            let Ok((key, _)) = listed.record else {
+                continue;
+            };
+            if key.reference() != name {
+                continue;
+            }
+            if let Ok(platform) = key.platform().parse()
+                && self.remove(reference, &platform)?
+            {
+                removed.push(platform);
+            }
+        }
+        removed.sort();
+        Ok(removed)
     }
 
     /// Returns the exact bytes of an image's manifest or config; `None` if the cache lacks them.

@@ -63,6 +63,24 @@ pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, Cach
     }
 }
 
+/// Returns the error for the first layer whose blob was not kept, if there is one. Only lengths are compared.
+pub(crate) fn missing_blob(
+    store: &Store,
+    image: &PullResult,
+) -> Result<Option<CacheError>, CacheError> {
+    for layer in &image.layers {
+        if store.layer_blob_bytes(&layer.digest)? != Some(layer.size) {
+            return Ok(Some(CacheError::NoLayerBlob {
+                reference: Box::new(image.reference.clone()),
+                platform: Box::new(image.platform.clone()),
+                diff_id: Box::new(layer.diff_id),
+                blob: Box::new(layer.digest),
+            }));
+        }
+    }
+    Ok(None)
+}
+
 /// Returns the length of the merged metadata, if the whole disk is in the cache.
 pub(crate) fn disk(
     store: &Store,

@@ -1,12 +1,13 @@
 use msb_oci::Digest;
 use msb_store::{Kept, PruneOptions};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::record::ImageRecord;
 use super::{CacheError, GlobalCache};
 
 /// The artifacts that a prune removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Pruned {
     /// The diff_ids of the layers.
@@ -15,6 +16,8 @@ pub struct Pruned {
     pub disks: Vec<Digest>,
     /// Manifests and configs.
     pub blobs: Vec<Digest>,
+    /// The kept blobs of layers.
+    pub layer_blobs: Vec<Digest>,
     /// Number of partial blobs of interrupted downloads.
     pub partial_blobs: u64,
     /// Number of image records that could not be decoded; see [`PruneOptions::remove_corrupt_records`].
@@ -45,6 +48,7 @@ impl GlobalCache {
             layers: pruned.layers.into_iter().map(|key| key.diff_id).collect(),
             disks: pruned.disks.into_iter().map(|key| key.chain).collect(),
             blobs: pruned.blobs,
+            layer_blobs: pruned.layer_blobs,
             partial_blobs: pruned.partial_blobs,
             corrupt_records: pruned.corrupt_records,
             temporaries: pruned.temporaries,

@@ -79,9 +79,10 @@ impl ImageRecord {
         self.disk.layers().distinct(lengths)
     }
 
-    /// Leases the disk of the record, with its layers and documents. Blocks on file I/O.
+    /// Leases the disk of the record, with its layers, their blobs, and its documents. Blocks on file I/O.
     pub(crate) fn lease(&self, store: &Store) -> Result<Lease, msb_store::Error> {
-        let blobs = [self.manifest_digest, self.config_digest];
+        let mut blobs = vec![self.manifest_digest, self.config_digest];
+        blobs.extend(self.layers.iter().map(|layer| layer.digest));
         self.disk.lease(store, &blobs)
     }
 
@@ -99,7 +100,7 @@ impl ImageRecord {
         sizes.try_fold(0, u64::checked_add)
     }
 
-    /// Returns the artifacts that the record refers to.
+    /// Returns the artifacts that the record refers to. The blobs of the layers need not be kept.
     pub(crate) fn references(&self) -> References {
         References {
             layers: self
@@ -109,6 +110,7 @@ impl ImageRecord {
                 .collect(),
             disks: [self.disk.key().clone()].into(),
             blobs: [self.manifest_digest, self.config_digest].into(),
+            layer_blobs: self.layers.iter().map(|layer| layer.digest).collect(),
         }
     }
 

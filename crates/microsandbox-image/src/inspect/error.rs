@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use msb_oci::Reference;
+use msb_oci::{Digest, Reference};
 use msb_stitch::{StitchError, VerifyError};
 
 use crate::CacheError;
@@ -30,6 +30,24 @@ pub enum InspectError {
         expected: u32,
         /// The checksum of the file.
         actual: u32,
+    },
+    /// The kept blob of a layer cannot be read.
+    #[error("{}: reading the blob of a layer", path.display())]
+    ReadBlob {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The bytes of the kept blob of a layer have changed.
+    #[error("{}: digest mismatch: expected {expected}, found {actual}", path.display())]
+    DamagedBlob {
+        /// The file.
+        path: PathBuf,
+        /// The digest in the manifest.
+        expected: Box<Digest>,
+        /// The digest of the file.
+        actual: Box<Digest>,
     },
     /// A file of a cached image is missing.
     #[error("{}: the file is missing", path.display())]
@@ -132,6 +150,7 @@ impl InspectError {
             Self::Disk { source, .. } => source.is_corrupt(),
             Self::Verify { .. }
             | Self::DamagedLayer { .. }
+            | Self::DamagedBlob { .. }
             | Self::ArtifactMissing { .. }
             | Self::ArtifactLength { .. }
             | Self::Rewritten { .. } => true,

@@ -1,12 +1,14 @@
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use erofs_format::Crc32c;
+use msb_oci::{Digest, Hasher};
 use msb_sidecar::Sidecar;
 
 use super::error::InspectError;
-use crate::CacheError;
 use crate::cache::open_file::open_file;
+use crate::{CacheError, LayerArtifact};
 
 /// Verifies the checksum of a whole layer image, including the parts that the merged disk does not use, such as the layer's own
 /// inodes.
@@ -42,5 +44,50 @@ pub(super) fn verify_checksum(image: &Path) -> Result<(), InspectError> {
             expected: expected.crc32c,
             actual: checksum.get(),
         })
+    }
+}
+
+/// Verifies the length of a layer's kept blob and, with `contents`, its digest.
+pub(super) fn verify_blob(
+    mut file: File,
+    path: &Path,
+    layer: &LayerArtifact,
+    contents: bool,
+) -> Result<(), InspectError> {
+    let read_error = |source| InspectError::ReadBlob {
+        path: path.to_path_buf(),
+        source,
+    };
+    let actual = file.metadata().map_err(read_error)?.len();
+    if actual != layer.size {
+        return Err(InspectError::ArtifactLength {
+            path: path.to_path_buf(),
+            expected: layer.size,
+            actual,
+        });
+    }
+    if !contents {
+        return Ok(());
+    }
+    let digest = digest(&mut file, layer.digest).map_err(read_error)?;
+    if digest == layer.digest {
+        return Ok(());
+    }
+    Err(InspectError::DamagedBlob {
+        path: path.to_path_buf(),
+        expected: Box::new(layer.digest),
+        actual: Box::new(digest),
+    })
+}
+
+/// Returns the digest of a file by the algorithm of `expected`.
+fn digest(file: &mut File, expected: Digest) -> std::io::Result<Digest> {
+    let mut hasher = Hasher::new(expected.algorithm());
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&buffer[..read]),
+        }
     }
 }

@@ -12,7 +12,7 @@ use msb_store::Store;
 use rustix::io::Errno;
 
 use super::error::InspectError;
-use super::files::verify_checksum;
+use super::files::{verify_blob, verify_checksum};
 use crate::cache::keys::{image_key, layer_key};
 use crate::cache::open_file::open_file;
 use crate::cache::record::ImageRecord;
@@ -58,12 +58,15 @@ pub enum ArtifactKind {
     Fsmeta,
     /// The disk descriptor.
     Descriptor,
+    /// The blob of a layer that was kept.
+    LayerBlob,
 }
 
 impl GlobalCache {
     /// Verifies a cached image with `erofs-reader`: the length of each of its files, the text of its descriptor, and every inode and extent.
     /// With `contents`, also verifies the checksum of every layer image, every path against the layers' sidecars, and every file's
-    /// bytes against the checksum that was computed when they were converted.
+    /// bytes against the checksum that was computed when they were converted. The blobs of layers that were kept are verified too: their
+    /// lengths, and with `contents` their digests.
     ///
     /// Blocks on file I/O. Damage is a result and not an error.
     ///
@@ -89,26 +92,8 @@ impl GlobalCache {
             contents,
             damage: Vec::new(),
         };
-        found.lengths(self.store(), &record, &image)?;
-        found.descriptor(self.store(), &record, &image)?;
-        if !found.damage.is_empty() {
-            return Ok(found);
-        }
-        if contents {
-            found.checksums(&image)?;
-        }
-        let merge = if contents && found.damage.iter().all(Damage::is_of_bytes) {
-            match image.merge() {
-                Ok(merge) => Some(merge),
-                Err(error) => {
-                    found.merge_error(&image, error)?;
-                    None
-                }
-            }
-        } else {
-            None
-        };
-        found.disk(&image, merge.as_ref())?;
+        found.disk_files(self.store(), &record, &image)?;
+        found.kept_blobs(self.store(), &image)?;
         Ok(found)
     }
 }
@@ -129,6 +114,53 @@ impl Verification {
                 InspectError::ArtifactLength { .. } | InspectError::ArtifactMissing { .. }
             )
         })
+    }
+
+    /// Verifies the files of the disk.
+    fn disk_files(
+        &mut self,
+        store: &Store,
+        record: &ImageRecord,
+        image: &PullResult,
+    ) -> Result<(), InspectError> {
+        self.lengths(store, record, image)?;
+        self.descriptor(store, record, image)?;
+        if !self.damage.is_empty() {
+            return Ok(());
+        }
+        if self.contents {
+            self.checksums(image)?;
+        }
+        let merge = if self.contents && self.damage.iter().all(Damage::is_of_bytes) {
+            match image.merge() {
+                Ok(merge) => Some(merge),
+                Err(error) => {
+                    self.merge_error(image, error)?;
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        self.disk(image, merge.as_ref())
+    }
+
+    /// Verifies the lengths, and with contents the digests, of the layers' blobs that were kept. One that is missing was not kept.
+    fn kept_blobs(&mut self, store: &Store, image: &PullResult) -> Result<(), InspectError> {
+        let mut seen = HashSet::new();
+        for layer in &image.layers {
+            if !seen.insert(&layer.digest) {
+                continue;
+            }
+            let Some(file) = store.open_layer_blob(&layer.digest)? else {
+                continue;
+            };
+            let path = store.layer_blob_path(&layer.digest);
+            if let Err(error) = verify_blob(file, &path, layer, self.contents) {
+                self.add(ArtifactKind::LayerBlob, &path, Some(&layer.diff_id), error)?;
+            }
+        }
+        Ok(())
     }
 
     /// Compares the lengths of all files with the record.
@@ -369,6 +401,7 @@ impl fmt::Display for ArtifactKind {
             Self::Sidecar => "layer sidecar",
             Self::Fsmeta => "merged metadata",
             Self::Descriptor => "disk descriptor",
+            Self::LayerBlob => "blob of a layer",
         })
     }
 }

@@ -58,8 +58,14 @@ pub(super) async fn finish(
     let record = Box::new(record(pull, &layers, notes, disk.fsmeta_bytes));
     let key = image_key(pull.reference, &pull.engine.platform);
     let store = pull.engine.cache.store().clone();
+    let keep_blobs = pull.options.keep_blobs;
     blocking(move || {
-        store.write_image(&key, &*record, &record.references())?;
+        let mut references = record.references();
+        if !keep_blobs {
+            // Those of an earlier pull may be there.
+            references.layer_blobs.clear();
+        }
+        store.write_image(&key, &*record, &references)?;
         Ok(Finished::Done {
             record,
             disk_was_cached: disk.was_cached,

@@ -38,6 +38,10 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     strict: bool,
 
+    /// Keep the blobs of the layers too, which `save` needs
+    #[arg(long)]
+    keep_blobs: bool,
+
     /// Set a limit on a layer or an image, such as image-memory-bytes=512M; repeatable
     #[arg(long = "limit", value_name = "NAME=VALUE", long_help = pull::limits_help())]
     limits: Vec<NamedLimit>,
@@ -68,7 +72,8 @@ pub(crate) fn run(args: LoadArgs, cache: GlobalCache) -> Result<Outcome, Failure
         .build();
     let options = LoadOptions::default()
         .with_force(args.force)
-        .with_strict(args.strict);
+        .with_strict(args.strict)
+        .with_keep_blobs(args.keep_blobs);
     event_loop::run(async {
         let archive = open(&args.path).await?;
         let images = match &args.tag {

@@ -1,8 +1,10 @@
+use std::time::SystemTime;
+
 use clap::Args;
 use microsandbox_image::GlobalCache;
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Format, FormatArgs, Output, Table, one_line, short};
+use crate::output::{Age, Bytes, Format, FormatArgs, Output, Table, is_quiet, one_line, short};
 
 /// List the cached images
 #[derive(Debug, Args)]
@@ -18,6 +20,10 @@ pub(crate) fn run(args: &LsArgs, cache: &GlobalCache) -> Result<Outcome, Failure
         for image in &images {
             output.json(image)?;
         }
+    } else if is_quiet() {
+        for image in &images {
+            output.line(format_args!("{}", one_line(&image.reference)))?;
+        }
     } else {
         let mut table = Table::new([
             "REFERENCE",
@@ -25,6 +31,7 @@ pub(crate) fn run(args: &LsArgs, cache: &GlobalCache) -> Result<Outcome, Failure
             "MANIFEST",
             "LAYERS",
             "DISK",
+            "AGE",
             "STATE",
         ]);
         for image in &images {
@@ -39,6 +46,7 @@ pub(crate) fn run(args: &LsArgs, cache: &GlobalCache) -> Result<Outcome, Failure
                 short(&image.manifest_digest),
                 image.layer_count.to_string(),
                 Bytes(image.disk_bytes).to_string(),
+                age(image.pulled),
                 state.into(),
             ]);
         }
@@ -46,4 +54,11 @@ pub(crate) fn run(args: &LsArgs, cache: &GlobalCache) -> Result<Outcome, Failure
     }
     output.flush()?;
     Ok(Outcome::Done)
+}
+
+/// Returns the time since an image was pulled. A time in the future, after the clock was set back, counts as now.
+fn age(pulled: Option<SystemTime>) -> String {
+    pulled.map_or_else(String::new, |pulled| {
+        Age(pulled.elapsed().unwrap_or_default()).to_string()
+    })
 }

@@ -44,6 +44,7 @@ fn removed(pruned: &Pruned) -> String {
         (pruned.layers.len() as u64, "layer"),
         (pruned.disks.len() as u64, "disk"),
         (pruned.blobs.len() as u64, "manifest or config"),
+        (pruned.layer_blobs.len() as u64, "layer blob"),
         (pruned.partial_blobs, "partial blob"),
         (pruned.corrupt_records, "damaged record"),
         (pruned.temporaries, "temporary file"),

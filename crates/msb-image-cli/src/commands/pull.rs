@@ -10,7 +10,7 @@ use super::not_cached;
 use super::sign_in::RegistryArgs;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
+use crate::output::{Bytes, Format, FormatArgs, Output, count, is_quiet, one_line};
 use crate::platform::PlatformArgs;
 use crate::progress::{Display, Mode, TICK};
 use crate::secrets;
@@ -42,6 +42,10 @@ pub(crate) struct PullArgs {
     /// Fail if the disk cannot represent a part of an image exactly, instead of printing a note
     #[arg(long)]
     strict: bool,
+
+    /// Keep the blobs of the layers too, which `save` needs; an image that is cached without them is downloaded once more
+    #[arg(long)]
+    keep_blobs: bool,
 
     /// Set a limit on a layer or an image, such as image-memory-bytes=512M; repeatable
     #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits_help())]
@@ -94,6 +98,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         pull_policy: args.policy,
         force: args.force,
         strict: args.strict,
+        keep_blobs: args.keep_blobs,
     };
     event_loop::run(async {
         let mut outcome = Outcome::Done;
@@ -167,6 +172,7 @@ pub(super) fn print(result: &PullResult, done: &str, format: Format) -> Result<(
     let mut output = Output::new();
     match format {
         Format::Json => output.json(result)?,
+        Format::Text if is_quiet() => output.line(format_args!("{}", escape_path(&result.vmdk)))?,
         Format::Text => text(&mut output, result, done)?,
     }
     output.flush()

@@ -411,8 +411,9 @@ fn results_come_in_order_and_one_failure_stops_no_other() {
     let results = json_lines(&stdout(&output));
     let cached: Vec<_> = results.iter().map(|result| &result["cached"]).collect();
     assert_eq!(cached, [&json!(false), &json!(true)]);
-    assert!(stderr(&output).contains("error: "), "{output:?}");
-    assert!(stderr(&output).contains(&missing), "{output:?}");
+    let errors = stderr(&output);
+    assert!(errors.contains(r#"{"kind":"not_found","#), "{output:?}");
+    assert!(errors.contains(&missing), "{output:?}");
 }
 
 #[test]
