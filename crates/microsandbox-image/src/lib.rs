@@ -131,6 +131,7 @@ pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
 pub use msb_store::{Kept, Lease, PruneOptions};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
+pub use pull::{Repair, RepairError};
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};

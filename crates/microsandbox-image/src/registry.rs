@@ -21,7 +21,8 @@ use crate::engine::{Engine, EngineBuilder};
 use crate::progress::Progress;
 use crate::source::RegistrySource;
 use crate::{
-    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull,
+    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask,
+    Repair, RepairError, pull,
 };
 
 /// Pulls images for one platform into one cache. Cheap to create and to clone; clones share connections, credentials and limits.
@@ -107,6 +108,20 @@ impl Registry {
         let (registry, reference, options) = (self.clone(), reference.clone(), options.clone());
         let task = tokio::spawn(async move { registry.run(&reference, &options, &progress).await });
         (receiver, PullTask::new(task))
+    }
+
+    /// Verifies a cached image with all its contents, and rebuilds only what is damaged: merged metadata and descriptor from the layers in
+    /// the cache without a request, layers and documents from the registry of the reference by their digests, even if the tag names
+    /// another image now. If the image's record is damaged, the reference is resolved again.
+    ///
+    /// Files that a guest has open stay as they are; damaged ones are replaced under their names.
+    ///
+    /// # Errors
+    /// [`RepairError::Inspect`] if the image is not cached or cannot be verified, [`RepairError::Pull`] if a part cannot be rebuilt.
+    pub async fn repair(&self, reference: &Reference) -> Result<Repair, RepairError> {
+        let progress = Progress::without_receiver();
+        let source = RegistrySource::new(&self.client, reference, &progress);
+        pull::repair(&self.engine, &source, reference, &progress).await
     }
 
     async fn run(

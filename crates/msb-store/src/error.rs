@@ -109,6 +109,13 @@ pub enum Error {
         source: DecodeError,
     },
 
+    /// An image record does not have the checksum that its last line states.
+    #[error("checksum mismatch of image record {}", Shown(path))]
+    RecordChecksum {
+        /// The record.
+        path: PathBuf,
+    },
+
     /// An image record's value cannot be encoded.
     #[error("cannot encode image record {}", Shown(path))]
     RecordEncode {
@@ -232,6 +239,7 @@ impl Error {
             Self::TooLarge { .. }
                 | Self::NotAFile { .. }
                 | Self::RecordDecode { .. }
+                | Self::RecordChecksum { .. }
                 | Self::RecordMismatch { .. }
                 | Self::RecordMisplaced { .. }
                 | Self::BadLease { .. }
@@ -279,6 +287,7 @@ impl Error {
             | Self::TooLarge { path, .. }
             | Self::NotAFile { path }
             | Self::RecordDecode { path, .. }
+            | Self::RecordChecksum { path }
             | Self::RecordEncode { path, .. }
             | Self::NewerRecord { path, .. }
             | Self::RecordMismatch { path, .. }

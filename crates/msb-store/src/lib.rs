@@ -7,6 +7,7 @@
 //!   layers/<alg>/<hex>.vN.blobs        digests of the blobs that were verified to unpack to it; optional
 //!   layers/<alg>/<hex>.vN.layer        sidecar               published last: marks the layer complete
 //!   disks/<alg>/<hex>.vN/fsmeta.erofs  metadata image        key: digest of the ordered diff_ids, and the version
+//!   disks/<alg>/<hex>.vN/fsmeta.crc32c its length and checksum; optional, not synced, has a checksum of its own
 //!   disks/<alg>/<hex>.vN/rootfs.vmdk   descriptor            published last; names ../../../layers/<alg>/<hex>.vN.erofs
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
 //!   images/<readable>-<hash>.json      image record          published last of all
@@ -42,7 +43,7 @@
 //! # Invariants
 //!
 //! - A file under its final name is complete and on stable storage: it was synced before it was renamed. Exceptions: partial blobs,
-//!   lists of verified blobs, and the lists of leases (`.layers`).
+//!   lists of verified blobs, checksums of merged metadata, and the lists of leases (`.layers`).
 //! - An image record names only what is durable: before it is published, the directories of everything that it names are synced, even
 //!   if another process published there. After a crash at any instant an artifact is absent or complete.
 //! - Of the files that belong together, the one that marks them complete is published last and removed first.
@@ -100,6 +101,7 @@
 
 mod artifact;
 mod blob;
+mod checksum;
 mod dir;
 mod error;
 mod gate;
@@ -129,6 +131,7 @@ mod sys;
 mod temporary;
 mod verified;
 
+pub use checksum::FileChecksum;
 pub use error::{DecodeError, Error, Result};
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;

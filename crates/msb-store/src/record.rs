@@ -1,4 +1,11 @@
 //! Image records: what an image consists of, as the caller's own type.
+//!
+//! ```text
+//! {"format":2,"reference":"...","platform":"...","image":{...}}
+//! <CRC-32C of the first line, 8 hex digits>
+//! ```
+//!
+//! Records of format 1 have the first line alone.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -60,6 +67,8 @@ struct FormatOnly {
 }
 
 const FORMAT: u32 = cache_format::RECORD;
+/// The first format whose records have a checksum.
+const FIRST_WITH_CHECKSUM: u32 = 2;
 
 /// The largest image record that is read, in bytes.
 pub const RECORD_LIMIT_BYTES: u64 = 16 << 20;
@@ -104,7 +113,7 @@ impl Store {
     ) -> Result<()> {
         let place = Place::new(IMAGES, key.file_name());
         let path = self.path_of(&place);
-        let bytes = serde_json::to_vec(&Envelope {
+        let mut bytes = serde_json::to_vec(&Envelope {
             format: FORMAT,
             reference: key.reference(),
             platform: key.platform(),
@@ -114,6 +123,7 @@ impl Store {
             path: path.clone(),
             source,
         })?;
+        bytes.extend_from_slice(last_line(&bytes).as_bytes());
         if u64::try_from(bytes.len()).map_or(true, |len| len > RECORD_LIMIT_BYTES) {
             return Err(Error::TooLarge {
                 path,
@@ -242,14 +252,20 @@ fn read<T: DeserializeOwned>(dir: &Dir, name: &str) -> Result<Option<(ImageKey, 
         found,
         supported: FORMAT,
     };
-    match serde_json::from_slice::<Envelope<String, T>>(&bytes) {
+    let damaged = || Error::RecordChecksum {
+        path: dir.path_of(name),
+    };
+    // Before the format is looked at, whose number may be what is damaged.
+    let (text, has_checksum) = without_checksum(&bytes).ok_or_else(damaged)?;
+    match serde_json::from_slice::<Envelope<String, T>>(text) {
         Ok(envelope) if envelope.format > FORMAT => Err(newer(envelope.format)),
+        Ok(envelope) if envelope.format >= FIRST_WITH_CHECKSUM && !has_checksum => Err(damaged()),
         Ok(envelope) => Ok(Some((
             ImageKey::from_record(envelope.reference, envelope.platform),
             envelope.image,
         ))),
         // A later format may not decode as ours; its number still does, and must not be taken for damage.
-        Err(source) => Err(match serde_json::from_slice::<FormatOnly>(&bytes) {
+        Err(source) => Err(match serde_json::from_slice::<FormatOnly>(text) {
             Ok(FormatOnly { format }) if format > FORMAT => newer(format),
             _ => Error::RecordDecode {
                 path: dir.path_of(name),
@@ -258,3 +274,27 @@ fn read<T: DeserializeOwned>(dir: &Dir, name: &str) -> Result<Option<(ImageKey, 
         }),
     }
 }
+
+/// Returns the line that follows a record's text, with the line end before it.
+fn last_line(text: &[u8]) -> String {
+    format!("\n{:08x}\n", crc32c::crc32c(text))
+}
+
+/// Returns the text of a record without its checksum, and whether it has one; `None` if that is wrong.
+fn without_checksum(bytes: &[u8]) -> Option<(&[u8], bool)> {
+    let Some((text, line)) = bytes.split_last_chunk::<LAST_LINE_BYTES>() else {
+        return Some((bytes, false));
+    };
+    let is_like_one = line.starts_with(b"\n")
+        && line.ends_with(b"\n")
+        && line[1..LAST_LINE_BYTES - 1]
+            .iter()
+            .all(u8::is_ascii_hexdigit);
+    if !is_like_one {
+        return Some((bytes, false));
+    }
+    (line == last_line(text).as_bytes()).then_some((text, true))
+}
+
+/// The line end before the checksum, its digits, and the last line end.
+const LAST_LINE_BYTES: usize = 10;

@@ -3,7 +3,7 @@ use msb_platform::Platform;
 use serde::Serialize;
 
 use super::keys::image_key;
-use super::lookup;
+use super::lookup::{self, FoundImage};
 use super::record::ImageRecord;
 use super::{CacheError, GlobalCache};
 use crate::PullResult;
@@ -63,7 +63,8 @@ impl GlobalCache {
         Ok(images)
     }
 
-    /// Returns a cached image, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does. Blocks on file I/O.
+    /// Returns a cached image, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does, which also rebuilds a disk whose
+    /// merged metadata or descriptor is damaged. Blocks on file I/O.
     ///
     /// # Errors
     /// [`CacheError::NotCached`], [`CacheError::Store`].
@@ -72,10 +73,13 @@ impl GlobalCache {
         reference: &Reference,
         platform: &Platform,
     ) -> Result<PullResult, CacheError> {
-        lookup::image(self.existing()?, reference, platform)?.ok_or_else(|| CacheError::NotCached {
-            reference: Box::new(reference.clone()),
-            platform: Box::new(platform.clone()),
-        })
+        match lookup::image(self.existing()?, reference, platform)? {
+            FoundImage::Whole(result) => Ok(*result),
+            FoundImage::WithoutDisk(_) | FoundImage::Absent => Err(CacheError::NotCached {
+                reference: Box::new(reference.clone()),
+                platform: Box::new(platform.clone()),
+            }),
+        }
     }
 
     /// Removes an image's record; `false` if there was none. Its files stay until a prune finds that no other image needs them.

@@ -17,6 +17,8 @@ use crate::PullError;
 pub(super) struct Rebuild {
     all: bool,
     layers: Vec<LayerKey>,
+    /// Whether the disk is rebuilt.
+    pub(super) disk: bool,
 }
 
 impl Rebuild {
@@ -24,6 +26,16 @@ impl Rebuild {
         Self {
             all,
             layers: Vec::new(),
+            disk: all,
+        }
+    }
+
+    /// Rebuilds these layers, and the disk if `disk`.
+    pub(super) fn damaged(layers: Vec<LayerKey>, disk: bool) -> Self {
+        Self {
+            all: false,
+            layers,
+            disk,
         }
     }
 
