@@ -16,8 +16,7 @@ pub(super) fn verify_checksum(image: &Path) -> Result<(), InspectError> {
     let expected = open_file(&path)
         .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
         .and_then(Sidecar::open)
-        // A merge reads the changes; nothing else reads the notes.
-        .and_then(|sidecar| sidecar.notes().map(|_| sidecar.image()))
+        .and_then(|sidecar| sidecar.verify().map(|()| sidecar.image()))
         .map_err(|source| InspectError::Cache(CacheError::Sidecar { path, source }))?;
     let expected = FileChecksum {
         bytes: expected.bytes,
