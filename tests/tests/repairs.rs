@@ -119,7 +119,10 @@ impl Setup {
         let mut layers = Vec::new();
         for request in requests {
             for (index, layer) in self.image.layers.iter().enumerate() {
-                if request.path.contains(layer.digest.hex().to_string().as_str()) {
+                if request
+                    .path
+                    .contains(layer.digest.hex().to_string().as_str())
+                {
                     layers.push(index);
                 }
             }
@@ -241,7 +244,9 @@ async fn random_damages_are_found_and_repaired_from_the_damaged_layers_alone() {
         fetched += requested.len();
         for layer in &requested {
             assert!(
-                damaged.iter().any(|(_, damaged, _)| *damaged == Some(*layer)),
+                damaged
+                    .iter()
+                    .any(|(_, damaged, _)| *damaged == Some(*layer)),
                 "{number}: {damaged:?} fetched layer {layer}"
             );
         }
@@ -343,7 +348,9 @@ async fn a_layer_that_is_gone_cannot_be_rebuilt_without_a_registry() {
 #[tokio::test]
 async fn a_second_reference_over_the_same_layers_uses_the_disk_and_its_checksum() {
     let setup = Setup::new().await;
-    let second: Reference = format!("{}/x:second", setup.registry.host()).parse().unwrap();
+    let second: Reference = format!("{}/x:second", setup.registry.host())
+        .parse()
+        .unwrap();
     let index = setup.layout.path().join("index.json");
     let text = fs::read_to_string(&index).unwrap();
     fs::write(&index, text.replace("\"t\"", "\"second\"")).unwrap();

@@ -136,6 +136,13 @@ impl Registry {
 }
 
 impl RegistryBuilder {
+    /// Sets the platform that images are pulled and repaired for, in place of that of [`Registry::builder`].
+    #[must_use]
+    pub fn platform(mut self, platform: Platform) -> Self {
+        self.engine.platform = platform;
+        self
+    }
+
     /// Sets the credentials for the first registry that is contacted. Default: none.
     ///
     /// They are bound to the registry in the reference of the first pull that makes a request, and are sent to no other. To pull

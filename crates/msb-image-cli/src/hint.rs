@@ -39,6 +39,10 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
         CacheError::Store(error) if error.is_full() => {
             Some("free some space, or run `msb-image prune`".into())
         }
+        CacheError::Store(error) if error.is_damaged_record() => Some(
+            "pull the image again, or remove the record with `msb-image prune --remove-corrupt-records`"
+                .into(),
+        ),
         CacheError::Store(error) if error.is_no_cache() => Some(
             "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
         ),

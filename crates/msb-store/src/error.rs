@@ -247,6 +247,18 @@ impl Error {
         )
     }
 
+    /// Returns whether an image record is damaged. It might refer to anything, so it is not removed without being asked.
+    #[must_use]
+    pub fn is_damaged_record(&self) -> bool {
+        matches!(
+            self,
+            Self::RecordDecode { .. }
+                | Self::RecordChecksum { .. }
+                | Self::RecordMismatch { .. }
+                | Self::RecordMisplaced { .. }
+        )
+    }
+
     /// Returns whether there is no cache: the directory is missing, or has another purpose.
     #[must_use]
     pub fn is_no_cache(&self) -> bool {

@@ -63,6 +63,16 @@ impl GlobalCache {
         Ok(images)
     }
 
+    /// Returns the error of each image record that cannot be read; [`images`](Self::images) leaves these images out.
+    ///
+    /// # Errors
+    /// [`CacheError::Store`].
+    pub fn damaged_records(&self) -> Result<Vec<CacheError>, CacheError> {
+        let listed = self.existing()?.list_images::<ImageRecord>()?;
+        let errors = listed.into_iter().filter_map(|image| image.record.err());
+        Ok(errors.map(CacheError::from).collect())
+    }
+
     /// Returns a cached image, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does, which also rebuilds a disk whose
     /// merged metadata or descriptor is damaged. Blocks on file I/O.
     ///

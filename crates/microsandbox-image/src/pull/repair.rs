@@ -28,7 +28,6 @@ pub struct Repair {
 
 /// Reports why a repair failed.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum RepairError {
     /// The image cannot be verified.
     #[error(transparent)]
