@@ -109,6 +109,8 @@ pub(crate) static KINDS: [&ArtifactKind; 5] = [&LAYER, &DISK, &BLOB, &PARTIAL_BL
 
 /// The directory of the image records.
 pub(crate) const IMAGES: &str = "images";
+/// The directory of the pins.
+pub(crate) const PINS: &str = "pins";
 /// The directory of the lock files.
 pub(crate) const LOCKS: &str = "locks";
 

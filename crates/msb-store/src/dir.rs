@@ -156,6 +156,16 @@ impl Dir {
     /// # Errors
     /// [`Error::NotAFile`], [`Error::TooLarge`].
     pub(crate) fn read_capped(&self, name: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
+        let read = self.read_with_entry(name, limit_bytes)?;
+        Ok(read.map(|(bytes, _)| bytes))
+    }
+
+    /// Reads a regular file as [`Self::read_capped`] does, and returns what it is.
+    pub(crate) fn read_with_entry(
+        &self,
+        name: &str,
+        limit_bytes: u64,
+    ) -> Result<Option<(Vec<u8>, Entry)>> {
         let (file, entry) = match self.opened(name)? {
             Opened::File(file, entry) => (file, entry),
             Opened::Absent => return Ok(None),
@@ -178,7 +188,7 @@ impl Dir {
             .read_to_end(&mut bytes)
             .map_err(|e| self.error(Step::Read, name, e))?;
         if u64::try_from(bytes.len()).is_ok_and(|len| len <= limit_bytes) {
-            Ok(Some(bytes))
+            Ok(Some((bytes, entry)))
         } else {
             Err(too_large())
         }
@@ -240,7 +250,7 @@ impl Dir {
         renamed.map_err(|e| self.error(Step::Rename, to, e.into()))
     }
 
-    /// Sets a file's modification time to now; `false` if it is gone or belongs to another user.
+    /// Sets a file's modification time to now; `false` if it is gone, belongs to another user or cannot be changed.
     pub(crate) fn touch(&self, name: &str) -> Result<bool> {
         let now = rustix::fs::Timespec {
             tv_sec: 0,
@@ -252,7 +262,7 @@ impl Dir {
         };
         match rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(()) => Ok(true),
-            Err(Errno::NOENT | Errno::PERM | Errno::ACCESS) => Ok(false),
+            Err(Errno::NOENT | Errno::PERM | Errno::ACCESS | Errno::ROFS) => Ok(false),
             Err(e) => Err(self.error(Step::Touch, name, e.into())),
         }
     }

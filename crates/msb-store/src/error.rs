@@ -166,6 +166,22 @@ pub enum Error {
         actual: Box<crate::ImageKey>,
     },
 
+    /// A pin is damaged. It may hold anything, so nothing is removed before it is.
+    #[error("pin {} is damaged", Shown(path))]
+    BadPin {
+        /// The pin.
+        path: PathBuf,
+    },
+
+    /// The name of a pin is taken by another image.
+    #[error("pin {} is of {actual}", Shown(path))]
+    PinTaken {
+        /// The pin.
+        path: PathBuf,
+        /// The image that it pins.
+        actual: Box<crate::ImageKey>,
+    },
+
     /// The note of the layers that a lease keeps is missing or unreadable.
     #[error("cannot parse {}, which names the layers of a lease", Shown(path))]
     BadLease {
@@ -243,6 +259,7 @@ impl Error {
                 | Self::RecordMismatch { .. }
                 | Self::RecordMisplaced { .. }
                 | Self::BadLease { .. }
+                | Self::BadPin { .. }
                 | Self::DigestMismatch { .. }
         )
     }
@@ -305,6 +322,8 @@ impl Error {
             | Self::RecordMismatch { path, .. }
             | Self::RecordMisplaced { path, .. }
             | Self::BadLease { path }
+            | Self::BadPin { path }
+            | Self::PinTaken { path, .. }
             | Self::Vanished { path }
             | Self::DigestMismatch { path, .. }
             | Self::PartialBlobOverflow { path, .. }

@@ -10,7 +10,8 @@
 //!   disks/<alg>/<hex>.vN/fsmeta.crc32c its length and checksum; optional, not synced, has a checksum of its own
 //!   disks/<alg>/<hex>.vN/rootfs.vmdk   descriptor            published last; names ../../../layers/<alg>/<hex>.vN.erofs
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
-//!   images/<readable>-<hash>.json      image record          published last of all
+//!   images/<readable>-<hash>.json      image record, with a checksum; published last of all. Its time is that of the image's last use
+//!   pins/<name>.pin                    named hold on an image and its artifacts
 //!   parts/<alg>/<hex>.part             partial blob; never synced, hashed again by a resume
 //!   locks/*.lock                       exclusive locks by name; a prune removes those that no process holds
 //!   leases/<alg>/<hex>.vN.lease        shared lock, held by the users of a disk
@@ -101,13 +102,16 @@
 
 mod artifact;
 mod blob;
+mod budget;
 mod checksum;
+mod contents;
 mod dir;
 mod error;
 mod gate;
 mod immutable;
 mod inventory;
 mod key;
+mod last_line;
 mod lease;
 mod lock;
 mod marker;
@@ -117,6 +121,7 @@ mod order;
 mod partial;
 mod paths;
 mod permissions;
+mod pin;
 mod presence;
 mod prune;
 mod random;
@@ -131,16 +136,19 @@ mod sys;
 mod temporary;
 mod verified;
 
+pub use budget::UnmetBudget;
 pub use checksum::FileChecksum;
+pub use contents::{ImageUsage, Usage};
 pub use error::{DecodeError, Error, Result};
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;
 pub use lock::{Lock, LockOn};
 pub use marker::LAYOUT_VERSION;
 pub use partial::{PartialBlob, PartialBlobReader};
+pub use pin::{InvalidPinName, Pin, PinName};
 pub use presence::{DiskLengths, LayerLengths};
 pub use prune::{Kept, PruneOptions, Pruned};
-pub use record::{ListedImage, RECORD_LIMIT_BYTES, References};
+pub use record::{ListedImage, RECORD_LIMIT_BYTES, References, USE_INTERVAL};
 pub use session::Session;
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;

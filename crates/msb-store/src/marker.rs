@@ -13,7 +13,7 @@ use std::io::Write as _;
 use msb_oci::Digest;
 
 use crate::artifact::KINDS;
-use crate::artifact::{IMAGES, LOCKS};
+use crate::artifact::{IMAGES, LOCKS, PINS};
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::permissions::Modes;
@@ -101,7 +101,7 @@ impl Found {
 /// Returns the directories of the layout.
 pub(crate) fn store_dirs() -> impl Iterator<Item = &'static str> {
     let kinds = KINDS.iter().map(|kind| kind.folder);
-    kinds.chain([IMAGES, LOCKS])
+    kinds.chain([IMAGES, PINS, LOCKS])
 }
 
 fn is_store_dir(name: &str) -> bool {

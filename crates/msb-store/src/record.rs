@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
@@ -18,10 +19,11 @@ use crate::artifact::IMAGES;
 use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, Place};
 use crate::dir::Dir;
 use crate::error::{DecodeError, Error, Result};
+use crate::last_line::{last_line, without_checksum};
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
 /// The artifacts that an image record names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct References {
     /// The image's layers.
     pub layers: BTreeSet<LayerKey>,
@@ -47,6 +49,8 @@ pub struct ListedImage<T> {
     pub path: PathBuf,
     /// Its file name.
     pub(crate) name: String,
+    /// When the image was last used, as [`Store::use_image`] records it. The epoch for a record that cannot be read.
+    pub used: SystemTime,
     /// The image and the caller's value, or why the record cannot be read.
     pub record: Result<(ImageKey, T)>,
 }
@@ -70,6 +74,9 @@ const FORMAT: u32 = cache_format::RECORD;
 /// The first format whose records have a checksum.
 const FIRST_WITH_CHECKSUM: u32 = 2;
 
+/// How old the recorded time of an image's use becomes before another use is recorded.
+pub const USE_INTERVAL: Duration = Duration::from_secs(300);
+
 /// The largest image record that is read, in bytes.
 pub const RECORD_LIMIT_BYTES: u64 = 16 << 20;
 
@@ -83,18 +90,33 @@ impl Store {
         let Some(dir) = self.dir(IMAGES)? else {
             return Ok(None);
         };
-        let name = key.file_name();
-        let Some((actual, image)) = read(&dir, &name)? else {
+        let record = read_of(&dir, key)?;
+        Ok(record.map(|record| record.image))
+    }
+
+    /// Returns the record of an image that is about to be used, as [`Self::read_image`] does, and records the time of its use, which
+    /// decides what a prune with a budget removes first.
+    ///
+    /// The time is the record's modification time. It is written only if it is more than [`USE_INTERVAL`] old, and not at all if the
+    /// directory is read-only or the record belongs to another user.
+    ///
+    /// # Errors
+    /// As [`Self::read_image`].
+    pub fn use_image<T: DeserializeOwned>(&self, key: &ImageKey) -> Result<Option<T>> {
+        let Some(dir) = self.dir(IMAGES)? else {
             return Ok(None);
         };
-        if actual != *key {
-            return Err(Error::RecordMismatch {
-                path: dir.path_of(&name),
-                expected: Box::new(key.clone()),
-                actual: Box::new(actual),
-            });
+        let Some(record) = read_of(&dir, key)? else {
+            return Ok(None);
+        };
+        let age = SystemTime::now().duration_since(record.used);
+        if age.is_ok_and(|age| age > USE_INTERVAL) {
+            // A use that is not recorded makes the image a candidate for removal earlier, and no call fail.
+            if let Err(error) = dir.touch(&key.file_name()) {
+                tracing::debug!(%error, "the use of an image is not recorded");
+            }
         }
-        Ok(Some(image))
+        Ok(Some(record.image))
     }
 
     /// Publishes the record of an image: the last step of a pull.
@@ -123,7 +145,8 @@ impl Store {
             path: path.clone(),
             source,
         })?;
-        bytes.extend_from_slice(last_line(&bytes).as_bytes());
+        let last_line = last_line(&bytes);
+        bytes.extend_from_slice(last_line.as_bytes());
         if u64::try_from(bytes.len()).map_or(true, |len| len > RECORD_LIMIT_BYTES) {
             return Err(Error::TooLarge {
                 path,
@@ -151,7 +174,7 @@ impl Store {
     /// Checks that the files of these artifacts are there, and adds their directories and those above them to `dirs`.
     ///
     /// A process that created a directory may have died before syncing it, so a record that depends on it syncs it again.
-    fn check_kind<K: ArtifactKey>(
+    pub(crate) fn check_kind<K: ArtifactKey>(
         &self,
         kind: &ArtifactKind,
         keys: &BTreeSet<K>,
@@ -189,11 +212,19 @@ impl Store {
 
     /// Removes the record of an image; `false` if there was none. What it named stays until it is pruned.
     pub fn remove_image(&self, key: &ImageKey) -> Result<bool> {
-        Ok(self.remove_record(&key.file_name())?.is_some())
+        Ok(self.remove_record_file(&key.file_name())?.is_some())
+    }
+
+    /// Returns the length of a record by its file name.
+    pub(crate) fn record_bytes(&self, name: &str) -> Result<Option<u64>> {
+        match self.dir(IMAGES)? {
+            Some(dir) => dir.file_bytes(name),
+            None => Ok(None),
+        }
     }
 
     /// Removes a record by its file name; returns its length.
-    pub(crate) fn remove_record(&self, name: &str) -> Result<Option<u64>> {
+    pub(crate) fn remove_record_file(&self, name: &str) -> Result<Option<u64>> {
         let Some(dir) = self.dir(IMAGES)? else {
             return Ok(None);
         };
@@ -216,17 +247,26 @@ impl Store {
                 continue;
             }
             let path = dir.path_of(&name);
+            let mut used = SystemTime::UNIX_EPOCH;
             let record = match read::<T>(&dir, &name) {
                 // Removed since the directory was listed.
                 Ok(None) => continue,
-                Ok(Some((key, _))) if key.file_name() != name => Err(Error::RecordMisplaced {
+                Ok(Some(record)) if record.key.file_name() != name => Err(Error::RecordMisplaced {
                     path: path.clone(),
-                    actual: Box::new(key),
+                    actual: Box::new(record.key),
                 }),
-                Ok(Some(record)) => Ok(record),
+                Ok(Some(record)) => {
+                    used = record.used;
+                    Ok((record.key, record.image))
+                }
                 Err(error) => Err(error),
             };
-            found.push(ListedImage { path, name, record });
+            found.push(ListedImage {
+                path,
+                name,
+                used,
+                record,
+            });
         }
         Ok(found)
     }
@@ -243,8 +283,27 @@ pub(crate) fn is_record_name(name: &str) -> bool {
         })
 }
 
-fn read<T: DeserializeOwned>(dir: &Dir, name: &str) -> Result<Option<(ImageKey, T)>> {
-    let Some(bytes) = dir.read_capped(name, RECORD_LIMIT_BYTES)? else {
+/// A record that was read.
+struct Read<T> {
+    key: ImageKey,
+    image: T,
+    used: SystemTime,
+}
+
+fn read_of<T: DeserializeOwned>(dir: &Dir, key: &ImageKey) -> Result<Option<Read<T>>> {
+    let name = key.file_name();
+    match read(dir, &name)? {
+        Some(record) if record.key != *key => Err(Error::RecordMismatch {
+            path: dir.path_of(&name),
+            expected: Box::new(key.clone()),
+            actual: Box::new(record.key),
+        }),
+        record => Ok(record),
+    }
+}
+
+fn read<T: DeserializeOwned>(dir: &Dir, name: &str) -> Result<Option<Read<T>>> {
+    let Some((bytes, entry)) = dir.read_with_entry(name, RECORD_LIMIT_BYTES)? else {
         return Ok(None);
     };
     let newer = |found| Error::NewerRecord {
@@ -260,10 +319,11 @@ fn read<T: DeserializeOwned>(dir: &Dir, name: &str) -> Result<Option<(ImageKey, 
     match serde_json::from_slice::<Envelope<String, T>>(text) {
         Ok(envelope) if envelope.format > FORMAT => Err(newer(envelope.format)),
         Ok(envelope) if envelope.format >= FIRST_WITH_CHECKSUM && !has_checksum => Err(damaged()),
-        Ok(envelope) => Ok(Some((
-            ImageKey::from_record(envelope.reference, envelope.platform),
-            envelope.image,
-        ))),
+        Ok(envelope) => Ok(Some(Read {
+            key: ImageKey::from_record(envelope.reference, envelope.platform),
+            image: envelope.image,
+            used: entry.modified,
+        })),
         // A later format may not decode as ours; its number still does, and must not be taken for damage.
         Err(source) => Err(match serde_json::from_slice::<FormatOnly>(text) {
             Ok(FormatOnly { format }) if format > FORMAT => newer(format),
@@ -274,27 +334,3 @@ fn read<T: DeserializeOwned>(dir: &Dir, name: &str) -> Result<Option<(ImageKey, 
         }),
     }
 }
-
-/// Returns the line that follows a record's text, with the line end before it.
-fn last_line(text: &[u8]) -> String {
-    format!("\n{:08x}\n", crc32c::crc32c(text))
-}
-
-/// Returns the text of a record without its checksum, and whether it has one; `None` if that is wrong.
-fn without_checksum(bytes: &[u8]) -> Option<(&[u8], bool)> {
-    let Some((text, line)) = bytes.split_last_chunk::<LAST_LINE_BYTES>() else {
-        return Some((bytes, false));
-    };
-    let is_like_one = line.starts_with(b"\n")
-        && line.ends_with(b"\n")
-        && line[1..LAST_LINE_BYTES - 1]
-            .iter()
-            .all(u8::is_ascii_hexdigit);
-    if !is_like_one {
-        return Some((bytes, false));
-    }
-    (line == last_line(text).as_bytes()).then_some((text, true))
-}
-
-/// The line end before the checksum, its digits, and the last line end.
-const LAST_LINE_BYTES: usize = 10;
