@@ -274,7 +274,10 @@ mod tests {
             // The first one alone would not suffice, and is kept if the second one does.
             (40, &[1]),
             (30, &[0, 1]),
-            (29, &[0, 1, 2]),
+            // The last one is larger than the budget.
+            (29, &[0, 2]),
+            (19, &[1, 2]),
+            (9, &[0, 1, 2]),
             (0, &[0, 1, 2]),
         ] {
             let (chosen, unmet) = choose(&cache, &limits(max_bytes, 100));
