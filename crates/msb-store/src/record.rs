@@ -153,21 +153,22 @@ impl Store {
                 limit_bytes: RECORD_LIMIT_BYTES,
             });
         }
-        let _gate = self.hold_off_prune()?;
+        let session = self.session();
+        let _gate = session.hold_off_prune()?;
         let mut dirs = BTreeSet::new();
-        self.check_kind(&LAYER, &references.layers, &mut dirs)?;
-        self.check_kind(&DISK, &references.disks, &mut dirs)?;
-        self.check_kind(&BLOB, &references.blobs, &mut dirs)?;
+        session.check_kind(&LAYER, &references.layers, &mut dirs)?;
+        session.check_kind(&DISK, &references.disks, &mut dirs)?;
+        session.check_kind(&BLOB, &references.blobs, &mut dirs)?;
         // Before the root is synced, so that the directory's own name is durable too.
-        let (images, _) = self.make_dir(IMAGES)?;
+        let (images, _) = session.make_dir(IMAGES)?;
         // Deepest first: a name is durable before the name of its directory is.
         for below in dirs.iter().rev() {
-            if let Some(dir) = self.dir(below)? {
+            if let Some(dir) = session.dir(below)? {
                 dir.sync()?;
             }
         }
-        self.make_dir("")?.0.sync()?;
-        self.publish_bytes(place, &bytes)?;
+        session.make_dir("")?.0.sync()?;
+        session.publish_bytes(place, &bytes)?;
         images.sync()
     }
 

@@ -30,8 +30,15 @@ impl Store {
     /// A live writer holds a lock on its file. Age decides nothing: a slow pull is not dead, and a crash a second ago is.
     pub fn sweep_stale_temporaries(&self) -> Result<Swept> {
         let mut swept = Swept::default();
-        for (below, writes) in self.dirs_with_temporaries()? {
-            let Some(dir) = self.dir(&below)? else {
+        let session = self.session();
+        for (below, writes) in session.dirs_with_temporaries()? {
+            // The session keeps its directories open, so the many of the disks are not opened by it.
+            let store = if writes.are_of_one_disk() {
+                self
+            } else {
+                &*session
+            };
+            let Some(dir) = store.dir(&below)? else {
                 continue;
             };
             for name in dir.list()? {
@@ -110,6 +117,11 @@ enum Writes {
 }
 
 impl Writes {
+    /// Returns whether the directory is that of one disk.
+    fn are_of_one_disk(self) -> bool {
+        matches!(self, Self::Artifacts(kind, _) if kind.has_own_dir)
+    }
+
     /// Returns whether a file of this name is one of them.
     fn are(self, name: &str) -> bool {
         match self {

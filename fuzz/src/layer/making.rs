@@ -7,7 +7,7 @@ use std::io::Cursor;
 use bytes::Bytes;
 use msb_budget::ImageBudget;
 use msb_layer::decode::WindowBudget;
-use msb_layer::{IngestedLayer, LayerError, LayerJob, PartialBlobIo};
+use msb_layer::{IngestedLayer, LayerError, LayerJob, PartialBlobIo, StageThreads};
 use msb_oci::Digest;
 use msb_sidecar::Sidecar;
 
@@ -34,6 +34,7 @@ pub(super) fn resume<'a>(
         static RUNTIME: RefCell<tokio::runtime::Runtime> = RefCell::new(
             tokio::runtime::Builder::new_current_thread().build().expect("a runtime needs nothing"),
         );
+        static THREADS: StageThreads = StageThreads::default();
     }
     let (image, sidecar, part) = (memory_file(), memory_file(), memory_file());
     let job = LayerJob {
@@ -51,6 +52,7 @@ pub(super) fn resume<'a>(
         limits: limits(),
         budget: ImageBudget::default(),
         windows: WindowBudget::new(WINDOWS_BYTES),
+        threads: THREADS.with(StageThreads::clone),
     };
     let made = RUNTIME.with_borrow_mut(|runtime| {
         runtime.block_on(async {
