@@ -100,7 +100,10 @@ mod source;
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
 };
-pub use cache::{CacheError, CacheOptions, CachedImage, GlobalCache, ImageName, Pruned};
+pub use cache::{
+    CacheError, CacheOptions, CacheUsage, CachedImage, GlobalCache, ImageName, ImagePin,
+    ImageUsage, Pruned, PrunedImage,
+};
 pub use erofs_format::KernelVersion;
 pub use erofs_reader::Inode;
 pub use error::{AnnouncedProblem, ManifestProblem, PullError};
@@ -128,7 +131,7 @@ pub use msb_registry::{
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
-pub use msb_store::{Kept, Lease, PruneOptions};
+pub use msb_store::{InvalidPinName, Kept, Lease, PinName, PruneOptions, UnmetBudget};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use pull::{Repair, RepairError};

@@ -13,6 +13,7 @@ mod notes;
 mod partial;
 mod repair;
 mod resolve;
+mod space;
 mod sweep;
 mod unpacking;
 mod verify;
@@ -39,6 +40,7 @@ use from_cache::from_cache;
 use layer::LayerSource;
 use layers::{Rebuild, fetch_layers};
 use resolve::{Resolved, keep, resolve};
+use space::settle;
 use sweep::sweep;
 
 /// How often a pull rebuilds a layer whose cached files turn out to be damaged.
@@ -166,6 +168,9 @@ async fn complete(
                 disk_was_cached,
             } => {
                 let cached = all_cached && disk_was_cached;
+                if !cached {
+                    settle(engine).await?;
+                }
                 let result = record.to_result(store, reference, cached, lease);
                 return Ok(result);
             }

@@ -34,6 +34,11 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
             };
             Some(format!("pull it with `msb-image pull {reference}{flag}`"))
         }
+        CacheError::Pinned { .. } => Some("remove the pin with `msb-image unpin NAME`".into()),
+        CacheError::Budget { .. } => Some(
+            "`msb-image df` shows what holds the images; --max-bytes or --cache-max-bytes sets the budget"
+                .into(),
+        ),
         CacheError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
         CacheError::AmbiguousId { .. } => Some("enter more digits of it".into()),
         CacheError::Store(error) if error.is_full() => {

@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use crate::artifact::Place;
 use crate::dir::Dir;
@@ -56,6 +57,11 @@ pub struct StoreOptions {
     /// Sets the immutable flag of published layers and disks, where the file system has it and the process may
     /// (`CAP_LINUX_IMMUTABLE`). Removing clears it first.
     pub immutable: bool,
+    /// The most bytes that all artifacts may have together. The store itself does not compare; its callers prune before and after they
+    /// add to it. Default: no limit.
+    pub max_bytes: Option<u64>,
+    /// The grace age of these prunes; `None` is that of [`PruneOptions::default`](crate::PruneOptions).
+    pub budget_grace: Option<Duration>,
 }
 
 const UNKNOWN: u8 = 0;

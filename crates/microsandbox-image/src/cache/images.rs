@@ -24,6 +24,10 @@ pub struct CachedImage {
     pub disk_bytes: u64,
     /// Whether all of its files exist.
     pub complete: bool,
+    /// The names of its pins.
+    pub pinned: Vec<String>,
+    /// Whether a process holds a lease on its disk.
+    pub leased: bool,
 }
 
 impl GlobalCache {
@@ -34,6 +38,10 @@ impl GlobalCache {
     pub fn images(&self) -> Result<Vec<CachedImage>, CacheError> {
         let mut images = Vec::new();
         let store = self.existing()?;
+        let pins = store.pins().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the pins cannot be read");
+            Vec::new()
+        });
         for listed in store.list_images::<ImageRecord>()? {
             let (key, record) = match listed.record {
                 Ok(listed) => listed,
@@ -57,6 +65,12 @@ impl GlobalCache {
                 layer_count: record.layers.len(),
                 disk_bytes,
                 complete: lookup::is_whole(store, &record)?,
+                pinned: pins
+                    .iter()
+                    .filter(|pin| pin.key == key)
+                    .map(|pin| pin.name.to_string())
+                    .collect(),
+                leased: store.is_leased(record.disk.key())?,
             });
         }
         images.sort_by(|a, b| (&a.reference, &a.platform).cmp(&(&b.reference, &b.platform)));
@@ -95,8 +109,9 @@ impl GlobalCache {
     /// Removes an image's record; `false` if there was none. Its files stay until a prune finds that no other image needs them.
     ///
     /// # Errors
-    /// [`CacheError::Store`].
+    /// [`CacheError::Pinned`], [`CacheError::Store`].
     pub fn remove(&self, reference: &Reference, platform: &Platform) -> Result<bool, CacheError> {
+        self.require_unpinned(reference, platform)?;
         Ok(self
             .existing()?
             .remove_image(&image_key(reference, platform))?)

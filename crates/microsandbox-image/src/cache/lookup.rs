@@ -33,7 +33,7 @@ pub(crate) fn image(
     reference: &Reference,
     platform: &Platform,
 ) -> Result<FoundImage, CacheError> {
-    let record = match store.read_image::<ImageRecord>(&image_key(reference, platform)) {
+    let record = match store.use_image::<ImageRecord>(&image_key(reference, platform)) {
         Ok(Some(record)) => record,
         Ok(None) => return Ok(FoundImage::Absent),
         Err(error) if error.is_corrupt() => {

@@ -10,6 +10,7 @@ use super::blocking::blocking;
 use super::ensure::{Known, ensure_layer};
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
+use super::space::reserve;
 use crate::PullError;
 
 /// Which layers are rebuilt although the cache has them.
@@ -77,6 +78,7 @@ pub(super) async fn fetch_layers(
     let mut ready: PerDevice<Option<ReadyLayer>> = disk.per_device(|_| None);
     let mut notes = ImageNotes::new(unique.len());
     let missing = missing(pull).await?;
+    reserve(pull, &missing).await?;
     let missing = &missing;
     unique.sort_by_key(|unique| {
         let (index, layer) = unique.blobs[0];
