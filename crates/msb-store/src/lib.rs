@@ -105,6 +105,7 @@ mod blob;
 mod budget;
 mod checksum;
 mod contents;
+mod crash;
 mod dir;
 mod error;
 mod gate;

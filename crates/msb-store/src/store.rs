@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::artifact::Place;
+use crate::crash;
 use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
 use crate::marker::{self, Found, store_dirs};
@@ -290,7 +291,9 @@ impl Store {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).at(Step::CreateDir, parent)?;
         }
-        let created = std::fs::DirBuilder::new().mode(0o700).create(path);
+        let created = crash::around("mkdir", path, &[], || {
+            std::fs::DirBuilder::new().mode(0o700).create(path)
+        });
         let is_new = match created {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
