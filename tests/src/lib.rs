@@ -12,6 +12,7 @@
 
 pub mod disk;
 pub mod golden;
+pub mod metadata;
 pub mod pulled;
 pub mod reader;
 pub mod workspace;

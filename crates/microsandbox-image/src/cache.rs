@@ -27,12 +27,20 @@ pub use usage::{CacheUsage, ImageUsage};
 
 use std::path::Path;
 
-use msb_store::{Store, StoreOptions};
+use msb_registry::HostHealth;
+use msb_store::Store;
+
+use crate::CacheOptions;
 
 /// The local cache: one directory, used by any number of processes at once. Cheap to clone.
+///
+/// Clones also share which hosts of registries failed a short time ago, so that the registries that pull into them wait for such a host
+/// only once.
 #[derive(Clone, Debug)]
 pub struct GlobalCache {
     store: Store,
+    /// Shared by the registries that pull into the cache.
+    host_health: HostHealth,
 }
 
 impl GlobalCache {
@@ -43,6 +51,7 @@ impl GlobalCache {
     pub fn new(root: impl AsRef<Path>) -> Result<Self, CacheError> {
         Ok(Self {
             store: Store::open(root)?,
+            host_health: HostHealth::default(),
         })
     }
 
@@ -53,6 +62,7 @@ impl GlobalCache {
     pub fn with_options(root: impl AsRef<Path>, options: CacheOptions) -> Result<Self, CacheError> {
         Ok(Self {
             store: Store::with_options(root, options)?,
+            host_health: HostHealth::default(),
         })
     }
 
@@ -68,6 +78,10 @@ impl GlobalCache {
         self.store.root()
     }
 
+    pub(crate) fn host_health(&self) -> HostHealth {
+        self.host_health.clone()
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
@@ -78,6 +92,3 @@ impl GlobalCache {
         Ok(&self.store)
     }
 }
-
-/// Options for the files that a cache creates.
-pub type CacheOptions = StoreOptions;

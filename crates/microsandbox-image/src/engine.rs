@@ -4,7 +4,7 @@ use msb_layer::{LayerLimits, StageThreads};
 use msb_platform::Platform;
 use tokio::sync::Semaphore;
 
-use crate::{GlobalCache, NamedLimit, open_files};
+use crate::{GlobalCache, open_files};
 
 /// What the pulls of one registry or loader share, whatever their source.
 #[derive(Debug)]
@@ -52,10 +52,6 @@ impl EngineBuilder {
         }
     }
 
-    pub(crate) fn limit(&mut self, limit: NamedLimit) {
-        limit.apply(&mut self.layer_limits, &mut self.image_limits);
-    }
-
     pub(crate) fn build(self) -> Engine {
         let open_layers = open_files::layers_at_once(self.pipelines.saturating_add(PUBLISHERS));
         Engine {
@@ -70,3 +66,40 @@ impl EngineBuilder {
         }
     }
 }
+
+/// Defines the methods of a builder that configure its field `engine`.
+macro_rules! engine_options {
+    ($builder:ident) => {
+        impl $builder {
+            /// Sets the limits on what a layer may contain.
+            #[must_use]
+            pub fn layer_limits(mut self, limits: msb_layer::LayerLimits) -> Self {
+                self.engine.layer_limits = limits;
+                self
+            }
+
+            /// Sets the limits on what the layers of one image and their merge may use together.
+            #[must_use]
+            pub fn image_limits(mut self, limits: msb_budget::ImageLimits) -> Self {
+                self.engine.image_limits = limits;
+                self
+            }
+
+            /// Sets one limit by its name.
+            #[must_use]
+            pub fn limit(mut self, limit: crate::NamedLimit) -> Self {
+                limit.apply(&mut self.engine.layer_limits, &mut self.engine.image_limits);
+                self
+            }
+
+            /// Sets the number of layers that are read and unpacked at once; at least 1. Default: 4.
+            #[must_use]
+            pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
+                self.engine.pipelines = layers.max(1);
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use engine_options;

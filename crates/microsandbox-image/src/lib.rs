@@ -78,6 +78,7 @@
 mod blocking;
 mod boot;
 mod cache;
+pub mod causes;
 mod disk;
 mod document;
 mod engine;
@@ -101,10 +102,11 @@ pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
 };
 pub use cache::{
-    CacheError, CacheOptions, CacheUsage, CachedImage, GlobalCache, ImageName, ImagePin,
-    ImageUsage, Pruned, PrunedImage,
+    CacheError, CacheUsage, CachedImage, GlobalCache, ImageName, ImagePin, ImageUsage, Pruned,
+    PrunedImage,
 };
 pub use erofs_format::KernelVersion;
+pub use erofs_reader;
 pub use erofs_reader::Inode;
 pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
@@ -117,21 +119,27 @@ pub use loader::{LoadOptions, Loader, LoaderBuilder};
 pub use mount::{MountError, MountOptions};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_credentials::{Error as CredentialError, HelperFault};
+pub use msb_layer::decode::Limits as DecodeLimits;
+pub use msb_layer::tar::Limits as TarLimits;
+pub use msb_layer::tar::path::PathLimits;
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
-    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
-    ManifestError, Reference, ReferencePart,
+    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, HexDigits,
+    ImageConfig, ManifestError, Reference, ReferencePart,
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
     Capabilities, ClientCertificate, CredentialFuture, CredentialProvider, CredentialUse,
-    Error as RegistryError, HostConfig, HostProvider, HostsFuture, InvalidCertificate,
+    Error as RegistryError, HostConfig, HostHealth, HostProvider, HostsFuture, InvalidCertificate,
     InvalidHeader, InvalidHost, InvalidHostUrl, Limits as RegistryLimits, RedirectProblem,
     RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
-pub use msb_store::{InvalidPinName, Kept, Lease, PinName, PruneOptions, UnmetBudget};
+pub use msb_store::{
+    DiskKey, FormatVersion, InvalidPinName, Kept, Lease, PinName, PruneOptions,
+    StoreOptions as CacheOptions, UnmetBudget,
+};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
 pub use pull::{Repair, RepairError};

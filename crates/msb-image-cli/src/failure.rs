@@ -97,15 +97,6 @@ pub(crate) enum Failure {
     Interrupted { signal: &'static str },
 }
 
-/// Messages that add nothing to their cause.
-const LEADS_ON: &[&str] = &[
-    "error sending request",
-    "client error (Connect)",
-    "tcp connect error",
-    "dns error",
-    "error resolving DNS",
-];
-
 /// Returns nothing for the usual interrupt from the keyboard, which needs no name.
 fn by(signal: &str) -> String {
     match signal {
@@ -161,8 +152,7 @@ impl Failure {
         ExitCode::from(self.exit_code())
     }
 
-    /// Returns the messages of the causes. Omits those that an earlier message contains word for word, and those of the HTTP stack
-    /// that only refer to the next one.
+    /// Returns the messages of the causes. Omits those that an earlier message contains word for word.
     fn causes(&self) -> Vec<String> {
         let mut messages = vec![self.to_string()];
         let mut cause = match self {
@@ -172,8 +162,7 @@ impl Failure {
         while let Some(error) = cause {
             let text = error.to_string();
             cause = error.source();
-            let is_empty = cause.is_some() && LEADS_ON.contains(&text.as_str());
-            if !is_empty && !messages.iter().any(|message| message.contains(&text)) {
+            if !messages.iter().any(|message| message.contains(&text)) {
                 messages.push(text);
             }
         }

@@ -2,7 +2,8 @@ use std::error::Error;
 
 use microsandbox_image::{
     ArchiveError, CacheError, CredentialUse, ExportError, InspectError, NewFileError, Platform,
-    PullError, RedirectProblem, Reference, RegistryError, TokenProblem, UpperDiskError,
+    PullError, RedirectProblem, Reference, RegistryError, RegistryHost, TokenProblem,
+    UpperDiskError,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
@@ -132,15 +133,17 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
         _ => return None,
     };
     let registry = reference.registry();
-    let sign_in = format!(
-        "`printf %s \"$PASSWORD\" | msb-image pull --username NAME --password-stdin {reference}`"
+    let log_in = format!(
+        "`printf %s \"$PASSWORD\" | msb-image login {} --username NAME --password-stdin`, \
+         or give the two options to `msb-image pull`",
+        RegistryHost::of(reference)
     );
     Some(match error.credential_use()? {
         CredentialUse::NoneGiven if error.is_not_found() => {
-            format!("if the repository is private, sign in with {sign_in}")
+            format!("if the repository is private, log in with {log_in}")
         }
         CredentialUse::NoneGiven | CredentialUse::BoundToOtherHost { .. } => {
-            format!("sign in with {sign_in}")
+            format!("log in with {log_in}")
         }
         CredentialUse::WithheldFromPlainHttp { host } => {
             format!(
@@ -149,10 +152,10 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
         }
         CredentialUse::Sent if error.is_not_found() => return None,
         CredentialUse::Sent if error.is_unauthorized() => {
-            format!("the user name or the password is wrong; try {sign_in}")
+            format!("the user name or the password is wrong; log in again with {log_in}")
         }
         CredentialUse::Sent => {
-            format!("{registry} denies access to this user; sign in as another user with {sign_in}")
+            format!("{registry} denies access to this user; log in as another user with {log_in}")
         }
         CredentialUse::NotRequested => {
             format!("{registry} did not ask for a user name and a password; check the reference")

@@ -56,6 +56,8 @@ mod hex_digits;
 pub mod json;
 mod manifest;
 pub mod media_type;
+#[cfg(feature = "oci-spec")]
+mod oci_spec_types;
 mod reference;
 
 pub use algorithm::Algorithm;

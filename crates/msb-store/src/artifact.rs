@@ -87,7 +87,7 @@ pub(crate) static BLOB: ArtifactKind = ArtifactKind {
     files: &[required("")],
 };
 
-/// The bytes of a compressed blob that have arrived so far.
+/// The bytes of a compressed blob that have arrived so far. The folder's name is part of the layout on disk.
 pub(crate) static PARTIAL_BLOB: ArtifactKind = ArtifactKind {
     folder: "parts",
     is_versioned: false,
@@ -102,7 +102,7 @@ pub(crate) static LEASE: ArtifactKind = ArtifactKind {
     has_own_dir: false,
     files: &[required("layers"), required("lease")],
 };
-pub(crate) const LEASE_NOTE: usize = 0;
+pub(crate) const LEASE_REFERENCES: usize = 0;
 pub(crate) const LEASE_LOCK: usize = 1;
 
 pub(crate) static KINDS: [&ArtifactKind; 5] = [&LAYER, &DISK, &BLOB, &PARTIAL_BLOB, &LEASE];

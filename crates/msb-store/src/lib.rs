@@ -25,8 +25,7 @@
 //! # What this crate is not
 //!
 //! It parses neither tar nor EROFS, nor its callers' sidecars and records; it opens no sockets. It does not interpret format
-//! versions. It has no thread pool: its calls block, except waiting for a [`Lock`], whose attempts run on blocking threads of the
-//! caller's tokio runtime.
+//! versions. It has no thread pool and does not know tokio: its calls block on file I/O, and none waits for a [`Lock`].
 //!
 //! # How a pull uses it
 //!

@@ -27,7 +27,7 @@ use crate::{DiskKey, ImageKey, LayerKey, Store};
 pub struct References {
     /// The image's layers.
     pub layers: BTreeSet<LayerKey>,
-    /// Its stitched disks.
+    /// Its disks.
     pub disks: BTreeSet<DiskKey>,
     /// Its raw manifest and config.
     pub blobs: BTreeSet<Digest>,

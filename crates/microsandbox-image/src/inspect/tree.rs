@@ -48,7 +48,7 @@ impl PullResult {
     }
 
     /// Verifies the disk with `erofs-reader`: the length of each of its files, and every inode and extent. With `contents`, also verifies
-    /// every path against the layers' sidecars, and every file's bytes against the checksum that was computed when they were ingested.
+    /// every path against the layers' sidecars, and every file's bytes against the checksum that was computed when they were converted.
     /// [`GlobalCache::verify`](crate::GlobalCache::verify) names all damaged files.
     ///
     /// # Errors

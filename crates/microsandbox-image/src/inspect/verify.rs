@@ -69,9 +69,9 @@ pub enum ArtifactKind {
 
 impl GlobalCache {
     /// Verifies a cached image: the checksum of its record, the digests of its manifest and config, the length of each file of its disk, the
-    /// text of its descriptor, and every inode and extent.
-    /// With `contents`, also verifies the checksums of the merged metadata and of every layer image, every path against the layers' sidecars, and every file's
-    /// bytes against the checksum that was computed when they were ingested.
+    /// text of its descriptor, and every inode and extent. With `contents`, also verifies the checksums of the merged metadata and of every
+    /// layer image, every path against the layers' sidecars, and every file's bytes against the checksum that was computed when they were
+    /// converted.
     ///
     /// Blocks on file I/O. Damage is a result and not an error.
     ///

@@ -2,7 +2,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
     GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult,
-    PullTask, Reference, Registry, escape_path,
+    PullTask, Reference, Registry, RegistryLimits, escape_path,
 };
 use tokio::time::timeout;
 
@@ -47,6 +47,15 @@ pub(crate) struct PullArgs {
     #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits_help())]
     limits: Vec<NamedLimit>,
 
+    /// How many ranges of a large blob to fetch at once where one connection is too slow; 1 turns this off
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = RegistryLimits::default().ranges,
+        value_parser = clap::value_parser!(u32).range(1..=64)
+    )]
+    ranges: u32,
+
     /// Set the immutable flag of cached layers and disks, where the file system has it (needs CAP_LINUX_IMMUTABLE)
     #[arg(long)]
     immutable: bool,
@@ -74,7 +83,8 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     } else {
         cache
     };
-    let builder = Registry::builder(args.platform.platform(), cache);
+    let builder = Registry::builder(args.platform.platform(), cache)
+        .limits(RegistryLimits::default().with_ranges(args.ranges));
     let builder = args
         .limits
         .iter()

@@ -10,6 +10,7 @@ mod common;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod hostile;
+mod layout;
 mod locks;
 mod prune;
 mod publish;

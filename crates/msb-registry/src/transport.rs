@@ -119,9 +119,9 @@ fn build(
         let proxy = reqwest::Proxy::custom(move |url| proxies.of(url).cloned());
         builder = builder.proxy(proxy);
     }
-    builder
-        .build()
-        .map_err(|source| Error::HttpSetup { source })
+    builder.build().map_err(|error| Error::HttpSetup {
+        source: error.into(),
+    })
 }
 
 /// Returns whether `host`, as a URL has it, is this machine.

@@ -44,7 +44,7 @@ pub enum Error {
     #[error("the registry credentials hold characters that cannot be sent")]
     Credentials,
     /// The credential provider failed.
-    #[error("credentials for {host} cannot be had")]
+    #[error("cannot obtain credentials for {host}")]
     CredentialProvider {
         /// The registry that it was asked about.
         host: RegistryHost,
@@ -76,27 +76,27 @@ pub enum Error {
         name: Excerpt,
         /// The TLS library's error.
         #[source]
-        source: rustls::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// TLS cannot be set up; on Linux, most often because no CA certificates are installed.
     #[error("TLS cannot be set up with this system's CA certificates")]
     TlsSetup {
         /// The TLS library's error.
         #[source]
-        source: rustls::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The HTTP client cannot be set up.
     #[error("the HTTP client cannot be set up")]
     HttpSetup {
         /// The HTTP library's error.
         #[source]
-        source: reqwest::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A background task panicked, or the runtime is shutting down.
     #[error("setting up TLS: a background task panicked or was aborted")]
     Worker,
     /// The registry's name makes no URL.
-    #[error("registry `{registry}` makes no URL")]
+    #[error("registry `{registry}` does not form a URL")]
     RegistryUrl {
         /// The registry.
         registry: Excerpt,

@@ -1,12 +1,34 @@
-//! The requests that can be made.
+//! The requests that can be made of a registry.
+
+mod ask;
+mod blob;
+mod blob_request;
+mod builder;
+mod candidates;
+mod content_range;
+mod endpoint;
+mod guard;
+mod health;
+mod listing;
+mod manifest;
+mod rate;
+mod retry;
+mod sender;
+mod sign_in;
+mod source;
+mod upstream;
+mod upstreams;
 
 use msb_oci::{Digest, Reference};
 
-use super::blob::BlobStream;
-use super::blob_request::BlobRequest;
-use super::manifest::fetch_manifest;
-use super::sender::Sender;
-use super::upstreams::Upstreams;
+pub use self::blob::BlobStream;
+pub use self::blob_request::{BlobEvent, BlobRequest};
+pub use self::builder::ClientBuilder;
+pub use self::health::HostHealth;
+pub use self::listing::{Referrer, Referrers};
+use self::manifest::fetch_manifest;
+use self::sender::Sender;
+use self::upstreams::Upstreams;
 use crate::auth::Auth;
 use crate::context::Step;
 use crate::document::Document;
@@ -18,11 +40,11 @@ use crate::notice::{Notice, Observer};
 /// Works on any tokio runtime that has its I/O and time drivers enabled. Futures are `Send` and may be dropped at any point.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pub(super) sender: Sender,
+    sender: Sender,
 }
 
 impl Client {
-    pub(super) fn new(auth: Auth, upstreams: Upstreams) -> Self {
+    fn new(auth: Auth, upstreams: Upstreams) -> Self {
         Self {
             sender: Sender::new(auth, upstreams),
         }

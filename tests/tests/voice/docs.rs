@@ -1,16 +1,12 @@
-//! Checks the voice of the product's doc comments (CONTRIBUTING.md, "House style"): no persons for machines, and functions that
-//! begin with a verb in the third person.
-
-use std::fs;
-use std::path::{Path, PathBuf};
+//! Doc comments of the product: no persons for machines, and functions that begin with a verb in the third person.
 
 /// Words that no doc comment contains.
-const FORBIDDEN: [&str; 4] = ["whoever", "nobody", "somebody", "anew"];
+pub(crate) const FORBIDDEN: [&str; 4] = ["whoever", "nobody", "somebody", "anew"];
 
 /// Words that at most one doc line in [`LINES_A_RARE_WORD`] contains.
-const RARE: [&str; 3] = ["says", "tells", "gives"];
+pub(crate) const RARE: [&str; 3] = ["says", "tells", "gives"];
 
-const LINES_A_RARE_WORD: usize = 200;
+pub(crate) const LINES_A_RARE_WORD: usize = 200;
 
 /// Verbs with which the doc comment of a function may begin. Add a verb here if a new function needs it.
 const VERBS: &str = "
@@ -29,15 +25,15 @@ const VERBS: &str = "
 
 /// The doc comment above one item, or at the head of a file.
 #[derive(Debug, PartialEq)]
-struct Doc<'a> {
+pub(crate) struct Doc<'a> {
     /// The number of the first line, from 1.
-    line: usize,
-    lines: Vec<&'a str>,
+    pub(crate) line: usize,
+    pub(crate) lines: Vec<&'a str>,
     is_function: bool,
 }
 
 /// Returns the doc comments of a source file up to its unit tests.
-fn docs(source: &str) -> Vec<Doc<'_>> {
+pub(crate) fn docs(source: &str) -> Vec<Doc<'_>> {
     let product = source.split("#[cfg(test)]\nmod ").next().unwrap_or(source);
     let mut docs: Vec<Doc<'_>> = Vec::new();
     let mut open: Option<Doc<'_>> = None;
@@ -76,13 +72,13 @@ fn is_function(line: &str) -> bool {
 }
 
 /// Returns whether a line contains one of the words.
-fn has_word(line: &str, words: &[&str]) -> bool {
+pub(crate) fn has_word(line: &str, words: &[&str]) -> bool {
     line.split(|c: char| !c.is_alphanumeric())
         .any(|word| words.iter().any(|wanted| word.eq_ignore_ascii_case(wanted)))
 }
 
 /// Returns what is wrong with the doc comments of a file, each with its line number.
-fn faults(docs: &[Doc<'_>]) -> Vec<(usize, String)> {
+pub(crate) fn faults(docs: &[Doc<'_>]) -> Vec<(usize, String)> {
     let mut faults = Vec::new();
     for doc in docs {
         for (line, text) in (doc.line..).zip(&doc.lines) {
@@ -100,72 +96,18 @@ fn faults(docs: &[Doc<'_>]) -> Vec<(usize, String)> {
     faults
 }
 
-/// Returns every source file of the product, without test modules.
-fn sources() -> Vec<PathBuf> {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
-    let mut pending: Vec<PathBuf> = list(&crates)
-        .iter()
-        .map(|folder| folder.join("src"))
-        .collect();
-    let mut files = Vec::new();
-    while let Some(path) = pending.pop() {
-        let name = path.file_name().expect("a listed path has a name");
-        if path.is_dir() && name != "tests" {
-            pending.extend(list(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs"
-        {
-            files.push(path);
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_fault_is_found() {
+        let source = "//! Whoever reads this.\n\n/// Returns it.\npub fn a() {}\n/// The size.\n#[must_use]\npub(super) const fn b() {}\n\
+            /// The size.\npub struct C;\n/// Waits.\n/// Nobody waits.\n#[expect(\n    dead_code\n)]\nasync fn d() {}\n\
+            #[cfg(test)]\nmod tests {\n    /// The size.\n    fn e() {}\n}\n";
+        let docs = docs(source);
+        assert_eq!(docs.iter().filter(|doc| doc.is_function).count(), 3);
+        let lines: Vec<usize> = faults(&docs).into_iter().map(|(line, _)| line).collect();
+        assert_eq!(lines, [1, 5, 11]);
     }
-    files.sort();
-    files
-}
-
-/// Returns the paths of a folder's entries.
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("the folder can be read");
-    entries
-        .map(|entry| entry.expect("the folder can be read").path())
-        .collect()
-}
-
-#[test]
-fn doc_comments_name_no_persons_and_functions_begin_with_a_verb() {
-    let (mut wrong, mut lines, mut rare) = (Vec::new(), 0, Vec::new());
-    for path in sources() {
-        let source = fs::read_to_string(&path).expect("a source file is text");
-        let docs = docs(&source);
-        let found = faults(&docs).into_iter();
-        wrong.extend(found.map(|(line, fault)| format!("{}:{line}: {fault}", path.display())));
-        for text in docs.iter().flat_map(|doc| &doc.lines) {
-            lines += 1;
-            if has_word(text, &RARE) {
-                rare.push(format!("{}: {text}", path.display()));
-            }
-        }
-    }
-    assert!(lines > 1000, "only {lines} doc lines were found");
-    assert!(
-        wrong.is_empty(),
-        "{} faults:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
-    assert!(
-        rare.len() * LINES_A_RARE_WORD < lines,
-        "{RARE:?} in {} of {lines} doc lines:\n{}",
-        rare.len(),
-        rare.join("\n")
-    );
-}
-
-#[test]
-fn each_kind_of_fault_is_found() {
-    let source = "//! Whoever reads this.\n\n/// Returns it.\npub fn a() {}\n/// The size.\n#[must_use]\npub(super) const fn b() {}\n\
-        /// The size.\npub struct C;\n/// Waits.\n/// Nobody waits.\n#[expect(\n    dead_code\n)]\nasync fn d() {}\n\
-        #[cfg(test)]\nmod tests {\n    /// The size.\n    fn e() {}\n}\n";
-    let docs = docs(source);
-    assert_eq!(docs.iter().filter(|doc| doc.is_function).count(), 3);
-    let lines: Vec<usize> = faults(&docs).into_iter().map(|(line, _)| line).collect();
-    assert_eq!(lines, [1, 5, 11]);
 }
