@@ -92,7 +92,7 @@ struct File<S, R> {
 }
 
 impl Store {
-    /// Pins an image: a prune removes neither its record nor these artifacts until the pin is removed. Pinning the same image again under
+    /// Adds a pin to an image: a prune removes neither its record nor these artifacts until the pin is removed. Pinning the same image again under
     /// the same name replaces the artifacts. Blocks while a prune runs.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub struct ImagePin {
 }
 
 impl GlobalCache {
-    /// Pins a cached image under a name: until [`unpin`](Self::unpin), no prune removes it, whatever the budget, and
+    /// Adds a pin of this name to a cached image: until [`unpin`](Self::unpin), no prune removes it, whatever the budget, and
     /// [`remove`](Self::remove) refuses to. If the reference is pulled again and names another image then, the files of both stay.
     ///
     /// Blocks on file I/O.

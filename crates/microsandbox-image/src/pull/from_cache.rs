@@ -59,7 +59,7 @@ pub(super) enum Lost {
     Bytes,
 }
 
-/// Rebuilds merged metadata and descriptor from the sidecars of the layers, without a request. Returns `None` if a sidecar is damaged, or
+/// Builds merged metadata and descriptor from the sidecars of the layers, without a request. Returns `None` if a sidecar is damaged, or
 /// the result is not what the record states.
 pub(super) async fn rebuild_disk(
     engine: &Engine,

@@ -31,7 +31,7 @@ impl Rebuild {
         }
     }
 
-    /// Rebuilds these layers, and the disk if `disk`.
+    /// Returns the damaged layers that are rebuilt, and the disk if `disk`.
     pub(super) fn damaged(layers: Vec<LayerKey>, disk: bool) -> Self {
         Self {
             all: false,

@@ -82,7 +82,7 @@ pub(crate) async fn repair(
     })
 }
 
-/// Rebuilds what is damaged. Returns the layers that were downloaded.
+/// Builds what is damaged again. Returns the layers that were downloaded.
 async fn rebuild(
     engine: &Engine,
     source: &dyn ImageSource,

@@ -34,7 +34,7 @@ pub(super) async fn reserve(pull: Pull<'_>, missing: &HashSet<LayerKey>) -> Resu
     .await
 }
 
-/// Brings the cache within its budget after an image was added. What cannot be removed is logged: the image was smaller before it was
+/// Keeps the cache within its budget after an image was added. What cannot be removed is logged: the image was smaller before it was
 /// unpacked.
 pub(super) async fn settle(engine: &Engine) -> Result<(), PullError> {
     let store = engine.cache.store().clone();
@@ -47,7 +47,7 @@ pub(super) async fn settle(engine: &Engine) -> Result<(), PullError> {
     .await
 }
 
-/// Prunes until the budget has `needed_bytes` left. Removes nothing if these cannot be had.
+/// Removes images until the budget has `needed_bytes` left. Removes none if that cannot be reached.
 fn keep_budget(store: &Store, needed_bytes: u64) -> Result<(), CacheError> {
     let options = store.options();
     let Some(max_bytes) = options.max_bytes else {
