@@ -17,4 +17,4 @@ pub const LAYOUT: u32 = 2;
 pub const ARTIFACTS: u32 = 3;
 
 /// The version of image records: the one that is written, and the newest that is read.
-pub const RECORD: u32 = 1;
+pub const RECORD: u32 = 2;

@@ -3,6 +3,7 @@
 //! ```text
 //!   lookup  is it cached? images, layers, documents     record  the file that a warm pull reads
 //!   images  list, one image, remove                     prune   what no image needs
+//!   pins    named holds on images                          usage   bytes by image
 //!   image_name  which image a text names                keys    names of artifacts
 //! ```
 
@@ -12,13 +13,17 @@ mod images;
 pub(crate) mod keys;
 pub(crate) mod lookup;
 pub(crate) mod open_file;
+mod pins;
 mod prune;
 pub(crate) mod record;
+mod usage;
 
 pub use error::CacheError;
 pub use image_name::ImageName;
 pub use images::CachedImage;
-pub use prune::Pruned;
+pub use pins::ImagePin;
+pub use prune::{Pruned, PrunedImage};
+pub use usage::{CacheUsage, ImageUsage};
 
 use std::path::Path;
 

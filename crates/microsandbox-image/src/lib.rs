@@ -104,7 +104,10 @@ mod source;
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
 };
-pub use cache::{CacheError, CachedImage, GlobalCache, ImageName, Pruned};
+pub use cache::{
+    CacheError, CacheUsage, CachedImage, GlobalCache, ImageName, ImagePin, ImageUsage, Pruned,
+    PrunedImage,
+};
 pub use erofs_format::KernelVersion;
 pub use erofs_reader;
 pub use erofs_reader::Inode;
@@ -138,10 +141,12 @@ pub use msb_registry::{
 pub use msb_sidecar::Note;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
 pub use msb_store::{
-    DiskKey, FormatVersion, Kept, Lease, PruneOptions, StoreOptions as CacheOptions,
+    DiskKey, FormatVersion, InvalidPinName, Kept, Lease, PinName, PruneOptions,
+    StoreOptions as CacheOptions, UnmetBudget,
 };
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
+pub use pull::{Repair, RepairError};
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};

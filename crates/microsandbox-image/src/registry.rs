@@ -18,7 +18,10 @@ use hosts::HostSources;
 use crate::engine::{Engine, EngineBuilder, engine_options};
 use crate::progress::Progress;
 use crate::source::RegistrySource;
-use crate::{GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull};
+use crate::{
+    GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, Repair,
+    RepairError, pull,
+};
 
 /// Pulls images for one platform into one cache. Cheap to create and to clone; clones share connections, credentials and limits.
 #[derive(Clone, Debug)]
@@ -105,6 +108,20 @@ impl Registry {
         (receiver, PullTask::new(task))
     }
 
+    /// Verifies a cached image with all its contents, and rebuilds only what is damaged: merged metadata and descriptor from the layers in
+    /// the cache without a request, layers and documents from the registry of the reference by their digests, even if the tag names
+    /// another image now. If the image's record is damaged, the reference is resolved again.
+    ///
+    /// Files that a guest has open stay as they are; damaged ones are replaced under their names.
+    ///
+    /// # Errors
+    /// [`RepairError::Inspect`] if the image is not cached or cannot be verified, [`RepairError::Pull`] if a part cannot be rebuilt.
+    pub async fn repair(&self, reference: &Reference) -> Result<Repair, RepairError> {
+        let progress = Progress::without_receiver();
+        let source = RegistrySource::new(&self.client, reference, &progress);
+        pull::repair(&self.engine, &source, reference, &progress).await
+    }
+
     async fn run(
         &self,
         reference: &Reference,
@@ -119,6 +136,13 @@ impl Registry {
 engine_options!(RegistryBuilder);
 
 impl RegistryBuilder {
+    /// Sets the platform that images are pulled and repaired for, in place of that of [`Registry::builder`].
+    #[must_use]
+    pub fn platform(mut self, platform: Platform) -> Self {
+        self.engine.platform = platform;
+        self
+    }
+
     /// Sets the credentials for the first registry that is contacted. Default: none.
     ///
     /// They are bound to the registry in the reference of the first pull that makes a request, and are sent to no other. To pull

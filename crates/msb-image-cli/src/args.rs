@@ -5,8 +5,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use microsandbox_image::{CacheOptions, GlobalCache};
 use nix::unistd::Group;
 
+use crate::amount;
 use crate::commands::{
-    cat, export, inspect, load, login, logout, ls, prune, pull, rm, save, tree, verify,
+    cat, df, export, inspect, load, login, logout, ls, pin, prune, pull, rm, save, tree, verify,
 };
 use crate::failure::Failure;
 use crate::output::Format;
@@ -57,6 +58,9 @@ pub(crate) enum Command {
     Umount(crate::commands::umount::UmountArgs),
     Upper(crate::commands::upper::UpperArgs),
     Verify(verify::VerifyArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Df(df::DfArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),
 }
@@ -71,6 +75,10 @@ pub(crate) struct CacheArgs {
     /// Group, by name or number, whose members may use a new cache and pull into it [default: $MSB_IMAGE_CACHE_GROUP, else none]
     #[arg(long, global = true, value_name = "GROUP", help_heading = GLOBAL)]
     cache_group: Option<String>,
+
+    /// Budget of the cache, such as 20G: a pull removes the images that were not used for longest [default: $MSB_IMAGE_CACHE_MAX_BYTES, else none]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = amount::size, help_heading = GLOBAL)]
+    cache_max_bytes: Option<u64>,
 }
 
 impl CacheArgs {
@@ -81,7 +89,22 @@ impl CacheArgs {
         };
         let mut options = CacheOptions::default();
         options.shared_group = self.group()?;
+        options.max_bytes = self.max_bytes()?;
         Ok(GlobalCache::with_options(directory, options)?)
+    }
+
+    fn max_bytes(&self) -> Result<Option<u64>, Failure> {
+        const NAME: &str = "MSB_IMAGE_CACHE_MAX_BYTES";
+        let (Some(text), None) = (variable(NAME), self.cache_max_bytes) else {
+            return Ok(self.cache_max_bytes);
+        };
+        let text = text.to_string_lossy();
+        let bytes = amount::size(&text).map_err(|expected| Failure::BadVariable {
+            name: NAME,
+            value: text.clone().into_owned(),
+            expected,
+        })?;
+        Ok(Some(bytes))
     }
 
     /// Returns the number of the group that a new cache is shared with.

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod cat;
+pub(crate) mod df;
 pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod load;
@@ -9,6 +10,7 @@ pub(crate) mod logout;
 pub(crate) mod ls;
 #[cfg(target_os = "linux")]
 pub(crate) mod mount;
+pub(crate) mod pin;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod rm;
@@ -47,6 +49,9 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Umount(args) => umount::run(&args, &cache),
         Command::Upper(args) => upper::run(&args),
         Command::Verify(args) => verify::run(&args, &cache),
+        Command::Pin(args) => pin::pin(&args, &cache),
+        Command::Unpin(args) => pin::unpin(&args, &cache),
+        Command::Df(args) => df::run(&args, &cache),
         Command::Rm(args) => rm::run(&args, &cache),
         Command::Prune(args) => prune::run(&args, &cache),
     }

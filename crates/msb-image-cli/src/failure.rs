@@ -66,6 +66,12 @@ pub(crate) enum Failure {
     NoCacheDir,
     #[error("there is no group {}", escape(name))]
     NoGroup { name: String },
+    #[error("${name} is {}: {expected}", escape(value))]
+    BadVariable {
+        name: &'static str,
+        value: String,
+        expected: &'static str,
+    },
     #[error("group {}: looking up its number", escape(name))]
     GroupLookup { name: String, source: io::Error },
     #[error("--force cannot be used with --policy never: it has to download")]
@@ -86,6 +92,8 @@ pub(crate) enum Failure {
         "{registry} did not request credentials, so they cannot be verified; nothing was stored"
     )]
     NotRequested { registry: RegistryHost },
+    #[error("there is no pin {name}")]
+    NoPin { name: String },
     #[error("reading the password from standard input")]
     Password(#[source] io::Error),
     #[error("standard input: the password is empty or longer than {limit} bytes")]
@@ -186,6 +194,7 @@ impl Failure {
         match self {
             Self::NoCacheDir
             | Self::NoGroup { .. }
+            | Self::BadVariable { .. }
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
             | Self::NoPassword { .. } => 2,

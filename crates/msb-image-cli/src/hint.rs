@@ -41,11 +41,20 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
                 "`msb-image pull --keep-blobs {reference}{flag}` keeps it; so does `msb-image load --keep-blobs PATH` for an archive"
             ))
         }
+        CacheError::Pinned { .. } => Some("remove the pin with `msb-image unpin NAME`".into()),
+        CacheError::Budget { .. } => Some(
+            "`msb-image df` shows what holds the images; --max-bytes or --cache-max-bytes sets the budget"
+                .into(),
+        ),
         CacheError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
         CacheError::AmbiguousId { .. } => Some("enter more digits of it".into()),
         CacheError::Store(error) if error.is_full() => {
             Some("free some space, or run `msb-image prune`".into())
         }
+        CacheError::Store(error) if error.is_damaged_record() => Some(
+            "pull the image again, or remove the record with `msb-image prune --remove-corrupt-records`"
+                .into(),
+        ),
         CacheError::Store(error) if error.is_no_cache() => Some(
             "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
         ),

@@ -9,6 +9,7 @@
 //!
 //! Everything that a user of the library may need is in the library. Untrusted text is escaped wherever it is printed.
 
+mod amount;
 mod args;
 mod commands;
 mod event_loop;

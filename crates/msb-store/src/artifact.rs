@@ -64,15 +64,20 @@ pub(crate) const LAYER_IMAGE: usize = 0;
 pub(crate) const LAYER_BLOBS: usize = 1;
 pub(crate) const LAYER_SIDECAR: usize = 2;
 
-/// A disk: its merged metadata and its descriptor.
+/// A disk: its merged metadata, the checksum of that, and its descriptor.
 pub(crate) static DISK: ArtifactKind = ArtifactKind {
     folder: "disks",
     is_versioned: true,
     has_own_dir: true,
-    files: &[disk_data("fsmeta.erofs"), disk_data("rootfs.vmdk")],
+    files: &[
+        disk_data("fsmeta.erofs"),
+        optional("fsmeta.crc32c"),
+        disk_data("rootfs.vmdk"),
+    ],
 };
 pub(crate) const DISK_FSMETA: usize = 0;
-pub(crate) const DISK_VMDK: usize = 1;
+pub(crate) const DISK_CHECKSUM: usize = 1;
+pub(crate) const DISK_VMDK: usize = 2;
 
 /// A raw manifest, index or config.
 pub(crate) static BLOB: ArtifactKind = ArtifactKind {
@@ -113,6 +118,8 @@ pub(crate) static KINDS: [&ArtifactKind; 6] =
 
 /// The directory of the image records.
 pub(crate) const IMAGES: &str = "images";
+/// The directory of the pins.
+pub(crate) const PINS: &str = "pins";
 /// The directory of the lock files.
 pub(crate) const LOCKS: &str = "locks";
 

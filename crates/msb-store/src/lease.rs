@@ -10,6 +10,7 @@ use fs4::{FileExt, TryLockError};
 use msb_oci::Digest;
 
 use crate::artifact::{LEASE, LEASE_LOCK, LEASE_REFERENCES};
+use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::lock::Request;
 use crate::step::Step;
@@ -104,7 +105,7 @@ impl Store {
     }
 
     /// Returns whether any process holds a lease on the disk at this moment.
-    pub(crate) fn is_leased(&self, key: &DiskKey) -> Result<bool> {
+    pub fn is_leased(&self, key: &DiskKey) -> Result<bool> {
         let place = LEASE.place(key, LEASE_LOCK);
         let Some(dir) = self.dir(&place.dir)? else {
             return Ok(false);
@@ -123,6 +124,23 @@ impl Store {
     ///
     /// Lease files that no process holds are removed; the next lease creates them again.
     pub(crate) fn leased(&self) -> Result<Vec<References>> {
+        self.each_lease(|dir, key| {
+            dir.remove_file(&LEASE.file_name(key, LEASE_LOCK))?;
+            dir.remove_file(&LEASE.file_name(key, LEASE_REFERENCES))?;
+            Ok(())
+        })
+    }
+
+    /// Returns what each leased disk keeps at this moment. Changes nothing.
+    pub(crate) fn leased_now(&self) -> Result<Vec<References>> {
+        self.each_lease(|_, _| Ok(()))
+    }
+
+    /// Returns what each leased disk keeps, and calls `unused` with every lease that no process holds.
+    fn each_lease(
+        &self,
+        mut unused: impl FnMut(&Dir, &DiskKey) -> Result<()>,
+    ) -> Result<Vec<References>> {
         let mut found = Vec::new();
         for key in self.keys::<DiskKey>(&LEASE)? {
             let Some(dir) = self.dir(&LEASE.dir(&key))? else {
@@ -139,8 +157,7 @@ impl Store {
                 leased.disks.insert(key);
                 found.push(leased);
             } else {
-                dir.remove_file(&LEASE.file_name(&key, LEASE_LOCK))?;
-                dir.remove_file(&note)?;
+                unused(&dir, &key)?;
             }
         }
         Ok(found)

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use msb_oci::Digest;
 
 use crate::artifact::{
-    DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_BLOB, LAYER_IMAGE, LAYER_SIDECAR, Place,
+    BLOB, DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_BLOB, LAYER_IMAGE, LAYER_SIDECAR,
+    Place,
 };
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
@@ -44,6 +45,12 @@ impl Store {
         self.path_of(&DISK.place(key, DISK_VMDK))
     }
 
+    /// Returns where the blob (a raw manifest or config) lies, or would lie.
+    #[must_use]
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.path_of(&BLOB.place(digest, 0))
+    }
+
     /// Returns where the kept blob of a layer lies, or would lie.
     #[must_use]
     pub fn layer_blob_path(&self, digest: &Digest) -> PathBuf {
@@ -59,8 +66,6 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use msb_oci::Digest;
-
     use super::*;
     use crate::FormatVersion;
 

@@ -3,11 +3,12 @@
 use fs4::{FileExt, TryLockError};
 use msb_oci::{Algorithm, Digest};
 
-use crate::artifact::{ALGORITHMS, ArtifactKind, IMAGES, KINDS, LOCKS};
+use crate::artifact::{ALGORITHMS, ArtifactKind, IMAGES, KINDS, LOCKS, PINS};
 use crate::dir::Dir;
 use crate::error::Result;
 use crate::lock::LockOn;
 use crate::marker::{MARKER, store_dirs};
+use crate::pin::PinName;
 use crate::record::is_record_name;
 use crate::step::Step;
 use crate::temporary::temporary_target;
@@ -83,6 +84,7 @@ impl Store {
         let mut found = vec![
             (String::new(), Writes::Marker),
             (IMAGES.to_owned(), Writes::Records),
+            (PINS.to_owned(), Writes::Pins),
         ];
         for kind in KINDS {
             for algorithm in ALGORITHMS {
@@ -110,6 +112,7 @@ impl Store {
 enum Writes {
     Marker,
     Records,
+    Pins,
     Artifacts(&'static ArtifactKind, Algorithm),
 }
 
@@ -124,6 +127,7 @@ impl Writes {
         match self {
             Self::Marker => name == MARKER,
             Self::Records => is_record_name(name),
+            Self::Pins => PinName::of_file(name).is_some(),
             Self::Artifacts(kind, _) if kind.has_own_dir => {
                 kind.files.iter().any(|file| file.name == name)
             }

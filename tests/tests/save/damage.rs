@@ -72,7 +72,7 @@ async fn a_damaged_blob_is_named_and_nothing_gets_the_name_of_the_archive() {
         let damage = &found.damage[0];
         assert_eq!(damage.artifact, ArtifactKind::LayerBlob);
         assert_eq!(damage.layer, Some(pulled.layers[layer].diff_id));
-        assert!(matches!(damage.error, InspectError::DamagedBlob { .. }));
+        assert!(matches!(damage.error, InspectError::Digest { .. }));
         let force = PullOptions {
             force: true,
             keep_blobs: true,

@@ -5,7 +5,7 @@ use msb_platform::Platform;
 use serde::{Deserialize, Serialize};
 
 use super::keys::image_key;
-use super::lookup;
+use super::lookup::{self, FoundImage};
 use super::record::ImageRecord;
 use super::{CacheError, GlobalCache};
 use crate::PullResult;
@@ -26,9 +26,13 @@ pub struct CachedImage {
     pub disk_bytes: u64,
     /// Whether all of its files exist.
     pub complete: bool,
-    /// When it was last pulled or loaded; not part of its data.
+    /// When it was last used, to the coarseness that a warm pull records; not part of its data.
     #[serde(skip)]
-    pub pulled: Option<SystemTime>,
+    pub used: Option<SystemTime>,
+    /// The names of its pins.
+    pub pinned: Vec<String>,
+    /// Whether a process holds a lease on its disk.
+    pub leased: bool,
 }
 
 impl GlobalCache {
@@ -39,6 +43,10 @@ impl GlobalCache {
     pub fn images(&self) -> Result<Vec<CachedImage>, CacheError> {
         let mut images = Vec::new();
         let store = self.existing()?;
+        let pins = store.pins().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the pins cannot be read");
+            Vec::new()
+        });
         for listed in store.list_images::<ImageRecord>()? {
             let (key, record) = match listed.record {
                 Ok(listed) => listed,
@@ -62,14 +70,31 @@ impl GlobalCache {
                 layer_count: record.layers.len(),
                 disk_bytes,
                 complete: lookup::is_whole(store, &record)?,
-                pulled: listed.modified,
+                used: Some(listed.used),
+                pinned: pins
+                    .iter()
+                    .filter(|pin| pin.key == key)
+                    .map(|pin| pin.name.to_string())
+                    .collect(),
+                leased: store.is_leased(record.disk.key())?,
             });
         }
         images.sort_by(|a, b| (&a.reference, &a.platform).cmp(&(&b.reference, &b.platform)));
         Ok(images)
     }
 
-    /// Returns a cached image, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does. Blocks on file I/O.
+    /// Returns the error of each image record that cannot be read; [`images`](Self::images) leaves these images out.
+    ///
+    /// # Errors
+    /// [`CacheError::Store`].
+    pub fn damaged_records(&self) -> Result<Vec<CacheError>, CacheError> {
+        let listed = self.existing()?.list_images::<ImageRecord>()?;
+        let errors = listed.into_iter().filter_map(|image| image.record.err());
+        Ok(errors.map(CacheError::from).collect())
+    }
+
+    /// Returns a cached image, as a pull under [`PullPolicy::Never`](crate::PullPolicy::Never) does, which also rebuilds a disk whose
+    /// merged metadata or descriptor is damaged. Blocks on file I/O.
     ///
     /// # Errors
     /// [`CacheError::NotCached`], [`CacheError::Store`].
@@ -78,17 +103,21 @@ impl GlobalCache {
         reference: &Reference,
         platform: &Platform,
     ) -> Result<PullResult, CacheError> {
-        lookup::image(self.existing()?, reference, platform)?.ok_or_else(|| CacheError::NotCached {
-            reference: Box::new(reference.clone()),
-            platform: Box::new(platform.clone()),
-        })
+        match lookup::image(self.existing()?, reference, platform)? {
+            FoundImage::Whole(result) => Ok(*result),
+            FoundImage::WithoutDisk(_) | FoundImage::Absent => Err(CacheError::NotCached {
+                reference: Box::new(reference.clone()),
+                platform: Box::new(platform.clone()),
+            }),
+        }
     }
 
     /// Removes an image's record; `false` if there was none. Its files stay until a prune finds that no other image needs them.
     ///
     /// # Errors
-    /// [`CacheError::Store`].
+    /// [`CacheError::Pinned`], [`CacheError::Store`].
     pub fn remove(&self, reference: &Reference, platform: &Platform) -> Result<bool, CacheError> {
+        self.require_unpinned(reference, platform)?;
         Ok(self
             .existing()?
             .remove_image(&image_key(reference, platform))?)

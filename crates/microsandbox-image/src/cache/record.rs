@@ -2,7 +2,7 @@ use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_stitch::{PerDevice, StitchError};
-use msb_store::{Lease, References, Store};
+use msb_store::{FileChecksum, Lease, References, Store};
 use serde::{Deserialize, Serialize};
 
 use super::keys::layer_key;
@@ -20,6 +20,8 @@ pub(crate) struct ImageRecord {
     /// Bottom to top.
     pub(crate) layers: Vec<LayerRecord>,
     pub(crate) fsmeta_bytes: u64,
+    /// The checksum of the merged metadata; `None` in the records of development versions.
+    pub(crate) fsmeta_crc32c: Option<u32>,
     pub(crate) notes: Vec<Note>,
     /// The disk over `layers`.
     #[serde(skip_serializing)]
@@ -35,6 +37,8 @@ struct Fields {
     config: ImageConfig,
     layers: Vec<LayerRecord>,
     fsmeta_bytes: u64,
+    #[serde(default)]
+    fsmeta_crc32c: Option<u32>,
     notes: Vec<Note>,
 }
 
@@ -50,6 +54,7 @@ impl TryFrom<Fields> for ImageRecord {
             config: fields.config,
             layers: fields.layers,
             fsmeta_bytes: fields.fsmeta_bytes,
+            fsmeta_crc32c: fields.fsmeta_crc32c,
             notes: fields.notes,
             disk,
         })
@@ -77,6 +82,14 @@ impl ImageRecord {
     fn image_bytes(&self) -> PerDevice<u64> {
         let lengths = self.layers.iter().map(|layer| layer.image_bytes);
         self.disk.layers().distinct(lengths)
+    }
+
+    /// Returns whether merged metadata of this length and checksum is the record's.
+    pub(crate) fn is_disk(&self, fsmeta: FileChecksum) -> bool {
+        self.fsmeta_bytes == fsmeta.bytes
+            && self
+                .fsmeta_crc32c
+                .is_none_or(|crc32c| crc32c == fsmeta.crc32c)
     }
 
     /// Leases the disk of the record, with its layers, their blobs, and its documents. Blocks on file I/O.

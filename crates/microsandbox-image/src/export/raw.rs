@@ -162,7 +162,7 @@ fn length(bytes: u64, limit: usize) -> usize {
 }
 
 fn read_error(extent: &DiskExtent, source: io::Error) -> ExportError {
-    ExportError::Inspect(InspectError::LayerImage {
+    ExportError::Inspect(InspectError::Read {
         path: extent.path.clone(),
         source,
     })

@@ -47,10 +47,9 @@ pub(super) async fn ensure_layer(
     let Pull {
         engine,
         progress,
-        options,
+        keep_blobs,
         ..
     } = pull;
-    let keep_blobs = options.keep_blobs;
     let store = engine.cache.store();
     let cached = |ready: ReadyLayer| {
         progress.send(PullProgress::LayerCached {

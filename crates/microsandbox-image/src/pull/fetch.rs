@@ -95,7 +95,7 @@ impl<'a> Fetch<'a> {
             state,
             claim,
             restarted: None,
-            uses_partial: pull.source.is_interruptible() || pull.options.keep_blobs,
+            uses_partial: pull.source.is_interruptible() || pull.keep_blobs,
         }
     }
 
@@ -163,7 +163,7 @@ impl<'a> Fetch<'a> {
                     if error.may_stem_from_partial_blob() {
                         let is_gone = discard(files.partial).await;
                         // A blob that is kept needs another partial blob, which begins empty.
-                        let uses_partial = is_gone && self.pull.options.keep_blobs;
+                        let uses_partial = is_gone && self.pull.keep_blobs;
                         if resumed_bytes > 0 {
                             tracing::warn!(digest = %blob.digest, %error, "a resumed download is wrong; it starts over");
                             self.uses_partial = uses_partial;
@@ -185,7 +185,7 @@ impl<'a> Fetch<'a> {
     // `&mut`, because a held stream is not `Sync`, so that a shared borrow would not be `Send`.
     async fn open(&mut self) -> Result<Files, PullError> {
         let (store, layer) = (self.pull.engine.cache.store().clone(), self.layer.clone());
-        let (uses_partial, keep_blob) = (self.uses_partial, self.pull.options.keep_blobs);
+        let (uses_partial, keep_blob) = (self.uses_partial, self.pull.keep_blobs);
         blocking(move || Files::open(&store.session(), &layer, uses_partial, keep_blob)).await
     }
 
@@ -221,7 +221,7 @@ impl<'a> Fetch<'a> {
             ingested.compression,
         ));
         let (store, key) = (self.pull.engine.cache.store().clone(), self.key.clone());
-        let (digest, keep_blob) = (self.layer.blob.digest, self.pull.options.keep_blobs);
+        let (digest, keep_blob) = (self.layer.blob.digest, self.pull.keep_blobs);
         let sidecar_bytes = blocking(move || {
             let sidecar_bytes = files.sidecar_bytes()?;
             // The sidecar's name comes last: its presence is the layer's.

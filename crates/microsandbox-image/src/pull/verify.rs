@@ -33,7 +33,7 @@ pub(super) async fn verify(
     let error = |error| layer_error(reference, layer, error);
     let mut stream = BlobStream::open(pull, index, blob, 0);
     let (compression, kept) = loop {
-        let kept = match pull.options.keep_blobs {
+        let kept = match pull.keep_blobs {
             true => Some(stage(pull, layer).await?),
             false => None,
         };

@@ -31,23 +31,24 @@ pub(crate) fn run(args: &LsArgs, cache: &GlobalCache) -> Result<Outcome, Failure
             "MANIFEST",
             "LAYERS",
             "DISK",
-            "AGE",
+            "USED",
             "STATE",
         ]);
         for image in &images {
-            let state = if image.complete {
-                "ok"
+            let mut state = vec![if image.complete {
+                "ok".to_owned()
             } else {
-                "files are missing"
-            };
+                "files are missing".to_owned()
+            }];
+            state.extend(holds(&image.pinned, image.leased));
             table.row([
                 one_line(&image.reference).to_string(),
                 image.platform.to_string(),
                 short(&image.manifest_digest),
                 image.layer_count.to_string(),
                 Bytes(image.disk_bytes).to_string(),
-                age(image.pulled),
-                state.into(),
+                age(image.used),
+                state.join(", "),
             ]);
         }
         table.print(&mut output)?;
@@ -56,9 +57,21 @@ pub(crate) fn run(args: &LsArgs, cache: &GlobalCache) -> Result<Outcome, Failure
     Ok(Outcome::Done)
 }
 
-/// Returns the time since an image was pulled. A time in the future, after the clock was set back, counts as now.
-fn age(pulled: Option<SystemTime>) -> String {
-    pulled.map_or_else(String::new, |pulled| {
-        Age(pulled.elapsed().unwrap_or_default()).to_string()
+/// Returns the time since an image was used. A time in the future, after the clock was set back, counts as now.
+fn age(used: Option<SystemTime>) -> String {
+    used.map_or_else(String::new, |used| {
+        Age(used.elapsed().unwrap_or_default()).to_string()
     })
+}
+
+/// Returns what keeps an image from removal.
+pub(super) fn holds(pins: &[String], is_leased: bool) -> Vec<String> {
+    let mut holds = Vec::new();
+    if !pins.is_empty() {
+        holds.push(format!("pinned as {}", pins.join(" and ")));
+    }
+    if is_leased {
+        holds.push("leased".into());
+    }
+    holds
 }

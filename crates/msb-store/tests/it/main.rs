@@ -5,6 +5,7 @@
 )]
 
 mod access;
+mod budget;
 mod common;
 #[cfg(target_os = "linux")]
 mod full_disk;

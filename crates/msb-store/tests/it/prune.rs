@@ -211,7 +211,7 @@ fn a_record_that_cannot_be_read_stops_the_prune_unless_told_otherwise() {
     assert_eq!((pruned.corrupt_records, pruned.layers.len()), (1, 1));
     assert!(!bad.exists() && store.read_image::<String>(&image("a")).unwrap().is_some());
 
-    std::fs::write(&bad, r#"{"format":2}"#).unwrap();
+    std::fs::write(&bad, r#"{"format":3}"#).unwrap();
     assert!(
         store
             .prune::<String>(&options, |_, name| references(&name))

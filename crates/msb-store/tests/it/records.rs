@@ -279,3 +279,42 @@ fn leftover_bytes_of_one_blob_do_not_poison_another() {
     assert_eq!(part.len_bytes(), 0, "longer than the blob: dropped");
     assert_eq!(std::fs::metadata(part.path()).unwrap().len(), 0);
 }
+
+#[test]
+fn any_flipped_bit_and_any_cut_of_a_record_is_damage() {
+    let (_temp, store) = store();
+    put_image(&store, "a");
+    let path = store.image_record_path(&image("a"));
+    let record = std::fs::read(&path).unwrap();
+    let expect_damage = |bytes: &[u8], what: &str| {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let error = store.read_image::<String>(&image("a")).unwrap_err();
+        assert!(error.is_corrupt(), "{what}: {error}");
+    };
+    for at in 0..record.len() {
+        expect_damage(&record[..at], &format!("cut at {at}"));
+        for bit in 0..8 {
+            let mut damaged = record.clone();
+            damaged[at] ^= 1 << bit;
+            expect_damage(&damaged, &format!("byte {at}, bit {bit}"));
+        }
+    }
+    std::fs::write(&path, &record).unwrap();
+    assert!(store.read_image::<String>(&image("a")).unwrap().is_some());
+}
+
+#[test]
+fn a_record_of_the_first_format_is_read() {
+    let (_temp, store) = store();
+    put_image(&store, "a");
+    let path = store.image_record_path(&image("a"));
+    let record = std::fs::read_to_string(&path).unwrap();
+    let first = record.lines().next().unwrap();
+    let old = first.replacen("\"format\":2", "\"format\":1", 1);
+    assert_ne!(first, old);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, old).unwrap();
+    let read = store.read_image::<String>(&image("a")).unwrap();
+    assert_eq!(read.as_deref(), Some("a"));
+}
