@@ -11,6 +11,7 @@
 //!   inspect/  the files of a cached image, verification: InspectError
 //!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
 //!   mount/    kernel mounts of a disk: MountError
+//!   blocking  a runtime for callers without one: BlockingError
 //!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
 //! ```
 //!
@@ -75,7 +76,7 @@
 //! - CPU-bound work runs on its own threads, never on the caller's executor.
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] makes no request.
 
-mod blocking;
+pub mod blocking;
 mod boot;
 mod cache;
 pub mod causes;
@@ -89,6 +90,7 @@ mod limits;
 mod loader;
 #[cfg(target_os = "linux")]
 mod mount;
+mod off_executor;
 mod open_files;
 mod options;
 mod progress;
