@@ -104,6 +104,7 @@ pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
 };
 pub use cache::{CacheError, CachedImage, GlobalCache, ImageName, Pruned};
+pub use engine::DEFAULT_CONCURRENT_LAYERS;
 pub use erofs_format::KernelVersion;
 pub use erofs_reader;
 pub use erofs_reader::Inode;

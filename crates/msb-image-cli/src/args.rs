@@ -1,14 +1,18 @@
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use microsandbox_image::{CacheOptions, GlobalCache};
 use nix::unistd::Group;
 
 use crate::commands::{
-    cat, export, inspect, load, login, logout, ls, prune, pull, rm, tree, verify,
+    cat, config, export, inspect, load, login, logout, ls, prune, pull, rm, tree, verify,
 };
+use crate::config::Config;
 use crate::failure::Failure;
+
+/// The variable with the cache directory.
+pub(crate) const CACHE_VARIABLE: &str = "MSB_IMAGE_CACHE";
 
 /// Heading of the options of every command.
 const GLOBAL: &str = "Global options";
@@ -19,6 +23,10 @@ const GLOBAL: &str = "Global options";
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+
+    /// Configuration file [default: msb-image/config.toml in the system's configuration folder]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    pub(crate) config: Option<PathBuf>,
 
     /// Increase logging verbosity on stderr (-v: info, -vv: debug)
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
@@ -44,9 +52,24 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     Umount(crate::commands::umount::UmountArgs),
     Upper(crate::commands::upper::UpperArgs),
+    Config(config::ConfigArgs),
     Verify(verify::VerifyArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),
+}
+
+impl Cli {
+    /// Sets what neither a flag nor a variable of the environment sets.
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.cache.configure(config);
+        match &mut self.command {
+            Command::Pull(args) => args.configure(config),
+            Command::Load(args) => args.configure(config),
+            Command::Login(args) => args.configure(config),
+            Command::Logout(args) => args.configure(config),
+            _ => {}
+        }
+    }
 }
 
 /// The location of the cache.
@@ -62,6 +85,17 @@ pub(crate) struct CacheArgs {
 }
 
 impl CacheArgs {
+    fn configure(&mut self, config: &Config) {
+        if self.cache_dir.is_none() && variable(CACHE_VARIABLE).is_none() {
+            self.cache_dir = config.cache_dir.as_ref().map(|dir| dir.value.clone());
+        }
+    }
+
+    /// Returns the directory that a flag names.
+    pub(crate) fn given_directory(&self) -> Option<&Path> {
+        self.cache_dir.as_deref()
+    }
+
     pub(crate) fn open(&self) -> Result<GlobalCache, Failure> {
         let directory = match &self.cache_dir {
             Some(directory) => directory.clone(),
@@ -96,15 +130,15 @@ impl CacheArgs {
 }
 
 /// Returns a variable of the environment. An empty one counts as unset.
-fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Returns `None` if the environment names no directory.
-fn default_directory() -> Option<PathBuf> {
+pub(crate) fn default_directory() -> Option<PathBuf> {
     // A relative XDG variable counts as unset (XDG base directory specification).
     let path = |name| variable(name).map(PathBuf::from);
-    if let Some(directory) = path("MSB_IMAGE_CACHE") {
+    if let Some(directory) = path(CACHE_VARIABLE) {
         return Some(directory);
     }
     let caches = if cfg!(target_os = "macos") {

@@ -8,6 +8,7 @@ use microsandbox_image::{
     PullError, Reference, RegistryHost, UpperDiskError, escape,
 };
 
+use crate::config::ConfigError;
 use crate::hint;
 use crate::output::one_line;
 use crate::progress::without_bars;
@@ -48,6 +49,8 @@ pub(crate) enum Failure {
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("there is no group {}", escape(name))]
     NoGroup { name: String },
     #[error("group {}: looking up its number", escape(name))]
@@ -164,6 +167,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::NoCacheDir
+            | Self::Config(_)
             | Self::NoGroup { .. }
             | Self::ForceOffline
             | Self::TwoRegistries { .. }

@@ -11,10 +11,13 @@
 
 mod args;
 mod commands;
+mod config;
 mod event_loop;
 mod failure;
 mod hint;
 mod log;
+#[cfg(test)]
+mod named;
 mod output;
 mod platform;
 mod progress;
