@@ -1,4 +1,3 @@
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -9,10 +8,8 @@ use crate::commands::{
     cat, config, export, inspect, load, login, logout, ls, prune, pull, rm, tree, verify,
 };
 use crate::config::Config;
+use crate::environment::{CACHE_VARIABLE, default_directory, variable};
 use crate::failure::Failure;
-
-/// The variable with the cache directory.
-pub(crate) const CACHE_VARIABLE: &str = "MSB_IMAGE_CACHE";
 
 /// Heading of the options of every command.
 const GLOBAL: &str = "Global options";
@@ -127,27 +124,4 @@ impl CacheArgs {
             }),
         }
     }
-}
-
-/// Returns a variable of the environment. An empty one counts as unset.
-pub(crate) fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-/// Returns `None` if the environment names no directory.
-pub(crate) fn default_directory() -> Option<PathBuf> {
-    // A relative XDG variable counts as unset (XDG base directory specification).
-    let path = |name| variable(name).map(PathBuf::from);
-    if let Some(directory) = path(CACHE_VARIABLE) {
-        return Some(directory);
-    }
-    let caches = if cfg!(target_os = "macos") {
-        path("HOME")?.join("Library/Caches")
-    } else {
-        match path("XDG_CACHE_HOME").filter(|path| path.is_absolute()) {
-            Some(caches) => caches,
-            None => path("HOME")?.join(".cache"),
-        }
-    };
-    Some(caches.join("msb-image"))
 }

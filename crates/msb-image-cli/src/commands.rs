@@ -31,7 +31,7 @@ use crate::platform::PlatformArgs;
 pub(crate) fn run(mut cli: Cli) -> Result<Outcome, Failure> {
     let config = Config::load(cli.config.as_deref())?;
     if let Command::Config(args) = &cli.command {
-        return config::run(args, &cli.cache, &config);
+        return config::run(args, cli.cache.given_directory(), &config);
     }
     cli.configure(&config);
     let cache = cli.cache.open()?;

@@ -19,10 +19,7 @@ use std::path::{Path, PathBuf};
 
 use microsandbox_image::NamedLimit;
 
-use crate::args::variable;
-
-/// The variable with the credential file of podman and skopeo. It takes precedence over the file.
-pub(crate) const AUTH_FILE_VARIABLE: &str = "REGISTRY_AUTH_FILE";
+use crate::environment::variable;
 
 /// The longest configuration file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;

@@ -12,6 +12,7 @@
 mod args;
 mod commands;
 mod config;
+mod environment;
 mod event_loop;
 mod failure;
 mod hint;

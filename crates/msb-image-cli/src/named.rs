@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory as _};
 
 use crate::args::Cli;
 
-/// A use of the command in a page: the words after `msb-image`.
+/// Returns the uses of the command in a page: the words after each `msb-image`.
 fn uses(page: &str) -> Vec<Vec<&str>> {
     let ends = |c: char| "`\n#|;&()".contains(c);
     let uses = page.split("msb-image ").skip(1);

@@ -4,8 +4,8 @@ use clap::Args;
 use microsandbox_image::{DEFAULT_CONCURRENT_LAYERS, NamedLimit, escape_path};
 use serde::Serialize;
 
-use crate::args::{CACHE_VARIABLE, CacheArgs, default_directory, variable};
-use crate::config::{AUTH_FILE_VARIABLE, Config, default_path};
+use crate::config::{Config, default_path};
+use crate::environment::{AUTH_FILE_VARIABLE, CACHE_VARIABLE, default_directory, variable};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Format, FormatArgs, Output, Table, one_line};
 
@@ -55,10 +55,10 @@ impl Origin {
 
 pub(crate) fn run(
     args: &ConfigArgs,
-    cache: &CacheArgs,
+    given_cache_dir: Option<&Path>,
     config: &Config,
 ) -> Result<Outcome, Failure> {
-    let settings = settings(cache, config);
+    let settings = settings(given_cache_dir, config);
     let mut output = Output::new();
     if args.format.format == Format::Json {
         for setting in &settings {
@@ -83,9 +83,9 @@ pub(crate) fn run(
     Ok(Outcome::Done)
 }
 
-fn settings(cache: &CacheArgs, config: &Config) -> Vec<Setting> {
+fn settings(given_cache_dir: Option<&Path>, config: &Config) -> Vec<Setting> {
     let mut settings = vec![
-        cache_dir(cache, config),
+        cache_dir(given_cache_dir, config),
         auth_file(config),
         hosts_dirs(config),
     ];
@@ -107,9 +107,9 @@ fn settings(cache: &CacheArgs, config: &Config) -> Vec<Setting> {
     settings
 }
 
-fn cache_dir(cache: &CacheArgs, config: &Config) -> Setting {
+fn cache_dir(given_cache_dir: Option<&Path>, config: &Config) -> Setting {
     let key = "cache_dir";
-    if let Some(directory) = cache.given_directory() {
+    if let Some(directory) = given_cache_dir {
         let flag = "--cache-dir";
         return path(key, Some(directory), Origin::Flag { flag });
     }

@@ -11,8 +11,8 @@ use microsandbox_image::{
 };
 use zeroize::Zeroizing;
 
-use crate::args::variable;
-use crate::config::{AUTH_FILE_VARIABLE, Config};
+use crate::config::Config;
+use crate::environment::{AUTH_FILE_VARIABLE, variable};
 use crate::failure::Failure;
 
 /// The longest password or token, in bytes.

@@ -1,0 +1,31 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The variable with the cache directory.
+pub(crate) const CACHE_VARIABLE: &str = "MSB_IMAGE_CACHE";
+
+/// The variable with the credential file of podman and skopeo. It takes precedence over the configuration file.
+pub(crate) const AUTH_FILE_VARIABLE: &str = "REGISTRY_AUTH_FILE";
+
+/// Returns a variable of the environment. An empty one counts as unset.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Returns `None` if the environment names no directory.
+pub(crate) fn default_directory() -> Option<PathBuf> {
+    // A relative XDG variable counts as unset (XDG base directory specification).
+    let path = |name| variable(name).map(PathBuf::from);
+    if let Some(directory) = path(CACHE_VARIABLE) {
+        return Some(directory);
+    }
+    let caches = if cfg!(target_os = "macos") {
+        path("HOME")?.join("Library/Caches")
+    } else {
+        match path("XDG_CACHE_HOME").filter(|path| path.is_absolute()) {
+            Some(caches) => caches,
+            None => path("HOME")?.join(".cache"),
+        }
+    };
+    Some(caches.join("msb-image"))
+}
