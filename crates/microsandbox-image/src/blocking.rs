@@ -30,6 +30,10 @@
 //! # }
 //! ```
 
+mod off_executor;
+
+pub(crate) use off_executor::blocking;
+
 use std::future::Future;
 use std::io;
 

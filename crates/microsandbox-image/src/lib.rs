@@ -90,7 +90,6 @@ mod limits;
 mod loader;
 #[cfg(target_os = "linux")]
 mod mount;
-mod off_executor;
 mod open_files;
 mod options;
 mod progress;

@@ -22,10 +22,10 @@ use msb_layer::LayerError;
 use msb_oci::Reference;
 use msb_stitch::{Merge, StitchError};
 
+use crate::blocking::{self, blocking};
 use crate::cache::lookup;
 use crate::disk::ImageDisk;
 use crate::engine::Engine;
-use crate::off_executor::{self, off_executor};
 use crate::progress::Progress;
 use crate::source::ImageSource;
 use crate::{
@@ -127,7 +127,7 @@ async fn run(
     let lease = {
         let (store, disk) = (store.clone(), disk.clone());
         let blobs = [resolved.manifest_digest, resolved.config_digest];
-        off_executor(move || Ok(disk.lease(&store, &blobs)?)).await?
+        blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
     };
 
     let mut rebuild = Rebuild::new(options.force);
@@ -182,7 +182,7 @@ async fn from_cache(
     let (store, platform) = (engine.cache.store().clone(), engine.platform.clone());
     let found = {
         let reference = reference.clone();
-        off_executor(move || Ok(lookup::image(&store, &reference, &platform)?)).await?
+        blocking(move || Ok(lookup::image(&store, &reference, &platform)?)).await?
     };
     if found.is_none() && is_final {
         let (reference, platform) = (

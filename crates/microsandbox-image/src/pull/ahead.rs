@@ -4,8 +4,8 @@ use msb_stitch::{LayerEvents, Merge, MergeAhead, Readiness, merge_ahead};
 use msb_store::{LayerKey, Lock, Store};
 use tokio::task::JoinHandle;
 
+use super::blocking::blocking;
 use super::holder::Report;
-use super::off_executor::off_executor;
 use super::waiting::Artifact;
 use crate::PullError;
 use crate::disk::{BuildError, ImageDisk, WrittenDisk, open_sidecar, write};
@@ -43,7 +43,7 @@ impl MergeTask {
         };
         let lock = {
             let (store, disk) = (store.clone(), disk.clone());
-            off_executor(move || {
+            blocking(move || {
                 if !force && disk.cached_fsmeta_bytes(&store)?.is_some() {
                     return Ok(None);
                 }
@@ -73,7 +73,7 @@ impl MergeTask {
 pub(super) async fn only_local_work(lock: &Arc<Lock>) {
     let lock = Arc::clone(lock);
     let report = move || Ok(lock.report(&Report::only_local_work().to_line())?);
-    if let Err(error) = off_executor(report).await {
+    if let Err(error) = blocking(report).await {
         tracing::debug!(%error, "the progress of a disk cannot be reported");
     }
 }
@@ -120,7 +120,7 @@ async fn merge(
 async fn off_the_executor<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BuildError> + Send + 'static,
 ) -> Result<T, BuildError> {
-    let done: Result<_, PullError> = off_executor(move || Ok(work())).await;
+    let done: Result<_, PullError> = blocking(move || Ok(work())).await;
     done.unwrap_or(Err(BuildError::Worker))
 }
 

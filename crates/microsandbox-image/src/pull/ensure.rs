@@ -4,10 +4,10 @@ use msb_stitch::LayerSender;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pull;
+use super::blocking::blocking;
 use super::fetch::{Fetch, Files};
 use super::holder::origin_name;
 use super::layer::{Claim, LayerSource, ReadyLayer};
-use super::off_executor::off_executor;
 use super::verify::verify;
 use super::waiting::{Artifact, Waited, Waiting};
 use crate::cache::lookup::CachedLayer;
@@ -65,8 +65,7 @@ pub(super) async fn ensure_layer(
         let files = permit(&engine.open_layers).await?;
         if looks_first {
             let (store, layer) = (store.clone(), layer.clone());
-            let found =
-                off_executor(move || Ok(CachedLayer::find(&store.session(), &layer)?)).await?;
+            let found = blocking(move || Ok(CachedLayer::find(&store.session(), &layer)?)).await?;
             if let CachedLayer::Verified(ready) = found {
                 return Ok(cached(ready));
             }
@@ -75,7 +74,7 @@ pub(super) async fn ensure_layer(
         let begun = {
             let (store, layer, artifact) = (store.clone(), layer.clone(), artifact.clone());
             let is_interruptible = pull.source.is_interruptible();
-            off_executor(move || {
+            blocking(move || {
                 let session = store.session();
                 let lock = match waits_for_lock {
                     true => match artifact.try_lock(&session)? {

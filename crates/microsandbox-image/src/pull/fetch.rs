@@ -3,9 +3,9 @@ use msb_layer::{IngestedLayer, LayerError, LayerJob, ReadLayer};
 use msb_stitch::LayerSender;
 use msb_store::{LayerKey, Staged, Step, Store};
 
+use super::blocking::blocking;
 use super::download::{BlobStream, Download};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
-use super::off_executor::off_executor;
 use super::partial::SharedPartial;
 use super::unpacking::Unpacking;
 use super::verify::reporter;
@@ -182,7 +182,7 @@ impl<'a> Fetch<'a> {
     async fn open(&mut self) -> Result<Files, PullError> {
         let (store, layer) = (self.pull.engine.cache.store().clone(), self.layer.clone());
         let uses_partial = self.uses_partial;
-        off_executor(move || Files::open(&store.session(), &layer, uses_partial)).await
+        blocking(move || Files::open(&store.session(), &layer, uses_partial)).await
     }
 
     async fn download(
@@ -218,7 +218,7 @@ impl<'a> Fetch<'a> {
         ));
         let (store, key) = (self.pull.engine.cache.store().clone(), self.key.clone());
         let digest = self.layer.blob.digest;
-        let sidecar_bytes = off_executor(move || {
+        let sidecar_bytes = blocking(move || {
             let sidecar_bytes = files.sidecar_bytes()?;
             // The sidecar's name comes last: its presence is the layer's.
             store.publish_layer(&key, &digest, files.image.sync()?, files.sidecar.sync()?)?;
@@ -276,7 +276,7 @@ async fn report(state: LayerSender<'_>, read: Option<ReadLayer>) {
 /// Removes a partial blob. Returns `false` if it is still there.
 async fn discard(partial: Option<SharedPartial>) -> bool {
     match partial {
-        Some(partial) => off_executor(move || Ok(partial.discard()))
+        Some(partial) => blocking(move || Ok(partial.discard()))
             .await
             .unwrap_or(false),
         None => true,

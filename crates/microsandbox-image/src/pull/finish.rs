@@ -5,10 +5,10 @@ use msb_sidecar::Note;
 use msb_store::{LayerKey, Lock, RECORD_LIMIT_BYTES, Store};
 
 use super::ahead::{AheadDisk, MergeTask, only_local_work};
+use super::blocking::blocking;
 use super::holder::origin_name;
 use super::layer::ReadyLayer;
 use super::layers::ReadyLayers;
-use super::off_executor::off_executor;
 use super::waiting::{Artifact, Waited, Waiting};
 use super::{Pull, notes};
 use crate::cache::keys::image_key;
@@ -58,7 +58,7 @@ pub(super) async fn finish(
     let record = Box::new(record(pull, &layers, notes, disk.fsmeta_bytes));
     let key = image_key(pull.reference, &pull.engine.platform);
     let store = pull.engine.cache.store().clone();
-    off_executor(move || {
+    blocking(move || {
         store.write_image(&key, &*record, &record.references())?;
         Ok(Finished::Done {
             record,
@@ -98,7 +98,7 @@ async fn publish_disk(
     };
     if !rebuild && written.is_none() {
         let (store, disk, layout) = (store.clone(), disk.clone(), layout.clone());
-        let cached_bytes = off_executor(move || Ok(lookup::disk(&store, &disk, &layout)?));
+        let cached_bytes = blocking(move || Ok(lookup::disk(&store, &disk, &layout)?));
         if let Some(fsmeta_bytes) = cached_bytes.await? {
             return Ok(Disk {
                 fsmeta_bytes,
@@ -114,7 +114,7 @@ async fn publish_disk(
         None => {
             let (store, disk, budget) = (store.clone(), disk.clone(), budget.clone());
             let observer = progress.merge_observer(disk.layers().stack().len());
-            off_executor(move || Ok(build(&disk, &layout, &store, &budget, observer))).await?
+            blocking(move || Ok(build(&disk, &layout, &store, &budget, observer))).await?
         }
     };
     let published = match written {
@@ -137,7 +137,7 @@ async fn lock_disk(pull: Pull<'_>, store: &Store) -> Result<Option<Arc<Lock>>, P
     loop {
         let lock = {
             let (store, artifact) = (store.clone(), artifact.clone());
-            off_executor(move || artifact.try_lock(&store)).await?
+            blocking(move || artifact.try_lock(&store)).await?
         };
         if let Some(lock) = lock {
             let lock = Arc::new(lock);

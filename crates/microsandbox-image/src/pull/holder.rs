@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 use msb_oci::Digest;
 use msb_store::Lock;
 
-use super::off_executor::off_executor;
+use super::blocking::blocking;
 use crate::source::ImageSource;
 
 /// How often the holder of a lock reports.
@@ -82,7 +82,7 @@ impl Reporter {
                     source: source.clone(),
                 };
                 let lock = Arc::clone(&lock);
-                let reported = off_executor(move || Ok(lock.report(&report.to_line())?)).await;
+                let reported = blocking(move || Ok(lock.report(&report.to_line())?)).await;
                 if let Err(error) = reported {
                     // Waiting pulls may then do the same work, which costs time and nothing else.
                     tracing::debug!(%error, "the progress of a layer cannot be reported");

@@ -6,10 +6,10 @@ use msb_stitch::{DeviceId, LayerEvents, PerDevice};
 use msb_store::LayerKey;
 
 use super::Pull;
+use super::blocking::blocking;
 use super::ensure::{Known, ensure_layer};
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
-use super::off_executor::off_executor;
 use crate::PullError;
 
 /// Which layers are rebuilt although the cache has them.
@@ -105,7 +105,7 @@ pub(super) async fn fetch_layers(
 /// Returns the layers that the cache lacks. All are looked up at once, because most pulls lack most of their layers.
 async fn missing(pull: Pull<'_>) -> Result<HashSet<LayerKey>, PullError> {
     let (store, disk) = (pull.engine.cache.store().clone(), pull.disk.clone());
-    off_executor(move || {
+    blocking(move || {
         let session = store.session();
         let mut missing = HashSet::new();
         for (_, layer) in disk.layers().iter() {

@@ -6,8 +6,8 @@ use msb_oci::{Descriptor, Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
 
+use super::blocking::blocking;
 use super::layer::LayerSource;
-use super::off_executor::off_executor;
 use crate::cache::lookup;
 use crate::engine::Engine;
 use crate::source::{Document, ImageSource};
@@ -122,13 +122,13 @@ async fn fetch_config(
 
 async fn cached(engine: &Engine, digest: &Digest) -> Result<Option<Vec<u8>>, PullError> {
     let (store, digest) = (engine.cache.store().clone(), *digest);
-    off_executor(move || Ok(lookup::document(&store, &digest)?)).await
+    blocking(move || Ok(lookup::document(&store, &digest)?)).await
 }
 
 /// Writes the bytes of manifest and config into the cache.
 pub(super) async fn keep(engine: &Engine, resolved: &Resolved) -> Result<(), PullError> {
     let (store, documents) = (engine.cache.store().clone(), resolved.documents.clone());
-    off_executor(move || {
+    blocking(move || {
         for (digest, bytes) in documents {
             store.write_blob(&digest, &bytes)?;
         }

@@ -1,11 +1,11 @@
-use super::off_executor::off_executor;
+use super::blocking::blocking;
 use crate::PullError;
 use crate::engine::Engine;
 
 /// Removes the temporary files of pulls whose process ended. Runs during the downloads of a pull, because it lists the whole cache.
 pub(super) async fn sweep(engine: &Engine) -> Result<(), PullError> {
     let store = engine.cache.store().clone();
-    off_executor(move || {
+    blocking(move || {
         match store.sweep_stale_temporaries() {
             Ok(swept) if swept.files > 0 => {
                 tracing::info!(

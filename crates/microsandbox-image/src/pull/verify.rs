@@ -3,10 +3,10 @@ use std::sync::atomic::AtomicU64;
 
 use msb_layer::{LayerError, VerifyJob};
 
+use super::blocking::blocking;
 use super::download::{BlobStream, Download};
 use super::holder::{Reporter, origin_name};
 use super::layer::{Claim, LayerSource, ReadyLayer, media_type_note};
-use super::off_executor::off_executor;
 use super::{Pull, layer_error};
 use crate::cache::keys::layer_key;
 use crate::{PullError, PullProgress};
@@ -64,7 +64,7 @@ pub(super) async fn verify(
         layer_key(&layer.diff_id),
         blob.digest,
     );
-    off_executor(move || Ok(store.record_verified_blob(&key, &digest)?)).await?;
+    blocking(move || Ok(store.record_verified_blob(&key, &digest)?)).await?;
     progress.send(PullProgress::LayerMaterialized {
         layer: index,
         diff_id: layer.diff_id,

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use msb_oci::Digest;
 use msb_store::{DiskKey, Lock, LockOn, Store};
 
+use super::blocking::blocking;
 use super::holder::Report;
-use super::off_executor::off_executor;
 use crate::PullError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -68,7 +68,7 @@ impl Waiting {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
             let (store, artifact) = (store.clone(), artifact.clone());
-            let seen = off_executor(move || look(&store, artifact.lock_on())).await?;
+            let seen = blocking(move || look(&store, artifact.lock_on())).await?;
             match seen {
                 Seen::Free => return Ok(Waited::Free),
                 Seen::Held(report) if self.is_worth_it(Instant::now(), report.as_ref()) => {}

@@ -10,7 +10,7 @@ use super::files::{CopyOptions, Files};
 use super::layout::{self, LayoutImage, LayoutSource};
 use super::{ImageSource, MAX_IMAGES};
 use crate::PullError;
-use crate::off_executor::off_executor;
+use crate::blocking::blocking;
 
 /// Images in a file or a directory: an OCI layout, or an archive of `docker save`.
 ///
@@ -100,7 +100,7 @@ impl ImageArchive {
     /// [`PullError::Archive`].
     pub async fn open(path: impl AsRef<Path>, options: ArchiveOptions) -> Result<Self, PullError> {
         let path = path.as_ref().to_owned();
-        off_executor(move || Ok(Self::new(Files::open(&path, &options.into_copy())?)?)).await
+        blocking(move || Ok(Self::new(Files::open(&path, &options.into_copy())?)?)).await
     }
 
     /// Copies a stream, such as standard input, to a temporary file, and reads the list of its images. `name` is the name of the
@@ -116,7 +116,7 @@ impl ImageArchive {
         options: ArchiveOptions,
     ) -> Result<Self, PullError> {
         let name = escape_text::escape(&name.into()).to_string();
-        off_executor(move || {
+        blocking(move || {
             let files = Files::copy(name, &mut input, &options.into_copy())?;
             Ok(Self::new(files)?)
         })

@@ -10,8 +10,8 @@ use super::error::ArchiveError;
 use super::files::Extent;
 use super::{BlobData, BlobEvent};
 use crate::PullError;
+use crate::blocking::blocking;
 use crate::document::Blob;
-use crate::off_executor::off_executor;
 
 /// The bytes that are read at once.
 const PIECE_BYTES: u64 = 256 << 10;
@@ -36,7 +36,7 @@ pub(super) fn blob_data(
     let expected = blob.bytes;
     let open = async move {
         let name = Arc::clone(&archive);
-        let opened = off_executor(move || {
+        let opened = blocking(move || {
             let (member, extent) = find()?;
             if extent.bytes != expected {
                 return Err(ArchiveError::Size {
@@ -86,7 +86,7 @@ async fn read_next(rest: Result<Rest, PullError>) -> Result<Option<(Bytes, Rest)
     if length == 0 {
         return Ok(None);
     }
-    off_executor(move || {
+    blocking(move || {
         // OK because a piece has few bytes.
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         // A file that was truncated meanwhile ends early, which is an error.

@@ -28,8 +28,8 @@ use super::files::{Extent, Files};
 use super::layout::document;
 use super::{BlobData, Document, ImageSource, MAX_CONFIG_BYTES, MAX_DOCKER_BYTES, SourceFuture};
 use crate::PullError;
+use crate::blocking::blocking;
 use crate::document::Blob;
-use crate::off_executor::off_executor;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 
@@ -142,7 +142,7 @@ impl ImageSource for DockerSource {
         let (files, image) = (Arc::clone(&self.files), Arc::clone(&self.image));
         let blobs = Arc::clone(&self.blobs);
         Box::pin(async move {
-            let manifest = off_executor(move || {
+            let manifest = blocking(move || {
                 let (manifest, found) = describe(&files, &image)?;
                 // An earlier call found the same.
                 let _ = blobs.set(found);

@@ -14,8 +14,8 @@ use super::data::blob_data;
 use super::error::ArchiveError;
 use super::files::Files;
 use super::{BlobData, Document, ImageSource, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, SourceFuture};
+use crate::blocking::blocking;
 use crate::document::Blob;
-use crate::off_executor::off_executor;
 
 pub(super) const INDEX: &str = "index.json";
 const MARKER: &str = "oci-layout";
@@ -178,7 +178,7 @@ impl LayoutSource {
     /// Reads and verifies a document.
     fn document(&self, digest: Digest, limit: u64) -> SourceFuture<'static, Bytes> {
         let files = Arc::clone(&self.files);
-        Box::pin(off_executor(move || {
+        Box::pin(blocking(move || {
             Ok(verified(&files, &blob_name(&digest), digest, limit)?)
         }))
     }

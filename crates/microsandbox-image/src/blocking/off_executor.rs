@@ -4,7 +4,7 @@ use crate::PullError;
 ///
 /// The work runs to its end even if the pull is dropped meanwhile, and its locks with it. So it must end by itself and leave nothing
 /// half done. Equal input results in equal bytes, whichever pull publishes them.
-pub(crate) async fn off_executor<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PullError> + Send + 'static,
 ) -> Result<T, PullError> {
     match tokio::task::spawn_blocking(work).await {
