@@ -34,8 +34,9 @@ pub(crate) struct EngineBuilder {
     pub(crate) pipelines: usize,
 }
 
-/// Enough to keep a slow registry's connections busy, few enough to bound memory.
-const PIPELINES: usize = 4;
+/// The default of [`RegistryBuilder::max_concurrent_layers`](crate::RegistryBuilder::max_concurrent_layers): enough to keep a slow
+/// registry's connections busy, few enough to bound memory.
+pub const DEFAULT_CONCURRENT_LAYERS: usize = 4;
 
 /// Layers that may be synced beside those that are downloaded: enough for a file system to persist several small files with one
 /// write of its journal.
@@ -48,7 +49,7 @@ impl EngineBuilder {
             cache,
             layer_limits: LayerLimits::default(),
             image_limits: ImageLimits::default(),
-            pipelines: PIPELINES,
+            pipelines: DEFAULT_CONCURRENT_LAYERS,
         }
     }
 
@@ -92,7 +93,8 @@ macro_rules! engine_options {
                 self
             }
 
-            /// Sets the number of layers that are read and unpacked at once; at least 1. Default: 4.
+            /// Sets the number of layers that are read and unpacked at once; at least 1. Default:
+            /// [`DEFAULT_CONCURRENT_LAYERS`](crate::DEFAULT_CONCURRENT_LAYERS).
             #[must_use]
             pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
                 self.engine.pipelines = layers.max(1);

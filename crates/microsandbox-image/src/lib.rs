@@ -12,6 +12,7 @@
 //!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
 //!   save/     OCI layout or archive of `docker save`, from kept blobs: SaveError
 //!   mount/    kernel mounts of a disk: MountError
+//!   blocking  a runtime for callers without one: BlockingError
 //!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
 //! ```
 //!
@@ -76,7 +77,7 @@
 //! - CPU-bound work runs on its own threads, never on the caller's executor.
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] makes no request.
 
-mod blocking;
+pub mod blocking;
 mod boot;
 mod cache;
 pub mod causes;
@@ -108,6 +109,7 @@ pub use cache::{
     CacheError, CacheUsage, CachedImage, GlobalCache, ImageName, ImagePin, ImageUsage, Pruned,
     PrunedImage,
 };
+pub use engine::DEFAULT_CONCURRENT_LAYERS;
 pub use erofs_format::KernelVersion;
 pub use erofs_reader;
 pub use erofs_reader::Inode;

@@ -1,4 +1,3 @@
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -7,7 +6,12 @@ use nix::unistd::Group;
 
 use crate::amount;
 use crate::commands::{
-    cat, df, export, inspect, load, login, logout, ls, pin, prune, pull, rm, save, tree, verify,
+    cat, config, df, export, inspect, load, login, logout, ls, pin, prune, pull, rm, save, tree,
+    verify,
+};
+use crate::config::Config;
+use crate::environment::{
+    CACHE_VARIABLE, MAX_BYTES_VARIABLE, default_directory, max_bytes_variable, variable,
 };
 use crate::failure::Failure;
 use crate::output::Format;
@@ -23,6 +27,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad usage, 130 interru
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+
+    /// Configuration file [default: msb-image/config.toml in the system's configuration folder]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    pub(crate) config: Option<PathBuf>,
 
     /// Increase logging verbosity on stderr (-v: info, -vv: debug)
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
@@ -57,6 +65,7 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     Umount(crate::commands::umount::UmountArgs),
     Upper(crate::commands::upper::UpperArgs),
+    Config(config::ConfigArgs),
     Verify(verify::VerifyArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
@@ -65,12 +74,26 @@ pub(crate) enum Command {
     Prune(prune::PruneArgs),
 }
 
+impl Cli {
+    /// Sets what neither a flag nor a variable of the environment sets.
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.cache.configure(config);
+        match &mut self.command {
+            Command::Pull(args) => args.configure(config),
+            Command::Load(args) => args.configure(config),
+            Command::Login(args) => args.configure(config),
+            Command::Logout(args) => args.configure(config),
+            _ => {}
+        }
+    }
+}
+
 /// The location of the cache.
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
     /// Cache directory [default: $MSB_IMAGE_CACHE, else msb-image in the system's cache folder]
     #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
-    cache_dir: Option<PathBuf>,
+    pub(crate) cache_dir: Option<PathBuf>,
 
     /// Group, by name or number, whose members may use a new cache and pull into it [default: $MSB_IMAGE_CACHE_GROUP, else none]
     #[arg(long, global = true, value_name = "GROUP", help_heading = GLOBAL)]
@@ -78,10 +101,19 @@ pub(crate) struct CacheArgs {
 
     /// Budget of the cache, such as 20G: a pull removes the images that were not used for longest [default: $MSB_IMAGE_CACHE_MAX_BYTES, else none]
     #[arg(long, global = true, value_name = "SIZE", value_parser = amount::size, help_heading = GLOBAL)]
-    cache_max_bytes: Option<u64>,
+    pub(crate) cache_max_bytes: Option<u64>,
 }
 
 impl CacheArgs {
+    fn configure(&mut self, config: &Config) {
+        if self.cache_dir.is_none() && variable(CACHE_VARIABLE).is_none() {
+            self.cache_dir = config.cache_dir.as_ref().map(|dir| dir.value.clone());
+        }
+        if self.cache_max_bytes.is_none() && variable(MAX_BYTES_VARIABLE).is_none() {
+            self.cache_max_bytes = config.cache_max_bytes.as_ref().map(|bytes| bytes.value);
+        }
+    }
+
     pub(crate) fn open(&self) -> Result<GlobalCache, Failure> {
         let directory = match &self.cache_dir {
             Some(directory) => directory.clone(),
@@ -94,17 +126,10 @@ impl CacheArgs {
     }
 
     fn max_bytes(&self) -> Result<Option<u64>, Failure> {
-        const NAME: &str = "MSB_IMAGE_CACHE_MAX_BYTES";
-        let (Some(text), None) = (variable(NAME), self.cache_max_bytes) else {
-            return Ok(self.cache_max_bytes);
-        };
-        let text = text.to_string_lossy();
-        let bytes = amount::size(&text).map_err(|expected| Failure::BadVariable {
-            name: NAME,
-            value: text.clone().into_owned(),
-            expected,
-        })?;
-        Ok(Some(bytes))
+        match self.cache_max_bytes {
+            Some(bytes) => Ok(Some(bytes)),
+            None => max_bytes_variable(),
+        }
     }
 
     /// Returns the number of the group that a new cache is shared with.
@@ -128,27 +153,4 @@ impl CacheArgs {
             }),
         }
     }
-}
-
-/// Returns a variable of the environment. An empty one counts as unset.
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-/// Returns `None` if the environment names no directory.
-fn default_directory() -> Option<PathBuf> {
-    // A relative XDG variable counts as unset (XDG base directory specification).
-    let path = |name| variable(name).map(PathBuf::from);
-    if let Some(directory) = path("MSB_IMAGE_CACHE") {
-        return Some(directory);
-    }
-    let caches = if cfg!(target_os = "macos") {
-        path("HOME")?.join("Library/Caches")
-    } else {
-        match path("XDG_CACHE_HOME").filter(|path| path.is_absolute()) {
-            Some(caches) => caches,
-            None => path("HOME")?.join(".cache"),
-        }
-    };
-    Some(caches.join("msb-image"))
 }

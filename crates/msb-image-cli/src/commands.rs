@@ -1,9 +1,11 @@
 //! One file per command.
 
 pub(crate) mod cat;
+pub(crate) mod config;
 pub(crate) mod df;
 pub(crate) mod export;
 pub(crate) mod inspect;
+mod limits;
 pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -26,10 +28,16 @@ pub(crate) mod verify;
 use microsandbox_image::{CacheError, GlobalCache, ImageName, Platform, PullResult, Reference};
 
 use crate::args::{Cli, Command};
+use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::platform::PlatformArgs;
 
-pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
+pub(crate) fn run(mut cli: Cli) -> Result<Outcome, Failure> {
+    let config = Config::load(cli.config.as_deref())?;
+    if let Command::Config(args) = &cli.command {
+        return config::run(args, &cli.cache, &config);
+    }
+    cli.configure(&config);
     let cache = cli.cache.open()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), cache = %cache.root().display(), "msb-image");
     match cli.command {
@@ -47,6 +55,8 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Mount(args) => mount::run(&args, &cache),
         #[cfg(target_os = "linux")]
         Command::Umount(args) => umount::run(&args, &cache),
+        // It returned above, because it needs no cache.
+        Command::Config(_) => Ok(Outcome::Done),
         Command::Upper(args) => upper::run(&args),
         Command::Verify(args) => verify::run(&args, &cache),
         Command::Pin(args) => pin::pin(&args, &cache),

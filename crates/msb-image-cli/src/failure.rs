@@ -10,6 +10,7 @@ use microsandbox_image::{
     PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape,
 };
 
+use crate::config::ConfigError;
 use crate::hint;
 use crate::output::{errors_are_json, one_line};
 use crate::progress::without_bars;
@@ -64,6 +65,8 @@ pub(crate) enum Failure {
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("there is no group {}", escape(name))]
     NoGroup { name: String },
     #[error("${name} is {}: {expected}", escape(value))]
@@ -193,6 +196,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::NoCacheDir
+            | Self::Config(_)
             | Self::NoGroup { .. }
             | Self::BadVariable { .. }
             | Self::ForceOffline

@@ -12,10 +12,14 @@
 mod amount;
 mod args;
 mod commands;
+mod config;
+mod environment;
 mod event_loop;
 mod failure;
 mod hint;
 mod log;
+#[cfg(test)]
+mod named;
 mod output;
 mod platform;
 mod progress;

@@ -283,7 +283,7 @@ fn an_image_is_removed_for_all_platforms() {
 }
 
 #[test]
-fn a_listing_shows_ages() {
+fn a_listing_shows_when_each_image_was_used() {
     let folder = cached();
     let record = std::fs::read_dir(folder.path().join("cache/images")).unwrap();
     let record = record.map(|entry| entry.unwrap().path()).next().unwrap();
@@ -294,6 +294,6 @@ fn a_listing_shows_ages() {
     let [head, row] = &table.lines().collect::<Vec<_>>()[..] else {
         panic!("{table}");
     };
-    let column = head.find("AGE").unwrap();
+    let column = head.find("USED").unwrap();
     assert!(row[column..].starts_with("3h "), "{table}");
 }

@@ -35,13 +35,11 @@ pub(super) async fn from_cache(
         FoundImage::Absent => None,
     };
     let found = match found {
-        Some(result) if options.keep_blobs => {
-            match missing_blob(engine, &result).await? {
-                None => Some(result),
-                Some(missing) if is_final => return Err(missing.into()),
-                Some(_) => None,
-            }
-        }
+        Some(result) if options.keep_blobs => match missing_blob(engine, &result).await? {
+            None => Some(result),
+            Some(missing) if is_final => return Err(missing.into()),
+            Some(_) => None,
+        },
         found => found,
     };
     if found.is_none() && is_final {

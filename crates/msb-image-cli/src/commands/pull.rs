@@ -1,13 +1,15 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult,
-    PullTask, Reference, Registry, RegistryLimits, escape_path,
+    GlobalCache, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult, PullTask,
+    Reference, Registry, RegistryLimits, escape_path,
 };
 use tokio::time::timeout;
 
+use super::limits::{LimitArgs, apply_limits};
 use super::not_cached;
 use super::sign_in::RegistryArgs;
+use crate::config::Config;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, is_quiet, one_line};
@@ -47,9 +49,8 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     keep_blobs: bool,
 
-    /// Set a limit on a layer or an image, such as image-memory-bytes=512M; repeatable
-    #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits_help())]
-    limits: Vec<NamedLimit>,
+    #[command(flatten)]
+    limits: LimitArgs,
 
     /// How many ranges of a large blob to fetch at once where one connection is too slow; 1 turns this off
     #[arg(
@@ -75,6 +76,13 @@ pub(crate) struct PullArgs {
     format: FormatArgs,
 }
 
+impl PullArgs {
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.limits.configure(config);
+        self.registry.configure(config);
+    }
+}
+
 pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure> {
     if args.force && args.policy == PullPolicy::Never {
         return Err(Failure::ForceOffline);
@@ -89,10 +97,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     };
     let builder = Registry::builder(args.platform.platform(), cache)
         .limits(RegistryLimits::default().with_ranges(args.ranges));
-    let builder = args
-        .limits
-        .iter()
-        .fold(builder, |builder, limit| builder.limit(*limit));
+    let builder = apply_limits!(args.limits, builder);
     let registry = args.registry.apply(&args.references, builder)?.build()?;
     let options = PullOptions {
         pull_policy: args.policy,
@@ -121,15 +126,6 @@ pub(super) fn immutable(cache: &GlobalCache) -> Result<GlobalCache, Failure> {
     let mut options = cache.options().clone();
     options.immutable = true;
     Ok(GlobalCache::with_options(cache.root(), options)?)
-}
-
-/// Returns the help of `--limit`, with every limit.
-pub(super) fn limits_help() -> String {
-    let mut help = "Set a limit on a layer or an image; repeatable.\n\nValues take a suffix K, M, G or T. The limits:\n".to_owned();
-    for (name, meaning) in NamedLimit::all() {
-        help.push_str(&format!("  {name}: {meaning}\n"));
-    }
-    help
 }
 
 async fn pull(

@@ -36,7 +36,7 @@ enum Kind {
     Unauthorized,
     /// The cache, the image, or the path in it is missing.
     NotFound,
-    /// A disk or a quota is full.
+    /// A disk, a quota or the budget of the cache is full.
     NoSpace,
     /// Bytes contradict their digests or checksums.
     Corrupt,
@@ -99,7 +99,7 @@ fn kind(failure: &Failure) -> Kind {
         | Failure::NothingToRemove(error)
         | Failure::Similar { error, .. }
         | Failure::Save(SaveError::Cache(error)) => of_cache(error),
-        Failure::OtherPlatform { .. } => Kind::NotFound,
+        Failure::OtherPlatform { .. } | Failure::NoPin { .. } => Kind::NotFound,
         Failure::Inspect(error) | Failure::Export(ExportError::Inspect(error)) => of_inspect(error),
         Failure::Export(error) => first([
             (error.is_full(), Kind::NoSpace),
@@ -126,7 +126,11 @@ fn of_pull(error: &PullError) -> Kind {
 }
 
 fn of_cache(error: &CacheError) -> Kind {
-    let is_full = matches!(error, CacheError::Store(error) if error.is_full());
+    let is_full = match error {
+        CacheError::Store(error) => error.is_full(),
+        CacheError::Budget { .. } | CacheError::TooLarge { .. } => true,
+        _ => false,
+    };
     let is_missing = matches!(error, CacheError::Store(error) if error.is_no_cache());
     first([
         (is_full, Kind::NoSpace),
@@ -214,7 +218,9 @@ fn reference_of_registry(error: &RegistryError) -> Option<&Reference> {
 
 fn subject_of_cache(error: &CacheError) -> Subject<'_> {
     match error {
-        CacheError::NotCached { reference, .. } => (Some(reference), None),
+        CacheError::NotCached { reference, .. } | CacheError::Pinned { reference, .. } => {
+            (Some(reference), None)
+        }
         CacheError::NoLayerBlob {
             reference, blob, ..
         } => (Some(reference), Some(blob)),
