@@ -11,6 +11,7 @@
 
 mod amount;
 mod args;
+mod cache_args;
 mod commands;
 mod config;
 mod environment;

@@ -4,7 +4,7 @@ use clap::Args;
 use microsandbox_image::{DEFAULT_CONCURRENT_LAYERS, NamedLimit, escape_path};
 use serde::Serialize;
 
-use crate::args::CacheArgs;
+use crate::cache_args::CacheArgs;
 use crate::config::{Config, default_path};
 use crate::environment::{
     AUTH_FILE_VARIABLE, CACHE_VARIABLE, MAX_BYTES_VARIABLE, default_directory, max_bytes_variable,
