@@ -11,6 +11,7 @@ mod layer;
 mod layers;
 mod notes;
 mod partial;
+mod remote;
 mod repair;
 mod resolve;
 mod space;
@@ -19,6 +20,7 @@ mod unpacking;
 mod verify;
 mod waiting;
 
+pub(crate) use remote::describe;
 pub(crate) use repair::repair;
 pub use repair::{Repair, RepairError};
 

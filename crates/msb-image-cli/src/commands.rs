@@ -16,9 +16,11 @@ pub(crate) mod pin;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod rm;
+pub(crate) mod run_with_lease;
 pub(crate) mod save;
 mod sign_in;
 mod similar;
+pub(crate) mod tags;
 pub(crate) mod tree;
 #[cfg(target_os = "linux")]
 pub(crate) mod umount;
@@ -46,10 +48,12 @@ pub(crate) fn run(mut cli: Cli) -> Result<Outcome, Failure> {
         Command::Login(args) => login::run(&args, cache),
         Command::Logout(args) => logout::run(&args),
         Command::Ls(args) => ls::run(&args, &cache),
-        Command::Inspect(args) => inspect::run(&args, &cache),
+        Command::Inspect(args) => inspect::run(&args, cache),
+        Command::Tags(args) => tags::run(&args, cache),
         Command::Tree(args) => tree::run(&args, &cache),
         Command::Cat(args) => cat::run(&args, &cache),
         Command::Export(args) => export::run(&args, &cache),
+        Command::RunWithLease(args) => run_with_lease::run(&args, &cache),
         Command::Save(args) => save::run(&args, &cache),
         #[cfg(target_os = "linux")]
         Command::Mount(args) => mount::run(&args, &cache),
