@@ -4,8 +4,8 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::cache_args::{CacheArgs, GLOBAL};
 use crate::commands::{
-    cat, config, df, export, inspect, load, login, logout, ls, pin, prune, pull, rm,
-    run_with_lease, save, tags, tree, verify,
+    cat, completions, config, df, export, inspect, load, login, logout, ls, man, pin, prune, pull,
+    rm, run_with_lease, save, tags, tree, verify,
 };
 use crate::config::Config;
 use crate::output::Format;
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Df(df::DfArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Cli {

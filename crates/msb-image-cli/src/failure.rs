@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use microsandbox_image::{
     CacheError, CredentialError, ExportError, InspectError, InvalidCertificate, Platform,
-    PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape,
+    PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape, escape_path,
 };
 
 use crate::config::ConfigError;
@@ -122,6 +122,8 @@ pub(crate) enum Failure {
         program: OsString,
         source: io::Error,
     },
+    #[error("{}: writing the manual pages", escape_path(path))]
+    ManualPages { path: PathBuf, source: io::Error },
     #[error("starting the event loop")]
     EventLoop(#[source] io::Error),
     /// A signal ended the command: SIGINT, SIGTERM or SIGHUP.
