@@ -102,6 +102,7 @@ mod remote;
 mod result;
 mod save;
 mod source;
+mod stats;
 
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
@@ -156,3 +157,4 @@ pub use remote::{RemoteImage, RemoteLayer, RemotePlatform};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
 pub use save::{SaveError, SaveFormat, SaveOptions};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};
+pub use stats::PullStats;
