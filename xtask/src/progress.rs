@@ -59,9 +59,9 @@ fn line(event: &PullProgress) -> Option<String> {
         },
         PullProgress::LayerDownloaded { layer, .. } => format!("layer {layer}: downloaded"),
         PullProgress::LayerMaterialized {
-            layer, image_bytes, ..
+            layer, bytes, ..
         } => {
-            format!("layer {layer}: EROFS image of {image_bytes} bytes")
+            format!("layer {layer}: EROFS image of {bytes} bytes")
         }
         PullProgress::Merging => "merging".to_owned(),
         PullProgress::FsmetaWritten { bytes, .. } => format!("fsmeta of {bytes} bytes"),

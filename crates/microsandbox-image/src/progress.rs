@@ -151,7 +151,7 @@ pub enum PullProgress {
         /// The diff_id of the layer.
         diff_id: Digest,
         /// Length of the layer image, in bytes.
-        image_bytes: u64,
+        bytes: u64,
     },
     /// All layers are published; the remaining work of merging them has begun.
     Merging,
@@ -557,7 +557,7 @@ mod tests {
         let done = PullProgress::LayerMaterialized {
             layer: 2,
             diff_id,
-            image_bytes: 4096,
+            bytes: 4096,
         };
         progress.send(done.clone());
         assert_eq!(receiver.recv().await, Some(done));

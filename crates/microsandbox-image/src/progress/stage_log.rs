@@ -52,8 +52,8 @@ impl StageLog {
             PullProgress::LayerMaterialized {
                 layer,
                 diff_id,
-                image_bytes,
-            } => info!(%at, layer, %diff_id, image_bytes, "layer published"),
+                bytes,
+            } => info!(%at, layer, %diff_id, bytes, "layer published"),
             PullProgress::Merging => info!(%at, "merging the layers"),
             PullProgress::FsmetaWritten { bytes } => info!(%at, bytes, "fsmeta published"),
             PullProgress::VmdkWritten => info!(%at, "disk descriptor published"),
