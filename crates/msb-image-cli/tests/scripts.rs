@@ -197,9 +197,8 @@ fn one_word_stands_for_one_length() {
     registry.push_raw(&layout, "x", "t").unwrap();
     let reference = format!("{}/x:t", registry.host());
     let pull = ["pull", &reference, "--progress", "json"];
-    let of_image = |command: &[&'static str]| -> Vec<&str> {
-        [command, &[&reference], &PLATFORM].concat()
-    };
+    let of_image =
+        |command: &[&'static str]| -> Vec<&str> { [command, &[&reference], &PLATFORM].concat() };
     let mut names = BTreeSet::new();
     for (command, has_events) in [
         ([&pull[..], &PLATFORM].concat(), true),
