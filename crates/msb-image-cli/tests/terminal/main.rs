@@ -32,8 +32,8 @@ fn has_progress(screen: &str) -> bool {
 #[test]
 fn forty_layers_are_shown_line_by_line_at_every_width() {
     let served = Served::new();
-    served.pause_at_middle();
     for columns in [80, 60, 40] {
+        served.hold_at_middle();
         let cache = tempfile::tempdir().unwrap();
         let mut terminal = served.pull(cache.path(), columns, &[], &[]);
         let screen = terminal.until(served::is_middle);
@@ -45,6 +45,7 @@ fn forty_layers_are_shown_line_by_line_at_every_width() {
         let has_bytes = layer_lines(&screen)[0].contains(bytes);
         assert!(has_bytes, "{screen}");
         // Nothing of the progress is left.
+        served.release();
         let (screen, status, _) = terminal.end();
         assert!(status.success(), "{screen}");
         assert!(screen.starts_with(&served.reference), "{screen}");
@@ -55,23 +56,25 @@ fn forty_layers_are_shown_line_by_line_at_every_width() {
 #[test]
 fn more_layers_than_there_is_room_for_are_folded() {
     let served = Served::new();
-    served.pause_at_middle();
+    served.hold_at_middle();
     let cache = tempfile::tempdir().unwrap();
     let many = ["--max-concurrent-layers", "40"];
     let mut terminal = served.pull(cache.path(), 80, &many, &[]);
     let screen = terminal.until(|screen| screen.contains("\n     and "));
     assert_eq!(layer_lines(&screen).len(), 8, "{screen}");
+    served.release();
     assert!(terminal.end().1.success());
 }
 
 #[test]
 fn a_terminal_that_becomes_narrower_keeps_no_remains() {
     let served = Served::new();
-    served.pause_at_middle();
+    served.hold_at_middle();
     let cache = tempfile::tempdir().unwrap();
     let mut terminal = served.pull(cache.path(), 100, &[], &[]);
     terminal.until(served::is_middle);
     terminal.resize(50);
+    served.release();
     let (screen, status, _) = terminal.end();
     assert!(status.success());
     assert!(!has_progress(&screen), "{screen}");
@@ -82,10 +85,11 @@ fn a_resume_is_shown_with_its_bar() {
     let served = Served::of_one_layer();
     let cache = tempfile::tempdir().unwrap();
     served.interrupt(cache.path());
-    served.pause_at_start();
+    served.hold_at_start();
     let mut terminal = served.pull(cache.path(), 80, &[], &[]);
     let screen = terminal.until(|screen| screen.contains("resumed"));
     assert!(layer_lines(&screen)[0].contains("==>"), "{screen}");
+    served.release();
     assert!(terminal.end().1.success());
 }
 

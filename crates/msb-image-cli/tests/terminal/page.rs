@@ -26,23 +26,16 @@ pub(crate) fn check(name: &str, text: &str) {
     );
 }
 
-/// Returns a line without what differs between runs.
+/// Returns a line without what differs between runs. The speed and the time after a bar's bytes may be missing.
 fn shape(line: &str) -> String {
-    let mut shape = String::new();
-    for word in line.split_whitespace() {
-        let is_bar = word.chars().all(|c| "=>".contains(c));
-        let is_unit = [
-            "B", "KiB", "MiB", "B/s", "KiB/s", "MiB/s", "B/s,", "KiB/s,", "MiB/s,",
-        ];
-        let masked = match word {
-            _ if is_bar => continue,
-            unit if is_unit.contains(&unit) => unit.trim_start_matches(['K', 'M', 'i']).to_owned(),
-            word => mask(word),
-        };
-        shape.push_str(&masked);
-        shape.push(' ');
+    let is_bar = |word: &&str| word.chars().all(|c| "=>".contains(c));
+    let mut words: Vec<_> = line.split_whitespace().collect();
+    if let Some(place) = words.iter().position(is_bar) {
+        words.truncate(place + 4);
+        words.remove(place);
     }
-    shape
+    let words: Vec<_> = words.into_iter().map(mask).collect();
+    words.join(" ")
 }
 
 /// Returns a word with a `0` for each number and digest.
@@ -65,8 +58,12 @@ fn mask(word: &str) -> String {
 
 #[test]
 fn lines_that_differ_in_numbers_alone_have_one_shape() {
-    let one = "  21  ====>      80.1 KiB/391.1 KiB  1.2 MiB/s, 3 s sha256:0123456789abcdef";
-    let other = "  9   =>          1.0 MiB/2.5 MiB    12.2 KiB/s, 59 s sha256:abcdefabcdefabcd";
-    assert_eq!(shape(one).replace("KiB/", "MiB/"), shape(other));
+    let one = " 21  ====>      80.1 KiB/391.1 KiB  1.2 MiB/s, 3 s";
+    let other = "  9   =>          1.0 KiB/2.5 KiB";
+    assert_eq!(shape(one), shape(other));
+    assert_eq!(
+        shape("of sha256:0123456789ab, 7 layers"),
+        "of sha256:0, 0 layers"
+    );
     assert_ne!(shape("12 layers"), shape("12 files"));
 }

@@ -44,7 +44,7 @@ fn pulls() -> String {
     let mut page = String::new();
     {
         let cache = tempfile::tempdir().unwrap();
-        served.pause_at_start();
+        served.hold_at_start();
         let mut terminal = served.pull(cache.path(), 80, &[], &[]);
         let screen = terminal.until(|screen| {
             screen.contains(" 0/40")
@@ -55,17 +55,18 @@ fn pulls() -> String {
             line,
             &named(&screen, host, cache.path()),
         ));
-        served.heal();
+        served.release();
         terminal.end();
     }
-    served.pause_at_middle();
     for (title, columns) in [("In the middle", 80), ("In the middle, in 60 columns", 60)] {
+        served.hold_at_middle();
         let cache = tempfile::tempdir().unwrap();
         let mut terminal = served.pull(cache.path(), columns, &[], &[]);
         let screen = terminal.until(is_middle);
+        served.release();
         page.push_str(&section(title, line, &named(&screen, host, cache.path())));
         if columns == 80 {
-            let screen = terminal.until(|screen| screen.contains("merging the layers: "));
+            let screen = terminal.until(|screen| screen.contains("merging the layers"));
             let screen = named(&screen, host, cache.path());
             page.push_str(&section("While the layers are merged", line, &screen));
             let (screen, _, _) = terminal.end();

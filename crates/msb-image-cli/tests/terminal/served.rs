@@ -1,5 +1,4 @@
 use std::path::Path;
-use std::time::Duration;
 
 use msb_testkit::fault_registry::{Fault, FaultRegistry};
 use msb_testkit::image::{ImageBuilder, Layer};
@@ -10,9 +9,7 @@ use crate::pty::Terminal;
 /// The number of layers of the image.
 const LAYERS: usize = 40;
 const LAYER_BYTES: usize = 400_000;
-/// For how long a download pauses, so that the screen can be seen.
-const PAUSE: Duration = Duration::from_secs(2);
-/// The first layer that pauses in the middle. As many as are downloaded at once do.
+/// The first layer that is held in the middle. As many as are downloaded at once are.
 const MIDDLE: usize = 20;
 
 /// A registry with an image.
@@ -23,7 +20,7 @@ pub(crate) struct Served {
     blobs: Vec<String>,
 }
 
-/// Returns whether the layers below the middle are done, and the others have arrived up to their pauses.
+/// Returns whether the layers below the middle are done, and the others have arrived as far as they are held.
 pub(crate) fn is_middle(screen: &str) -> bool {
     let mut layers = screen.lines().skip(2);
     screen.contains("20/40") && layers.clone().count() == 4 && layers.all(|line| line.contains('>'))
@@ -61,25 +58,25 @@ impl Served {
         }
     }
 
-    /// Pauses every download of the first layers.
-    pub(crate) fn pause_at_start(&self) {
-        self.pause(0);
+    /// Holds the downloads of the first layers.
+    pub(crate) fn hold_at_start(&self) {
+        self.hold(0);
     }
 
-    /// Pauses every download of four layers in the middle.
-    pub(crate) fn pause_at_middle(&self) {
-        self.pause(MIDDLE);
+    /// Holds the downloads of four layers in the middle.
+    pub(crate) fn hold_at_middle(&self) {
+        self.hold(MIDDLE);
     }
 
-    fn pause(&self, first: usize) {
+    fn hold(&self, first: usize) {
         for (place, blob) in self.blobs.iter().skip(first).take(4).enumerate() {
             let bytes = (place + 1) * LAYER_BYTES / 5;
-            self.registry.fault(blob, Fault::StallAfter(bytes, PAUSE));
+            self.registry.fault(blob, Fault::HoldAfter(bytes));
         }
     }
 
-    /// Ends all pauses.
-    pub(crate) fn heal(&self) {
+    /// Lets all downloads continue.
+    pub(crate) fn release(&self) {
         self.registry.heal();
     }
 
