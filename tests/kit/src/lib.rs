@@ -31,6 +31,7 @@
 //! ```
 #![cfg(unix)]
 
+pub mod clients;
 mod command;
 pub mod content;
 pub mod digest;

@@ -9,6 +9,7 @@
 mod common;
 mod export;
 mod guest;
+mod gvisor;
 mod mount;
 mod user;
 
