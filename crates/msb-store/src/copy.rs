@@ -40,6 +40,7 @@ impl Staged {
         bytes: u64,
         is_cancelled: impl Fn() -> bool,
     ) -> Result<bool> {
+        let read_error = |error| Error::from_io(Step::Copy, self.target(), error);
         crash::around("write", self.path(), &[], || {
             for range in data_ranges(source, bytes) {
                 let mut start = range.start;
@@ -48,18 +49,18 @@ impl Staged {
                         return Ok(false);
                     }
                     let end = range.end.min(start.saturating_add(PIECE_BYTES));
-                    copy_range(source, start..end, self.file(), 0).map_err(
-                        |fault| match fault {
-                            CopyFault::Read(source) => {
-                                Error::from_io(Step::Copy, self.target(), source)
-                            }
-                            CopyFault::Write(source, _) => self.write_error(source, Some(bytes)),
-                        },
-                    )?;
+                    let copied = copy_range(source, start..end, self.file(), 0);
+                    copied.map_err(|fault| match fault {
+                        CopyFault::Read(error) => read_error(error),
+                        CopyFault::Write(error, _) => self.write_error(error, Some(bytes)),
+                    })?;
                     start = end;
                 }
             }
-            // The file may end in a hole.
+            // A file that was cut meanwhile looks as if it ended in a hole.
+            if source.metadata().map_err(read_error)?.len() < bytes {
+                return Err(read_error(io::ErrorKind::UnexpectedEof.into()));
+            }
             self.file().set_len(bytes).at(Step::Truncate, self.path())?;
             Ok(true)
         })

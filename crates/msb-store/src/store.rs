@@ -1,5 +1,9 @@
 //! A handle on a cache directory, and how its directories are opened.
 
+mod tier;
+
+pub use tier::Tier;
+
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +20,6 @@ use crate::open_dirs::OpenDirs;
 use crate::permissions::{Modes, warn_of_others};
 use crate::step::Step;
 use crate::sys;
-use crate::tier::{self, Tier};
 
 /// A handle on one cache directory; cheap to clone, free to share between threads, tasks and processes.
 ///

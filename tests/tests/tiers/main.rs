@@ -109,8 +109,17 @@ async fn pull(cache: &GlobalCache, reference: &Reference) -> PullResult {
     pull_as(cache, reference, PullPolicy::IfMissing).await
 }
 
+/// What a write would change of a file or directory.
+#[derive(PartialEq, Eq)]
+struct Entry {
+    inode: (u64, u32, u64),
+    times: (i64, i64),
+    bytes: u64,
+    digest: Option<Digest>,
+}
+
 /// Returns every entry below a directory with all that a write would change.
-fn snapshot(root: &Path) -> BTreeMap<PathBuf, (u64, u32, u64, i64, i64, u64, Option<Digest>)> {
+fn snapshot(root: &Path) -> BTreeMap<PathBuf, Entry> {
     let mut all = BTreeMap::new();
     let mut open = vec![root.to_owned()];
     while let Some(path) = open.pop() {
@@ -127,16 +136,13 @@ fn snapshot(root: &Path) -> BTreeMap<PathBuf, (u64, u32, u64, i64, i64, u64, Opt
             .then(|| Digest::sha256_of(&fs::read(&path).unwrap()));
         let changed = entry.ctime() * 1_000_000_000 + entry.ctime_nsec();
         let modified = entry.mtime() * 1_000_000_000 + entry.mtime_nsec();
-        let facts = (
-            entry.ino(),
-            entry.mode(),
-            entry.nlink(),
-            modified,
-            changed,
-            entry.len(),
+        let entry = Entry {
+            inode: (entry.ino(), entry.mode(), entry.nlink()),
+            times: (modified, changed),
+            bytes: entry.len(),
             digest,
-        );
-        all.insert(path, facts);
+        };
+        all.insert(path, entry);
     }
     all
 }
@@ -146,6 +152,6 @@ fn disk_bytes(root: &Path) -> u64 {
     let files = snapshot(root).into_iter();
     files
         .filter(|(path, _)| path.extension().is_some_and(|end| end == "erofs"))
-        .map(|(_, facts)| facts.5)
+        .map(|(_, entry)| entry.bytes)
         .sum()
 }

@@ -144,7 +144,7 @@ impl Verification {
         })
     }
 
-    /// `home` is the cache that has the disk; the documents are in `store`.
+    /// Verifies the image. `home` is the cache that has the disk; the documents are in `store`.
     fn verify(
         &mut self,
         store: &Store,

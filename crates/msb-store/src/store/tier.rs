@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Store;
+use super::Store;
 use crate::error::{At as _, Error, Result, Shown};
 use crate::step::Step;
 
@@ -57,7 +57,7 @@ impl Store {
 }
 
 /// Returns the tiers of the cache at `root`, each once.
-pub(crate) fn tiers(root: &Path, paths: &[PathBuf]) -> Result<Vec<Tier>> {
+pub(super) fn tiers(root: &Path, paths: &[PathBuf]) -> Result<Vec<Tier>> {
     let mut tiers: Vec<Tier> = Vec::new();
     for path in paths {
         let path = std::path::absolute(path).at(Step::Resolve, path)?;
