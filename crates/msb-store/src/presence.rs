@@ -7,7 +7,8 @@ use crate::artifact::{
     ArtifactKey, ArtifactKind, DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR,
     Place,
 };
-use crate::error::{Error, Result};
+use crate::error::{At as _, Error, Result};
+use crate::step::Step;
 use crate::{DiskKey, LayerKey, Store};
 
 /// The lengths of a layer's two files.
@@ -106,7 +107,9 @@ impl Store {
             {
                 let below: Vec<&str> = names[1..].iter().rev().copied().collect();
                 let place = Place::new(below.join("/"), names[0]);
-                return Self::open(root)?.open_place(&place);
+                // A result may name files of a cache that is only read.
+                let root = std::path::absolute(root).at(Step::Resolve, root)?;
+                return Self::read_only(root).open_place(&place);
             }
         }
         Ok(None)
