@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 
-use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, PARTIAL_BLOB};
+use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, PARTIAL_BLOB, Place};
 use crate::error::Result;
 use crate::lock::{Lock, LockOn};
+use crate::presence::Dirs;
 use crate::{DiskKey, ImageKey, LayerKey, PartialBlob, References, Store, Swept};
 
 /// What a prune may remove.
@@ -126,7 +127,6 @@ impl Store {
                 pruned.corrupt_records += 1;
             }
         }
-        // Before the disks, whose directories may hold nothing else.
         let Swept { files, bytes } = self.sweep_stale_temporaries()?;
         pruned.temporaries = files;
         pruned.bytes = pruned.bytes.saturating_add(bytes);
@@ -156,6 +156,8 @@ impl Store {
             }
             Ok(self.try_lock(LockOn::Disk(key))?.map(Guard::Lock))
         })?;
+        let outdated = self.remove_outdated_disks(leased, |age| grace.is_over(age), pruned)?;
+        pruned.disks.extend(outdated);
         let is_needed = |key: &LayerKey| needed.layers.contains(key);
         pruned.layers = self.prune_kind(&LAYER, &grace, pruned, is_needed, |key| {
             if leased.layers.contains(key) {
@@ -223,29 +225,24 @@ impl Store {
         key: &impl ArtifactKey,
         grace: &Grace,
     ) -> Result<bool> {
-        let Some(dir) = self.dir(&kind.dir(key))? else {
-            return Ok(false);
-        };
-        let names: Vec<String> = (0..kind.files.len())
+        let places: Vec<Place> = (0..kind.files.len())
             .rev()
-            .map(|file| kind.file_name(key, file))
+            .map(|file| kind.place(key, file))
             .collect();
-        for name in &names {
-            if let Some(entry) = dir.stat(name)?
+        let mut dirs = Dirs::default();
+        for Place { dir, name, .. } in &places {
+            if let Some(dir) = dirs.open(self, dir)?
+                && let Some(entry) = dir.stat(name)?
                 && (!grace.is_over(entry.modified) || entry.is_dir())
             {
                 return Ok(false);
             }
         }
         let mut is_removed = false;
-        for name in &names {
-            is_removed |= dir.remove_file(name)?;
-        }
-        if kind.has_own_dir
-            && let Some(parent) = self.dir(&kind.algorithm_dir(key.digest().algorithm()))?
-        {
-            // A live writer's temporary file keeps it.
-            is_removed |= parent.remove_empty_dir(&kind.stem(key))?;
+        for Place { dir, name, .. } in &places {
+            if let Some(dir) = dirs.open(self, dir)? {
+                is_removed |= dir.remove_file(name)?;
+            }
         }
         Ok(is_removed)
     }
