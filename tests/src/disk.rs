@@ -108,7 +108,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Ingests and stitches layers, bottom to top.
+    /// Converts and merges layers, bottom to top.
     ///
     /// # Errors
     /// When a layer is refused or a file cannot be written.

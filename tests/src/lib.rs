@@ -12,6 +12,8 @@
 
 pub mod disk;
 pub mod golden;
+pub mod metadata;
+pub mod outside;
 pub mod pulled;
 pub mod reader;
 pub mod workspace;

@@ -113,8 +113,11 @@ async fn when_the_holder_is_killed_another_takes_over_and_goes_on_where_it_stopp
         .filter(|request| request.method == "GET" && request.path.contains(&built.layer_digests[0]))
         .map(|request| request.status)
         .collect();
+    // One whole blob is the first pull's; the second may fetch several ranges at once.
+    let (resumed, whole): (Vec<u16>, Vec<u16>) =
+        statuses.iter().partition(|status| **status == 206);
     assert!(
-        statuses.len() <= 2 && statuses.contains(&206),
+        !resumed.is_empty() && (whole.is_empty() || whole == [200]),
         "{statuses:?}: the second did not resume"
     );
     verify(&pull(cache.path(), &name.parse().unwrap()).await.unwrap());

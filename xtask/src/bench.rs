@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: pulls held against the least that any tool must do, and against what public tools need.
+//! `cargo xtask bench`: pulls compared with the least work that any tool must do, and with public tools.
 //!
 //! ```text
 //!   images (cached) ──push──▶ docker-registry on loopback ──▶ by turns: msb-image pull, floor, floor with our inflate
@@ -15,6 +15,7 @@ mod machine;
 mod measure;
 mod peers;
 mod pulls;
+mod ranges;
 mod table;
 mod warm;
 
@@ -32,7 +33,7 @@ use crate::{Outcome, cargo, setup};
 use images::BenchImage;
 pub(crate) use measure::{MeasureOptions, measured};
 
-/// What is measured, and how often.
+/// Selects what is measured, and how often.
 #[derive(Debug, Args)]
 pub(crate) struct BenchOptions {
     /// Counted runs of each program, at most three of the longest and three times as many of the shortest; medians are printed
@@ -41,13 +42,13 @@ pub(crate) struct BenchOptions {
     /// Counted pulls of a cached image
     #[arg(long, default_value_t = 50)]
     warm_runs: usize,
-    /// One JSON object for each row instead of tables
+    /// Print one JSON object for each row instead of tables
     #[arg(long)]
     json: bool,
-    /// Also skopeo with mkfs.erofs, and skopeo with umoci and mkfs.erofs
+    /// Also measure skopeo with mkfs.erofs, and skopeo with umoci and mkfs.erofs
     #[arg(long)]
     peers: bool,
-    /// Tell what each part of pulling this image costs, and nothing else
+    /// Print the cost of each part of a pull of this image, and nothing else
     #[arg(long, value_name = "IMAGE")]
     breakdown: Option<String>,
     /// Compare cold pulls with those of another build's `msb-image`, and print nothing else
@@ -58,13 +59,13 @@ pub(crate) struct BenchOptions {
     tables: Vec<Table>,
     /// Only these images; `--list` names them
     images: Vec<String>,
-    /// Name the images and end
+    /// Print the names of the images and end
     #[arg(long)]
     list: bool,
-    /// Make the images, those of the table of pulls where none is named, and end
+    /// Build the named images, or those of the table of pulls, and end
     #[arg(long)]
     prepare: bool,
-    /// Measure the programs as they were built before
+    /// Use the programs of an earlier build
     #[arg(long)]
     no_build: bool,
 }
@@ -79,12 +80,14 @@ enum Table {
     Cores,
     /// Bytes, files and layers in three sizes each
     Growth,
+    /// One connection for a large blob, and several, over a slow link and on loopback
+    Ranges,
 }
 
-/// What all measurements share.
+/// The registry, folder and programs of all measurements.
 struct Bench {
     registry: DockerRegistry,
-    /// On the file system that the build is on; where the system's folder for temporary files is may be memory.
+    /// On the file system of the build, because the system's folder for temporary files may be in memory.
     folder: TempDir,
     programs: PathBuf,
     runs: usize,
@@ -93,7 +96,7 @@ struct Bench {
     json: bool,
 }
 
-/// Measures what the options say.
+/// Runs the measurements that the options select.
 pub(crate) fn bench(options: &BenchOptions, out: &mut dyn Write) -> Outcome {
     if options.list {
         for image in images::all() {
@@ -167,10 +170,13 @@ pub(crate) fn bench(options: &BenchOptions, out: &mut dyn Write) -> Outcome {
     if is_wanted(Table::Growth, is_whole) {
         growth::growth(&bench, out)?;
     }
+    if is_wanted(Table::Ranges, is_whole) {
+        ranges::ranges(&bench, out)?;
+    }
     Ok(())
 }
 
-/// Makes what is kept of images, so that measuring does not wait for it.
+/// Builds images before they are measured.
 fn prepare(wanted: Vec<BenchImage>, out: &mut dyn Write) -> Outcome {
     for image in wanted {
         image.layout()?;
@@ -185,7 +191,7 @@ fn prepare(wanted: Vec<BenchImage>, out: &mut dyn Write) -> Outcome {
     Ok(())
 }
 
-/// What the registry has of an image. Gone when this is dropped, so that the disk holds one image's blobs at a time.
+/// The blobs of an image in the registry. Removed when dropped, so that the disk holds one image at a time.
 #[derive(Debug)]
 struct Pushed {
     storage: PathBuf,
@@ -193,7 +199,7 @@ struct Pushed {
 
 impl Drop for Pushed {
     fn drop(&mut self) {
-        // What is left goes with the registry.
+        // The registry removes the remaining files.
         let _ = measure::remove(&self.storage);
     }
 }
@@ -208,18 +214,24 @@ impl Bench {
     }
 
     fn reference(&self, image: &BenchImage) -> String {
-        format!("{}/{}:{TAG}", self.registry.host(), image.name())
+        reference(&self.registry.host(), image)
     }
 
-    /// `msb-image pull` of an image into a cache.
+    /// Returns `msb-image pull` of an image into a cache.
     fn pull(&self, image: &BenchImage, cache: &Path) -> Command {
+        self.pull_from(&self.registry.host(), image, cache)
+    }
+
+    /// Returns `msb-image pull` of an image from the registry at `host` into a cache.
+    fn pull_from(&self, host: &str, image: &BenchImage, cache: &Path) -> Command {
+        let reference = reference(host, image);
         let mut command = Command::new(self.programs.join("msb-image"));
         command.arg("--cache-dir").arg(cache);
-        command.args(["pull", "--progress", "none", &self.reference(image)]);
+        command.args(["pull", "--progress", "none", &reference]);
         command
     }
 
-    /// The floor, into a folder.
+    /// Returns the floor, which writes into a folder.
     fn floor(&self, image: &BenchImage, inflate: &str, until: &str, folder: &Path) -> Command {
         let mut command = Command::new(self.programs.join("floor"));
         command.args(["--inflate", inflate, "--until", until]);
@@ -229,10 +241,14 @@ impl Bench {
         command
     }
 
-    /// A folder that is not there yet, on the same file system for all.
+    /// Returns the path of a folder that does not exist, on the same file system for all.
     fn fresh(&self, name: &str) -> Result<PathBuf, Box<dyn Error>> {
         let path = self.folder.path().join(name);
         measure::remove(&path)?;
         Ok(path)
     }
+}
+
+fn reference(host: &str, image: &BenchImage) -> String {
+    format!("{host}/{}:{TAG}", image.name())
 }

@@ -66,11 +66,16 @@ fn rustc_line(key: &str) -> Result<String, Box<dyn Error>> {
         .to_owned())
 }
 
-/// Returns the folder of cargo's build output.
-pub(crate) fn target_folder() -> Result<PathBuf, Box<dyn Error>> {
+/// Returns the output of `cargo metadata` for the packages of this workspace.
+pub(crate) fn metadata() -> Result<Value, Box<dyn Error>> {
     let mut command = cargo();
     command.args(["metadata", "--format-version", "1", "--no-deps"]);
-    let metadata: Value = serde_json::from_slice(&output(&mut command)?)?;
+    Ok(serde_json::from_slice(&output(&mut command)?)?)
+}
+
+/// Returns the folder of cargo's build output.
+pub(crate) fn target_folder() -> Result<PathBuf, Box<dyn Error>> {
+    let metadata = metadata()?;
     let folder = metadata["target_directory"]
         .as_str()
         .ok_or("cargo metadata names no target directory")?;

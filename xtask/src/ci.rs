@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::{Outcome, cargo, demo, deny, docs, fuzz, instructions, show, tests};
+use crate::{Outcome, cargo, demo, deny, docs, fuzz, instructions, publish, show, tests};
 
 /// Selects steps.
 #[derive(Debug, Default, Args)]
@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
     }),
     ("docs", docs::docs),
     ("deny", deny::deny),
+    ("publish", publish::publish),
     ("test", tests::test_all),
     ("fuzz", |out| fuzz::fuzz(&fuzz::FuzzOptions::short(), out)),
     ("instructions", instructions::instructions),

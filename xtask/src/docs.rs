@@ -166,6 +166,31 @@ mod tests {
     }
 
     #[test]
+    fn the_book_has_every_page_and_its_links_lead_to_files() {
+        let folder = integration_tests::workspace::root().join("docs");
+        let mut linked = Vec::new();
+        let pages = integration_tests::workspace::files(&folder).unwrap();
+        let is_page =
+            |path: &&std::path::PathBuf| path.extension().is_some_and(|name| name == "md");
+        for page in pages.iter().filter(is_page) {
+            let text = fs::read_to_string(page).unwrap();
+            for link in text.split("](").skip(1) {
+                let link = link.split([')', '#']).next().unwrap_or_default();
+                let is_file = !link.is_empty() && !link.contains("://");
+                let target = folder.join(link);
+                assert!(!is_file || target.exists(), "{}: {link}", page.display());
+                if page.ends_with("SUMMARY.md") {
+                    linked.push(target);
+                }
+            }
+        }
+        for page in pages.iter().filter(is_page) {
+            let is_in_book = linked.contains(page) || page.ends_with("SUMMARY.md");
+            assert!(is_in_book, "SUMMARY.md lacks {}", page.display());
+        }
+    }
+
+    #[test]
     fn a_page_names_the_crate_that_defines_its_item() {
         let page = r##"<a class="src" href="../src/fs_tree/change.rs.html#75">"##;
         assert_eq!(source_of(page), Some("fs_tree"));

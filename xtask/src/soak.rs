@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   model     random operations on a cache, compared with a model of it after each
+//!   damage    random damages of an image, found and repaired
+//!   crashes   a pull that dies, or a machine that loses power, at every change of the file system
 //!   races     a process replaces files of the cache by links, fifos and hard links while pulls, prunes and verifications run
 //!   fuzz      every target, with overflow checks
 //!   interop   random stacks of layers compared with the model, umoci and the kernel; our formats in foreign tools
@@ -28,6 +30,9 @@ pub(crate) struct SoakOptions {
     /// Steps of the model
     #[arg(long, default_value_t = 10_000)]
     steps: u32,
+    /// Random damages of an image
+    #[arg(long, default_value_t = 300)]
+    damages: u32,
     /// Seed of the random stacks and steps
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -36,6 +41,8 @@ pub(crate) struct SoakOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     Model,
+    Damage,
+    Crashes,
     Races,
     Fuzz,
     Interop,
@@ -59,6 +66,8 @@ pub(crate) fn soak(options: &SoakOptions, out: &mut dyn Write) -> Outcome {
         let start = Instant::now();
         let outcome = match part {
             Part::Model => model(options),
+            Part::Damage => test("repairs", ("MSB_DAMAGES", options.damages.to_string())),
+            Part::Crashes => test("crashes", ("MSB_POWER_LOSSES", "all".to_owned())),
             Part::Races => races(options),
             Part::Fuzz => fuzz::fuzz(&fuzz::FuzzOptions::long(60 * options.minutes), out),
             Part::Interop => interop::interop(
@@ -95,6 +104,17 @@ fn model(options: &SoakOptions) -> Outcome {
         .env("PATH", tests::path()?)
         .env("MSB_MODEL_STEPS", options.steps.to_string())
         .env("MSB_MODEL_SEED", options.seed.to_string());
+    cargo::run(&mut command)
+}
+
+/// Runs an integration test with a variable that makes it long.
+fn test(name: &str, (variable, value): (&str, String)) -> Outcome {
+    let mut command = cargo::cargo();
+    command
+        .args(["test", "--package", "integration-tests", "--test", name])
+        .args(["--", "--nocapture"])
+        .env("PATH", tests::path()?)
+        .env(variable, value);
     cargo::run(&mut command)
 }
 

@@ -1,7 +1,6 @@
-use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::BLOCK_BITS;
+use crate::{BLOCK_BITS, Le16, Le32};
 
 /// The block address that means "no block": a hole in a chunk index, `startblk` of an empty file.
 pub const HOLE: u32 = u32::MAX;
@@ -13,11 +12,11 @@ pub const HOLE: u32 = u32::MAX;
 #[repr(C)]
 pub struct ChunkIndex {
     /// The upper bits of the address with 48-bit addressing; zero here.
-    pub startblk_hi: U16,
+    pub startblk_hi: Le16,
     /// The device: 0 is the primary, n is the n-th slot of the device table.
-    pub device_id: U16,
+    pub device_id: Le16,
     /// The block on that device, or [`HOLE`].
-    pub startblk_lo: U32,
+    pub startblk_lo: Le32,
 }
 
 const _: () = assert!(size_of::<ChunkIndex>() == 8);

@@ -1,7 +1,6 @@
-use zerocopy::little_endian::{U16, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::mode;
+use crate::{Le16, Le64, mode};
 
 /// The longest name of a directory entry, in bytes.
 pub const NAME_MAX: usize = 255;
@@ -14,9 +13,9 @@ pub const NAME_MAX: usize = 255;
 #[repr(C)]
 pub struct Dirent {
     /// The number of the inode: its slot in the metadata area.
-    pub nid: U64,
+    pub nid: Le64,
     /// The offset of the name, in bytes from the start of the block.
-    pub nameoff: U16,
+    pub nameoff: Le16,
     /// A [`FileType`].
     pub file_type: u8,
     /// Zero.

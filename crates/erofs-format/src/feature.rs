@@ -10,7 +10,7 @@ pub struct KernelVersion {
 }
 
 impl KernelVersion {
-    /// The first kernel with EROFS outside of its staging area. It reads images that need no [`Feature`].
+    /// The first kernel with EROFS outside of its staging area. It reads images that need none of the features.
     pub const BASE: Self = Self::new(5, 4);
 
     /// Creates the version `major.minor`.

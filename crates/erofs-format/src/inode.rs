@@ -1,5 +1,6 @@
-use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::{Le16, Le32, Le64};
 
 /// The file type's bits in `i_mode`.
 pub const MODE_TYPE_MASK: u16 = 0o170_000;
@@ -27,27 +28,27 @@ pub mod mode {
 #[repr(C)]
 pub struct InodeCompact {
     /// An [`InodeFormat`].
-    pub i_format: U16,
+    pub i_format: Le16,
     /// See [`crate::xattr_icount`].
-    pub i_xattr_icount: U16,
+    pub i_xattr_icount: Le16,
     /// Type and permissions, as in `stat(2)`.
-    pub i_mode: U16,
+    pub i_mode: Le16,
     /// Link count.
-    pub i_nlink: U16,
+    pub i_nlink: Le16,
     /// Length in bytes.
-    pub i_size: U32,
+    pub i_size: Le32,
     /// Zero: the time is `epoch` of the superblock.
-    pub i_mtime: U32,
+    pub i_mtime: Le32,
     /// `startblk`, a device number, or a [`crate::ChunkFormat`], depending on the data layout.
-    pub i_u: U32,
+    pub i_u: Le32,
     /// The inode number of 32-bit `stat(2)`; the kernel uses the nid.
-    pub i_ino: U32,
+    pub i_ino: Le32,
     /// Owner.
-    pub i_uid: U16,
+    pub i_uid: Le16,
     /// Group.
-    pub i_gid: U16,
+    pub i_gid: Le16,
     /// Zero.
-    pub i_reserved: U32,
+    pub i_reserved: Le32,
 }
 
 const _: () = assert!(size_of::<InodeCompact>() == 32);
@@ -57,29 +58,29 @@ const _: () = assert!(size_of::<InodeCompact>() == 32);
 #[repr(C)]
 pub struct InodeExtended {
     /// An [`InodeFormat`].
-    pub i_format: U16,
+    pub i_format: Le16,
     /// See [`crate::xattr_icount`].
-    pub i_xattr_icount: U16,
+    pub i_xattr_icount: Le16,
     /// Type and permissions, as in `stat(2)`.
-    pub i_mode: U16,
+    pub i_mode: Le16,
     /// Upper bits of addresses with 48-bit addressing; zero here.
-    pub i_nb: U16,
+    pub i_nb: Le16,
     /// Length in bytes.
-    pub i_size: U64,
+    pub i_size: Le64,
     /// `startblk`, a device number, or a [`crate::ChunkFormat`], depending on the data layout.
-    pub i_u: U32,
+    pub i_u: Le32,
     /// The inode number of 32-bit `stat(2)`; the kernel uses the nid.
-    pub i_ino: U32,
+    pub i_ino: Le32,
     /// Owner.
-    pub i_uid: U32,
+    pub i_uid: Le32,
     /// Group.
-    pub i_gid: U32,
+    pub i_gid: Le32,
     /// Seconds since 1970, two's complement.
-    pub i_mtime: U64,
+    pub i_mtime: Le64,
     /// Nanoseconds, below 10^9.
-    pub i_mtime_nsec: U32,
+    pub i_mtime_nsec: Le32,
     /// Link count.
-    pub i_nlink: U32,
+    pub i_nlink: Le32,
     /// Zero.
     pub i_reserved: [u8; 16],
 }

@@ -1,5 +1,6 @@
-use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::{Le16, Le32};
 
 /// The alignment of xattr entries, in bytes.
 pub const XATTR_ENTRY_ALIGN: usize = 4;
@@ -16,7 +17,7 @@ pub const XATTR_LONG_PREFIXES_MAX: usize = 0x80;
 #[repr(C)]
 pub struct XattrIbodyHeader {
     /// A Bloom filter over the names, if the image has that feature; zero here.
-    pub h_name_filter: U32,
+    pub h_name_filter: Le32,
     /// The number of ids of shared entries.
     pub h_shared_count: u8,
     /// Zero.
@@ -35,7 +36,7 @@ pub struct XattrEntry {
     /// The prefix of the name: an [`XattrNamespace`], or the number of a long prefix with the top bit set.
     pub e_name_index: u8,
     /// The length of the value in bytes.
-    pub e_value_size: U16,
+    pub e_value_size: Le16,
 }
 
 const _: () = assert!(size_of::<XattrEntry>() == 4);

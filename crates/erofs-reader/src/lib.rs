@@ -78,7 +78,8 @@ pub use devices::Device;
 pub use dir::{DirEntry, ReadDir};
 pub use dump::{DumpOptions, dump, dump_with};
 pub use erofs_format::{
-    DataLayout, Feature, Features, FileType, KernelVersion, SUPER_MAGIC, SuperBlock,
+    DataLayout, Feature, Features, FileType, KernelVersion, Le16, Le32, Le64, SUPER_MAGIC,
+    SuperBlock,
 };
 pub use error::{Error, Limit};
 pub use extents::{Extent, Extents, Place};

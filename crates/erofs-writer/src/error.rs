@@ -85,7 +85,7 @@ pub enum Error {
         feature: Feature,
         /// The first kernel that supports it.
         needed: KernelVersion,
-        /// [`crate::Options::minimum_kernel`].
+        /// `Options::minimum_kernel`.
         declared: KernelVersion,
     },
     /// The metadata needs larger addresses than EROFS has.
@@ -228,7 +228,7 @@ pub enum InodeProblem {
         size: u64,
         /// The number of indexes.
         chunks: u64,
-        /// [`crate::MAX_CHUNKS`].
+        /// `MAX_CHUNKS`.
         limit: u64,
     },
     /// The oldest supported kernel can read neither holes nor data on further devices.
@@ -238,7 +238,7 @@ pub enum InodeProblem {
         feature: Feature,
         /// The first kernel that supports it.
         needed: KernelVersion,
-        /// [`crate::Options::minimum_kernel`].
+        /// `Options::minimum_kernel`.
         declared: KernelVersion,
     },
 }

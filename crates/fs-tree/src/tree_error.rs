@@ -18,7 +18,7 @@ pub enum TreeError {
     /// A directory cannot have a second name.
     #[error("a directory cannot have a second name")]
     IsADirectory,
-    /// The directory would be deeper than [`MAX_DEPTH`].
+    /// The directory would be deeper than `MAX_DEPTH`.
     #[error("directories are nested more than {MAX_DEPTH} deep")]
     TooDeep,
 }

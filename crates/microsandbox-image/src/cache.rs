@@ -3,6 +3,7 @@
 //! ```text
 //!   lookup  is it cached? images, layers, documents     record  the file that a warm pull reads
 //!   images  list, one image, remove                     prune   what no image needs
+//!   pins    named holds on images                          usage   bytes by image
 //!   image_name  which image a text names                keys    names of artifacts
 //! ```
 
@@ -12,22 +13,34 @@ mod images;
 pub(crate) mod keys;
 pub(crate) mod lookup;
 pub(crate) mod open_file;
+mod pins;
 mod prune;
 pub(crate) mod record;
+mod usage;
 
 pub use error::CacheError;
 pub use image_name::ImageName;
 pub use images::CachedImage;
-pub use prune::Pruned;
+pub use pins::ImagePin;
+pub use prune::{Pruned, PrunedImage};
+pub use usage::{CacheUsage, ImageUsage};
 
 use std::path::Path;
 
-use msb_store::{Store, StoreOptions};
+use msb_registry::HostHealth;
+use msb_store::Store;
+
+use crate::CacheOptions;
 
 /// The local cache: one directory, used by any number of processes at once. Cheap to clone.
+///
+/// Clones also share which hosts of registries failed a short time ago, so that the registries that pull into them wait for such a host
+/// only once.
 #[derive(Clone, Debug)]
 pub struct GlobalCache {
     store: Store,
+    /// Shared by the registries that pull into the cache.
+    host_health: HostHealth,
 }
 
 impl GlobalCache {
@@ -38,6 +51,7 @@ impl GlobalCache {
     pub fn new(root: impl AsRef<Path>) -> Result<Self, CacheError> {
         Ok(Self {
             store: Store::open(root)?,
+            host_health: HostHealth::default(),
         })
     }
 
@@ -48,6 +62,7 @@ impl GlobalCache {
     pub fn with_options(root: impl AsRef<Path>, options: CacheOptions) -> Result<Self, CacheError> {
         Ok(Self {
             store: Store::with_options(root, options)?,
+            host_health: HostHealth::default(),
         })
     }
 
@@ -63,6 +78,10 @@ impl GlobalCache {
         self.store.root()
     }
 
+    pub(crate) fn host_health(&self) -> HostHealth {
+        self.host_health.clone()
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
@@ -73,6 +92,3 @@ impl GlobalCache {
         Ok(&self.store)
     }
 }
-
-/// Options for the files that a cache creates.
-pub type CacheOptions = StoreOptions;

@@ -11,7 +11,7 @@ use erofs_format::BLOCK_SIZE;
 use erofs_reader::Image;
 use msb_oci::Digest;
 use msb_stitch::{DiskLayout, LayerNames, LayerSet, PerDevice, StitchError};
-use msb_store::{DiskKey, LayerKey, Lease, Store};
+use msb_store::{DiskKey, FileChecksum, LayerKey, Lease, Store};
 
 use crate::cache::CacheError;
 use crate::cache::keys::{FORMAT, layer_key};
@@ -101,11 +101,15 @@ impl ImageDisk {
         }
     }
 
-    /// Returns the length of the merged metadata in the cache, if it is as long as its own superblock states.
+    /// Returns the length and checksum of the merged metadata in the cache, if both are known, and it is as long as its own superblock
+    /// states.
     ///
     /// # Errors
     /// [`CacheError::Store`] and [`CacheError::Fsmeta`] for a file that exists and cannot be read, which is no damage.
-    pub(crate) fn cached_fsmeta_bytes(&self, store: &Store) -> Result<Option<u64>, CacheError> {
+    pub(crate) fn cached_fsmeta(&self, store: &Store) -> Result<Option<FileChecksum>, CacheError> {
+        let Some(recorded) = store.fsmeta_checksum(&self.key)? else {
+            return Ok(None);
+        };
         let Some(file) = store.open_fsmeta(&self.key)? else {
             return Ok(None);
         };
@@ -124,7 +128,7 @@ impl ImageDisk {
             Err(_) => return Ok(None),
         };
         let expected = u64::from(image.superblock().blocks.get()) * u64::from(BLOCK_SIZE);
-        Ok((actual == expected).then_some(actual))
+        Ok((actual == expected && actual == recorded.bytes).then_some(recorded))
     }
 }
 

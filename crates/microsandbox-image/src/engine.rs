@@ -4,7 +4,7 @@ use msb_layer::{LayerLimits, StageThreads};
 use msb_platform::Platform;
 use tokio::sync::Semaphore;
 
-use crate::{GlobalCache, NamedLimit, open_files};
+use crate::{GlobalCache, open_files};
 
 /// What the pulls of one registry or loader share, whatever their source.
 #[derive(Debug)]
@@ -34,8 +34,9 @@ pub(crate) struct EngineBuilder {
     pub(crate) pipelines: usize,
 }
 
-/// Enough to keep a slow registry's connections busy, few enough to bound memory.
-const PIPELINES: usize = 4;
+/// The default of [`RegistryBuilder::max_concurrent_layers`](crate::RegistryBuilder::max_concurrent_layers): enough to keep a slow
+/// registry's connections busy, few enough to bound memory.
+pub const DEFAULT_CONCURRENT_LAYERS: usize = 4;
 
 /// Layers that may be synced beside those that are downloaded: enough for a file system to persist several small files with one
 /// write of its journal.
@@ -48,12 +49,8 @@ impl EngineBuilder {
             cache,
             layer_limits: LayerLimits::default(),
             image_limits: ImageLimits::default(),
-            pipelines: PIPELINES,
+            pipelines: DEFAULT_CONCURRENT_LAYERS,
         }
-    }
-
-    pub(crate) fn limit(&mut self, limit: NamedLimit) {
-        limit.apply(&mut self.layer_limits, &mut self.image_limits);
     }
 
     pub(crate) fn build(self) -> Engine {
@@ -70,3 +67,41 @@ impl EngineBuilder {
         }
     }
 }
+
+/// Defines the methods of a builder that configure its field `engine`.
+macro_rules! engine_options {
+    ($builder:ident) => {
+        impl $builder {
+            /// Sets the limits on what a layer may contain.
+            #[must_use]
+            pub fn layer_limits(mut self, limits: msb_layer::LayerLimits) -> Self {
+                self.engine.layer_limits = limits;
+                self
+            }
+
+            /// Sets the limits on what the layers of one image and their merge may use together.
+            #[must_use]
+            pub fn image_limits(mut self, limits: msb_budget::ImageLimits) -> Self {
+                self.engine.image_limits = limits;
+                self
+            }
+
+            /// Sets one limit by its name.
+            #[must_use]
+            pub fn limit(mut self, limit: crate::NamedLimit) -> Self {
+                limit.apply(&mut self.engine.layer_limits, &mut self.engine.image_limits);
+                self
+            }
+
+            /// Sets the number of layers that are read and unpacked at once; at least 1. Default:
+            /// [`DEFAULT_CONCURRENT_LAYERS`](crate::DEFAULT_CONCURRENT_LAYERS).
+            #[must_use]
+            pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
+                self.engine.pipelines = layers.max(1);
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use engine_options;

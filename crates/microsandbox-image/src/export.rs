@@ -20,13 +20,14 @@ mod tar;
 pub use error::ExportError;
 pub(crate) use new_file::NewFile;
 pub use new_file::NewFileError;
+pub(crate) use pax::{BLOCK_BYTES, Member};
+pub(crate) use sink::{Sink, WriteError};
 
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
 use crate::PullResult;
-use sink::Sink;
 
 /// The form in which an image is exported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,6 +122,6 @@ impl PullResult {
             ExportFormat::Tar => tar::write(&self.open_tree()?, &mut sink)?,
             ExportFormat::Erofs => return Err(ExportError::NoStream { format }),
         }
-        sink.finish()
+        Ok(sink.finish()?)
     }
 }

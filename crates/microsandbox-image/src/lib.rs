@@ -10,7 +10,9 @@
 //!   cache/    what is cached: lookup, list, remove, prune: CacheError
 //!   inspect/  the files of a cached image, verification: InspectError
 //!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
+//!   save/     OCI layout or archive of `docker save`, from kept blobs: SaveError
 //!   mount/    kernel mounts of a disk: MountError
+//!   blocking  a runtime for callers without one: BlockingError
 //!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
 //! ```
 //!
@@ -75,14 +77,16 @@
 //! - CPU-bound work runs on its own threads, never on the caller's executor.
 //! - A warm pull under [`PullPolicy::IfMissing`] or [`PullPolicy::Never`] makes no request.
 
-mod blocking;
+pub mod blocking;
 mod boot;
 mod cache;
+pub mod causes;
 mod disk;
 mod document;
 mod engine;
 mod error;
 mod export;
+mod info;
 mod inspect;
 mod limits;
 mod loader;
@@ -95,18 +99,25 @@ mod pull;
 mod pull_task;
 mod registry;
 mod result;
+mod save;
 mod source;
 
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
 };
-pub use cache::{CacheError, CacheOptions, CachedImage, GlobalCache, ImageName, Pruned};
+pub use cache::{
+    CacheError, CacheUsage, CachedImage, GlobalCache, ImageName, ImagePin, ImageUsage, Pruned,
+    PrunedImage,
+};
+pub use engine::DEFAULT_CONCURRENT_LAYERS;
 pub use erofs_format::KernelVersion;
+pub use erofs_reader;
 pub use erofs_reader::Inode;
 pub use error::{AnnouncedProblem, ManifestProblem, PullError};
 pub use escape_text::{Escaped, escape, escape_path};
 pub use export::{ExportError, ExportFormat, ExportOptions, NewFileError};
 pub use fs_tree::show_path;
+pub use info::ImageInfo;
 pub use inspect::{ArtifactKind, Damage, ImageTree, InspectError, Verification};
 pub use limits::{NamedLimit, UnknownLimit, parse_bytes};
 pub use loader::{LoadOptions, Loader, LoaderBuilder};
@@ -114,25 +125,33 @@ pub use loader::{LoadOptions, Loader, LoaderBuilder};
 pub use mount::{MountError, MountOptions};
 pub use msb_budget::{BudgetError, ImageLimit, ImageLimits};
 pub use msb_credentials::{Error as CredentialError, HelperFault};
+pub use msb_layer::decode::Limits as DecodeLimits;
+pub use msb_layer::tar::Limits as TarLimits;
+pub use msb_layer::tar::path::PathLimits;
 pub use msb_layer::{LayerError, LayerLimits};
 pub use msb_oci::{
-    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, ImageConfig,
-    ManifestError, Reference, ReferencePart,
+    Algorithm, DescriptorError, DescriptorPlace, Digest, Error as NameError, Excerpt, Healthcheck,
+    HexDigits, HistoryEntry, ImageConfig, ManifestError, Reference, ReferencePart,
 };
 pub use msb_platform::{Error as PlatformError, Platform};
 pub use msb_registry::{
     Capabilities, ClientCertificate, CredentialFuture, CredentialProvider, CredentialUse,
-    Error as RegistryError, HostConfig, HostProvider, HostsFuture, InvalidCertificate,
+    Error as RegistryError, HostConfig, HostHealth, HostProvider, HostsFuture, InvalidCertificate,
     InvalidHeader, InvalidHost, InvalidHostUrl, Limits as RegistryLimits, RedirectProblem,
     RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
 pub use msb_stitch::vmdk::VmdkError;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
-pub use msb_store::{Kept, Lease, PruneOptions};
+pub use msb_store::{
+    DiskKey, FormatVersion, InvalidPinName, Kept, Lease, PinName, PruneOptions,
+    StoreOptions as CacheOptions, UnmetBudget,
+};
 pub use options::{PullOptions, PullPolicy, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
+pub use pull::{Repair, RepairError};
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
+pub use save::{SaveError, SaveFormat, SaveOptions};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};

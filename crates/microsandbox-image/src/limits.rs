@@ -52,109 +52,109 @@ pub enum UnknownLimit {
 struct Row {
     name: &'static str,
     help: &'static str,
-    set: fn(&mut LayerLimits, &mut ImageLimits, u64),
+    at: for<'a> fn(&'a mut LayerLimits, &'a mut ImageLimits) -> &'a mut u64,
 }
 
 const ROWS: &[Row] = &[
     Row {
         name: "image-memory-bytes",
         help: "memory for the file trees of an image's layers and of their merge",
-        set: |_, image, value| image.memory_bytes = value,
+        at: |_, image| &mut image.memory_bytes,
     },
     Row {
         name: "image-entries",
         help: "entries of all layers of an image",
-        set: |_, image, value| image.entries = value,
+        at: |_, image| &mut image.entries,
     },
     Row {
         name: "image-tree-entries",
         help: "names in the merged file tree of an image",
-        set: |_, image, value| image.tree_entries = value,
+        at: |_, image| &mut image.tree_entries,
     },
     Row {
         name: "image-path-steps",
         help: "path components walked for an image",
-        set: |_, image, value| image.path_steps = value,
+        at: |_, image| &mut image.path_steps,
     },
     Row {
         name: "image-uncompressed-bytes",
         help: "uncompressed bytes of all layers of an image",
-        set: |_, image, value| image.uncompressed_bytes = value,
+        at: |_, image| &mut image.uncompressed_bytes,
     },
     Row {
         name: "image-disk-bytes",
         help: "bytes on disk of an image's layers and metadata",
-        set: |_, image, value| image.disk_bytes = value,
+        at: |_, image| &mut image.disk_bytes,
     },
     Row {
         name: "layer-entries",
         help: "entries of a layer, and names in its tree",
-        set: |layer, _, value| layer.entries = value,
+        at: |layer, _| &mut layer.entries,
     },
     Row {
         name: "layer-metadata-bytes",
         help: "bytes of the paths, links and xattrs of a layer",
-        set: |layer, _, value| layer.metadata_bytes = value,
+        at: |layer, _| &mut layer.metadata_bytes,
     },
     Row {
         name: "layer-path-steps",
         help: "path components walked for a layer",
-        set: |layer, _, value| layer.path_steps = value,
+        at: |layer, _| &mut layer.path_steps,
     },
     Row {
         name: "layer-uncompressed-bytes",
         help: "uncompressed bytes of a layer",
-        set: |layer, _, value| layer.uncompressed_bytes = value,
+        at: |layer, _| &mut layer.uncompressed_bytes,
     },
     Row {
         name: "layer-image-bytes",
         help: "bytes of a layer image",
-        set: |layer, _, value| layer.image_bytes = value,
+        at: |layer, _| &mut layer.image_bytes,
     },
     Row {
         name: "layer-sparse-bytes",
         help: "bytes that the sparse files of a layer cost beyond their data",
-        set: |layer, _, value| layer.sparse_bytes = value,
+        at: |layer, _| &mut layer.sparse_bytes,
     },
     Row {
         name: "file-bytes",
         help: "logical bytes of one file, holes counted",
-        set: |layer, _, value| layer.file_bytes = value,
+        at: |layer, _| &mut layer.file_bytes,
     },
     Row {
         name: "pax-bytes",
         help: "bytes of one PAX header, and of all global PAX headers of a layer",
-        set: |layer, _, value| layer.tar.pax_bytes = value,
+        at: |layer, _| &mut layer.tar.pax_bytes,
     },
     Row {
         name: "long-name-bytes",
         help: "bytes of one GNU long name",
-        set: |layer, _, value| layer.tar.long_name_bytes = value,
+        at: |layer, _| &mut layer.tar.long_name_bytes,
     },
     Row {
         name: "xattr-bytes",
         help: "bytes of the names and values of one file's xattrs",
-        set: |layer, _, value| layer.tar.xattr_bytes = value,
+        at: |layer, _| &mut layer.tar.xattr_bytes,
     },
     Row {
         name: "xattr-name-bytes",
         help: "bytes of the names of one file's xattrs, each with a NUL",
-        set: |layer, _, value| layer.tar.xattr_name_bytes = value,
+        at: |layer, _| &mut layer.tar.xattr_name_bytes,
     },
     Row {
         name: "symlink-bytes",
         help: "bytes of the target of a symbolic link",
-        set: |layer, _, value| layer.tar.symlink_bytes = value,
+        at: |layer, _| &mut layer.tar.symlink_bytes,
     },
     Row {
         name: "sparse-extents",
         help: "extents of one sparse file",
-        set: |layer, _, value| layer.tar.sparse_extents = value,
+        at: |layer, _| &mut layer.tar.sparse_extents,
     },
     Row {
         name: "zstd-window-bytes",
         help: "bytes of the window of a zstd frame",
-        set: |layer, _, value| layer.decode.zstd_window_bytes = value,
+        at: |layer, _| &mut layer.decode.zstd_window_bytes,
     },
 ];
 
@@ -177,6 +177,16 @@ impl NamedLimit {
         ROWS.iter().map(|row| (row.name, row.help))
     }
 
+    /// Returns all limits with their default values.
+    #[must_use]
+    pub fn defaults() -> impl ExactSizeIterator<Item = Self> {
+        let (mut layer, mut image) = (LayerLimits::default(), ImageLimits::default());
+        ROWS.iter().enumerate().map(move |(at, row)| Self {
+            at,
+            value: *(row.at)(&mut layer, &mut image),
+        })
+    }
+
     /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -190,7 +200,7 @@ impl NamedLimit {
     }
 
     pub(crate) fn apply(self, layer: &mut LayerLimits, image: &mut ImageLimits) {
-        (ROWS[self.at].set)(layer, image, self.value);
+        *(ROWS[self.at].at)(layer, image) = self.value;
     }
 }
 

@@ -1,15 +1,13 @@
 use std::sync::Arc;
 
-use msb_budget::ImageLimits;
-use msb_layer::LayerLimits;
 use msb_oci::Reference;
 use msb_platform::Platform;
 
-use crate::engine::{Engine, EngineBuilder};
+use crate::engine::{Engine, EngineBuilder, engine_options};
 use crate::progress::Progress;
 use crate::{
-    ArchiveImage, GlobalCache, ImageArchive, NamedLimit, ProgressReceiver, PullError, PullOptions,
-    PullPolicy, PullResult, PullTask, pull,
+    ArchiveImage, GlobalCache, ImageArchive, ProgressReceiver, PullError, PullOptions, PullPolicy,
+    PullResult, PullTask, pull,
 };
 
 /// Loads images for one platform from layouts and archives into one cache, without a registry. Cheap to clone; clones share limits.
@@ -46,6 +44,8 @@ pub struct LoadOptions {
     pub force: bool,
     /// Fail with [`PullError::NotExact`] if a part of the image cannot be represented exactly.
     pub strict: bool,
+    /// Keep the blobs of the layers; see [`PullOptions::keep_blobs`].
+    pub keep_blobs: bool,
 }
 
 impl LoadOptions {
@@ -63,12 +63,20 @@ impl LoadOptions {
         self
     }
 
+    /// Sets [`keep_blobs`](Self::keep_blobs).
+    #[must_use]
+    pub fn with_keep_blobs(mut self, keep_blobs: bool) -> Self {
+        self.keep_blobs = keep_blobs;
+        self
+    }
+
     /// Returns the options of a pull that reads its source, whatever is cached.
     fn to_pull(self) -> PullOptions {
         PullOptions {
             pull_policy: PullPolicy::Always,
             force: self.force,
             strict: self.strict,
+            keep_blobs: self.keep_blobs,
         }
     }
 }
@@ -159,35 +167,9 @@ impl Loader {
     }
 }
 
+engine_options!(LoaderBuilder);
+
 impl LoaderBuilder {
-    /// Sets the limits on what a layer may contain.
-    #[must_use]
-    pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
-        self.engine.layer_limits = limits;
-        self
-    }
-
-    /// Sets the limits on what the layers of one image and their merge may use together.
-    #[must_use]
-    pub fn image_limits(mut self, limits: ImageLimits) -> Self {
-        self.engine.image_limits = limits;
-        self
-    }
-
-    /// Sets one limit by its name.
-    #[must_use]
-    pub fn limit(mut self, limit: NamedLimit) -> Self {
-        self.engine.limit(limit);
-        self
-    }
-
-    /// Sets the number of layers that are read and unpacked at once; at least 1. Default: 4.
-    #[must_use]
-    pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
-        self.engine.pipelines = layers.max(1);
-        self
-    }
-
     /// Builds the loader.
     #[must_use]
     pub fn build(self) -> Loader {

@@ -11,6 +11,10 @@ pub struct PullOptions {
     /// Fail with [`PullError::NotExact`](crate::PullError::NotExact) if a part of the image cannot be represented exactly.
     /// Otherwise the result has a [`Note`](crate::Note) on it.
     pub strict: bool,
+    /// Keep the blobs of the layers as their source has them, so that [`GlobalCache::save`](crate::GlobalCache::save) can write the image
+    /// with its digests. An image that is cached without them counts as missing: they are downloaded once. They are removed with the
+    /// last image that uses them.
+    pub keep_blobs: bool,
 }
 
 /// When a pull contacts the registry instead of using the cache.

@@ -1,3 +1,4 @@
+mod seconds;
 mod stage_log;
 
 use std::collections::VecDeque;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use msb_oci::Digest;
 use msb_registry::Notice;
 use msb_stitch::MergeProgress;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use stage_log::StageLog;
@@ -16,7 +18,11 @@ use stage_log::StageLog;
 /// The events of stages are all delivered, in order. [`LayerDownloadProgress`](Self::LayerDownloadProgress),
 /// [`LayerUnpackProgress`](Self::LayerUnpackProgress), [`MergeProgress`](Self::MergeProgress) and the delays (`Retrying`, `LayerRetrying`, `LayerStalled`, `LayerResumed`) are the state at
 /// the time of receiving: a newer one replaces one that was not received. The last event is `Complete` or `Failed`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// As data an event is an object: `event` is the name of the variant in `snake_case`, and durations are seconds, such as `pause_secs`. These
+/// are the lines of `msb-image pull --progress json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PullProgress {
     /// Resolution of the reference has begun.
@@ -90,6 +96,7 @@ pub enum PullProgress {
         /// The largest number of retries in a row.
         limit: u32,
         /// The pause before the retry.
+        #[serde(rename = "pause_secs", with = "seconds")]
         pause: Duration,
         /// Why the request failed, in one line.
         error: String,
@@ -104,6 +111,7 @@ pub enum PullProgress {
         /// The largest number of retries in a row.
         limit: u32,
         /// The pause before the retry.
+        #[serde(rename = "pause_secs", with = "seconds")]
         pause: Duration,
         /// Why the download failed, in one line.
         error: String,
@@ -114,6 +122,7 @@ pub enum PullProgress {
         /// Which layer, from 0 at the bottom.
         layer: usize,
         /// How long nothing has arrived.
+        #[serde(rename = "silent_for_secs", with = "seconds")]
         silent_for: Duration,
     },
     /// The layer's download continues after a failure.
@@ -474,6 +483,44 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_event_is_read_as_it_was_written() {
+        let digest = Digest::sha256_of(b"");
+        let events = [
+            PullProgress::Resolving {
+                reference: "a".into(),
+            },
+            PullProgress::Retrying {
+                attempt: 1,
+                limit: 3,
+                pause: Duration::from_millis(1_234),
+                error: "x".into(),
+            },
+            PullProgress::LayerStalled {
+                layer: 2,
+                silent_for: Duration::from_nanos(5_000_000_001),
+            },
+            PullProgress::Merging,
+            PullProgress::Complete {
+                manifest_digest: digest,
+                cached: true,
+            },
+        ];
+        for event in events {
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<PullProgress>(&text).unwrap(), event);
+        }
+        let stalled = PullProgress::LayerStalled {
+            layer: 2,
+            silent_for: Duration::from_millis(1_500),
+        };
+        let expected =
+            serde_json::json!({"event": "layer_stalled", "layer": 2, "silent_for_secs": 1.5});
+        assert_eq!(serde_json::to_value(&stalled).unwrap(), expected);
+        let negative = r#"{"event": "layer_stalled", "layer": 2, "silent_for_secs": -1}"#;
+        serde_json::from_str::<PullProgress>(negative).unwrap_err();
+    }
 
     #[tokio::test]
     async fn unpacking_overwrites_itself_and_ends_with_the_layer() {

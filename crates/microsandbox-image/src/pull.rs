@@ -5,16 +5,22 @@ mod download;
 mod ensure;
 mod fetch;
 mod finish;
+mod from_cache;
 mod holder;
 mod layer;
 mod layers;
 mod notes;
 mod partial;
+mod repair;
 mod resolve;
+mod space;
 mod sweep;
 mod unpacking;
 mod verify;
 mod waiting;
+
+pub(crate) use repair::repair;
+pub use repair::{Repair, RepairError};
 
 use futures_util::future::try_join;
 use msb_budget::ImageBudget;
@@ -23,19 +29,18 @@ use msb_oci::Reference;
 use msb_stitch::{Merge, StitchError};
 
 use crate::blocking::{self, blocking};
-use crate::cache::lookup;
 use crate::disk::ImageDisk;
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::source::ImageSource;
-use crate::{
-    CacheError, ManifestProblem, PullError, PullOptions, PullPolicy, PullProgress, PullResult,
-};
+use crate::{ManifestProblem, PullError, PullOptions, PullProgress, PullResult};
 use ahead::MergeTask;
 use finish::{Finished, check_record_bytes, finish};
+use from_cache::from_cache;
 use layer::LayerSource;
 use layers::{Rebuild, fetch_layers};
 use resolve::{Resolved, keep, resolve};
+use space::settle;
 use sweep::sweep;
 
 /// How often a pull rebuilds a layer whose cached files turn out to be damaged.
@@ -72,6 +77,8 @@ struct Pull<'a> {
     /// The image's disk.
     disk: &'a ImageDisk,
     progress: &'a Progress,
+    /// See [`PullOptions::keep_blobs`].
+    keep_blobs: bool,
     /// Shared by the layers and their merge.
     budget: &'a ImageBudget,
 }
@@ -86,9 +93,24 @@ async fn run(
     progress.send(PullProgress::Resolving {
         reference: reference.to_string(),
     });
-    if let Some(result) = from_cache(engine, reference, options).await? {
-        return strictly(result, options);
+    if let Some(result) = from_cache(engine, reference, options, progress).await? {
+        return strictly(result, options.strict);
     }
+    let rebuild = Rebuild::new(options.force);
+    let keep_blobs = options.keep_blobs;
+    let result = complete(engine, source, reference, rebuild, keep_blobs, progress).await?;
+    strictly(result, options.strict)
+}
+
+/// Completes an image in the cache: downloads and converts the layers that are missing or are to be rebuilt, and builds the disk.
+async fn complete(
+    engine: &Engine,
+    source: &dyn ImageSource,
+    reference: &Reference,
+    mut rebuild: Rebuild,
+    keep_blobs: bool,
+    progress: &Progress,
+) -> Result<PullResult, PullError> {
     let resolved = resolve(engine, source, reference).await?;
     progress.send(PullProgress::Resolved {
         manifest_digest: resolved.manifest_digest,
@@ -119,6 +141,7 @@ async fn run(
         resolved: &resolved,
         disk: &disk,
         progress,
+        keep_blobs,
         budget: &budget,
     };
     check_record_bytes(pull)?;
@@ -126,16 +149,16 @@ async fn run(
     // Before anything is looked up, so that no prune removes what this pull finds.
     let lease = {
         let (store, disk) = (store.clone(), disk.clone());
-        let blobs = [resolved.manifest_digest, resolved.config_digest];
+        let mut blobs = vec![resolved.manifest_digest, resolved.config_digest];
+        blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
         blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
     };
 
-    let mut rebuild = Rebuild::new(options.force);
     let mut damaged = None;
     for _ in 0..=REPAIRS {
         let observer = progress.merge_observer(disk.layers().stack().len());
         let merge = Merge::with_budget(&budget).on_progress(observer);
-        let (events, merge) = MergeTask::start(store, &disk, merge, options.force).await?;
+        let (events, merge) = MergeTask::start(store, &disk, merge, rebuild.disk).await?;
         let layers = fetch_layers(pull, &events, &rebuild);
         let beside = async {
             keep(engine, &resolved).await?;
@@ -145,14 +168,17 @@ async fn run(
         let (layers, ()) = try_join(layers, beside).await?;
         let all_cached = layers.layers.iter().all(|layer| layer.was_cached);
         let merge = merge.filter(|_| events.are_all_cached());
-        match finish(pull, layers, merge, options.force).await? {
+        match finish(pull, layers, merge, rebuild.disk).await? {
             Finished::Done {
                 record,
                 disk_was_cached,
             } => {
-                let cached = all_cached && disk_was_cached && !options.force;
+                let cached = all_cached && disk_was_cached;
+                if !cached {
+                    settle(engine).await?;
+                }
                 let result = record.to_result(store, reference, cached, lease);
-                return strictly(result, options);
+                return Ok(result);
             }
             Finished::DamagedLayer(layer) => {
                 tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged; it is rebuilt");
@@ -169,42 +195,9 @@ async fn run(
     )
 }
 
-/// Returns the image from the cache alone, where the policy allows that.
-async fn from_cache(
-    engine: &Engine,
-    reference: &Reference,
-    options: &PullOptions,
-) -> Result<Option<PullResult>, PullError> {
-    let is_final = options.pull_policy == PullPolicy::Never;
-    if options.pull_policy == PullPolicy::Always || (options.force && !is_final) {
-        return Ok(None);
-    }
-    let (store, platform) = (engine.cache.store().clone(), engine.platform.clone());
-    let found = {
-        let reference = reference.clone();
-        blocking(move || Ok(lookup::image(&store, &reference, &platform)?)).await?
-    };
-    if found.is_none() && is_final {
-        let (reference, platform) = (
-            Box::new(reference.clone()),
-            Box::new(engine.platform.clone()),
-        );
-        return Err(CacheError::NotCached {
-            reference,
-            platform,
-        }
-        .into());
-    }
-    Ok(found)
-}
-
 /// Returns the result, or an error if the image is not represented exactly and the options are strict.
-fn strictly(result: PullResult, options: &PullOptions) -> Result<PullResult, PullError> {
-    match result
-        .notes
-        .iter()
-        .find(|note| options.strict && note.is_loss())
-    {
+fn strictly(result: PullResult, is_strict: bool) -> Result<PullResult, PullError> {
+    match result.notes.iter().find(|note| is_strict && note.is_loss()) {
         Some(note) => Err(PullError::NotExact {
             reference: Box::new(result.reference.clone()),
             note: Box::new(note.clone()),

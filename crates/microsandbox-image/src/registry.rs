@@ -6,22 +6,21 @@ pub use docker_credentials::DockerCredentials;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use msb_budget::ImageLimits;
-use msb_layer::LayerLimits;
 use msb_oci::Reference;
 use msb_platform::Platform;
 use msb_registry::{
-    Client, ClientBuilder, ClientCertificate, CredentialProvider, CredentialUse, HostProvider,
-    Limits, RegistryAuth, RegistryHost, Timeouts,
+    Client, ClientBuilder, ClientCertificate, CredentialProvider, CredentialUse, HostHealth,
+    HostProvider, Limits, RegistryAuth, RegistryHost, Timeouts,
 };
 
-use hosts::HostsFiles;
+use hosts::HostSources;
 
-use crate::engine::{Engine, EngineBuilder};
+use crate::engine::{Engine, EngineBuilder, engine_options};
 use crate::progress::Progress;
 use crate::source::RegistrySource;
 use crate::{
-    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, pull,
+    GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, Repair,
+    RepairError, pull,
 };
 
 /// Pulls images for one platform into one cache. Cheap to create and to clone; clones share connections, credentials and limits.
@@ -36,14 +35,14 @@ pub struct Registry {
 pub struct RegistryBuilder {
     engine: EngineBuilder,
     client: ClientBuilder,
-    hosts_files: HostsFiles,
+    hosts: HostSources,
 }
 
 impl Registry {
     /// Creates a registry that pulls for `platform` into `cache`, without credentials.
     ///
     /// # Errors
-    /// None today; see [`RegistryBuilder::build`].
+    /// As [`RegistryBuilder::build`], which accepts the defaults.
     pub fn new(platform: Platform, cache: GlobalCache) -> Result<Self, PullError> {
         Self::builder(platform, cache).build()
     }
@@ -52,9 +51,9 @@ impl Registry {
     #[must_use]
     pub fn builder(platform: Platform, cache: GlobalCache) -> RegistryBuilder {
         RegistryBuilder {
+            client: Client::builder().host_health(cache.host_health()),
             engine: EngineBuilder::new(platform, cache),
-            client: Client::builder(),
-            hosts_files: HostsFiles::default(),
+            hosts: HostSources::default(),
         }
     }
 
@@ -109,6 +108,20 @@ impl Registry {
         (receiver, PullTask::new(task))
     }
 
+    /// Verifies a cached image with all its contents, and rebuilds only what is damaged: merged metadata and descriptor from the layers in
+    /// the cache without a request, layers and documents from the registry of the reference by their digests, even if the tag names
+    /// another image now. If the image's record is damaged, the reference is resolved again.
+    ///
+    /// Files that a guest has open stay as they are; damaged ones are replaced under their names.
+    ///
+    /// # Errors
+    /// [`RepairError::Inspect`] if the image is not cached or cannot be verified, [`RepairError::Pull`] if a part cannot be rebuilt.
+    pub async fn repair(&self, reference: &Reference) -> Result<Repair, RepairError> {
+        let progress = Progress::without_receiver();
+        let source = RegistrySource::new(&self.client, reference, &progress);
+        pull::repair(&self.engine, &source, reference, &progress).await
+    }
+
     async fn run(
         &self,
         reference: &Reference,
@@ -120,7 +133,16 @@ impl Registry {
     }
 }
 
+engine_options!(RegistryBuilder);
+
 impl RegistryBuilder {
+    /// Sets the platform that images are pulled and repaired for, in place of that of [`Registry::builder`].
+    #[must_use]
+    pub fn platform(mut self, platform: Platform) -> Self {
+        self.engine.platform = platform;
+        self
+    }
+
     /// Sets the credentials for the first registry that is contacted. Default: none.
     ///
     /// They are bound to the registry in the reference of the first pull that makes a request, and are sent to no other. To pull
@@ -150,7 +172,7 @@ impl RegistryBuilder {
     /// mirrors, TLS settings and headers. May be called repeatedly; the first directory with settings for a registry counts.
     #[must_use]
     pub fn hosts_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.hosts_files.dirs.push(dir.into());
+        self.hosts.files.dirs.push(dir.into());
         self
     }
 
@@ -158,15 +180,23 @@ impl RegistryBuilder {
     /// `/etc/docker/certs.d`.
     #[must_use]
     pub fn containerd_hosts_dirs(mut self) -> Self {
-        self.hosts_files.has_containerd_dirs = true;
+        self.hosts.files.has_containerd_dirs = true;
         self
     }
 
-    /// Sets the provider of the hosts of each registry. Has no effect together with [`hosts_dir`](Self::hosts_dir) or
-    /// [`containerd_hosts_dirs`](Self::containerd_hosts_dirs).
+    /// Sets the provider of the hosts of each registry for which [`hosts_dir`](Self::hosts_dir) and
+    /// [`containerd_hosts_dirs`](Self::containerd_hosts_dirs) find no settings.
     #[must_use]
     pub fn hosts(mut self, provider: impl HostProvider + 'static) -> Self {
-        self.client = self.client.hosts(provider);
+        self.hosts.provider = Some(Arc::new(provider));
+        self
+    }
+
+    /// Shares with other registries which hosts failed a short time ago and are tried last. Default: the registries of one
+    /// [`GlobalCache`] and its clones share it.
+    #[must_use]
+    pub fn host_health(mut self, health: HostHealth) -> Self {
+        self.client = self.client.host_health(health);
         self
     }
 
@@ -241,41 +271,13 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets the limits on what a layer may contain.
-    #[must_use]
-    pub fn layer_limits(mut self, limits: LayerLimits) -> Self {
-        self.engine.layer_limits = limits;
-        self
-    }
-
-    /// Sets the limits on what the layers of one image and their merge may use together.
-    #[must_use]
-    pub fn image_limits(mut self, limits: ImageLimits) -> Self {
-        self.engine.image_limits = limits;
-        self
-    }
-
-    /// Sets one limit by its name.
-    #[must_use]
-    pub fn limit(mut self, limit: NamedLimit) -> Self {
-        self.engine.limit(limit);
-        self
-    }
-
-    /// Sets the number of layers that are downloaded and unpacked at once; at least 1. Default: 4.
-    #[must_use]
-    pub fn max_concurrent_layers(mut self, layers: usize) -> Self {
-        self.engine.pipelines = layers.max(1);
-        self
-    }
-
     /// Builds the registry. Connections and TLS are set up by the first request.
     ///
     /// # Errors
     /// [`PullError::Registry`] for certificates or credentials that cannot be used.
     pub fn build(mut self) -> Result<Registry, PullError> {
-        if !self.hosts_files.is_empty() {
-            self.client = self.client.hosts(self.hosts_files);
+        if !self.hosts.is_empty() {
+            self.client = self.client.hosts(self.hosts);
         }
         Ok(Registry {
             engine: Arc::new(self.engine.build()),

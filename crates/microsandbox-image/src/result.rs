@@ -4,7 +4,7 @@ use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_store::Lease;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{BootFacts, ImageConfig};
 
@@ -55,7 +55,7 @@ impl PullResult {
 }
 
 /// One layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LayerArtifact {
     /// The digest of the unpacked archive.
@@ -71,7 +71,7 @@ pub struct LayerArtifact {
 }
 
 /// One file of the disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DiskExtent {
     /// The file.

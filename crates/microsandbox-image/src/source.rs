@@ -15,11 +15,13 @@ mod docker;
 mod error;
 mod files;
 mod layout;
+mod pinned;
 mod registry;
 
 pub use archive::{ArchiveImage, ArchiveOptions, ImageArchive};
 pub use error::ArchiveError;
 pub(crate) use msb_registry::{BlobEvent, Document};
+pub(crate) use pinned::PinnedSource;
 pub(crate) use registry::RegistrySource;
 
 use std::fmt;

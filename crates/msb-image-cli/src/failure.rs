@@ -1,3 +1,5 @@
+mod object;
+
 use std::error::Error as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -5,12 +7,17 @@ use std::process::ExitCode;
 
 use microsandbox_image::{
     CacheError, CredentialError, ExportError, InspectError, InvalidCertificate, Platform,
-    PullError, Reference, RegistryHost, UpperDiskError, escape,
+    PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape,
 };
 
+use crate::config::ConfigError;
 use crate::hint;
-use crate::output::one_line;
+use crate::output::{errors_are_json, one_line};
 use crate::progress::without_bars;
+
+pub(crate) use object::report_usage;
+
+use object::ErrorObject;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +30,8 @@ pub(crate) enum Failure {
     Inspect(#[from] InspectError),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
     #[error(transparent)]
     UpperDisk(#[from] UpperDiskError),
     #[cfg(target_os = "linux")]
@@ -42,14 +51,30 @@ pub(crate) enum Failure {
         /// The platforms that it is cached for; not empty.
         cached: Vec<Platform>,
     },
+    /// The image is not cached, but one with a similar name is.
+    #[error("{error}")]
+    Similar {
+        error: CacheError,
+        similar: Box<Reference>,
+        /// Whether a pull of the image would help.
+        pull_helps: bool,
+    },
     #[error("{0}")]
     NothingToRemove(CacheError),
     #[error(
         "no cache directory: neither --cache-dir, $MSB_IMAGE_CACHE nor the home directory is set"
     )]
     NoCacheDir,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("there is no group {}", escape(name))]
     NoGroup { name: String },
+    #[error("${name} is {}: {expected}", escape(value))]
+    BadVariable {
+        name: &'static str,
+        value: String,
+        expected: &'static str,
+    },
     #[error("group {}: looking up its number", escape(name))]
     GroupLookup { name: String, source: io::Error },
     #[error("--force cannot be used with --policy never: it has to download")]
@@ -70,6 +95,8 @@ pub(crate) enum Failure {
         "{registry} did not request credentials, so they cannot be verified; nothing was stored"
     )]
     NotRequested { registry: RegistryHost },
+    #[error("there is no pin {name}")]
+    NoPin { name: String },
     #[error("reading the password from standard input")]
     Password(#[source] io::Error),
     #[error("standard input: the password is empty or longer than {limit} bytes")]
@@ -88,15 +115,6 @@ pub(crate) enum Failure {
     #[error("interrupted{}", by(signal))]
     Interrupted { signal: &'static str },
 }
-
-/// Messages that add nothing to their cause.
-const LEADS_ON: &[&str] = &[
-    "error sending request",
-    "client error (Connect)",
-    "tcp connect error",
-    "dns error",
-    "error resolving DNS",
-];
 
 /// Returns nothing for the usual interrupt from the keyboard, which needs no name.
 fn by(signal: &str) -> String {
@@ -129,7 +147,8 @@ impl Failure {
         match self {
             Self::Output(error)
             | Self::Inspect(InspectError::Copy { source: error, .. })
-            | Self::Export(ExportError::Stream { source: error, .. }) => {
+            | Self::Export(ExportError::Stream { source: error, .. })
+            | Self::Save(SaveError::Stream { source: error, .. }) => {
                 error.kind() == io::ErrorKind::BrokenPipe
             }
             _ => false,
@@ -140,6 +159,10 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         if self.is_unread_output() {
             return ExitCode::SUCCESS;
+        }
+        if errors_are_json() {
+            ErrorObject::of(self).print();
+            return ExitCode::from(self.exit_code());
         }
         let mut text = format!("error: {}\n", one_line(&self.to_string()));
         for cause in self.causes() {
@@ -153,8 +176,7 @@ impl Failure {
         ExitCode::from(self.exit_code())
     }
 
-    /// Returns the messages of the causes. Omits those that an earlier message contains word for word, and those of the HTTP stack
-    /// that only refer to the next one.
+    /// Returns the messages of the causes. Omits those that an earlier message contains word for word.
     fn causes(&self) -> Vec<String> {
         let mut messages = vec![self.to_string()];
         let mut cause = match self {
@@ -164,8 +186,7 @@ impl Failure {
         while let Some(error) = cause {
             let text = error.to_string();
             cause = error.source();
-            let is_empty = cause.is_some() && LEADS_ON.contains(&text.as_str());
-            if !is_empty && !messages.iter().any(|message| message.contains(&text)) {
+            if !messages.iter().any(|message| message.contains(&text)) {
                 messages.push(text);
             }
         }
@@ -175,7 +196,9 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::NoCacheDir
+            | Self::Config(_)
             | Self::NoGroup { .. }
+            | Self::BadVariable { .. }
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
             | Self::NoPassword { .. } => 2,
@@ -196,7 +219,17 @@ impl Failure {
                     .collect();
                 Some(format!("it is cached with {}", given.join(", ")))
             }
+            Self::Similar {
+                error,
+                similar,
+                pull_helps,
+            } => {
+                let pull = hint::cache(error).filter(|_| *pull_helps);
+                let pull = pull.map_or_else(String::new, |hint| format!(" If not, {hint}"));
+                Some(format!("did you mean {similar}, which is cached?{pull}"))
+            }
             Self::Export(error) => hint::export(error),
+            Self::Save(error) => hint::save(error),
             Self::UpperDisk(error) => hint::upper_disk(error),
             #[cfg(target_os = "linux")]
             Self::Mount(error) => hint::mount(error),

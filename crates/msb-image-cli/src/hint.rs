@@ -2,7 +2,8 @@ use std::error::Error;
 
 use microsandbox_image::{
     ArchiveError, CacheError, CredentialUse, ExportError, InspectError, NewFileError, Platform,
-    PullError, RedirectProblem, Reference, RegistryError, TokenProblem, UpperDiskError,
+    PullError, RedirectProblem, Reference, RegistryError, RegistryHost, SaveError, TokenProblem,
+    UpperDiskError,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
@@ -27,21 +28,57 @@ pub(crate) fn cache(error: &CacheError) -> Option<String> {
             reference,
             platform,
         } => {
-            let flag = if **platform == Platform::host_linux() {
-                String::new()
-            } else {
-                format!(" --platform {platform}")
-            };
+            let flag = flag(platform);
             Some(format!("pull it with `msb-image pull {reference}{flag}`"))
         }
+        CacheError::NoLayerBlob {
+            reference,
+            platform,
+            ..
+        } => {
+            let flag = flag(platform);
+            Some(format!(
+                "`msb-image pull --keep-blobs {reference}{flag}` keeps it; so does `msb-image load --keep-blobs PATH` for an archive"
+            ))
+        }
+        CacheError::Pinned { .. } => Some("remove the pin with `msb-image unpin NAME`".into()),
+        CacheError::Budget { .. } => Some(
+            "`msb-image df` shows what holds the images; --max-bytes or --cache-max-bytes sets the budget"
+                .into(),
+        ),
         CacheError::UnknownId { .. } => Some("`msb-image ls` lists the cached images".into()),
         CacheError::AmbiguousId { .. } => Some("enter more digits of it".into()),
         CacheError::Store(error) if error.is_full() => {
             Some("free some space, or run `msb-image prune`".into())
         }
+        CacheError::Store(error) if error.is_damaged_record() => Some(
+            "pull the image again, or remove the record with `msb-image prune --remove-corrupt-records`"
+                .into(),
+        ),
         CacheError::Store(error) if error.is_no_cache() => Some(
             "a pull creates the cache; --cache-dir or $MSB_IMAGE_CACHE selects another one".into(),
         ),
+        _ => None,
+    }
+}
+
+/// Returns the option that selects a platform; nothing for this machine's.
+fn flag(platform: &Platform) -> String {
+    if *platform == Platform::host_linux() {
+        String::new()
+    } else {
+        format!(" --platform {platform}")
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn save(error: &SaveError) -> Option<String> {
+    match error {
+        SaveError::File(NewFileError::Exists { .. }) => Some("replace it with `--force`".into()),
+        SaveError::Cache(error) => cache(error),
+        error if error.is_corrupt() => {
+            Some("download it again with `msb-image pull --force --keep-blobs`".into())
+        }
         _ => None,
     }
 }
@@ -123,15 +160,17 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
         _ => return None,
     };
     let registry = reference.registry();
-    let sign_in = format!(
-        "`printf %s \"$PASSWORD\" | msb-image pull --username NAME --password-stdin {reference}`"
+    let log_in = format!(
+        "`printf %s \"$PASSWORD\" | msb-image login {} --username NAME --password-stdin`, \
+         or give the two options to `msb-image pull`",
+        RegistryHost::of(reference)
     );
     Some(match error.credential_use()? {
         CredentialUse::NoneGiven if error.is_not_found() => {
-            format!("if the repository is private, sign in with {sign_in}")
+            format!("if the repository is private, log in with {log_in}")
         }
         CredentialUse::NoneGiven | CredentialUse::BoundToOtherHost { .. } => {
-            format!("sign in with {sign_in}")
+            format!("log in with {log_in}")
         }
         CredentialUse::WithheldFromPlainHttp { host } => {
             format!(
@@ -140,10 +179,10 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
         }
         CredentialUse::Sent if error.is_not_found() => return None,
         CredentialUse::Sent if error.is_unauthorized() => {
-            format!("the user name or the password is wrong; try {sign_in}")
+            format!("the user name or the password is wrong; log in again with {log_in}")
         }
         CredentialUse::Sent => {
-            format!("{registry} denies access to this user; sign in as another user with {sign_in}")
+            format!("{registry} denies access to this user; log in as another user with {log_in}")
         }
         CredentialUse::NotRequested => {
             format!("{registry} did not ask for a user name and a password; check the reference")

@@ -9,25 +9,31 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::output::{Format, ascii_json};
 use crate::progress;
 
-/// Writes the libraries' log to stderr: warnings; with `verbose` 1 also the steps of a pull, with 2 every request and retry.
-pub(crate) fn start(verbose: u8) {
+/// Writes the libraries' log to stderr: warnings, unless it is quiet; with `verbose` 1 also the steps of a pull, with 2 every request and
+/// retry.
+pub(crate) fn start(verbose: u8, is_quiet: bool, format: Format) {
     let level = match verbose {
+        0 if is_quiet => LevelFilter::ERROR,
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .event_format(Line)
+        .event_format(Line { format })
         .with_writer(Stderr)
         .init();
 }
 
-/// Formats an event as `level: message (field=value, ...)` on one line, with messages and values escaped.
+/// Formats an event on one line: as `level: message (field=value, ...)` with messages and values escaped, or as a JSON object with
+/// `level`, `message` and `fields`.
 #[derive(Debug)]
-struct Line;
+struct Line {
+    format: Format,
+}
 
 impl<S, N> FormatEvent<S, N> for Line
 where
@@ -42,42 +48,66 @@ where
     ) -> fmt::Result {
         let mut parts = Parts::default();
         event.record(&mut parts);
-        writeln!(writer, "{}", parts.line(*event.metadata().level()))
+        let level = *event.metadata().level();
+        match self.format {
+            Format::Text => writeln!(writer, "{}", parts.line(level)),
+            Format::Json => writeln!(writer, "{}", parts.object(level)),
+        }
     }
 }
 
-/// The message of an event and its other fields.
+/// The message of an event and its other fields, not escaped.
 #[derive(Debug, Default)]
 struct Parts {
     message: String,
-    fields: String,
+    fields: Vec<(&'static str, String)>,
 }
 
 impl Parts {
     fn line(&self, level: Level) -> String {
-        let level = match level {
-            Level::ERROR => "error",
-            Level::WARN => "warning",
-            Level::INFO => "info",
-            Level::DEBUG => "debug",
-            Level::TRACE => "trace",
-        };
-        let mut line = format!("{level}: {}", self.message);
+        let mut line = format!("{}: {}", name(level), escape(&self.message));
+        let mut separator = " (";
+        for (field, value) in &self.fields {
+            // OK because a String takes any text.
+            let _ = write!(line, "{separator}{field}={}", escape(value));
+            separator = ", ";
+        }
         if !self.fields.is_empty() {
-            line.push_str(&format!(" ({})", self.fields));
+            line.push(')');
         }
         line
     }
 
+    fn object(&self, level: Level) -> String {
+        let fields: serde_json::Map<_, _> = self
+            .fields
+            .iter()
+            .map(|(field, value)| ((*field).to_owned(), value.clone().into()))
+            .collect();
+        let object = serde_json::json!({
+            "level": name(level),
+            "message": self.message,
+            "fields": fields,
+        });
+        ascii_json(&object.to_string()).to_string()
+    }
+
     fn add(&mut self, field: &Field, value: &str) {
-        let value = escape(value);
         if field.name() == "message" {
-            self.message = value.to_string();
-            return;
+            self.message = value.to_owned();
+        } else {
+            self.fields.push((field.name(), value.to_owned()));
         }
-        let comma = if self.fields.is_empty() { "" } else { ", " };
-        // OK because a String takes any text.
-        let _ = write!(self.fields, "{comma}{}={value}", field.name());
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
     }
 }
 
@@ -142,7 +172,9 @@ mod tests {
         let collected = Collected::default();
         let make = collected.clone();
         let subscriber = tracing_subscriber::fmt()
-            .event_format(Line)
+            .event_format(Line {
+                format: Format::Text,
+            })
             .with_writer(move || make.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, || {
@@ -156,5 +188,28 @@ mod tests {
             "warning: odd \\u{7} a\\u{1b}[2J\\u{9b}\\u{202e}\\u{e0041} (path=a\\u{1b}[2J\\u{9b}\\u{202e}\\u{e0041}, \
              count=3, error=x\\ny, debug=\"\\u{200b}\")\ninfo: second\\nline\n"
         );
+    }
+
+    #[test]
+    fn json_log_lines_keep_their_data() {
+        let collected = Collected::default();
+        let make = collected.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(Line {
+                format: Format::Json,
+            })
+            .with_writer(move || make.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(path = "a\u{9b}\n", count = 3, "odd \x07");
+        });
+        let text = collected.0.lock().expect("no panic elsewhere").clone();
+        let text = String::from_utf8(text).expect("text");
+        assert!(text.is_ascii() && text.lines().count() == 1, "{text}");
+        let object: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let expected = serde_json::json!({
+            "level": "warning", "message": "odd \u{7}", "fields": {"path": "a\u{9b}\n", "count": "3"},
+        });
+        assert_eq!(object, expected);
     }
 }

@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 
 use common::{ok, stderr, stdout};
 use msb_testkit::image::{ImageBuilder, Layer};
+use msb_testkit::oracle::{Tool, require};
 use msb_testkit::registry::{DockerRegistry, RegistryOptions, TokenOptions, TokenServer};
 use tempfile::TempDir;
 
@@ -60,6 +61,10 @@ impl Home {
     }
 
     fn run(&self, args: &[&str], input: &str) -> Output {
+        self.run_with(args, input, &[])
+    }
+
+    fn run_with(&self, args: &[&str], input: &str, variables: &[(&str, &Path)]) -> Output {
         let stdin = self.write("stdin", input);
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         let mut command = common::command(&self.path("cache"));
@@ -67,6 +72,7 @@ impl Home {
             .env("HOME", self.0.path())
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("PATH", path)
+            .envs(variables.iter().copied())
             .args(args)
             .stdin(std::fs::File::open(stdin).unwrap());
         command.output().unwrap()
@@ -313,6 +319,70 @@ fn a_login_goes_through_the_configured_helper() {
     let out = ok(&home.run(&["logout", &host], ""));
     assert!(out.contains("docker-credential-kit"), "{out}");
     assert!(!Path::new(&vault).exists());
+}
+
+#[test]
+fn a_login_is_kept_in_the_password_store_by_dockers_own_helper() {
+    let registry = with_password();
+    let host = registry.host();
+    let home = Home::new();
+    home.write(".docker/config.json", r#"{"credsStore":"pass"}"#);
+    // The path of the agent's socket is limited to 107 bytes, which a home directory of a test may exceed.
+    let keys = tempfile::Builder::new()
+        .prefix("gpg")
+        .tempdir_in("/tmp")
+        .unwrap();
+    std::fs::set_permissions(keys.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let kit = |tool, args: &[&str]| {
+        let mut command = Command::new(require(tool));
+        command
+            .env_clear()
+            .env("HOME", home.0.path())
+            .env("PATH", "/usr/bin:/bin");
+        command.env("GNUPGHOME", keys.path()).args(args);
+        ok(&command.output().unwrap())
+    };
+    // The helper runs by its name, as any other.
+    let _ = require(Tool::CredentialPass);
+    let key = [
+        "--batch",
+        "--passphrase",
+        "",
+        "--quick-generate-key",
+        "kit@test.invalid",
+    ];
+    kit(Tool::Gpg, &key);
+    kit(Tool::Pass, &["init", "kit@test.invalid"]);
+    let run =
+        |args: &[&str], input: &str| home.run_with(args, input, &[("GNUPGHOME", keys.path())]);
+
+    let fixed = ["login", &host, "--plain-http", &host];
+    let args = [&fixed[..], &["--username", USER, "--password-stdin"]].concat();
+    let stored = run(&args, PASSWORD);
+    assert!(ok(&stored).contains("docker-credential-pass"), "{stored:?}");
+    let reference = format!("{host}/test:v1");
+    let pull = [
+        "pull",
+        &reference,
+        "--platform",
+        "linux/amd64",
+        "--policy",
+        "always",
+    ];
+    let pull = [
+        &pull[..],
+        &["--progress", "none", "--plain-http", &host, "-vv"],
+    ]
+    .concat();
+    pulled_with(&run(&pull, ""), "docker-credential-pass");
+    let out = ok(&run(&["logout", &host], ""));
+    assert!(out.contains("docker-credential-pass"), "{out}");
+    assert_eq!(run(&pull, "").status.code(), Some(1));
+    // Ends the agent, which would outlive its directory.
+    let _ = Command::new("gpgconf")
+        .args(["--kill", "all"])
+        .env("GNUPGHOME", keys.path())
+        .status();
 }
 
 #[test]

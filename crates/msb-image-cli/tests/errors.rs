@@ -63,23 +63,44 @@ fn each_reason_for_a_refusal_has_its_own_hint() {
     let ca = registry.ca_cert().unwrap();
     let ca = ["--ca-cert", ca.to_str().unwrap()];
     let sign_in = ["--username", "me", "--password-stdin"];
+    let host = registry.host();
     let command = format!(
-        "`printf %s \"$PASSWORD\" | msb-image pull --username NAME --password-stdin {reference}`"
+        "`printf %s \"$PASSWORD\" | msb-image login {host} --username NAME --password-stdin`, or give the two options to `msb-image pull`"
     );
 
     let none = failed(&[&reference, ca[0], ca[1]], "");
-    assert_eq!(hint(&none), format!("sign in with {command}"));
+    assert_eq!(hint(&none), format!("log in with {command}"));
     let wrong = failed(
         &[&[reference.as_str()], &ca[..], &sign_in].concat(),
         "hunter3",
     );
     assert_eq!(
         hint(&wrong),
-        format!("the user name or the password is wrong; try {command}")
+        format!("the user name or the password is wrong; log in again with {command}")
     );
     assert!(!wrong.contains("hunter"), "{wrong}");
 
-    // The command in the hint.
+    // The commands in the hint, in a home directory of their own.
+    let (home, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log_in = [&["login", host.as_str()], &ca[..], &sign_in].concat();
+    for (args, input) in [
+        (log_in, "hunter2"),
+        (vec!["pull", &reference, ca[0], ca[1]], ""),
+    ] {
+        let args = if args[0] == "pull" {
+            [&args[..], &PLATFORM].concat()
+        } else {
+            args
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), input).unwrap();
+        let mut command = common::command(cache.path());
+        command
+            .env("HOME", home.path())
+            .args(args)
+            .stdin(file.reopen().unwrap());
+        ok(&command.output().unwrap());
+    }
     let cache = tempfile::tempdir().unwrap();
     let args = [&["pull", reference.as_str()], &ca[..], &sign_in, &PLATFORM].concat();
     ok(&run_with_input(cache.path(), &args, "hunter2"));

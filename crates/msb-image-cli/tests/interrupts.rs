@@ -54,6 +54,16 @@ fn wait_until(mut is_true: impl FnMut() -> bool) {
     }
 }
 
+/// Returns the command as a shell starts it, even if these tests run under `nohup`, whose children ignore SIGHUP.
+fn with_default_hangup(cache: &Path) -> Command {
+    let mut env = Command::new("env");
+    env.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_msb-image")])
+        .env_clear()
+        .env("MSB_IMAGE_CACHE", cache)
+        .env("PATH", std::env::var_os("PATH").unwrap());
+    env
+}
+
 /// Returns the sum of the lengths of all files below a folder, which may change meanwhile.
 fn bytes_below(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
@@ -84,7 +94,8 @@ fn every_signal_that_ends_a_pull_leaves_no_temporaries() {
         ("-HUP", "error: interrupted by SIGHUP\n"),
     ] {
         let (registry, cache) = (stalling(), tempfile::tempdir().unwrap());
-        let child = pull_until_it_stalls(&registry, cache.path(), command(cache.path()));
+        let child =
+            pull_until_it_stalls(&registry, cache.path(), with_default_hangup(cache.path()));
         let start = Instant::now();
         send(signal, &child);
         let output = child.wait_with_output().unwrap();

@@ -8,7 +8,7 @@ use crate::json::{Few, Loose, Object, Size};
 use crate::{Digest, Error, Excerpt};
 
 /// Maximum number of `urls` of a descriptor that are kept.
-const MAX_URLS: usize = 16;
+pub(crate) const MAX_URLS: usize = 16;
 
 /// A content descriptor: the identity of a blob (OCI image specification, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,37 +121,5 @@ impl<'de> Deserialize<'de> for Descriptor {
         Checked::deserialize(deserializer)?
             .0
             .map_err(|error| de::Error::custom(format_args!("a descriptor {error}")))
-    }
-}
-
-impl TryFrom<&oci_spec::image::Descriptor> for Descriptor {
-    type Error = DescriptorError;
-
-    fn try_from(theirs: &oci_spec::image::Descriptor) -> Result<Self, DescriptorError> {
-        let digest = Digest::try_from(theirs.digest()).map_err(DescriptorError::Digest)?;
-        if i64::try_from(theirs.size()).is_err() {
-            return Err(DescriptorError::Size { digest });
-        }
-        let urls = theirs.urls().iter().flatten().take(MAX_URLS);
-        Ok(Self {
-            media_type: theirs.media_type().to_string(),
-            digest,
-            size: theirs.size(),
-            urls: urls.cloned().collect(),
-        })
-    }
-}
-
-impl From<&Descriptor> for oci_spec::image::Descriptor {
-    fn from(ours: &Descriptor) -> Self {
-        let mut theirs = Self::new(
-            ours.media_type.as_str().into(),
-            ours.size,
-            oci_spec::image::Digest::from(&ours.digest),
-        );
-        if !ours.urls.is_empty() {
-            theirs.set_urls(Some(ours.urls.clone()));
-        }
-        theirs
     }
 }

@@ -114,21 +114,6 @@ impl fmt::Debug for Digest {
     }
 }
 
-impl TryFrom<&oci_spec::image::Digest> for Digest {
-    type Error = Error;
-
-    fn try_from(digest: &oci_spec::image::Digest) -> Result<Self, Error> {
-        digest.as_ref().parse()
-    }
-}
-
-impl From<&Digest> for oci_spec::image::Digest {
-    fn from(digest: &Digest) -> Self {
-        oci_spec::image::Digest::from_str(&digest.to_string())
-            .expect("OK because every digest here satisfies the grammar of the image specification")
-    }
-}
-
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -56,10 +56,12 @@ mod hex_digits;
 pub mod json;
 mod manifest;
 pub mod media_type;
+#[cfg(feature = "oci-spec")]
+mod oci_spec_types;
 mod reference;
 
 pub use algorithm::Algorithm;
-pub use config::{Config, ImageConfig, StatedPlatform};
+pub use config::{Config, Healthcheck, HistoryEntry, ImageConfig, StatedPlatform};
 pub use descriptor::{Descriptor, DescriptorError};
 pub use digest::Digest;
 pub use error::{Error, ReferencePart};

@@ -169,12 +169,3 @@ impl<'de> Deserialize<'de> for Layers {
         deserializer.deserialize_seq(LayersVisitor)
     }
 }
-
-impl TryFrom<&oci_spec::image::ImageManifest> for Manifest {
-    type Error = ManifestError;
-
-    fn try_from(theirs: &oci_spec::image::ImageManifest) -> Result<Self, ManifestError> {
-        let bytes = serde_json::to_vec(theirs).map_err(|source| ManifestError::Json { source })?;
-        Self::parse(&bytes)
-    }
-}

@@ -373,36 +373,6 @@ impl fmt::Debug for Reference {
     }
 }
 
-impl TryFrom<&oci_spec::distribution::Reference> for Reference {
-    type Error = Error;
-
-    /// Converts, and fails where `oci-spec` accepts more: other digest algorithms, and parts that its constructors do not check.
-    fn try_from(theirs: &oci_spec::distribution::Reference) -> Result<Self, Error> {
-        let mut text = format!("{}/{}", theirs.registry(), theirs.repository());
-        for (mark, part) in [(':', theirs.tag()), ('@', theirs.digest())] {
-            if let Some(part) = part {
-                text.push(mark);
-                text.push_str(part);
-            }
-        }
-        text.parse()
-    }
-}
-
-impl From<&Reference> for oci_spec::distribution::Reference {
-    fn from(ours: &Reference) -> Self {
-        let (registry, repository) = (ours.registry.to_string(), ours.repository.to_string());
-        let identifier = ours.identifier().into_owned();
-        match (&ours.tag, &ours.digest) {
-            (Some(tag), Some(digest)) => {
-                Self::with_tag_and_digest(registry, repository, tag.to_string(), digest.to_string())
-            }
-            (None, Some(_)) => Self::with_digest(registry, repository, identifier),
-            (_, None) => Self::with_tag(registry, repository, identifier),
-        }
-    }
-}
-
 impl Serialize for Reference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

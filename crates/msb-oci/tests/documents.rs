@@ -304,3 +304,43 @@ fn any_type_decodes_the_same_way() {
     assert!(json::from_slice::<Outer>(br#"{} {}"#).is_err());
     assert!(json::from_slice::<Outer>("[".repeat(1 << 20).as_bytes()).is_err());
 }
+
+#[test]
+fn how_an_image_was_made_is_kept_within_bounds() {
+    let config = Config::parse(
+        br#"{"architecture":"arm64","created":"2026-01-02T03:04:05Z","rootfs":{},
+        "history":[{"created":"2026-01-01T00:00:00Z","created_by":"ADD rootfs.tar /"},7,{"comment":3,"empty_layer":true,"author":"me"}],
+        "config":{"Healthcheck":{"Test":["CMD","true"],"Interval":30000000000,"Retries":3,"Timeout":"?"}}}"#,
+    )
+    .unwrap()
+    .image;
+    assert_eq!(config.architecture.as_deref(), Some("arm64"));
+    assert_eq!(config.created.as_deref(), Some("2026-01-02T03:04:05Z"));
+    assert_eq!(config.history.len(), 2);
+    let [first, second] = &config.history[..] else {
+        panic!("{:?}", config.history);
+    };
+    assert_eq!(first.created_by.as_deref(), Some("ADD rootfs.tar /"));
+    assert!(!first.empty_layer && second.empty_layer && second.comment.is_none());
+    assert_eq!(second.author.as_deref(), Some("me"));
+    let check = config.healthcheck.unwrap();
+    assert_eq!(check.test, ["CMD", "true"]);
+    assert_eq!(check.interval_nanos, Some(30_000_000_000));
+    assert_eq!((check.retries, check.timeout_nanos), (Some(3), None));
+
+    let step = format!(r#"{{"created_by":"{}"}}"#, "x".repeat(1000));
+    let long = format!(
+        r#"{{"rootfs":{{}},"created":"{}","history":[{}]}}"#,
+        "y".repeat(1000),
+        vec![&*step; 2000].join(",")
+    );
+    let config = Config::parse(long.as_bytes()).unwrap().image;
+    assert_eq!((config.history.len(), config.created), (262, None));
+    // A record of an earlier version has none of this.
+    let earlier: msb_oci::ImageConfig = serde_json::from_str(
+        r#"{"env":[],"cmd":null,"entrypoint":null,"working_dir":null,"user":null,"exposed_ports":[],"volumes":[],"labels":{},
+        "stop_signal":null}"#,
+    )
+    .unwrap();
+    assert_eq!(earlier, msb_oci::ImageConfig::default());
+}

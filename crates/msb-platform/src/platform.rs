@@ -148,10 +148,3 @@ impl fmt::Display for Platform {
         }
     }
 }
-
-impl From<&oci_spec::image::Platform> for Platform {
-    fn from(theirs: &oci_spec::image::Platform) -> Self {
-        let (os, architecture) = (theirs.os().to_string(), theirs.architecture().to_string());
-        Self::make(&os, &architecture, theirs.variant().as_deref())
-    }
-}

@@ -27,6 +27,7 @@
 //!   loopback registry that the reference itself names and that does not speak TLS; never after a redirect from HTTPS.
 //! - Redirects, token services and URLs of layers lead to a loopback, link-local or private address only if it is the registry's own
 //!   host, or one that was named ([`ClientBuilder::private_host`]).
+//! - Bytes that are fetched ahead of the reader of a blob are bounded for all blobs of a client ([`Limits::ranges`]).
 //! - Every response has a size limit and every wait a timeout ([`Limits`], [`Timeouts`]).
 //! - A [`Client`] that makes no request sets up no TLS. The system's certificates are read on a blocking thread.
 //!
@@ -81,7 +82,9 @@ mod secrets;
 mod transport;
 
 pub use auth::{Challenge, CredentialFuture, CredentialProvider, RegistryAuth};
-pub use client::{BlobEvent, BlobRequest, BlobStream, Client, ClientBuilder, Referrer, Referrers};
+pub use client::{
+    BlobEvent, BlobRequest, BlobStream, Client, ClientBuilder, HostHealth, Referrer, Referrers,
+};
 pub use context::{RequestContext, Step};
 pub use document::Document;
 pub use error::{CredentialUse, Error, ManifestProblem, RedirectProblem, TokenProblem, Wait};

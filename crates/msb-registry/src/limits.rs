@@ -32,6 +32,12 @@ pub struct Limits {
     pub retries: u32,
     /// The number of times that one blob may start over from its first byte. Default: 4.
     pub restarts: u32,
+    /// The number of ranges of one large blob that are fetched at once where a single connection is too slow; 1 turns this off, and
+    /// more than 64 count as 64. Default: 4.
+    ///
+    /// Bytes that arrive before those in front of them wait in memory: at most 8 MiB for each range, so 32 MiB by default, for all
+    /// blobs of a client together.
+    pub ranges: u32,
 }
 
 impl Default for Limits {
@@ -45,6 +51,7 @@ impl Default for Limits {
             redirects: 5,
             retries: 12,
             restarts: 4,
+            ranges: 4,
         }
     }
 }
@@ -140,6 +147,7 @@ setters!(Limits {
     with_redirects => redirects: u32,
     with_retries => retries: u32,
     with_restarts => restarts: u32,
+    with_ranges => ranges: u32,
 });
 
 setters!(Timeouts {

@@ -2,7 +2,7 @@
 //!
 //! An EROFS image does not record which of its directories were only implied, which of its names are links into lower layers,
 //! or the order of the entries. A merge needs all of that, and the bytes of inline files, which EROFS cannot share between
-//! images. So each change is written to the sidecar while the layer is ingested, and a merge replays it.
+//! images. So each change is written to the sidecar while the layer is converted, and a merge replays it.
 //!
 //! ```text
 //!  +-----------------------------------+-----------------------+-------------+---------------------------------+

@@ -1,8 +1,9 @@
+use erofs_format::Crc32c;
 use read_at::ReadAt;
 use zerocopy::FromBytes;
 
 use crate::limits::MAX_NOTES_BYTES;
-use crate::section::read_section;
+use crate::section::{read_section, verify};
 use crate::trailer::{MAGIC, Trailer};
 use crate::{Changes, Error, ImageSummary, Note, Section, VERSION};
 
@@ -76,6 +77,37 @@ impl<S: ReadAt> Sidecar<S> {
     /// Converts the sidecar into the changes of the layer.
     pub fn into_changes(self) -> Changes<S> {
         self.changes
+    }
+
+    /// Verifies the checksums of all sections, in memory that does not depend on their length.
+    ///
+    /// # Errors
+    /// [`Error::Checksum`], [`Error::Read`].
+    pub fn verify(&self) -> Result<(), Error> {
+        const PIECE_BYTES: usize = 64 << 10;
+        let sections = [
+            (Section::Records, self.trailer.records),
+            (Section::Whiteouts, self.trailer.whiteouts),
+            (Section::Notes, self.trailer.notes),
+        ];
+        let mut buffer = Vec::new();
+        let mut offset = 0;
+        for (section, span) in sections {
+            let mut checksum = Crc32c::new();
+            let mut left = span.bytes.get();
+            while left > 0 {
+                let piece = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+                buffer.resize(piece, 0);
+                let read = self.changes.source.read_exact_at(&mut buffer, offset);
+                read.map_err(|source| Error::Read { offset, source })?;
+                checksum = checksum.update(&buffer);
+                // The sections end where the trailer begins, so the sum does not overflow.
+                offset += piece as u64;
+                left -= piece as u64;
+            }
+            verify(section, span, checksum)?;
+        }
+        Ok(())
     }
 
     /// Reads the fidelity notes.

@@ -391,3 +391,15 @@ fn a_symlink_that_no_system_can_make_is_malformed() {
         ));
     }
 }
+
+#[test]
+fn a_flipped_bit_in_any_section_fails_verification() {
+    let sound = sample();
+    Sidecar::open(sound.as_slice()).unwrap().verify().unwrap();
+    for at in 0..sound.len() - TRAILER_BYTES {
+        let mut damaged = sound.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let error = Sidecar::open(damaged.as_slice()).unwrap().verify();
+        assert!(matches!(error, Err(Error::Checksum { .. })), "byte {at}");
+    }
+}

@@ -39,6 +39,8 @@ pub struct Fsmeta {
     pub bytes: u64,
     /// The number of its inodes, which are those of the whole disk.
     pub inodes: u64,
+    /// The checksum of all its bytes.
+    pub crc32c: u32,
 }
 
 impl fmt::Debug for Merge {
@@ -197,6 +199,7 @@ impl Merge {
         let fsmeta = Fsmeta {
             bytes: written.bytes(),
             inodes: written.inodes,
+            crc32c: written.crc32c.get(),
         };
         Ok((fsmeta, output))
     }

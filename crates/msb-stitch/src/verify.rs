@@ -68,7 +68,7 @@ impl DiskVerifier {
     }
 
     /// Verifies the structure, and compares every path with the merged tree of the layers: metadata, xattrs, hard links, and the
-    /// bytes of each file with the checksum that was taken when they were ingested. Returns the first 100 files whose bytes are damaged too,
+    /// bytes of each file with the checksum that was computed when they were converted. Returns the first 100 files whose bytes are damaged too,
     /// each as a [`VerifyError::Contents`].
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Stitching takes memory and work in proportion to the number of files: counted, not timed.
+//! Merging takes memory and work in proportion to the number of files: counted, not timed.
 //!
 //! `cargo run --release -p msb-stitch --example scale` has the times.
 #![allow(

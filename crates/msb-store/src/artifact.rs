@@ -80,14 +80,15 @@ pub(crate) const LAYER_IMAGE: usize = 0;
 pub(crate) const LAYER_BLOBS: usize = 1;
 pub(crate) const LAYER_SIDECAR: usize = 2;
 
-/// A disk: its merged metadata, and its descriptor above all files that it names.
+/// A disk: its merged metadata, the checksum of that, and its descriptor above all files that it names.
 pub(crate) static DISK: ArtifactKind = ArtifactKind {
     folder: "disks",
     is_versioned: true,
-    files: &[disk_data("erofs"), descriptor("vmdk")],
+    files: &[disk_data("erofs"), optional("crc32c"), descriptor("vmdk")],
 };
 pub(crate) const DISK_FSMETA: usize = 0;
-pub(crate) const DISK_VMDK: usize = 1;
+pub(crate) const DISK_CHECKSUM: usize = 1;
+pub(crate) const DISK_VMDK: usize = 2;
 
 /// A raw manifest, index or config.
 pub(crate) static BLOB: ArtifactKind = ArtifactKind {
@@ -96,11 +97,18 @@ pub(crate) static BLOB: ArtifactKind = ArtifactKind {
     files: &[required("")],
 };
 
-/// The bytes of a compressed blob that have arrived so far.
+/// The bytes of a compressed blob that have arrived so far. The folder's name is part of the layout on disk.
 pub(crate) static PARTIAL_BLOB: ArtifactKind = ArtifactKind {
     folder: "parts",
     is_versioned: false,
     files: &[required("part")],
+};
+
+/// The whole blob of a layer as its source has it, kept on request.
+pub(crate) static LAYER_BLOB: ArtifactKind = ArtifactKind {
+    folder: "layer-blobs",
+    is_versioned: false,
+    files: &[required("")],
 };
 
 /// The lease on a disk: what it keeps, and the file that its holders lock.
@@ -109,13 +117,16 @@ pub(crate) static LEASE: ArtifactKind = ArtifactKind {
     is_versioned: true,
     files: &[required("layers"), required("lease")],
 };
-pub(crate) const LEASE_NOTE: usize = 0;
+pub(crate) const LEASE_REFERENCES: usize = 0;
 pub(crate) const LEASE_LOCK: usize = 1;
 
-pub(crate) static KINDS: [&ArtifactKind; 5] = [&LAYER, &DISK, &BLOB, &PARTIAL_BLOB, &LEASE];
+pub(crate) static KINDS: [&ArtifactKind; 6] =
+    [&LAYER, &DISK, &BLOB, &LAYER_BLOB, &PARTIAL_BLOB, &LEASE];
 
 /// The directory of the image records.
 pub(crate) const IMAGES: &str = "images";
+/// The directory of the pins.
+pub(crate) const PINS: &str = "pins";
 /// The directory of the lock files.
 pub(crate) const LOCKS: &str = "locks";
 
@@ -303,14 +314,16 @@ mod tests {
             assert_eq!(LAYER.key_of(Algorithm::Sha256, &name), Some(layer.clone()));
         }
         let disk = DiskKey::new(digest, FormatVersion(7));
-        let name = DISK.file_name(&disk, DISK_FSMETA);
-        assert_eq!(DISK.key_of(Algorithm::Sha256, &name), Some(disk.clone()));
+        for file in [DISK_FSMETA, DISK_CHECKSUM] {
+            let name = DISK.file_name(&disk, file);
+            assert_eq!(DISK.key_of(Algorithm::Sha256, &name), Some(disk.clone()));
+        }
         let name = DISK.file_name(&disk, DISK_VMDK);
         assert_eq!(name, format!("sha256-{}.v7.vmdk", digest.hex()));
         assert_eq!(DISK.key_in_root(&name), Some(disk));
         assert_eq!(DISK.key_of::<DiskKey>(Algorithm::Sha256, &name), None);
         assert!(is_root_name(&name) && !is_root_name(&name[7..]));
-        for kind in [&BLOB, &PARTIAL_BLOB] {
+        for kind in [&BLOB, &LAYER_BLOB, &PARTIAL_BLOB] {
             let name = kind.file_name(&digest, 0);
             assert_eq!(kind.key_of(Algorithm::Sha256, &name), Some(digest));
         }

@@ -28,6 +28,15 @@ impl Store {
         Ok(None)
     }
 
+    /// Returns whether the blob has its digest; `None` if it is absent. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a blob above the limit.
+    pub fn verify_blob(&self, digest: &Digest, limit_bytes: u64) -> Result<Option<bool>> {
+        let bytes = self.read_place(&BLOB.place(digest, 0), limit_bytes)?;
+        Ok(bytes.map(|bytes| Digest::of(digest.algorithm(), &bytes) == *digest))
+    }
+
     /// Publishes a blob. If the same bytes are there already, they only get a new modification time, which pruning looks at.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::crash;
 use crate::error::{At as _, Error, Result};
 use crate::permissions::{Modes, is_ours, is_own};
 use crate::step::Step;
@@ -136,7 +137,9 @@ impl Dir {
 
     /// Creates a file, open for reading and writing. The umask may take permissions away; see [`Self::set_exact_mode`].
     pub(crate) fn create_new(&self, name: &str, mode: Mode) -> io::Result<File> {
-        self.open_at(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)
+        crash::around("create", &self.path, &[name], || {
+            self.open_at(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)
+        })
     }
 
     /// Sets the permissions of a new file where the umask took some of them away; `false` if the file has lost its name since it was created.
@@ -156,6 +159,16 @@ impl Dir {
     /// # Errors
     /// [`Error::NotAFile`], [`Error::TooLarge`].
     pub(crate) fn read_capped(&self, name: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
+        let read = self.read_with_entry(name, limit_bytes)?;
+        Ok(read.map(|(bytes, _)| bytes))
+    }
+
+    /// Reads a regular file as [`Self::read_capped`] does, and returns what it is.
+    pub(crate) fn read_with_entry(
+        &self,
+        name: &str,
+        limit_bytes: u64,
+    ) -> Result<Option<(Vec<u8>, Entry)>> {
         let (file, entry) = match self.opened(name)? {
             Opened::File(file, entry) => (file, entry),
             Opened::Absent => return Ok(None),
@@ -178,7 +191,7 @@ impl Dir {
             .read_to_end(&mut bytes)
             .map_err(|e| self.error(Step::Read, name, e))?;
         if u64::try_from(bytes.len()).is_ok_and(|len| len <= limit_bytes) {
-            Ok(Some(bytes))
+            Ok(Some((bytes, entry)))
         } else {
             Err(too_large())
         }
@@ -207,7 +220,11 @@ impl Dir {
 
     /// Removes a file, an immutable one too; `false` if there was none. A directory is left alone.
     pub(crate) fn remove_file(&self, name: &str) -> Result<bool> {
-        let unlink = || rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
+        let unlink = || {
+            crash::around("unlink", &self.path, &[name], || {
+                rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())
+            })
+        };
         let mut removed = unlink();
         if removed == Err(Errno::PERM) && self.is_made_mutable(name) {
             removed = unlink();
@@ -221,7 +238,10 @@ impl Dir {
 
     /// Removes a directory; `false` if there is none or it is not empty.
     pub(crate) fn remove_empty_dir(&self, name: &str) -> Result<bool> {
-        match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
+        let removed = crash::around("rmdir", &self.path, &[name], || {
+            rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)
+        });
+        match removed {
             Ok(()) => Ok(true),
             Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(false),
             Err(e) => Err(self.error(Step::Remove, name, e.into())),
@@ -232,7 +252,11 @@ impl Dir {
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
         #[cfg(test)]
         crate::order::note("name", &self.path_of(to));
-        let rename = || rustix::fs::renameat(&self.fd, from, &self.fd, to);
+        let rename = || {
+            crash::around("rename", &self.path, &[from, to], || {
+                rustix::fs::renameat(&self.fd, from, &self.fd, to)
+            })
+        };
         let mut renamed = rename();
         if renamed == Err(Errno::PERM) && self.is_made_mutable(to) {
             renamed = rename();
@@ -240,7 +264,15 @@ impl Dir {
         renamed.map_err(|e| self.error(Step::Rename, to, e.into()))
     }
 
-    /// Sets a file's modification time to now; `false` if it is gone or belongs to another user.
+    /// Renames a file of this directory into another one, replacing a file with the new name.
+    pub(crate) fn rename_into(&self, from: &str, into: &Self, to: &str) -> Result<()> {
+        #[cfg(test)]
+        crate::order::note("name", &into.path_of(to));
+        let renamed = rustix::fs::renameat(&self.fd, from, &into.fd, to);
+        renamed.map_err(|e| into.error(Step::Rename, to, e.into()))
+    }
+
+    /// Sets a file's modification time to now; `false` if it is gone, belongs to another user or cannot be changed.
     pub(crate) fn touch(&self, name: &str) -> Result<bool> {
         let now = rustix::fs::Timespec {
             tv_sec: 0,
@@ -250,9 +282,12 @@ impl Dir {
             last_access: now,
             last_modification: now,
         };
-        match rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        let touched = crash::around("touch", &self.path, &[name], || {
+            rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+        });
+        match touched {
             Ok(()) => Ok(true),
-            Err(Errno::NOENT | Errno::PERM | Errno::ACCESS) => Ok(false),
+            Err(Errno::NOENT | Errno::PERM | Errno::ACCESS | Errno::ROFS) => Ok(false),
             Err(e) => Err(self.error(Step::Touch, name, e.into())),
         }
     }
@@ -313,7 +348,10 @@ impl Dir {
 
     fn make_level(&self, name: &str, modes: &Modes) -> Result<Self> {
         let path = self.path_of(name);
-        let is_new = match rustix::fs::mkdirat(&self.fd, name, modes.dir) {
+        let made = crash::around("mkdir", &self.path, &[name], || {
+            rustix::fs::mkdirat(&self.fd, name, modes.dir)
+        });
+        let is_new = match made {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(e) => return Err(Error::from_io(Step::CreateDir, &path, e.into())),
@@ -335,7 +373,9 @@ impl Dir {
     pub(crate) fn sync(&self) -> Result<()> {
         #[cfg(test)]
         crate::order::note("sync", &self.path);
-        sys::sync_dir(self.fd.as_fd()).at(Step::SyncDir, &self.path)
+        crash::around("syncdir", &self.path, &[], || {
+            sys::sync_dir(self.fd.as_fd()).at(Step::SyncDir, &self.path)
+        })
     }
 
     /// Returns what the directory itself is.

@@ -109,6 +109,13 @@ pub enum Error {
         source: DecodeError,
     },
 
+    /// An image record does not have the checksum that its last line states.
+    #[error("checksum mismatch of image record {}", Shown(path))]
+    RecordChecksum {
+        /// The record.
+        path: PathBuf,
+    },
+
     /// An image record's value cannot be encoded.
     #[error("cannot encode image record {}", Shown(path))]
     RecordEncode {
@@ -156,6 +163,22 @@ pub enum Error {
         /// The record.
         path: PathBuf,
         /// The image that the record is of.
+        actual: Box<crate::ImageKey>,
+    },
+
+    /// A pin is damaged. It may hold anything, so nothing is removed before it is.
+    #[error("pin {} is damaged", Shown(path))]
+    BadPin {
+        /// The pin.
+        path: PathBuf,
+    },
+
+    /// The name of a pin is taken by another image.
+    #[error("pin {} is of {actual}", Shown(path))]
+    PinTaken {
+        /// The pin.
+        path: PathBuf,
+        /// The image that it pins.
         actual: Box<crate::ImageKey>,
     },
 
@@ -232,10 +255,24 @@ impl Error {
             Self::TooLarge { .. }
                 | Self::NotAFile { .. }
                 | Self::RecordDecode { .. }
+                | Self::RecordChecksum { .. }
                 | Self::RecordMismatch { .. }
                 | Self::RecordMisplaced { .. }
                 | Self::BadLease { .. }
+                | Self::BadPin { .. }
                 | Self::DigestMismatch { .. }
+        )
+    }
+
+    /// Returns whether an image record is damaged. It might refer to anything, so it is not removed without being asked.
+    #[must_use]
+    pub fn is_damaged_record(&self) -> bool {
+        matches!(
+            self,
+            Self::RecordDecode { .. }
+                | Self::RecordChecksum { .. }
+                | Self::RecordMismatch { .. }
+                | Self::RecordMisplaced { .. }
         )
     }
 
@@ -279,11 +316,14 @@ impl Error {
             | Self::TooLarge { path, .. }
             | Self::NotAFile { path }
             | Self::RecordDecode { path, .. }
+            | Self::RecordChecksum { path }
             | Self::RecordEncode { path, .. }
             | Self::NewerRecord { path, .. }
             | Self::RecordMismatch { path, .. }
             | Self::RecordMisplaced { path, .. }
             | Self::BadLease { path }
+            | Self::BadPin { path }
+            | Self::PinTaken { path, .. }
             | Self::Vanished { path }
             | Self::DigestMismatch { path, .. }
             | Self::PartialBlobOverflow { path, .. }

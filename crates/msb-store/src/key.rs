@@ -53,7 +53,7 @@ impl fmt::Display for LayerKey {
     }
 }
 
-/// A stitched disk: the digest of its ordered list of `diff_id`s (the chain), and the version of the writer.
+/// A disk: the digest of its ordered list of `diff_id`s (the chain), and the version of the writer.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]

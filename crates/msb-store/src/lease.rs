@@ -9,7 +9,8 @@ use std::time::Duration;
 use fs4::{FileExt, TryLockError};
 use msb_oci::Digest;
 
-use crate::artifact::{LEASE, LEASE_LOCK, LEASE_NOTE};
+use crate::artifact::{LEASE, LEASE_LOCK, LEASE_REFERENCES};
+use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::lock::Request;
 use crate::step::Step;
@@ -55,7 +56,7 @@ impl AsFd for Lease {
 }
 
 impl Store {
-    /// Leases a disk, the layers that it consists of and its documents, which need not be in the store yet.
+    /// Leases a disk, the layers that it consists of, and blobs: documents and blobs of layers. They need not be in the store yet.
     ///
     /// A pull takes the lease before it looks for artifacts, so that no prune removes what it finds or publishes; a VM takes it
     /// before it looks for the disk. Layers and blobs are noted beside the lease, since the image record that names them may be
@@ -65,7 +66,7 @@ impl Store {
     /// [`Error::Busy`] after a timeout.
     pub fn lease(&self, key: &DiskKey, layers: &[LayerKey], blobs: &[Digest]) -> Result<Lease> {
         let _gate = self.hold_off_prune()?;
-        self.note_leased(key, layers, blobs)?;
+        self.add_leased(key, layers, blobs)?;
         // Only a prune locks exclusively, and the gate excludes it; anything else is over in a moment.
         let mut request = Request::new(self, LEASE.place(key, LEASE_LOCK));
         let file = request.wait_with(FileExt::try_lock_shared, TIMEOUT)?;
@@ -76,10 +77,10 @@ impl Store {
     }
 
     /// Adds layers and blobs to what the lease's note names; mostly it names them already.
-    fn note_leased(&self, key: &DiskKey, layers: &[LayerKey], blobs: &[Digest]) -> Result<()> {
-        let place = LEASE.place(key, LEASE_NOTE);
-        let noted = match self.read_place(&place, NOTE_LIMIT_BYTES) {
-            Ok(bytes) => bytes.and_then(|bytes| parse_note(&bytes)),
+    fn add_leased(&self, key: &DiskKey, layers: &[LayerKey], blobs: &[Digest]) -> Result<()> {
+        let place = LEASE.place(key, LEASE_REFERENCES);
+        let noted = match self.read_place(&place, REFERENCES_LIMIT_BYTES) {
+            Ok(bytes) => bytes.and_then(|bytes| parse_references(&bytes)),
             Err(error) if error.is_corrupt() => None,
             Err(error) => return Err(error),
         };
@@ -123,24 +124,40 @@ impl Store {
     ///
     /// Lease files that no process holds are removed; the next lease creates them again.
     pub(crate) fn leased(&self) -> Result<Vec<References>> {
+        self.each_lease(|dir, key| {
+            dir.remove_file(&LEASE.file_name(key, LEASE_LOCK))?;
+            dir.remove_file(&LEASE.file_name(key, LEASE_REFERENCES))?;
+            Ok(())
+        })
+    }
+
+    /// Returns what each leased disk keeps at this moment. Changes nothing.
+    pub(crate) fn leased_now(&self) -> Result<Vec<References>> {
+        self.each_lease(|_, _| Ok(()))
+    }
+
+    /// Returns what each leased disk keeps, and calls `unused` with every lease that no process holds.
+    fn each_lease(
+        &self,
+        mut unused: impl FnMut(&Dir, &DiskKey) -> Result<()>,
+    ) -> Result<Vec<References>> {
         let mut found = Vec::new();
         for key in self.keys::<DiskKey>(&LEASE)? {
             let Some(dir) = self.dir(&LEASE.dir(&key, LEASE_LOCK))? else {
                 continue;
             };
-            let note = LEASE.file_name(&key, LEASE_NOTE);
+            let note = LEASE.file_name(&key, LEASE_REFERENCES);
             if self.is_leased(&key)? {
                 let mut leased = dir
-                    .read_capped(&note, NOTE_LIMIT_BYTES)?
-                    .and_then(|bytes| parse_note(&bytes))
+                    .read_capped(&note, REFERENCES_LIMIT_BYTES)?
+                    .and_then(|bytes| parse_references(&bytes))
                     .ok_or_else(|| Error::BadLease {
                         path: dir.path_of(&note),
                     })?;
                 leased.disks.insert(key);
                 found.push(leased);
             } else {
-                dir.remove_file(&LEASE.file_name(&key, LEASE_LOCK))?;
-                dir.remove_file(&note)?;
+                unused(&dir, &key)?;
             }
         }
         Ok(found)
@@ -148,11 +165,11 @@ impl Store {
 }
 
 /// Tens of thousands of layers.
-const NOTE_LIMIT_BYTES: u64 = 4 << 20;
+const REFERENCES_LIMIT_BYTES: u64 = 4 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Parses a note: one layer (`<digest> v<version>`) or blob (`<digest>`) on each line.
-fn parse_note(bytes: &[u8]) -> Option<References> {
+fn parse_references(bytes: &[u8]) -> Option<References> {
     let mut noted = References::default();
     for line in std::str::from_utf8(bytes).ok()?.lines() {
         match line.split_once(' ') {

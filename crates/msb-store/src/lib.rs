@@ -7,9 +7,12 @@
 //!   layers/<alg>/<hex>.vN.blobs        digests of the blobs that were verified to unpack to it; optional
 //!   layers/<alg>/<hex>.vN.layer        sidecar               published last: marks the layer complete
 //!   disks/<alg>/<hex>.vN.erofs         metadata image        key: digest of the ordered diff_ids, and the version
+//!   disks/<alg>/<hex>.vN.crc32c        its length and checksum; optional, not synced, has a checksum of its own
 //!   <alg>-<hex>.vN.vmdk                descriptor            published last; names disks/<alg>/... and layers/<alg>/..., all below it
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
-//!   images/<readable>-<hash>.json      image record          published last of all
+//!   layer-blobs/<alg>/<hex>            a layer's blob as its source has it, kept on request
+//!   images/<readable>-<hash>.json      image record, with a checksum; published last of all. Its time is that of the image's last use
+//!   pins/<name>.pin                    named hold on an image and its artifacts
 //!   parts/<alg>/<hex>.part             partial blob; never synced, hashed again by a resume
 //!   locks/*.lock                       exclusive locks by name; a prune removes those that no process holds
 //!   leases/<alg>/<hex>.vN.lease        shared lock, held by the users of a disk
@@ -23,8 +26,7 @@
 //! # What this crate is not
 //!
 //! It parses neither tar nor EROFS, nor its callers' sidecars and records; it opens no sockets. It does not interpret format
-//! versions. It has no thread pool: its calls block, except waiting for a [`Lock`], whose attempts run on blocking threads of the
-//! caller's tokio runtime.
+//! versions. It has no thread pool and does not know tokio: its calls block on file I/O, and none waits for a [`Lock`].
 //!
 //! # How a pull uses it
 //!
@@ -42,7 +44,7 @@
 //! # Invariants
 //!
 //! - A file under its final name is complete and on stable storage: it was synced before it was renamed. Exceptions: partial blobs,
-//!   lists of verified blobs, and the lists of leases (`.layers`).
+//!   lists of verified blobs, checksums of merged metadata, and the lists of leases (`.layers`).
 //! - An image record names only what is durable: before it is published, the directories of everything that it names are synced, even
 //!   if another process published there. After a crash at any instant an artifact is absent or complete.
 //! - Of the files that belong together, the one that marks them complete is published last and removed first.
@@ -100,12 +102,18 @@
 
 mod artifact;
 mod blob;
+mod budget;
+mod checksum;
+mod contents;
+mod crash;
 mod dir;
 mod error;
 mod gate;
 mod immutable;
 mod inventory;
 mod key;
+mod last_line;
+mod layer_blob;
 mod lease;
 mod lock;
 mod marker;
@@ -116,6 +124,7 @@ mod outdated;
 mod partial;
 mod paths;
 mod permissions;
+mod pin;
 mod presence;
 mod prune;
 mod random;
@@ -130,15 +139,19 @@ mod sys;
 mod temporary;
 mod verified;
 
+pub use budget::UnmetBudget;
+pub use checksum::FileChecksum;
+pub use contents::{ImageUsage, Usage};
 pub use error::{DecodeError, Error, Result};
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;
 pub use lock::{Lock, LockOn};
 pub use marker::LAYOUT_VERSION;
 pub use partial::{PartialBlob, PartialBlobReader};
+pub use pin::{InvalidPinName, Pin, PinName};
 pub use presence::{DiskLengths, LayerLengths};
 pub use prune::{Kept, PruneOptions, Pruned};
-pub use record::{ListedImage, RECORD_LIMIT_BYTES, References};
+pub use record::{ListedImage, RECORD_LIMIT_BYTES, References, USE_INTERVAL};
 pub use session::Session;
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;

@@ -21,18 +21,11 @@ use crate::{DiskKey, Store, random};
 pub struct Lock {
     file: File,
     path: PathBuf,
-    waited: bool,
     /// Whether the file had a report of an earlier holder when it was locked.
     pub(crate) has_earlier_report: bool,
 }
 
 impl Lock {
-    /// Returns whether another task or process held it first; what that one did may make the work unnecessary.
-    #[must_use]
-    pub fn waited(&self) -> bool {
-        self.waited
-    }
-
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
@@ -90,99 +83,24 @@ impl LockOn<'_> {
     }
 }
 
-/// Longer than building the largest disk takes.
-const DISK_TIMEOUT: Duration = Duration::from_secs(600);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// How often a wait is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 impl Store {
-    /// Locks the disk.
+    /// Takes the lock if no other task or process holds it. Blocks on file I/O, never on the lock: callers that wait try again later.
     ///
     /// # Errors
-    /// [`Error::Busy`] after ten minutes; otherwise as [`Self::lock`].
-    pub async fn lock_disk(&self, key: &DiskKey) -> Result<Lock> {
-        self.lock_within(LockOn::Disk(key), DISK_TIMEOUT, || {})
-            .await
-    }
-
-    /// Waits for the lock; calls `on_wait` once if another task or process holds it, so that the wait can be announced.
-    ///
-    /// Waiting is trying again after a sleep with jitter, so dropping the future ends it at once. Every try runs on a blocking thread of
-    /// the tokio runtime, whose timer must be enabled. A wait of 30 seconds is logged with the path of the lock file, and every further 30
-    /// seconds.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the lock file cannot be opened.
-    pub async fn lock(&self, on: LockOn<'_>, on_wait: impl FnOnce() + Send) -> Result<Lock> {
-        self.lock_within(on, Duration::MAX, on_wait).await
-    }
-
-    /// Waits for the lock for at most `timeout`; see [`Self::lock`].
-    ///
-    /// # Errors
-    /// [`Error::Busy`] after the timeout; otherwise as [`Self::lock`].
-    pub async fn lock_within(
-        &self,
-        on: LockOn<'_>,
-        timeout: Duration,
-        on_wait: impl FnOnce() + Send,
-    ) -> Result<Lock> {
-        let mut request = Request::new(self, on.place());
-        let mut on_wait = Some(on_wait);
-        let mut wait = Wait::new(timeout);
-        loop {
-            let path = request.path.clone();
-            let tried;
-            (request, tried) = off_the_executor(&path, move || {
-                let tried = request.try_with(FileExt::try_lock);
-                (request, tried)
-            })
-            .await?;
-            if let Some(file) = tried? {
-                return Ok(Lock {
-                    file,
-                    path,
-                    waited: on_wait.is_none(),
-                    has_earlier_report: request.bytes > 0,
-                });
-            }
-            if let Some(on_wait) = on_wait.take() {
-                on_wait();
-            }
-            tokio::time::sleep(wait.next_pause(&path)?).await;
-        }
-    }
-
-    /// Takes the lock if no other task or process holds it. Blocks on file I/O.
+    /// [`Error::Io`] if the lock file cannot be opened or locked.
     pub fn try_lock(&self, on: LockOn<'_>) -> Result<Option<Lock>> {
         let mut request = Request::new(self, on.place());
         let tried = request.try_in(self, FileExt::try_lock)?;
         Ok(tried.map(|file| Lock {
             file,
             path: request.path,
-            waited: false,
             has_earlier_report: request.bytes > 0,
         }))
-    }
-}
-
-async fn off_the_executor<T: Send + 'static>(
-    path: &Path,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime shuts down.
-            Err(error) => Err(Error::from_io(
-                Step::Lock,
-                path,
-                std::io::Error::other(error),
-            )),
-        },
     }
 }
 

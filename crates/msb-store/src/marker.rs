@@ -12,8 +12,9 @@ use std::io::Write as _;
 
 use msb_oci::Digest;
 
-use crate::artifact::KINDS;
-use crate::artifact::{IMAGES, LOCKS, is_root_name};
+
+use crate::artifact::{IMAGES, KINDS, LOCKS, PINS, is_root_name};
+use crate::crash;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::permissions::Modes;
@@ -103,7 +104,7 @@ impl Found {
 /// Returns the directories of the layout.
 pub(crate) fn store_dirs() -> impl Iterator<Item = &'static str> {
     let kinds = KINDS.iter().map(|kind| kind.folder);
-    kinds.chain([IMAGES, LOCKS])
+    kinds.chain([IMAGES, PINS, LOCKS])
 }
 
 fn is_store_dir(name: &str) -> bool {
@@ -142,9 +143,10 @@ pub(crate) fn write(root: &Dir, modes: &Modes) -> Result<()> {
     let Some((name, mut file)) = create_locked(root, MARKER, modes.artifact)? else {
         return Err(root.error(Step::Create, MARKER, std::io::ErrorKind::NotFound.into()));
     };
-    let written = file.write_all(text.as_bytes());
+    let path = root.path_of(&name);
+    let written = crash::around("write", &path, &[], || file.write_all(text.as_bytes()));
     let published = written
-        .and_then(|()| sys::sync_file(&file))
+        .and_then(|()| crash::around("sync", &path, &[], || sys::sync_file(&file)))
         .map_err(|e| root.error(Step::Write, &name, e))
         .and_then(|()| root.rename(&name, MARKER));
     if published.is_err() {

@@ -1,26 +1,25 @@
 //! The disks of layout 2, whose directories no other layout has.
 
-use std::time::SystemTime;
-
 use crate::artifact::{ALGORITHMS, DISK};
+use crate::contents::Artifact;
 use crate::dir::Dir;
 use crate::error::Result;
-use crate::prune::Pruned;
+use crate::prune::{Grace, Pruned};
 use crate::sweep::remove_if_unlocked;
 use crate::temporary::temporary_target;
-use crate::{DiskKey, References, Store};
+use crate::{DiskKey, Store};
 
 /// The files of a disk in `disks/<alg>/<hex>.vN/`. The descriptor, which marked it complete, is removed first.
-const FILES: [&str; 2] = ["rootfs.vmdk", "fsmeta.erofs"];
+const FILES: [&str; 3] = ["rootfs.vmdk", "fsmeta.crc32c", "fsmeta.erofs"];
 
 impl Store {
-    /// Removes the disks of layout 2 that no process leases and that are old enough; returns their keys.
+    /// Removes the disks of layout 2 that are neither held nor young; returns their keys.
     ///
     /// No version reads them any more: the formats that are built today have other names. Directories with foreign files stay.
     pub(crate) fn remove_outdated_disks(
         &self,
-        leased: &References,
-        is_old: impl Fn(SystemTime) -> bool,
+        grace: &Grace,
+        is_held: impl Fn(Artifact) -> bool,
         pruned: &mut Pruned,
     ) -> Result<Vec<DiskKey>> {
         let mut removed = Vec::new();
@@ -30,19 +29,28 @@ impl Store {
                 continue;
             };
             for name in parent.list()? {
-                let is_dir = parent.stat(&name)?.is_some_and(|entry| entry.is_dir());
+                // Only these have no ending.
                 let Some(key) = DISK.key_of_stem::<DiskKey>(algorithm, &name) else {
                     continue;
                 };
-                if !is_dir || leased.disks.contains(&key) {
+                let is_dir = parent.stat(&name)?.is_some_and(|entry| entry.is_dir());
+                if !is_dir || is_held(Artifact::Disk(key.clone())) {
                     continue;
                 }
-                let dir = self.dir(&format!("{above}/{name}"))?;
-                if let Some(bytes) = dir.map(|dir| empty(&dir, &is_old)).transpose()?.flatten() {
+                let Some(dir) = self.dir(&format!("{above}/{name}"))? else {
+                    continue;
+                };
+                let Some(bytes) = old_bytes(&dir, grace)? else {
+                    continue;
+                };
+                if grace.dry_run {
                     pruned.bytes = pruned.bytes.saturating_add(bytes);
-                    if parent.remove_empty_dir(&name)? {
-                        removed.push(key);
-                    }
+                    removed.push(key);
+                    continue;
+                }
+                pruned.bytes = pruned.bytes.saturating_add(empty(&dir)?);
+                if parent.remove_empty_dir(&name)? {
+                    removed.push(key);
                 }
             }
         }
@@ -50,15 +58,23 @@ impl Store {
     }
 }
 
-/// Removes the files of a disk, and the temporary files of dead writers. Returns their length; `None` if a file is young.
-fn empty(dir: &Dir, is_old: &impl Fn(SystemTime) -> bool) -> Result<Option<u64>> {
+/// Returns the sum of the lengths of a disk's files; `None` if one is young, or a directory.
+fn old_bytes(dir: &Dir, grace: &Grace) -> Result<Option<u64>> {
+    let mut bytes = 0_u64;
     for name in FILES {
-        if let Some(entry) = dir.stat(name)?
-            && (entry.is_dir() || !is_old(entry.modified))
-        {
+        let Some(entry) = dir.stat(name)? else {
+            continue;
+        };
+        if entry.is_dir() || !grace.is_over(entry.modified) {
             return Ok(None);
         }
+        bytes = bytes.saturating_add(entry.bytes);
     }
+    Ok(Some(bytes))
+}
+
+/// Removes the files of a disk, and the temporary files of dead writers. Returns the sum of their lengths.
+fn empty(dir: &Dir) -> Result<u64> {
     let mut bytes = 0_u64;
     for name in dir.list()? {
         if temporary_target(&name).is_some_and(|target| FILES.contains(&target)) {
@@ -71,5 +87,5 @@ fn empty(dir: &Dir, is_old: &impl Fn(SystemTime) -> bool) -> Result<Option<u64>>
             bytes = bytes.saturating_add(length);
         }
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }

@@ -9,10 +9,11 @@ use fs4::FileExt;
 use msb_oci::Digest;
 
 use crate::Store;
-use crate::artifact::{PARTIAL_BLOB, Place};
+use crate::artifact::{LAYER_BLOB, PARTIAL_BLOB, Place};
 use crate::error::{At as _, Error, Result};
 use crate::lock::{Request, unlock};
 use crate::step::Step;
+use crate::sys;
 
 /// The first bytes of a compressed blob, as an earlier pull received them; locked while it is open.
 ///
@@ -21,6 +22,7 @@ use crate::step::Step;
 #[derive(Debug)]
 pub struct PartialBlob {
     store: Store,
+    digest: Digest,
     file: File,
     place: Place,
     path: PathBuf,
@@ -47,6 +49,7 @@ impl Store {
         let len_bytes = file.metadata().at(Step::Stat, &request.path)?.len();
         let mut partial = PartialBlob {
             store: self.clone(),
+            digest: *digest,
             file,
             place,
             path: request.path,
@@ -120,6 +123,31 @@ impl PartialBlob {
             dir.remove_file(&self.place.name)?;
         }
         Ok(())
+    }
+
+    /// Publishes the blob among the kept blobs of layers instead of removing it. The caller has verified its bytes. Returns `false`, and
+    /// leaves the partial blob as it is, if bytes are missing.
+    ///
+    /// The file is synced and gets another name; nothing is copied.
+    pub fn keep(self) -> Result<bool> {
+        let on_disk = self.file.metadata().at(Step::Stat, &self.path)?.len();
+        if self.len_bytes != self.expected_bytes || on_disk != self.expected_bytes {
+            return Ok(false);
+        }
+        let session = self.store.session();
+        let target = LAYER_BLOB.place(&self.digest, 0);
+        let (into, modes) = session.make_dir(&target.dir)?;
+        rustix::fs::fchmod(&self.file, modes.artifact)
+            .map_err(io::Error::from)
+            .at(Step::SetPermissions, &self.path)?;
+        #[cfg(test)]
+        crate::order::note("sync", &self.path);
+        sys::sync_file(&self.file).at(Step::Sync, &self.path)?;
+        match session.dir(&self.place.dir)? {
+            Some(dir) => dir.rename_into(&self.place.name, &into, &target.name)?,
+            None => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Returns its path.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use msb_oci::Digest;
 
 use crate::artifact::{
-    BLOB, DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place,
+    BLOB, DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_BLOB, LAYER_IMAGE, LAYER_SIDECAR,
+    Place,
 };
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
@@ -57,6 +58,12 @@ impl Store {
     #[must_use]
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.path_of(&BLOB.place(digest, 0))
+    }
+
+    /// Returns where the kept blob of a layer lies, or would lie.
+    #[must_use]
+    pub fn layer_blob_path(&self, digest: &Digest) -> PathBuf {
+        self.path_of(&LAYER_BLOB.place(digest, 0))
     }
 
     /// Returns where the record of the image lies, or would lie.

@@ -5,7 +5,11 @@ use std::time::{Duration, SystemTime};
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 
-use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, PARTIAL_BLOB, Place};
+use crate::artifact::{
+    ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, LAYER_BLOB, PARTIAL_BLOB, Place,
+};
+use crate::budget::{Limits, UnmetBudget, choose};
+use crate::contents::{Artifact, Contents};
 use crate::error::Result;
 use crate::lock::{Lock, LockOn};
 use crate::presence::Dirs;
@@ -19,6 +23,12 @@ pub struct PruneOptions {
     pub grace: Duration,
     /// Remove the image records that cannot be decoded, instead of refusing to prune because of them.
     pub remove_corrupt_records: bool,
+    /// Remove images, those that were not used for longest first, until all artifacts have at most this many bytes.
+    pub max_bytes: Option<u64>,
+    /// Remove images that were not used for this long.
+    pub older_than: Option<Duration>,
+    /// Remove nothing, and return what would be removed.
+    pub dry_run: bool,
 }
 
 impl Default for PruneOptions {
@@ -26,6 +36,9 @@ impl Default for PruneOptions {
         Self {
             grace: Duration::from_secs(600),
             remove_corrupt_records: false,
+            max_bytes: None,
+            older_than: None,
+            dry_run: false,
         }
     }
 }
@@ -45,12 +58,16 @@ impl PruneOptions {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pruned {
+    /// The images removed because of the budget or their age.
+    pub images: Vec<ImageKey>,
     /// The layers removed.
     pub layers: Vec<LayerKey>,
     /// The disks removed.
     pub disks: Vec<DiskKey>,
-    /// The blobs removed.
+    /// The raw manifests and configs removed.
     pub blobs: Vec<Digest>,
+    /// The kept blobs of layers removed.
+    pub layer_blobs: Vec<Digest>,
     /// How many partial blobs were removed.
     pub partial_blobs: u64,
     /// How many image records were removed because they could not be decoded.
@@ -63,12 +80,14 @@ pub struct Pruned {
     pub bytes: u64,
     /// What no image needs and was kept because it is younger than the grace age.
     pub kept_young: Kept,
-    /// What no image needs and was kept because a pull or a lease uses it.
+    /// What no image needs and was kept because a pull, a lease or a pin uses it.
     pub kept_in_use: Kept,
+    /// [`PruneOptions::max_bytes`] and what holds the bytes above it, if it could not be met.
+    pub unmet: Option<UnmetBudget>,
 }
 
 /// Artifacts that a prune kept though no image needs them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Kept {
     /// Number of layers, disks, blobs and partial blobs.
@@ -85,7 +104,9 @@ impl Kept {
 }
 
 impl Store {
-    /// Removes every layer, disk and blob that no image record refers to, as `references` returns for each record.
+    /// Removes every layer, disk and blob that no image record refers to, as `references` returns for each record. With
+    /// [`PruneOptions::max_bytes`] or [`PruneOptions::older_than`], removes images first: never one that is pinned, leased, or used within
+    /// the grace age.
     ///
     /// Stale partial blobs, the temporary files of dead writers and unused lock files go as well. What stays: what is leased and the
     /// layers and blobs of it, what is locked, and what is younger than the grace age. No record is published and no lease
@@ -98,7 +119,7 @@ impl Store {
     pub fn prune<T: DeserializeOwned>(
         &self,
         options: &PruneOptions,
-        mut references: impl FnMut(&ImageKey, T) -> References,
+        references: impl FnMut(&ImageKey, T) -> References,
     ) -> Result<Pruned> {
         self.require()?;
         let mut pruned = Pruned::default();
@@ -106,69 +127,92 @@ impl Store {
             return Ok(pruned);
         }
         let _gate = self.begin_prune()?;
-        let mut needed = References::default();
-        let mut corrupt = Vec::new();
-        for listed in self.list_images()? {
-            match listed.record {
-                Ok((key, image)) => needed.extend(references(&key, image)),
-                Err(error) if error.is_corrupt() && options.remove_corrupt_records => {
-                    corrupt.push(listed.name);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let mut leased = References::default();
-        for lease in self.leased()? {
-            leased.extend(lease);
-        }
-        for name in corrupt {
-            if let Some(bytes) = self.remove_record(&name)? {
+        let leased = self.leased()?;
+        let mut contents = self.contents(leased, options.remove_corrupt_records, references)?;
+        let (removed, unmet) = choose(
+            &contents,
+            &Limits {
+                now: SystemTime::now(),
+                grace: options.grace,
+                max_bytes: options.max_bytes,
+                older_than: options.older_than,
+            },
+        );
+        pruned.unmet = unmet;
+        for name in std::mem::take(&mut contents.corrupt) {
+            if let Some(bytes) = self.remove_record(&name, options)? {
                 pruned.bytes = pruned.bytes.saturating_add(bytes);
                 pruned.corrupt_records += 1;
             }
         }
-        let Swept { files, bytes } = self.sweep_stale_temporaries()?;
-        pruned.temporaries = files;
-        pruned.bytes = pruned.bytes.saturating_add(bytes);
-        pruned.locks = self.sweep_unused_locks()?;
-        self.prune_unreferenced(options, &needed, &leased, &mut pruned)?;
-        // The locks of what was removed.
-        self.sweep_unused_locks()?;
+        // From the last on, so that the places of the others stay.
+        for place in removed.into_iter().rev() {
+            let image = contents.images.remove(place);
+            self.remove_record(&image.record, options)?;
+            pruned.images.push(image.key);
+        }
+        pruned.images.reverse();
+        if !options.dry_run {
+            let Swept { files, bytes } = self.sweep_stale_temporaries()?;
+            pruned.temporaries = files;
+            pruned.bytes = pruned.bytes.saturating_add(bytes);
+            pruned.locks = self.sweep_unused_locks()?;
+        }
+        self.prune_unreferenced(options, &contents, &mut pruned)?;
+        if !options.dry_run {
+            // The locks of what was removed.
+            self.sweep_unused_locks()?;
+        }
         Ok(pruned)
+    }
+
+    fn remove_record(&self, name: &str, options: &PruneOptions) -> Result<Option<u64>> {
+        if options.dry_run {
+            return self.record_bytes(name);
+        }
+        self.remove_record_file(name)
     }
 
     fn prune_unreferenced(
         &self,
         options: &PruneOptions,
-        needed: &References,
-        leased: &References,
+        contents: &Contents,
         pruned: &mut Pruned,
     ) -> Result<()> {
         let grace = Grace {
             now: SystemTime::now(),
             age: options.grace,
+            dry_run: options.dry_run,
         };
+        let counts = contents.counts();
+        let is_needed = |artifact: Artifact| counts.contains_key(&artifact);
+        let is_held = |artifact: Artifact| contents.is_held(&artifact);
         // Disks before their layers: a descriptor never points at a file that is gone.
-        let is_needed = |key: &DiskKey| needed.disks.contains(key);
-        pruned.disks = self.prune_kind(&DISK, &grace, pruned, is_needed, |key| {
-            if leased.disks.contains(key) {
+        let is_needed_disk = |key: &DiskKey| is_needed(Artifact::Disk(key.clone()));
+        pruned.disks = self.prune_kind(&DISK, &grace, pruned, is_needed_disk, |key| {
+            if is_held(Artifact::Disk(key.clone())) {
                 return Ok(None);
             }
             Ok(self.try_lock(LockOn::Disk(key))?.map(Guard::Lock))
         })?;
-        let outdated = self.remove_outdated_disks(leased, |age| grace.is_over(age), pruned)?;
+        let outdated = self.remove_outdated_disks(&grace, is_held, pruned)?;
         pruned.disks.extend(outdated);
-        let is_needed = |key: &LayerKey| needed.layers.contains(key);
-        pruned.layers = self.prune_kind(&LAYER, &grace, pruned, is_needed, |key| {
-            if leased.layers.contains(key) {
+        let is_needed_layer = |key: &LayerKey| is_needed(Artifact::Layer(key.clone()));
+        pruned.layers = self.prune_kind(&LAYER, &grace, pruned, is_needed_layer, |key| {
+            if is_held(Artifact::Layer(key.clone())) {
                 return Ok(None);
             }
             Ok(self.try_lock(LockOn::Layer(&key.diff_id))?.map(Guard::Lock))
         })?;
-        let is_needed = |digest: &Digest| needed.blobs.contains(digest);
-        pruned.blobs = self.prune_kind(&BLOB, &grace, pruned, is_needed, |digest| {
-            Ok((!leased.blobs.contains(digest)).then_some(Guard::None))
+        let is_needed_blob = |digest: &Digest| is_needed(Artifact::Blob(*digest));
+        pruned.blobs = self.prune_kind(&BLOB, &grace, pruned, is_needed_blob, |digest| {
+            Ok((!is_held(Artifact::Blob(*digest))).then_some(Guard::None))
         })?;
+        let is_needed_blob = |digest: &Digest| is_needed(Artifact::LayerBlob(*digest));
+        pruned.layer_blobs =
+            self.prune_kind(&LAYER_BLOB, &grace, pruned, is_needed_blob, |digest| {
+                Ok((!is_held(Artifact::LayerBlob(*digest))).then_some(Guard::None))
+            })?;
         let partial = self.prune_kind(
             &PARTIAL_BLOB,
             &grace,
@@ -208,7 +252,7 @@ impl Store {
                 pruned.kept_in_use.add(stored.bytes);
                 continue;
             };
-            if self.remove_if_old(kind, &key, grace)? {
+            if grace.dry_run || self.remove_if_old(kind, &key, grace)? {
                 pruned.bytes = pruned.bytes.saturating_add(stored.bytes);
                 removed.push(key);
             }
@@ -251,21 +295,23 @@ impl Store {
 /// What excludes other users of an artifact while it is removed; released on drop.
 #[expect(dead_code, reason = "held, not read")]
 enum Guard {
-    /// A blob needs none: a pull that needs it writes it again.
+    /// A blob needs none: the lease of a pull that needs it keeps it.
     None,
     Lock(Lock),
     Partial(PartialBlob),
 }
 
 /// The time of a prune, and the age below which nothing is removed.
-struct Grace {
+pub(crate) struct Grace {
     now: SystemTime,
     age: Duration,
+    /// Whether nothing is removed at all.
+    pub(crate) dry_run: bool,
 }
 
 impl Grace {
     /// Returns whether the grace age is over. A time in the future, after the clock was set back, is young.
-    fn is_over(&self, modified: SystemTime) -> bool {
+    pub(crate) fn is_over(&self, modified: SystemTime) -> bool {
         self.now
             .duration_since(modified)
             .is_ok_and(|age| age >= self.age)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use msb_oci::Digest;
 
 use crate::artifact::{DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place};
+use crate::crash;
 use crate::error::{At as _, Error, Result};
 use crate::permissions::Modes;
 use crate::step::Step;
@@ -109,10 +110,10 @@ impl Store {
 
     fn stage_bytes(&self, target: Place, bytes: &[u8]) -> Result<Staged> {
         let staged = Staged::create(self, target)?;
-        staged
-            .file()
-            .write_all(bytes)
-            .map_err(|source| staged.write_error(source, bytes.len().try_into().ok()))?;
+        let written = crash::around("write", staged.path(), &[], || {
+            staged.file().write_all(bytes)
+        });
+        written.map_err(|source| staged.write_error(source, bytes.len().try_into().ok()))?;
         Ok(staged)
     }
 }
@@ -188,7 +189,9 @@ impl Staged {
         crate::order::note("sync", self.path());
         self.set_mode()?;
         // Also where a full disk shows itself on file systems that allocate late.
-        sys::sync_file(self.file()).at(Step::Sync, self.path())?;
+        crash::around("sync", self.path(), &[], || {
+            sys::sync_file(self.file()).at(Step::Sync, self.path())
+        })?;
         Ok(Synced {
             temporary: self.temporary,
         })

@@ -5,8 +5,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use crate::artifact::Place;
+use crate::crash;
 use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
 use crate::marker::{self, Found, store_dirs};
@@ -56,6 +58,11 @@ pub struct StoreOptions {
     /// Sets the immutable flag of published layers and disks, where the file system has it and the process may
     /// (`CAP_LINUX_IMMUTABLE`). Removing clears it first.
     pub immutable: bool,
+    /// The most bytes that all artifacts may have together. The store itself does not compare; its callers prune before and after they
+    /// add to it. Default: no limit.
+    pub max_bytes: Option<u64>,
+    /// The grace age of these prunes; `None` is that of [`PruneOptions::default`](crate::PruneOptions).
+    pub budget_grace: Option<Duration>,
 }
 
 const UNKNOWN: u8 = 0;
@@ -284,7 +291,9 @@ impl Store {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).at(Step::CreateDir, parent)?;
         }
-        let created = std::fs::DirBuilder::new().mode(0o700).create(path);
+        let created = crash::around("mkdir", path, &[], || {
+            std::fs::DirBuilder::new().mode(0o700).create(path)
+        });
         let is_new = match created {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,

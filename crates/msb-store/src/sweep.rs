@@ -3,11 +3,12 @@
 use fs4::{FileExt, TryLockError};
 use msb_oci::{Algorithm, Digest};
 
-use crate::artifact::{ALGORITHMS, ArtifactKind, IMAGES, KINDS, LOCKS, is_root_name};
+use crate::artifact::{ALGORITHMS, ArtifactKind, IMAGES, KINDS, LOCKS, PINS, is_root_name};
 use crate::dir::Dir;
 use crate::error::Result;
 use crate::lock::LockOn;
 use crate::marker::{MARKER, store_dirs};
+use crate::pin::PinName;
 use crate::record::is_record_name;
 use crate::step::Step;
 use crate::temporary::temporary_target;
@@ -84,6 +85,7 @@ fn dirs_with_temporaries() -> impl Iterator<Item = (String, Writes)> {
     let others = [
         (String::new(), Writes::Root),
         (IMAGES.to_owned(), Writes::Records),
+        (PINS.to_owned(), Writes::Pins),
     ];
     others.into_iter().chain(kinds)
 }
@@ -94,6 +96,7 @@ enum Writes {
     /// The marker and descriptors.
     Root,
     Records,
+    Pins,
     Artifacts(&'static ArtifactKind, Algorithm),
 }
 
@@ -103,6 +106,7 @@ impl Writes {
         match self {
             Self::Root => name == MARKER || is_root_name(name),
             Self::Records => is_record_name(name),
+            Self::Pins => PinName::of_file(name).is_some(),
             Self::Artifacts(kind, algorithm) if kind.is_versioned => {
                 kind.key_of::<LayerKey>(algorithm, name).is_some()
             }

@@ -6,6 +6,7 @@ use msb_oci::Digest;
 use rustix::fs::Mode;
 
 use crate::artifact::{LAYER, LAYER_BLOBS};
+use crate::crash;
 use crate::error::Result;
 use crate::step::Step;
 use crate::{LayerKey, Store};
@@ -51,8 +52,11 @@ impl Store {
             Err(e) => return Err(dir.error(Step::Create, &place.name, e)),
         };
         let written = dir.set_exact_mode(&place.name, &file, mode).and_then(|_| {
-            file.write_all(format!("{blob}\n").as_bytes())
-                .map_err(|e| dir.error(Step::Write, &place.name, e))
+            let path = dir.path_of(&place.name);
+            crash::around("write", &path, &[], || {
+                file.write_all(format!("{blob}\n").as_bytes())
+            })
+            .map_err(|e| dir.error(Step::Write, &place.name, e))
         });
         #[cfg(test)]
         crate::order::note("name", &dir.path_of(&place.name));

@@ -2,7 +2,7 @@
 //! request.
 //!
 //! ```text
-//!   OCI layout ──serve()──▶  /v2/NAME/manifests/{TAG,DIGEST}   /v2/NAME/blobs/DIGEST   (GET, HEAD, Range: bytes=N-)
+//!   OCI layout ──serve()──▶  /v2/NAME/manifests/{TAG,DIGEST}   /v2/NAME/blobs/DIGEST   (GET, HEAD, Range)
 //!   fault()  ──────────────▶  the first fault whose text is in the path determines the response
 //!   requests() ◀────────────  every request, in order of arrival
 //! ```

@@ -40,6 +40,7 @@ mod error;
 pub mod erofs_tools;
 pub mod fault_registry;
 pub mod image;
+pub mod link;
 #[cfg(target_os = "linux")]
 pub mod mount;
 pub mod oracle;

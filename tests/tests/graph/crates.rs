@@ -1,9 +1,8 @@
 //! The crates of the workspace and their dependencies, from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
 
-use integration_tests::{Failure, workspace};
+use integration_tests::{Failure, metadata};
 use serde_json::Value;
 
 /// The dependencies between the crates of the workspace.
@@ -18,19 +17,12 @@ pub(crate) struct Graph {
 impl Graph {
     /// Runs `cargo metadata` on the workspace.
     pub(crate) fn read() -> Result<Graph, Failure> {
-        let mut command = cargo();
-        // Without the filter cargo downloads the crates of every platform.
-        command.args(["metadata", "--format-version", "1", "--filter-platform"]);
-        let output = command.arg(host()?).stderr(Stdio::inherit()).output()?;
-        if !output.status.success() {
-            return Err(format!("cargo metadata: {}", output.status).into());
-        }
-        Self::parse(&serde_json::from_slice(&output.stdout)?)
+        Self::parse(&metadata::read()?)
     }
 
     fn parse(metadata: &Value) -> Result<Graph, Failure> {
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let list = metadata::list;
+        let text = |value: &Value| metadata::text(value).to_owned();
         let names: BTreeMap<String, String> = list(&metadata["packages"])
             .iter()
             .map(|package| (text(&package["id"]), text(&package["name"])))
@@ -109,20 +101,4 @@ impl Graph {
             .max()
             .unwrap_or_default()
     }
-}
-
-fn cargo() -> Command {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
-    command.current_dir(workspace::root()).stdin(Stdio::null());
-    command
-}
-
-/// Returns the platform of the compiler.
-fn host() -> Result<String, Failure> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).arg("-vV").output()?;
-    let text = String::from_utf8(output.stdout)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(line.ok_or("rustc -vV names no host")?.to_owned())
 }

@@ -11,6 +11,7 @@ mod common;
 mod hostile;
 mod names;
 mod same;
+mod verified;
 mod worlds;
 
 use std::error::Error as _;

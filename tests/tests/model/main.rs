@@ -1,7 +1,7 @@
 //! Random sequences of operations on one cache, compared with a model of it after each step.
 //!
 //! ```text
-//!   pull, killed pull, rm, prune, lease, release, damage, repair ──▶ the cache ──▶ pull --policy never ──┐
+//!   pull, killed pull, rm, prune, budget, pin, lease, damage, repair ──▶ the cache ──▶ pull --policy never ──┐
 //!                                                           └────▶ the model ──▶ cached, absent, unsure ─┴─▶ must agree
 //! ```
 //!

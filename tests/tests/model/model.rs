@@ -1,12 +1,13 @@
 //! What the cache has to hold, and the checks that it does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use microsandbox_image::{GlobalCache, Platform, PullResult};
 use rustix::process::{Pid, Signal as Sent, kill_process};
+use serde_json::Value;
 
 use crate::common::{msb_image, run};
 use crate::images::{Image, Images, disk_in, disk_of};
@@ -29,6 +30,7 @@ pub(crate) struct Model<'a> {
     images: &'a Images,
     states: Vec<State>,
     leases: Vec<(usize, PullResult)>,
+    pinned: BTreeSet<usize>,
     counts: BTreeMap<&'static str, u64>,
 }
 
@@ -39,6 +41,7 @@ impl<'a> Model<'a> {
             images,
             states: vec![State::Absent; images.all.len()],
             leases: Vec::new(),
+            pinned: BTreeSet::new(),
             counts: BTreeMap::new(),
         }
     }
@@ -68,6 +71,8 @@ impl<'a> Model<'a> {
             "removals",
             "prunes",
             "leases",
+            "pins",
+            "budgets",
             "damaged artifacts",
         ]
         .iter()
@@ -102,6 +107,11 @@ impl<'a> Model<'a> {
                     return;
                 }
                 let output = run(&self.cache, &["rm", &self.image(image).name]);
+                if self.pinned.contains(&image) {
+                    let printed = String::from_utf8_lossy(&output.stderr);
+                    assert!(printed.contains("is pinned as"), "{printed}: {}", context());
+                    return;
+                }
                 let may_succeed = self.states[image] != State::Absent;
                 let may_fail = self.states[image] != State::Cached;
                 let is_allowed = if output.status.success() {
@@ -120,6 +130,20 @@ impl<'a> Model<'a> {
                     self.count("prunes");
                 }
             }
+            Step::Pin(image) => {
+                let name = format!("p{image}");
+                let output = run(&self.cache, &["pin", &name, &self.image(image).name]);
+                assert!(output.status.success(), "{output:?}: {}", context());
+                self.count("pins");
+                self.pinned.insert(image);
+            }
+            Step::Unpin => {
+                if let Some(image) = self.pinned.pop_first() {
+                    let output = run(&self.cache, &["unpin", &format!("p{image}")]);
+                    assert!(output.status.success(), "{output:?}: {}", context());
+                }
+            }
+            Step::Budget(kilobytes) => self.budget(kilobytes, context),
             Step::Lease(image) => {
                 let lease = self.handed_out(image);
                 self.leases.push((image, lease));
@@ -176,6 +200,45 @@ impl<'a> Model<'a> {
                 };
             }
         }
+    }
+
+    /// Prunes with a budget. The command states which images it removed: never one that is held.
+    fn budget(&mut self, kilobytes: usize, context: &dyn Fn() -> String) {
+        if !self.cache.exists() {
+            return;
+        }
+        let budget = format!("{kilobytes}K");
+        let prune = ["prune", "--grace", "0", "--format", "json", "--max-bytes"];
+        let output = run(&self.cache, &[&prune[..], &[&budget]].concat());
+        let pruned: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for removed in pruned["images"].as_array().unwrap() {
+            let name = removed["reference"].as_str().unwrap();
+            let mut images = self.images.all.iter();
+            let image = images
+                .position(|image| image.reference.to_string() == name)
+                .unwrap();
+            let is_leased = self.leases.iter().any(|(leased, _)| *leased == image);
+            assert!(
+                !is_leased && !self.pinned.contains(&image) && self.is_cached(image),
+                "image {image} was removed: {output:?}: {}",
+                context()
+            );
+            self.states[image] = State::Absent;
+        }
+        let output_code = output.status.code();
+        let usage = run(&self.cache, &["df", "--format", "json"]);
+        let usage: Value = serde_json::from_slice(&usage.stdout).unwrap();
+        let total = usage["total_bytes"].as_u64().unwrap();
+        let is_met = total <= kilobytes as u64 * 1024;
+        assert_eq!(
+            output_code,
+            Some(i32::from(!is_met)),
+            "{total}: {output:?}: {}",
+            context()
+        );
+        let is_free = self.leases.is_empty() && self.pinned.is_empty();
+        assert!(is_met || !is_free, "{total}: {output:?}: {}", context());
+        self.count("budgets");
     }
 
     fn image(&self, image: usize) -> &'a Image {
@@ -240,7 +303,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Damages an artifact, expects that verification names it, and lets a forced pull of each image that uses it repair it.
+    /// Damages an artifact, expects that verification names it, and lets a repair or a forced pull of each image that uses it rebuild it.
     fn damage_and_repair(
         &mut self,
         image: usize,
@@ -254,15 +317,18 @@ impl<'a> Model<'a> {
             .layers
             .iter()
             .flat_map(|layer| [layer.erofs.clone(), layer.erofs.with_extension("layer")]);
-        let layers: Vec<PathBuf> = layers.filter(|path| path.exists()).collect();
+        let mut layers: Vec<PathBuf> = layers.filter(|path| path.exists()).collect();
+        if random.below(4) == 0 {
+            layers = vec![result.fsmeta.clone(), result.vmdk.clone()];
+        }
         let path = &layers[random.below(layers.len())];
         let users: Vec<usize> = (0..self.len())
             .filter(|other| self.is_cached(*other))
             .filter(|other| {
-                self.handed_out(*other)
-                    .layers
-                    .iter()
-                    .any(|layer| layer.erofs.file_stem() == path.file_stem())
+                let disk = self.handed_out(*other);
+                let mut layers = disk.layers.iter();
+                layers.any(|layer| layer.erofs.file_stem() == path.file_stem())
+                    || [&disk.fsmeta, &disk.vmdk].contains(&path)
             })
             .collect();
         drop(result);
@@ -285,7 +351,9 @@ impl<'a> Model<'a> {
             context()
         );
         for user in users {
-            let output = run(&self.cache, &["pull", "--force", &self.image(user).name]);
+            let name = &self.image(user).name;
+            let rebuild = [["verify", "--repair"], ["pull", "--force"]][random.below(2)];
+            let output = run(&self.cache, &[rebuild[0], rebuild[1], name]);
             assert!(output.status.success(), "{output:?}: {}", context());
             let output = run(&self.cache, &["verify", "--full", &self.image(user).name]);
             assert!(output.status.success(), "{output:?}: {}", context());

@@ -26,6 +26,12 @@ pub(crate) enum Step {
     Lease(usize),
     /// Drops the oldest lease.
     Release,
+    /// Pins the image.
+    Pin(usize),
+    /// Removes the first pin.
+    Unpin,
+    /// Prunes with a budget of this many kilobytes.
+    Budget(usize),
     /// Damages one artifact of the image.
     Damage { image: usize, how: Harm },
 }
@@ -50,7 +56,7 @@ impl Step {
     /// Chooses an operation that the model allows now.
     pub(crate) fn choose(model: &Model<'_>, random: &mut Random) -> Self {
         let image = random.below(model.len());
-        match random.below(20) {
+        match random.below(23) {
             0..=3 => Self::Pull(image),
             4 => Self::PullAlways(image),
             5..=8 => Self::KillPull {
@@ -63,6 +69,9 @@ impl Step {
             13 | 14 => Self::Prune,
             15 | 16 if model.is_cached(image) => Self::Lease(image),
             17 => Self::Release,
+            20 if model.is_cached(image) => Self::Pin(image),
+            21 => Self::Unpin,
+            22 => Self::Budget(random.below(12_000)),
             18 | 19 if model.is_cached(image) => Self::Damage {
                 image,
                 how: [Harm::Truncated, Harm::Deleted, Harm::Flipped][random.below(3)],

@@ -247,3 +247,20 @@ async fn an_image_of_120_layers_is_mounted() {
     assert_eq!(Listing::walk(&point).unwrap(), expected);
     setup.cache().unmount(&point).unwrap();
 }
+
+#[tokio::test]
+async fn a_path_that_the_kernel_does_not_mount_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("d".repeat(200));
+    fs::create_dir(&deep).unwrap();
+    let result = load(&deep, &image()).await;
+    let point = folder.path().join("point");
+    fs::create_dir(&point).unwrap();
+    let error = result.mount(&point, &MountOptions::default()).unwrap_err();
+    assert!(
+        matches!(error, MountError::PathTooLong { limit: 255, .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("fsmeta.erofs"), "{error}");
+    assert_eq!(fs::read_dir(&point).unwrap().count(), 0);
+}

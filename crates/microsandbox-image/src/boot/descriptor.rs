@@ -27,7 +27,7 @@ impl PullResult {
     /// Blocks on file I/O.
     ///
     /// # Errors
-    /// [`InspectError::LayerImage`] for a file that cannot be opened, [`InspectError::ArtifactLength`] for one whose length has
+    /// [`InspectError::Read`] for a file that cannot be opened, [`InspectError::ArtifactLength`] for one whose length has
     /// changed.
     pub fn open_extents(&self) -> Result<Vec<File>, InspectError> {
         self.extents.iter().map(DiskExtent::open).collect()
@@ -37,7 +37,7 @@ impl PullResult {
 impl DiskExtent {
     /// Opens the file for reading, and compares its length.
     pub(crate) fn open(&self) -> Result<File, InspectError> {
-        let read_error = |source| InspectError::LayerImage {
+        let read_error = |source| InspectError::Read {
             path: self.path.clone(),
             source,
         };

@@ -1,28 +1,30 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use erofs_format::{Feature, KernelVersion};
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The conditions under which a guest boots the disk of an image.
 ///
 /// They hold for a disk that is attached as the first virtio block device, read-only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BootFacts {
     /// The name of the disk in the guest.
-    pub root_device: &'static str,
+    pub root_device: Cow<'static, str>,
     /// The type of its file system.
-    pub rootfstype: &'static str,
+    pub rootfstype: Cow<'static, str>,
     /// The parameters of the kernel that mount the disk as the root, without those of the console.
     pub cmdline: String,
     /// The oldest Linux kernel that mounts the disk without `device=` options.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text", deserialize_with = "version")]
     pub minimum_kernel: KernelVersion,
     /// The oldest version of the imago crate, which libkrun uses, that reads the VMDK descriptor.
-    pub minimum_imago: &'static str,
+    pub minimum_imago: Cow<'static, str>,
     /// The modules that a modular guest kernel loads, in this order: for the disk and, with `overlay`, for a writable root. A
     /// guest without PCI needs `virtio_mmio` in place of `virtio_pci`.
-    pub kernel_modules: &'static [&'static str],
+    pub kernel_modules: Vec<Cow<'static, str>>,
     /// The number of files that a hypervisor keeps open for the disk: the descriptor and one for each extent.
     pub file_descriptors: u64,
 }
@@ -44,12 +46,14 @@ impl BootFacts {
             _ => FLAT_DISK.max(Feature::XattrPrefixes.minimum_kernel()),
         };
         Self {
-            root_device: ROOT_DEVICE,
-            rootfstype: ROOTFSTYPE,
+            root_device: ROOT_DEVICE.into(),
+            rootfstype: ROOTFSTYPE.into(),
             cmdline: format!("root={ROOT_DEVICE} rootfstype={ROOTFSTYPE} ro"),
             minimum_kernel,
-            minimum_imago: MINIMUM_IMAGO,
-            kernel_modules: &["virtio_pci", "virtio_blk", "erofs", "overlay"],
+            minimum_imago: MINIMUM_IMAGO.into(),
+            kernel_modules: ["virtio_pci", "virtio_blk", "erofs", "overlay"]
+                .map(Cow::from)
+                .into(),
             file_descriptors: extents as u64 + 1,
         }
     }
@@ -57,4 +61,15 @@ impl BootFacts {
 
 fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+/// Reads `MAJOR.MINOR`.
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KernelVersion, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let parsed = text
+        .split_once('.')
+        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let (major, minor) =
+        parsed.ok_or_else(|| D::Error::custom("a kernel version is MAJOR.MINOR"))?;
+    Ok(KernelVersion::new(major, minor))
 }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
+use msb_store::UnmetBudget;
 
 /// Reports why an operation on the cache failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,44 @@ pub enum CacheError {
         id: String,
         /// The manifests of these images.
         manifests: Vec<Digest>,
+    },
+    /// The blob of a layer was not kept when the image was pulled.
+    #[error("layer {diff_id} of {reference}: its blob {blob} was not kept")]
+    NoLayerBlob {
+        /// The reference.
+        reference: Box<Reference>,
+        /// The image's own platform.
+        platform: Box<Platform>,
+        /// The diff_id of the layer.
+        diff_id: Box<Digest>,
+        /// The digest of the blob.
+        blob: Box<Digest>,
+    },
+    /// The image is pinned.
+    #[error("{reference} is pinned as {}", names.join(", "))]
+    Pinned {
+        /// The reference.
+        reference: Box<Reference>,
+        /// The names of the pins.
+        names: Vec<String>,
+    },
+    /// The cache cannot be brought within its budget, or a pull would exceed it.
+    #[error("{unmet}{}", wanted(*needed_bytes))]
+    Budget {
+        /// The budget, and what holds the bytes above it.
+        unmet: UnmetBudget,
+        /// What a pull needs at least, which its budget leaves; 0 for a prune.
+        needed_bytes: u64,
+    },
+    /// A pull needs more than the whole budget of the cache.
+    #[error(
+        "the pull needs at least {needed_bytes} bytes, and the budget of the cache is {max_bytes}"
+    )]
+    TooLarge {
+        /// The budget.
+        max_bytes: u64,
+        /// What the pull needs at least.
+        needed_bytes: u64,
     },
     /// The cache directory cannot be used.
     #[error(transparent)]
@@ -71,6 +110,13 @@ impl CacheError {
             Self::Sidecar { source, .. } => source.is_corrupt(),
             _ => false,
         }
+    }
+}
+
+fn wanted(needed_bytes: u64) -> String {
+    match needed_bytes {
+        0 => String::new(),
+        bytes => format!("; that budget leaves the {bytes} bytes that the pull needs at least"),
     }
 }
 

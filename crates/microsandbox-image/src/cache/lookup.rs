@@ -6,7 +6,7 @@ pub(crate) use layer::{CachedLayer, ReadyLayer};
 
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
-use msb_store::{LayerLengths, Store};
+use msb_store::{FileChecksum, LayerLengths, Store};
 
 use super::CacheError;
 use super::keys::{image_key, layer_key};
@@ -15,35 +15,67 @@ use crate::PullResult;
 use crate::disk::{ImageDisk, ImageLayout};
 
 /// The longest document that is read from the cache; what a source returns is bounded by its own limits.
-const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 
-/// Returns the image with a lease on it; `None` if the cache lacks a part of it: the record, a layer, the merged metadata, or a
-/// descriptor with the right text. Only the record is read, and lengths are compared.
+/// What the cache has of an image.
+#[derive(Debug)]
+pub(crate) enum FoundImage {
+    /// It lacks the record or a layer.
+    Absent,
+    /// It lacks the merged metadata, or a descriptor with the right text, which can be rebuilt from the layers.
+    WithoutDisk(Box<ImageRecord>),
+    Whole(Box<PullResult>),
+}
+
+/// Returns what the cache has of an image, with a lease if that is all of it. Only the record is read, and lengths are compared.
 pub(crate) fn image(
     store: &Store,
     reference: &Reference,
     platform: &Platform,
-) -> Result<Option<PullResult>, CacheError> {
-    let record = match store.read_image::<ImageRecord>(&image_key(reference, platform)) {
+) -> Result<FoundImage, CacheError> {
+    let record = match store.use_image::<ImageRecord>(&image_key(reference, platform)) {
         Ok(Some(record)) => record,
-        Ok(None) => return Ok(None),
+        Ok(None) => return Ok(FoundImage::Absent),
         Err(error) if error.is_corrupt() => {
             tracing::warn!(%reference, %error, "the image record is damaged; it will be rebuilt");
-            return Ok(None);
+            return Ok(FoundImage::Absent);
         }
         Err(error) => return Err(error.into()),
     };
     // A disk that is gone needs no lease, and reading the cache writes nothing to it.
     if store.disk_lengths(record.disk.key())?.is_none() {
-        return Ok(None);
+        return without_disk(store, record);
     }
     // Before the files are compared, so that no prune removes them afterwards.
     let lease = record.lease(store)?;
-    Ok(is_whole(store, &record)?.then(|| record.to_result(store, reference, true, lease)))
+    if is_whole(store, &record)? {
+        let result = record.to_result(store, reference, true, lease);
+        return Ok(FoundImage::Whole(Box::new(result)));
+    }
+    without_disk(store, record)
+}
+
+fn without_disk(store: &Store, record: ImageRecord) -> Result<FoundImage, CacheError> {
+    Ok(if has_layers(store, &record)? {
+        FoundImage::WithoutDisk(Box::new(record))
+    } else {
+        FoundImage::Absent
+    })
 }
 
 /// Returns whether every file that the record names exists, with the right length.
 pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, CacheError> {
+    if !has_layers(store, record)? {
+        return Ok(false);
+    }
+    match record.layout() {
+        Some(layout) => Ok(record.disk.is_whole(store, &layout, record.fsmeta_bytes)?),
+        None => Ok(false),
+    }
+}
+
+/// Returns whether the files of every layer that the record names exist, with the right length.
+fn has_layers(store: &Store, record: &ImageRecord) -> Result<bool, CacheError> {
     // After this check the sums of a result cannot overflow.
     if record.disk_bytes().is_none() || record.blob_bytes().is_none() {
         return Ok(false);
@@ -57,22 +89,39 @@ pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, Cach
             return Ok(false);
         }
     }
-    match record.layout() {
-        Some(layout) => Ok(record.disk.is_whole(store, &layout, record.fsmeta_bytes)?),
-        None => Ok(false),
-    }
+    Ok(true)
 }
 
-/// Returns the length of the merged metadata, if the whole disk is in the cache.
+/// Returns the error for the first layer whose blob was not kept, if there is one. Only lengths are compared.
+pub(crate) fn missing_blob(
+    store: &Store,
+    image: &PullResult,
+) -> Result<Option<CacheError>, CacheError> {
+    for layer in &image.layers {
+        if store.layer_blob_bytes(&layer.digest)? != Some(layer.size) {
+            return Ok(Some(CacheError::NoLayerBlob {
+                reference: Box::new(image.reference.clone()),
+                platform: Box::new(image.platform.clone()),
+                diff_id: Box::new(layer.diff_id),
+                blob: Box::new(layer.digest),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the length and checksum of the merged metadata, if the whole disk is in the cache.
 pub(crate) fn disk(
     store: &Store,
     disk: &ImageDisk,
     layout: &ImageLayout,
-) -> Result<Option<u64>, CacheError> {
-    let Some(bytes) = disk.cached_fsmeta_bytes(store)? else {
+) -> Result<Option<FileChecksum>, CacheError> {
+    let Some(fsmeta) = disk.cached_fsmeta(store)? else {
         return Ok(None);
     };
-    Ok(disk.is_whole(store, layout, bytes)?.then_some(bytes))
+    Ok(disk
+        .is_whole(store, layout, fsmeta.bytes)?
+        .then_some(fsmeta))
 }
 
 /// Returns a manifest, an index or a config, whose digest the store has verified.

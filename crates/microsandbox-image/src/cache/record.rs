@@ -2,7 +2,7 @@ use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_sidecar::Note;
 use msb_stitch::{PerDevice, StitchError};
-use msb_store::{Lease, References, Store};
+use msb_store::{FileChecksum, Lease, References, Store};
 use serde::{Deserialize, Serialize};
 
 use super::keys::layer_key;
@@ -20,6 +20,8 @@ pub(crate) struct ImageRecord {
     /// Bottom to top.
     pub(crate) layers: Vec<LayerRecord>,
     pub(crate) fsmeta_bytes: u64,
+    /// The checksum of the merged metadata; `None` in the records of development versions.
+    pub(crate) fsmeta_crc32c: Option<u32>,
     pub(crate) notes: Vec<Note>,
     /// The disk over `layers`.
     #[serde(skip_serializing)]
@@ -35,6 +37,8 @@ struct Fields {
     config: ImageConfig,
     layers: Vec<LayerRecord>,
     fsmeta_bytes: u64,
+    #[serde(default)]
+    fsmeta_crc32c: Option<u32>,
     notes: Vec<Note>,
 }
 
@@ -50,6 +54,7 @@ impl TryFrom<Fields> for ImageRecord {
             config: fields.config,
             layers: fields.layers,
             fsmeta_bytes: fields.fsmeta_bytes,
+            fsmeta_crc32c: fields.fsmeta_crc32c,
             notes: fields.notes,
             disk,
         })
@@ -79,9 +84,18 @@ impl ImageRecord {
         self.disk.layers().distinct(lengths)
     }
 
-    /// Leases the disk of the record, with its layers and documents. Blocks on file I/O.
+    /// Returns whether merged metadata of this length and checksum is the record's.
+    pub(crate) fn is_disk(&self, fsmeta: FileChecksum) -> bool {
+        self.fsmeta_bytes == fsmeta.bytes
+            && self
+                .fsmeta_crc32c
+                .is_none_or(|crc32c| crc32c == fsmeta.crc32c)
+    }
+
+    /// Leases the disk of the record, with its layers, their blobs, and its documents. Blocks on file I/O.
     pub(crate) fn lease(&self, store: &Store) -> Result<Lease, msb_store::Error> {
-        let blobs = [self.manifest_digest, self.config_digest];
+        let mut blobs = vec![self.manifest_digest, self.config_digest];
+        blobs.extend(self.layers.iter().map(|layer| layer.digest));
         self.disk.lease(store, &blobs)
     }
 
@@ -99,7 +113,7 @@ impl ImageRecord {
         sizes.try_fold(0, u64::checked_add)
     }
 
-    /// Returns the artifacts that the record refers to.
+    /// Returns the artifacts that the record refers to. The blobs of the layers need not be kept.
     pub(crate) fn references(&self) -> References {
         References {
             layers: self
@@ -109,6 +123,7 @@ impl ImageRecord {
                 .collect(),
             disks: [self.disk.key().clone()].into(),
             blobs: [self.manifest_digest, self.config_digest].into(),
+            layer_blobs: self.layers.iter().map(|layer| layer.digest).collect(),
         }
     }
 

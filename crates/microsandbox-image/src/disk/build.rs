@@ -7,7 +7,7 @@ use msb_sidecar::Sidecar;
 use msb_stitch::{
     DeviceId, DiskVerifier, LayerSet, Merge, MergeProgress, StitchError, VerifiedDisk, VerifyError,
 };
-use msb_store::{LayerKey, Store, Synced, publish_all};
+use msb_store::{FileChecksum, LayerKey, Store, Synced, publish_all};
 use tokio::task::JoinHandle;
 
 use super::{ImageDisk, ImageLayout, clone_error};
@@ -101,7 +101,10 @@ pub(crate) fn write(
     let verified = verifier(store, disk).verify_unpublished(&text, file);
     tracing::trace!(target: "microsandbox_image::disk", "verified");
     Ok(WrittenDisk {
-        bytes: fsmeta.bytes,
+        fsmeta: FileChecksum {
+            bytes: fsmeta.bytes,
+            crc32c: fsmeta.crc32c,
+        },
         text,
         sync,
         verified,
@@ -115,8 +118,8 @@ fn verifier(store: &Store, disk: &ImageDisk) -> DiskVerifier {
 /// A disk that is written and not published. Dropping it removes its files.
 #[derive(Debug)]
 pub(crate) struct WrittenDisk {
-    /// The length of the merged metadata.
-    bytes: u64,
+    /// The length and checksum of the merged metadata.
+    fsmeta: FileChecksum,
     /// The descriptor.
     text: String,
     /// The merged metadata and the descriptor, being synced.
@@ -125,21 +128,32 @@ pub(crate) struct WrittenDisk {
 }
 
 impl WrittenDisk {
-    /// Publishes the disk, whose layers are all in the cache now. Returns the length of the merged metadata.
-    pub(crate) async fn publish(self, disk: ImageDisk, store: Store) -> Result<u64, BuildError> {
+    /// Returns the length and checksum of the merged metadata.
+    pub(crate) fn fsmeta(&self) -> FileChecksum {
+        self.fsmeta
+    }
+
+    /// Publishes the disk, whose layers are all in the cache now. Returns the length and checksum of the merged
+    /// metadata.
+    pub(crate) async fn publish(
+        self,
+        disk: ImageDisk,
+        store: Store,
+    ) -> Result<FileChecksum, BuildError> {
         // The sync's error comes first: what could not be written cannot be read back either.
         let files = self.sync.await.map_err(|_| BuildError::Worker)??;
         tracing::trace!(target: "microsandbox_image::disk", "synced");
-        let (bytes, text, verified) = (self.bytes, self.text, self.verified);
+        let (fsmeta, text, verified) = (self.fsmeta, self.text, self.verified);
         let publish = move || {
             verified
                 .and_then(|_| verifier(&store, &disk).verify_layers(&text))
                 .map_err(|error| verify_error(&disk, error))?;
+            store.record_fsmeta_checksum(disk.key(), fsmeta)?;
             publish_all(files).map_err(BuildError::Store)
         };
         let published = tokio::task::spawn_blocking(publish).await;
         published.map_err(|_| BuildError::Worker)??;
-        Ok(bytes)
+        Ok(fsmeta)
     }
 }
 

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use msb_oci::Reference;
 
-use super::{ExportFormat, NewFileError};
+use super::{ExportFormat, NewFileError, WriteError};
 use crate::InspectError;
 
 /// Reports why an image cannot be exported.
@@ -93,5 +93,22 @@ impl ExportError {
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         matches!(self, Self::Inspect(error) if error.is_corrupt())
+    }
+}
+
+impl From<WriteError> for ExportError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::File {
+                path,
+                offset,
+                source,
+            } => Self::Write {
+                path,
+                offset,
+                source,
+            },
+            WriteError::Stream { offset, source } => Self::Stream { offset, source },
+        }
     }
 }

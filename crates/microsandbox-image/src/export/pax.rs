@@ -1,35 +1,35 @@
 //! Headers of tar archives in the PAX format (POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header").
 
 /// The length of a header, and the unit of file data.
-pub(super) const BLOCK_BYTES: u64 = 512;
+pub(crate) const BLOCK_BYTES: u64 = 512;
 
 /// One member of an archive. What does not fit the fields of a header is in extended records before it.
 #[derive(Debug)]
-pub(super) struct Member<'a> {
+pub(crate) struct Member<'a> {
     /// The path, relative; that of a directory ends in a slash.
-    pub(super) path: &'a [u8],
+    pub(crate) path: &'a [u8],
     /// The type of the member.
-    pub(super) typeflag: u8,
+    pub(crate) typeflag: u8,
     /// Permissions, setuid, setgid and sticky bits.
-    pub(super) mode: u16,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    pub(crate) mode: u16,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Bytes of data that follow the header.
-    pub(super) size: u64,
-    pub(super) mtime_secs: i64,
+    pub(crate) size: u64,
+    pub(crate) mtime_secs: i64,
     /// Below 10^9; added to the seconds.
-    pub(super) mtime_nanos: u32,
+    pub(crate) mtime_nanos: u32,
     /// The target of a link; empty for other types.
-    pub(super) link: &'a [u8],
+    pub(crate) link: &'a [u8],
     /// Major and minor number of a device.
-    pub(super) device: (u32, u32),
+    pub(crate) device: (u32, u32),
     /// Full names and values. No name contains `=`.
-    pub(super) xattrs: &'a [(Vec<u8>, Vec<u8>)],
+    pub(crate) xattrs: &'a [(Vec<u8>, Vec<u8>)],
 }
 
 impl Member<'_> {
     /// Returns the headers, in whole blocks.
-    pub(super) fn headers(&self) -> Vec<u8> {
+    pub(crate) fn headers(&self) -> Vec<u8> {
         let mut records = Vec::new();
         let mut header = Header([0; 512]);
         let name = if fits_name(self.path) {

@@ -122,12 +122,11 @@ fn copy(file: &File, range: Range<u64>, output: &File, start: u64) -> Result<(),
             let (mut from, mut to) = (at, start + at);
             let here = length(range.end - at, PIECE_BYTES);
             match rustix::fs::copy_file_range(file, Some(&mut from), output, Some(&mut to), here) {
-                // The file became shorter, or its file system cannot do this and does not report it.
-                Ok(0) => break,
-                Ok(copied) => at += copied as u64,
+                Ok(copied @ 1..) => at += copied as u64,
                 Err(Errno::INTR) => {}
-                Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => break,
-                Err(error) => return Err(Fault::Write(error.into(), start + at)),
+                // The file became shorter, the file systems cannot do this, or one of the two files failed: the loop below copies
+                // the rest, or finds out which one.
+                Ok(0) | Err(_) => break,
             }
         }
     }
@@ -147,7 +146,7 @@ fn length(bytes: u64, limit: usize) -> usize {
 }
 
 fn read_error(extent: &DiskExtent, source: io::Error) -> ExportError {
-    ExportError::Inspect(InspectError::LayerImage {
+    ExportError::Inspect(InspectError::Read {
         path: extent.path.clone(),
         source,
     })

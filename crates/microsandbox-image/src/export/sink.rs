@@ -1,16 +1,28 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
-use std::path::Path;
-
-use super::ExportError;
+use std::path::{Path, PathBuf};
 
 /// The number of bytes that are collected before a write.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// An output that is written from front to back. Holes take no space in a file, and are zeros in a stream.
-pub(super) struct Sink<'a> {
+pub(crate) struct Sink<'a> {
     output: Output<'a>,
     offset: u64,
+}
+
+/// Reports an output that cannot be written, after `offset` bytes.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    File {
+        path: PathBuf,
+        offset: u64,
+        source: io::Error,
+    },
+    Stream {
+        offset: u64,
+        source: io::Error,
+    },
 }
 
 enum Output<'a> {
@@ -23,7 +35,7 @@ enum Output<'a> {
 
 impl<'a> Sink<'a> {
     /// Creates a sink over an empty file, which has no name yet; errors name `path`.
-    pub(super) fn file(file: &'a File, path: &'a Path) -> Self {
+    pub(crate) fn file(file: &'a File, path: &'a Path) -> Self {
         let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
         Self {
             output: Output::File { writer, path },
@@ -32,7 +44,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Creates a sink over a stream.
-    pub(super) fn stream(stream: &'a mut dyn Write) -> Self {
+    pub(crate) fn stream(stream: &'a mut dyn Write) -> Self {
         let writer = BufWriter::with_capacity(BUFFER_BYTES, stream);
         Self {
             output: Output::Stream(writer),
@@ -41,7 +53,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes bytes.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         let written = match &mut self.output {
             Output::File { writer, .. } => writer.write_all(bytes),
             Output::Stream(writer) => writer.write_all(bytes),
@@ -52,7 +64,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes a hole.
-    pub(super) fn skip(&mut self, bytes: u64) -> Result<(), ExportError> {
+    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), WriteError> {
         const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
         match &mut self.output {
             // Seeking writes the buffer, so that a short hole costs more than its zeros.
@@ -77,7 +89,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes what is buffered and returns the length of the output in bytes.
-    pub(super) fn finish(mut self) -> Result<u64, ExportError> {
+    pub(crate) fn finish(mut self) -> Result<u64, WriteError> {
         let offset = self.offset;
         let flushed = match &mut self.output {
             // A hole at the end is not written by seeking.
@@ -90,15 +102,15 @@ impl<'a> Sink<'a> {
         Ok(offset)
     }
 
-    fn error(&self, source: io::Error) -> ExportError {
+    fn error(&self, source: io::Error) -> WriteError {
         let offset = self.offset;
         match &self.output {
-            Output::File { path, .. } => ExportError::Write {
+            Output::File { path, .. } => WriteError::File {
                 path: path.to_path_buf(),
                 offset,
                 source,
             },
-            Output::Stream(_) => ExportError::Stream { offset, source },
+            Output::Stream(_) => WriteError::Stream { offset, source },
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn write(tree: &ImageTree, sink: &mut Sink<'_>) -> Result<(), ExportE
     };
     tree.walk(b"/", |path, inode| archive.add(path, inode))?;
     // Two blocks of zeros end an archive.
-    archive.sink.write(&[0; 1024])
+    Ok(archive.sink.write(&[0; 1024])?)
 }
 
 /// Full names and values.
@@ -56,7 +56,7 @@ impl Archive<'_, '_> {
                     xattrs: &[],
                     ..member(&name, inode)
                 };
-                return self.sink.write(&member.headers());
+                return Ok(self.sink.write(&member.headers())?);
             }
             self.path_bytes += name.len();
             if self.path_bytes > MAX_LINK_BYTES {
@@ -120,8 +120,8 @@ impl Archive<'_, '_> {
                 at += (read as u64).max(1);
             }
         }
-        self.sink
-            .skip(inode.size.next_multiple_of(BLOCK_BYTES) - inode.size)
+        let padding = inode.size.next_multiple_of(BLOCK_BYTES) - inode.size;
+        Ok(self.sink.skip(padding)?)
     }
 
     /// Returns the xattrs, sorted by name.

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use msb_oci::Reference;
+use msb_oci::{Digest, Reference};
 use msb_stitch::{StitchError, VerifyError};
 
 use crate::CacheError;
@@ -13,23 +13,39 @@ pub enum InspectError {
     /// The cache cannot be used, or has no such image.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// A cached layer image cannot be read.
+    /// A file of the cache cannot be read.
     #[error("{}: reading it", path.display())]
-    LayerImage {
+    Read {
         /// The file.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// The bytes of a cached layer image have changed.
+    /// The bytes of a file of the cache have changed.
     #[error("{}: checksum mismatch: expected {expected:08x}, found {actual:08x}", path.display())]
-    DamagedLayer {
+    Checksum {
         /// The file.
         path: PathBuf,
         /// The checksum computed when it was written.
         expected: u32,
         /// The checksum of the file.
         actual: u32,
+    },
+    /// The kept blob of a layer cannot be read.
+    #[error("{}: reading the blob of a layer", path.display())]
+    ReadBlob {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A manifest, a config or the kept blob of a layer has another digest.
+    #[error("{}: digest mismatch: expected {expected}", path.display())]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// The digest under which it was stored.
+        expected: Digest,
     },
     /// A file of a cached image is missing.
     #[error("{}: the file is missing", path.display())]
@@ -131,7 +147,8 @@ impl InspectError {
             Self::Cache(error) => error.is_corrupt(),
             Self::Disk { source, .. } => source.is_corrupt(),
             Self::Verify { .. }
-            | Self::DamagedLayer { .. }
+            | Self::Checksum { .. }
+            | Self::Digest { .. }
             | Self::ArtifactMissing { .. }
             | Self::ArtifactLength { .. }
             | Self::Rewritten { .. } => true,

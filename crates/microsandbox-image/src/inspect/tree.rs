@@ -24,11 +24,11 @@ impl PullResult {
     /// Opens the image's disk for reading. Blocks on file I/O, as all of [`ImageTree`] does.
     ///
     /// # Errors
-    /// [`InspectError::Disk`], [`InspectError::LayerImage`] for a file of the disk that cannot be opened.
+    /// [`InspectError::Disk`], [`InspectError::Read`] for a file of the disk that cannot be opened.
     pub fn open_tree(&self) -> Result<ImageTree, InspectError> {
         let pool = FilePool::new(open_file);
         let open = |path: &Path| {
-            pool.file(path).map_err(|source| InspectError::LayerImage {
+            pool.file(path).map_err(|source| InspectError::Read {
                 path: path.to_path_buf(),
                 source,
             })
@@ -48,7 +48,7 @@ impl PullResult {
     }
 
     /// Verifies the disk with `erofs-reader`: the length of each of its files, and every inode and extent. With `contents`, also verifies
-    /// every path against the layers' sidecars, and every file's bytes against the checksum that was computed when they were ingested.
+    /// every path against the layers' sidecars, and every file's bytes against the checksum that was computed when they were converted.
     /// [`GlobalCache::verify`](crate::GlobalCache::verify) names all damaged files.
     ///
     /// # Errors

@@ -8,12 +8,13 @@ use fs_tree::show_path;
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
 use msb_stitch::{DeviceId, DiskVerifier, Merge, VerifiedDisk, VerifyError};
-use msb_store::Store;
+use msb_store::{FileChecksum, Store};
 use rustix::io::Errno;
 
 use super::error::InspectError;
-use super::files::verify_checksum;
+use super::files::{verify_blob, verify_checksum, verify_file};
 use crate::cache::keys::{image_key, layer_key};
+use crate::cache::lookup;
 use crate::cache::open_file::open_file;
 use crate::cache::record::ImageRecord;
 use crate::{CacheError, GlobalCache, PullResult};
@@ -58,12 +59,21 @@ pub enum ArtifactKind {
     Fsmeta,
     /// The disk descriptor.
     Descriptor,
+    /// The manifest.
+    Manifest,
+    /// The config.
+    Config,
+    /// The image record, which names all other files.
+    Record,
+    /// The blob of a layer that was kept.
+    LayerBlob,
 }
 
 impl GlobalCache {
-    /// Verifies a cached image with `erofs-reader`: the length of each of its files, the text of its descriptor, and every inode and extent.
-    /// With `contents`, also verifies the checksum of every layer image, every path against the layers' sidecars, and every file's
-    /// bytes against the checksum that was computed when they were ingested.
+    /// Verifies a cached image: the checksum of its record, the digests of its manifest and config, the length of each file of its disk, the
+    /// text of its descriptor, and every inode and extent. With `contents`, also verifies the checksums of the merged metadata and of every
+    /// layer image, every path against the layers' sidecars, and every file's bytes against the checksum that was computed when they were
+    /// converted. The blobs of layers that were kept are verified too: their lengths, and with `contents` their digests.
     ///
     /// Blocks on file I/O. Damage is a result and not an error.
     ///
@@ -76,7 +86,12 @@ impl GlobalCache {
         contents: bool,
     ) -> Result<Verification, InspectError> {
         let key = image_key(reference, platform);
-        let record = self.existing()?.read_image::<ImageRecord>(&key)?;
+        let record = match self.existing()?.read_image::<ImageRecord>(&key) {
+            Err(error) if error.is_corrupt() => {
+                return Ok(Verification::of_record(error, contents));
+            }
+            read => read?,
+        };
         let record = record.ok_or_else(|| CacheError::NotCached {
             reference: Box::new(reference.clone()),
             platform: Box::new(platform.clone()),
@@ -89,31 +104,27 @@ impl GlobalCache {
             contents,
             damage: Vec::new(),
         };
-        found.lengths(self.store(), &record, &image)?;
-        found.descriptor(self.store(), &record, &image)?;
-        if !found.damage.is_empty() {
-            return Ok(found);
-        }
-        if contents {
-            found.checksums(&image)?;
-        }
-        let merge = if contents && found.damage.iter().all(Damage::is_of_bytes) {
-            match image.merge() {
-                Ok(merge) => Some(merge),
-                Err(error) => {
-                    found.merge_error(&image, error)?;
-                    None
-                }
-            }
-        } else {
-            None
-        };
-        found.disk(&image, merge.as_ref())?;
+        found.verify(self.store(), &record, &image)?;
         Ok(found)
     }
 }
 
 impl Verification {
+    /// Returns the result for an image whose record is damaged.
+    fn of_record(error: msb_store::Error, contents: bool) -> Self {
+        Self {
+            disk: VerifiedDisk::default(),
+            contents,
+            damage: vec![Damage {
+                artifact: ArtifactKind::Record,
+                path: error.path().to_path_buf(),
+                layer: None,
+                files: Vec::new(),
+                error: error.into(),
+            }],
+        }
+    }
+
     /// Returns whether nothing is damaged.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -129,6 +140,58 @@ impl Verification {
                 InspectError::ArtifactLength { .. } | InspectError::ArtifactMissing { .. }
             )
         })
+    }
+
+    fn verify(
+        &mut self,
+        store: &Store,
+        record: &ImageRecord,
+        image: &PullResult,
+    ) -> Result<(), InspectError> {
+        self.lengths(store, record, image)?;
+        self.descriptor(store, record, image)?;
+        let is_readable = self.damage.is_empty();
+        self.documents(store, record)?;
+        if self.contents {
+            self.checksums(record, image)?;
+        }
+        if is_readable {
+            let merge = self.merge(image)?;
+            self.disk(image, merge.as_ref())?;
+        }
+        self.kept_blobs(store, image)
+    }
+
+    /// Merges the layers, if contents are verified and the sidecars are whole.
+    fn merge(&mut self, image: &PullResult) -> Result<Option<Merge>, InspectError> {
+        if !self.contents || !self.damage.iter().all(Damage::keeps_sidecars) {
+            return Ok(None);
+        }
+        match image.merge() {
+            Ok(merge) => Ok(Some(merge)),
+            Err(error) => {
+                self.merge_error(image, error)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Verifies the lengths, and with contents the digests, of the layers' blobs that were kept. One that is missing was not kept.
+    fn kept_blobs(&mut self, store: &Store, image: &PullResult) -> Result<(), InspectError> {
+        let mut seen = HashSet::new();
+        for layer in &image.layers {
+            if !seen.insert(&layer.digest) {
+                continue;
+            }
+            let Some(file) = store.open_layer_blob(&layer.digest)? else {
+                continue;
+            };
+            let path = store.layer_blob_path(&layer.digest);
+            if let Err(error) = verify_blob(file, &path, layer, self.contents) {
+                self.add(ArtifactKind::LayerBlob, &path, Some(&layer.diff_id), error)?;
+            }
+        }
+        Ok(())
     }
 
     /// Compares the lengths of all files with the record.
@@ -188,7 +251,7 @@ impl Verification {
                 expected,
                 actual: metadata.len(),
             },
-            Some(Err(source)) => InspectError::LayerImage {
+            Some(Err(source)) => InspectError::Read {
                 path: path_of,
                 source,
             },
@@ -222,11 +285,47 @@ impl Verification {
         self.add(ArtifactKind::Descriptor, &image.vmdk, None, error)
     }
 
-    /// Compares the checksums of the layer images, also of the parts that the merged disk does not use.
-    fn checksums(&mut self, image: &PullResult) -> Result<(), InspectError> {
+    /// Compares the digests of manifest and config.
+    fn documents(&mut self, store: &Store, record: &ImageRecord) -> Result<(), InspectError> {
+        let documents = [
+            (ArtifactKind::Manifest, &record.manifest_digest),
+            (ArtifactKind::Config, &record.config_digest),
+        ];
+        for (artifact, digest) in documents {
+            let path = store.blob_path(digest);
+            let error = match store.verify_blob(digest, lookup::MAX_DOCUMENT_BYTES) {
+                Ok(Some(true)) => continue,
+                Ok(None) => InspectError::ArtifactMissing { path: path.clone() },
+                Ok(Some(false)) | Err(msb_store::Error::TooLarge { .. }) => InspectError::Digest {
+                    path: path.clone(),
+                    expected: *digest,
+                },
+                Err(error) => return Err(error.into()),
+            };
+            self.add(artifact, &path, None, error)?;
+        }
+        Ok(())
+    }
+
+    /// Compares the checksums of the merged metadata and of the layer images, also of the parts that no guest reads.
+    fn checksums(&mut self, record: &ImageRecord, image: &PullResult) -> Result<(), InspectError> {
+        if let Some(crc32c) = record.fsmeta_crc32c
+            && !self.is_damaged(&image.fsmeta)
+        {
+            let expected = FileChecksum {
+                bytes: record.fsmeta_bytes,
+                crc32c,
+            };
+            if let Err(error) = verify_file(&image.fsmeta, expected) {
+                self.add(ArtifactKind::Fsmeta, &image.fsmeta, None, error)?;
+            }
+        }
         let mut seen = HashSet::new();
         for layer in &image.layers {
-            if !seen.insert(&layer.diff_id) {
+            if !seen.insert(&layer.diff_id)
+                || self.is_damaged(&layer.erofs)
+                || self.is_damaged(&sidecar_of(&layer.erofs))
+            {
                 continue;
             }
             if let Err(error) = verify_checksum(&layer.erofs) {
@@ -318,6 +417,11 @@ impl Verification {
         self.add(ArtifactKind::Sidecar, &path, layer.as_ref(), error)
     }
 
+    fn is_damaged(&self, path: &Path) -> bool {
+        self.damage.iter().any(|damage| damage.path == path)
+    }
+
+    /// Records damage, once for each file: the first error counts.
     fn add(
         &mut self,
         artifact: ArtifactKind,
@@ -327,6 +431,9 @@ impl Verification {
     ) -> Result<(), InspectError> {
         if is_of_machine(&error) {
             return Err(error);
+        }
+        if self.is_damaged(path) {
+            return Ok(());
         }
         self.damage.push(Damage {
             artifact,
@@ -356,9 +463,9 @@ fn is_of_machine(error: &InspectError) -> bool {
 }
 
 impl Damage {
-    /// Returns whether only bytes are wrong, so that the disk can still be read.
-    fn is_of_bytes(&self) -> bool {
-        self.artifact == ArtifactKind::LayerImage
+    /// Returns whether the layers can still be merged.
+    fn keeps_sidecars(&self) -> bool {
+        self.artifact != ArtifactKind::Sidecar
     }
 }
 
@@ -369,6 +476,10 @@ impl fmt::Display for ArtifactKind {
             Self::Sidecar => "layer sidecar",
             Self::Fsmeta => "merged metadata",
             Self::Descriptor => "disk descriptor",
+            Self::LayerBlob => "blob of a layer",
+            Self::Manifest => "manifest",
+            Self::Config => "config",
+            Self::Record => "image record",
         })
     }
 }

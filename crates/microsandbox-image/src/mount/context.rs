@@ -13,6 +13,9 @@ use rustix::mount::{
 
 use super::MountError;
 
+/// The longest text of an option: fsconfig(2) copies 256 bytes, with the NUL.
+const MAX_VALUE_BYTES: usize = 255;
+
 /// A file system that is being configured, through fsopen(2) and fsconfig(2): options are passed one by one, so that their number is
 /// not limited.
 pub(super) struct Context {
@@ -33,6 +36,14 @@ impl Context {
 
     /// Sets an option to a path.
     pub(super) fn set_path(&self, key: &str, path: &Path) -> Result<(), MountError> {
+        let bytes = path.as_os_str().len();
+        if bytes > MAX_VALUE_BYTES {
+            return Err(MountError::PathTooLong {
+                path: path.to_path_buf(),
+                bytes,
+                limit: MAX_VALUE_BYTES,
+            });
+        }
         let value = CString::new(path.as_os_str().as_bytes());
         let set = value
             .map_err(|_| Errno::INVAL)

@@ -16,6 +16,19 @@ pub enum MountError {
         /// The cause.
         source: io::Error,
     },
+    /// A path is longer than the kernel accepts as an option of a mount.
+    #[error(
+        "{}: a path of {bytes} bytes: the kernel mounts no path of more than {limit}",
+        escape_path(path)
+    )]
+    PathTooLong {
+        /// The path.
+        path: PathBuf,
+        /// Its length in bytes.
+        bytes: usize,
+        /// The greatest length in bytes.
+        limit: usize,
+    },
     /// The process may not mount.
     #[error("{}: {step}: it needs root's rights (CAP_SYS_ADMIN)", target.display())]
     NotPermitted {

@@ -44,7 +44,7 @@ impl MergeTask {
         let lock = {
             let (store, disk) = (store.clone(), disk.clone());
             blocking(move || {
-                if !force && disk.cached_fsmeta_bytes(&store)?.is_some() {
+                if !force && disk.cached_fsmeta(&store)?.is_some() {
                     return Ok(None);
                 }
                 Artifact::Disk(disk.key().clone()).try_lock(&store)

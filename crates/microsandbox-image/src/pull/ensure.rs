@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use msb_stitch::LayerSender;
+use msb_store::Store;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pull;
@@ -11,6 +12,7 @@ use super::layer::{Claim, LayerSource, ReadyLayer};
 use super::verify::verify;
 use super::waiting::{Artifact, Waited, Waiting};
 use crate::cache::lookup::CachedLayer;
+use crate::document::Blob;
 use crate::{PullError, PullProgress};
 
 /// What a pull knows about a cached layer before it looks it up.
@@ -39,11 +41,14 @@ pub(super) async fn ensure_layer(
     pull: Pull<'_>,
     index: usize,
     layer: &LayerSource,
-    known: Known,
+    mut known: Known,
     state: LayerSender<'_>,
 ) -> Result<ReadyLayer, PullError> {
     let Pull {
-        engine, progress, ..
+        engine,
+        progress,
+        keep_blobs,
+        ..
     } = pull;
     let store = engine.cache.store();
     let cached = |ready: ReadyLayer| {
@@ -65,7 +70,7 @@ pub(super) async fn ensure_layer(
         let files = permit(&engine.open_layers).await?;
         if looks_first {
             let (store, layer) = (store.clone(), layer.clone());
-            let found = blocking(move || Ok(CachedLayer::find(&store.session(), &layer)?)).await?;
+            let found = blocking(move || find(&store.session(), &layer, keep_blobs)).await?;
             if let CachedLayer::Verified(ready) = found {
                 return Ok(cached(ready));
             }
@@ -86,13 +91,15 @@ pub(super) async fn ensure_layer(
                 // Another pull may have published it, and recorded its blob, before it released the lock.
                 let found = match known {
                     Known::Rebuilt => CachedLayer::Absent,
-                    Known::Nothing | Known::Missing => CachedLayer::find(&session, &layer)?,
+                    Known::Nothing | Known::Missing => find(&session, &layer, keep_blobs)?,
                 };
                 let work = match found {
                     CachedLayer::Verified(ready) => Work::Nothing(ready),
                     CachedLayer::Unverified(ready) => Work::Verify(ready),
                     CachedLayer::Absent => {
-                        Work::Fetch(Box::new(Files::open(&session, &layer, is_interruptible)?))
+                        let uses_partial = is_interruptible || keep_blobs;
+                        let files = Files::open(&session, &layer, uses_partial, keep_blobs)?;
+                        Work::Fetch(Box::new(files))
                     }
                 };
                 Ok(Some((lock, work)))
@@ -120,12 +127,37 @@ pub(super) async fn ensure_layer(
             Work::Verify(ready) => verify(pull, index, layer, claim, ready).await?,
             Work::Fetch(files) => {
                 let fetch = Fetch::new(pull, index, layer, claim, state);
-                fetch.run(*files).await?
+                let ready = fetch.run(*files).await?;
+                if keep_blobs && !is_kept(pull, layer).await? {
+                    // Its partial blob was in use or could not be written. The blob is downloaded once more.
+                    (known, looks_first) = (Known::Nothing, true);
+                    continue;
+                }
+                ready
             }
         };
         state.cached(ready.image_bytes);
         return Ok(ready);
     }
+}
+
+/// Finds the layer in the cache. One without its blob, if that is to be kept, counts as unverified, so that the blob is downloaded.
+fn find(store: &Store, layer: &LayerSource, keep_blobs: bool) -> Result<CachedLayer, PullError> {
+    Ok(match CachedLayer::find(store, layer)? {
+        CachedLayer::Verified(ready) if keep_blobs && !has_blob(store, &layer.blob)? => {
+            CachedLayer::Unverified(ready)
+        }
+        found => found,
+    })
+}
+
+async fn is_kept(pull: Pull<'_>, layer: &LayerSource) -> Result<bool, PullError> {
+    let (store, blob) = (pull.engine.cache.store().clone(), layer.blob.clone());
+    blocking(move || has_blob(&store, &blob)).await
+}
+
+fn has_blob(store: &Store, blob: &Blob) -> Result<bool, PullError> {
+    Ok(store.layer_blob_bytes(&blob.digest)? == Some(blob.bytes))
 }
 
 async fn permit(permits: &Semaphore) -> Result<SemaphorePermit<'_>, PullError> {

@@ -30,7 +30,7 @@ pub(super) struct Fetch<'a> {
     /// The download that starts over. It is kept because it counts how often: a registry whose blob is short would otherwise make
     /// this pull start over forever.
     restarted: Option<BlobStream>,
-    /// `false` after a partial blob was wrong, or could not be removed.
+    /// `false` after a partial blob was wrong, unless the blob is kept, and after one could not be removed.
     uses_partial: bool,
 }
 
@@ -48,11 +48,13 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Creates the files of a layer, and opens its partial blob if it is to have one. Blocks on file I/O.
+    /// Creates the files of a layer, and opens its partial blob if it is to have one: if it is long, or is kept afterwards. Blocks on
+    /// file I/O.
     pub(super) fn open(
         store: &Store,
         layer: &LayerSource,
         uses_partial: bool,
+        keep_blob: bool,
     ) -> Result<Self, PullError> {
         let (key, blob) = (layer_key(&layer.diff_id), &layer.blob);
         // At least as much as the blob: a full disk is an error before anything is downloaded.
@@ -60,7 +62,7 @@ impl Files {
         Ok(Self {
             image: store.stage_layer_image(&key)?,
             sidecar: store.stage_layer_sidecar(&key)?,
-            partial: if uses_partial && blob.bytes >= MIN_PARTIAL_BYTES {
+            partial: if uses_partial && (keep_blob || blob.bytes >= MIN_PARTIAL_BYTES) {
                 SharedPartial::open(store, &blob.digest, blob.bytes)
             } else {
                 None
@@ -93,7 +95,7 @@ impl<'a> Fetch<'a> {
             state,
             claim,
             restarted: None,
-            uses_partial: pull.source.is_interruptible(),
+            uses_partial: pull.source.is_interruptible() || pull.keep_blobs,
         }
     }
 
@@ -159,15 +161,17 @@ impl<'a> Fetch<'a> {
                 (Err(error), Err(LayerError::Cancelled) | Ok(_)) => Err(error),
                 (_, Err(error)) => {
                     if error.may_stem_from_partial_blob() {
-                        discard(files.partial).await;
+                        let is_gone = discard(files.partial).await;
+                        // A blob that is kept needs another partial blob, which begins empty.
+                        let uses_partial = is_gone && self.pull.keep_blobs;
                         if resumed_bytes > 0 {
                             tracing::warn!(digest = %blob.digest, %error, "a resumed download is wrong; it starts over");
-                            self.uses_partial = false;
+                            self.uses_partial = uses_partial;
                             return Ok(Attempt::StartOver);
                         }
                         if self.pull.source.reject(blob) {
                             tracing::warn!(digest = %blob.digest, %error, "the bytes are wrong; trying the next host");
-                            self.uses_partial = false;
+                            self.uses_partial = uses_partial;
                             return Ok(Attempt::StartOver);
                         }
                     }
@@ -181,8 +185,8 @@ impl<'a> Fetch<'a> {
     // `&mut`, because a held stream is not `Sync`, so that a shared borrow would not be `Send`.
     async fn open(&mut self) -> Result<Files, PullError> {
         let (store, layer) = (self.pull.engine.cache.store().clone(), self.layer.clone());
-        let uses_partial = self.uses_partial;
-        blocking(move || Files::open(&store.session(), &layer, uses_partial)).await
+        let (uses_partial, keep_blob) = (self.uses_partial, self.pull.keep_blobs);
+        blocking(move || Files::open(&store.session(), &layer, uses_partial, keep_blob)).await
     }
 
     async fn download(
@@ -217,13 +221,15 @@ impl<'a> Fetch<'a> {
             ingested.compression,
         ));
         let (store, key) = (self.pull.engine.cache.store().clone(), self.key.clone());
-        let digest = self.layer.blob.digest;
+        let (digest, keep_blob) = (self.layer.blob.digest, self.pull.keep_blobs);
         let sidecar_bytes = blocking(move || {
             let sidecar_bytes = files.sidecar_bytes()?;
             // The sidecar's name comes last: its presence is the layer's.
             store.publish_layer(&key, &digest, files.image.sync()?, files.sidecar.sync()?)?;
-            if let Some(partial) = files.partial {
-                partial.discard();
+            match files.partial {
+                Some(partial) if keep_blob => partial.keep()?,
+                Some(partial) => drop(partial.discard()),
+                None => {}
             }
             Ok(sidecar_bytes)
         })

@@ -2,7 +2,7 @@ use std::io;
 use std::sync::Arc;
 
 use msb_sidecar::Note;
-use msb_store::{LayerKey, Lock, RECORD_LIMIT_BYTES, Store};
+use msb_store::{DiskKey, FileChecksum, LayerKey, Lock, RECORD_LIMIT_BYTES, Store};
 
 use super::ahead::{AheadDisk, MergeTask, only_local_work};
 use super::blocking::blocking;
@@ -29,7 +29,7 @@ pub(super) enum Finished {
 
 /// A disk that is published.
 struct Disk {
-    fsmeta_bytes: u64,
+    fsmeta: FileChecksum,
     was_cached: bool,
 }
 
@@ -55,11 +55,17 @@ pub(super) async fn finish(
     };
     // Those of the image are few.
     let notes = pull.resolved.notes.iter().cloned().chain(notes).collect();
-    let record = Box::new(record(pull, &layers, notes, disk.fsmeta_bytes));
+    let record = Box::new(record(pull, &layers, notes, disk.fsmeta));
     let key = image_key(pull.reference, &pull.engine.platform);
     let store = pull.engine.cache.store().clone();
+    let keep_blobs = pull.keep_blobs;
     blocking(move || {
-        store.write_image(&key, &*record, &record.references())?;
+        let mut references = record.references();
+        if !keep_blobs {
+            // Those of an earlier pull may be there.
+            references.layer_blobs.clear();
+        }
+        store.write_image(&key, &*record, &references)?;
         Ok(Finished::Done {
             record,
             disk_was_cached: disk.was_cached,
@@ -94,14 +100,17 @@ async fn publish_disk(
     };
     let (_lock, written) = match ahead {
         Some(AheadDisk { lock, written }) => (Some(lock), Some(written)),
-        None => (lock_disk(pull, store).await?, None),
+        None => {
+            let origin = origin_name(pull.source);
+            (lock_disk(store, disk.key(), origin).await?, None)
+        }
     };
     if !rebuild && written.is_none() {
         let (store, disk, layout) = (store.clone(), disk.clone(), layout.clone());
-        let cached_bytes = blocking(move || Ok(lookup::disk(&store, &disk, &layout)?));
-        if let Some(fsmeta_bytes) = cached_bytes.await? {
+        let cached = blocking(move || Ok(lookup::disk(&store, &disk, &layout)?));
+        if let Some(fsmeta) = cached.await? {
             return Ok(Disk {
-                fsmeta_bytes,
+                fsmeta,
                 was_cached: true,
             });
         }
@@ -121,19 +130,27 @@ async fn publish_disk(
         Ok(written) => written.publish(disk.clone(), store.clone()).await,
         Err(error) => Err(error),
     };
-    let bytes = published.map_err(|error| DiskFailure::new(error, reference))?;
-    progress.send(PullProgress::FsmetaWritten { bytes });
+    let fsmeta = published.map_err(|error| DiskFailure::new(error, reference))?;
+    progress.send(PullProgress::FsmetaWritten {
+        bytes: fsmeta.bytes,
+    });
     progress.send(PullProgress::VmdkWritten);
     Ok(Disk {
-        fsmeta_bytes: bytes,
+        fsmeta,
         was_cached: false,
     })
 }
 
 /// Takes the disk's lock. Returns `None` if its holder makes no progress; then the disk is built twice, with equal bytes.
-async fn lock_disk(pull: Pull<'_>, store: &Store) -> Result<Option<Arc<Lock>>, PullError> {
-    let artifact = Artifact::Disk(pull.disk.key().clone());
-    let mut waiting = Waiting::new(origin_name(pull.source));
+///
+/// `origin` is the name of what limits the speed of this pull's source.
+pub(super) async fn lock_disk(
+    store: &Store,
+    key: &DiskKey,
+    origin: String,
+) -> Result<Option<Arc<Lock>>, PullError> {
+    let artifact = Artifact::Disk(key.clone());
+    let mut waiting = Waiting::new(origin);
     loop {
         let lock = {
             let (store, artifact) = (store.clone(), artifact.clone());
@@ -151,13 +168,13 @@ async fn lock_disk(pull: Pull<'_>, store: &Store) -> Result<Option<Arc<Lock>>, P
 }
 
 /// Why a disk was not published.
-enum DiskFailure {
+pub(super) enum DiskFailure {
     DamagedLayer(LayerKey),
     Pull(Box<PullError>),
 }
 
 impl DiskFailure {
-    fn new(error: BuildError, reference: &msb_oci::Reference) -> Self {
+    pub(super) fn new(error: BuildError, reference: &msb_oci::Reference) -> Self {
         let reference = || Box::new(reference.clone());
         Self::from(match error {
             BuildError::DamagedLayer(layer) => return Self::DamagedLayer(layer),
@@ -193,7 +210,11 @@ pub(super) fn check_record_bytes(pull: Pull<'_>) -> Result<(), PullError> {
         was_cached: false,
     };
     let layers = vec![longest; pull.resolved.layers.len()];
-    let record = record(pull, &layers, Vec::new(), u64::MAX);
+    let fsmeta = FileChecksum {
+        bytes: u64::MAX,
+        crc32c: u32::MAX,
+    };
+    let record = record(pull, &layers, Vec::new(), fsmeta);
     let mut bytes = ByteCount(notes::MAX_BYTES as u64 + ENVELOPE_BYTES);
     let counted = serde_json::to_writer(&mut bytes, &record);
     if counted.is_ok() && bytes.0 <= RECORD_LIMIT_BYTES {
@@ -226,7 +247,7 @@ fn record(
     pull: Pull<'_>,
     layers: &[ReadyLayer],
     notes: Vec<Note>,
-    fsmeta_bytes: u64,
+    fsmeta: FileChecksum,
 ) -> ImageRecord {
     let resolved = pull.resolved;
     let sources = resolved.layers.iter().zip(layers);
@@ -245,7 +266,8 @@ fn record(
                 sidecar_bytes: layer.sidecar_bytes,
             })
             .collect(),
-        fsmeta_bytes,
+        fsmeta_bytes: fsmeta.bytes,
+        fsmeta_crc32c: Some(fsmeta.crc32c),
         notes,
         disk: pull.disk.clone(),
     }

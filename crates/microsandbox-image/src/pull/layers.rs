@@ -10,6 +10,7 @@ use super::blocking::blocking;
 use super::ensure::{Known, ensure_layer};
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
+use super::space::reserve;
 use crate::PullError;
 
 /// Which layers are rebuilt although the cache has them.
@@ -17,6 +18,8 @@ use crate::PullError;
 pub(super) struct Rebuild {
     all: bool,
     layers: Vec<LayerKey>,
+    /// Whether the disk is rebuilt.
+    pub(super) disk: bool,
 }
 
 impl Rebuild {
@@ -24,6 +27,16 @@ impl Rebuild {
         Self {
             all,
             layers: Vec::new(),
+            disk: all,
+        }
+    }
+
+    /// Returns the damaged layers that are rebuilt, and the disk if `disk`.
+    pub(super) fn damaged(layers: Vec<LayerKey>, disk: bool) -> Self {
+        Self {
+            all: false,
+            layers,
+            disk,
         }
     }
 
@@ -65,6 +78,7 @@ pub(super) async fn fetch_layers(
     let mut ready: PerDevice<Option<ReadyLayer>> = disk.per_device(|_| None);
     let mut notes = ImageNotes::new(unique.len());
     let missing = missing(pull).await?;
+    reserve(pull, &missing).await?;
     let missing = &missing;
     unique.sort_by_key(|unique| {
         let (index, layer) = unique.blobs[0];

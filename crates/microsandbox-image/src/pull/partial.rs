@@ -5,6 +5,8 @@ use msb_layer::PartialBlobIo;
 use msb_oci::Digest;
 use msb_store::{PartialBlob, Store};
 
+use crate::PullError;
+
 /// The partial blob of a download, shared between the pipeline that appends to it and the pull that discards it.
 ///
 /// It only makes a later resume possible, so no failure of it ever fails the pull: it is logged, and the download continues
@@ -55,6 +57,14 @@ impl SharedPartial {
                 false
             }
         }
+    }
+
+    /// Publishes the whole, verified blob, unless it could not be written.
+    pub(super) fn keep(&self) -> Result<(), PullError> {
+        if let Some(partial) = self.lock().take() {
+            partial.keep()?;
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<PartialBlob>> {

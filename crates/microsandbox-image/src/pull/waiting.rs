@@ -196,4 +196,21 @@ mod tests {
         };
         assert_eq!(seconds(downloaded), Some(62));
     }
+
+    #[tokio::test]
+    async fn a_wait_for_a_lock_leaves_the_executor_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let artifact = Artifact::Layer(Digest::sha256_of(b"a"));
+        let held = artifact.try_lock(&store).unwrap().unwrap();
+        assert!(artifact.try_lock(&store).unwrap().is_none());
+        let mut waiting = Waiting::new("ours".into());
+        // On the one thread of this runtime: the lock is released only if the wait lets this future run.
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(held);
+        };
+        let (waited, ()) = tokio::join!(waiting.wait(&store, &artifact), release);
+        assert!(matches!(waited.unwrap(), Waited::Free));
+    }
 }

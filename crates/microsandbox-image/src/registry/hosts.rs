@@ -1,7 +1,9 @@
 use std::error::Error as StdError;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use msb_hosts::{HostRole, Hosts, HostsDirs};
 use msb_registry::{
@@ -19,6 +21,46 @@ pub(super) struct HostsFiles {
     pub(super) has_containerd_dirs: bool,
 }
 
+/// The hosts of registries from files, and for registries without settings in them, from a provider.
+#[derive(Clone, Default)]
+pub(super) struct HostSources {
+    pub(super) files: HostsFiles,
+    pub(super) provider: Option<Arc<dyn HostProvider>>,
+}
+
+impl HostSources {
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.provider.is_none()
+    }
+}
+
+impl HostProvider for HostSources {
+    fn hosts<'a>(&'a self, registry: &'a RegistryHost) -> HostsFuture<'a> {
+        Box::pin(async move {
+            if !self.files.is_empty() {
+                let (files, registry) = (self.files.clone(), registry.clone());
+                let read = tokio::task::spawn_blocking(move || files.read(&registry));
+                if let Some(hosts) = read.await?? {
+                    return Ok(hosts);
+                }
+            }
+            match &self.provider {
+                Some(provider) => provider.hosts(registry).await,
+                None => Ok(Vec::new()),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for HostSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostSources")
+            .field("files", &self.files)
+            .field("has_provider", &self.provider.is_some())
+            .finish()
+    }
+}
+
 type Fault = Box<dyn StdError + Send + Sync>;
 
 /// A file of certificates or keys cannot be read.
@@ -30,21 +72,23 @@ struct PemFile {
 }
 
 impl HostsFiles {
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.dirs.is_empty() && !self.has_containerd_dirs
     }
 
-    fn read(&self, registry: &RegistryHost) -> Result<Vec<HostConfig>, Fault> {
+    /// Returns the hosts of `registry`; `None` if no directory has settings for it. Blocks on file I/O.
+    fn read(&self, registry: &RegistryHost) -> Result<Option<Vec<HostConfig>>, Fault> {
         let hosts = self.find(registry)?;
         for warning in &hosts.warnings {
             tracing::warn!("{warning}");
         }
-        if let Some(directory) = &hosts.directory {
-            let count = hosts.hosts.len();
-            tracing::debug!(%registry, directory = %directory.display(), count, "hosts found");
-        }
+        let Some(directory) = &hosts.directory else {
+            return Ok(None);
+        };
+        let count = hosts.hosts.len();
+        tracing::debug!(%registry, directory = %directory.display(), count, "hosts found");
         let configs = hosts.hosts.iter().map(|host| config(host, registry));
-        configs.collect()
+        configs.collect::<Result<_, _>>().map(Some)
     }
 
     fn find(&self, registry: &RegistryHost) -> Result<Hosts, Fault> {
@@ -62,13 +106,6 @@ impl HostsFiles {
             }
             found => Ok(found?),
         }
-    }
-}
-
-impl HostProvider for HostsFiles {
-    fn hosts<'a>(&'a self, registry: &'a RegistryHost) -> HostsFuture<'a> {
-        let (files, registry) = (self.clone(), registry.clone());
-        Box::pin(async move { tokio::task::spawn_blocking(move || files.read(&registry)).await? })
     }
 }
 

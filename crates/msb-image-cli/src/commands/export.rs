@@ -5,7 +5,7 @@ use microsandbox_image::{ExportFormat, ExportOptions, GlobalCache, ImageName, es
 
 use super::named_image;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Output};
+use crate::output::{Bytes, Output, is_quiet};
 use crate::platform::PlatformArgs;
 
 /// Write a cached image as one disk, one EROFS image or a tar archive
@@ -64,7 +64,9 @@ pub(crate) fn run(args: &ExportArgs, cache: &GlobalCache) -> Result<Outcome, Fai
             .with_force(args.force);
         let bytes = image.export(&args.output, &options)?;
         let path = escape_path(&args.output);
-        output.line(format_args!("{path} {format}, {}", Bytes(bytes)))?;
+        if !is_quiet() {
+            output.line(format_args!("{path} {format}, {}", Bytes(bytes)))?;
+        }
     }
     output.flush()?;
     Ok(Outcome::Done)

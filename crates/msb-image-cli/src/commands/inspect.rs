@@ -8,7 +8,7 @@ use microsandbox_image::{
 
 use super::named_image;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Format, Output, one_line};
+use crate::output::{Bytes, Format, Output, is_quiet, one_line};
 use crate::platform::PlatformArgs;
 
 /// Show the configuration, the layers and the disk of a cached image, or how to boot it
@@ -63,11 +63,15 @@ pub(crate) fn run(args: &InspectArgs, cache: &GlobalCache) -> Result<Outcome, Fa
             }
         }
         InspectFormat::Data(Format::Json) => output.json(&image)?,
+        InspectFormat::Data(Format::Text) if is_quiet() => {
+            output.line(format_args!("{}", escape_path(&image.vmdk)))?;
+        }
         InspectFormat::Data(Format::Text) => {
             names(&mut output, &image)?;
             boot(&mut output, &image)?;
             layers(&mut output, &image)?;
             config(&mut output, &image.config)?;
+            history(&mut output, &image.config)?;
         }
     }
     output.flush()?;
@@ -117,11 +121,20 @@ fn config(output: &mut Output, config: &ImageConfig) -> Result<(), Failure> {
     // Quotes show where each argument ends.
     let argv = |words: &Option<Vec<String>>| words.as_ref().map(|words| format!("{words:?}"));
     let single = [
+        ("architecture", config.architecture.clone()),
+        ("created", config.created.clone()),
         ("entrypoint", argv(&config.entrypoint)),
         ("cmd", argv(&config.cmd)),
         ("working-dir", config.working_dir.clone()),
         ("user", config.user.clone()),
         ("stop-signal", config.stop_signal.clone()),
+        (
+            "healthcheck",
+            config
+                .healthcheck
+                .as_ref()
+                .map(|check| format!("{:?}", check.test)),
+        ),
     ];
     for (name, value) in single {
         if let Some(value) = value {
@@ -140,6 +153,25 @@ fn config(output: &mut Output, config: &ImageConfig) -> Result<(), Failure> {
     }
     for (name, value) in &config.labels {
         line("label", &format!("{name}={value}"))?;
+    }
+    Ok(())
+}
+
+/// Prints the steps of the making of the image, oldest first.
+fn history(output: &mut Output, config: &ImageConfig) -> Result<(), Failure> {
+    if config.history.is_empty() {
+        return Ok(());
+    }
+    output.line(format_args!("\nhistory, oldest first"))?;
+    for step in &config.history {
+        let text = step.created_by.as_deref().or(step.comment.as_deref());
+        let created = step.created.as_deref().unwrap_or("-");
+        let empty = if step.empty_layer { " (no layer)" } else { "" };
+        output.line(format_args!(
+            "  {} {}{empty}",
+            one_line(created),
+            one_line(text.unwrap_or("-"))
+        ))?;
     }
     Ok(())
 }

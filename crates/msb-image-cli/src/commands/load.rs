@@ -2,11 +2,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use microsandbox_image::{
-    ArchiveImage, ArchiveOptions, GlobalCache, ImageArchive, LoadOptions, Loader, NamedLimit,
-    PullResult, Reference,
+    ArchiveImage, ArchiveOptions, GlobalCache, ImageArchive, LoadOptions, Loader, PullResult,
+    Reference,
 };
 
+use super::limits::{LimitArgs, apply_limits};
 use super::pull;
+use crate::config::Config;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
 use crate::output::FormatArgs;
@@ -38,9 +40,12 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     strict: bool,
 
-    /// Set a limit on a layer or an image, such as image-memory-bytes=512M; repeatable
-    #[arg(long = "limit", value_name = "NAME=VALUE", long_help = pull::limits_help())]
-    limits: Vec<NamedLimit>,
+    /// Keep the blobs of the layers too, which `save` needs
+    #[arg(long)]
+    keep_blobs: bool,
+
+    #[command(flatten)]
+    limits: LimitArgs,
 
     /// Set the immutable flag of cached layers and disks, where the file system has it (needs CAP_LINUX_IMMUTABLE)
     #[arg(long)]
@@ -54,6 +59,12 @@ pub(crate) struct LoadArgs {
     format: FormatArgs,
 }
 
+impl LoadArgs {
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.limits.configure(config);
+    }
+}
+
 pub(crate) fn run(args: LoadArgs, cache: GlobalCache) -> Result<Outcome, Failure> {
     let cache = if args.immutable {
         pull::immutable(&cache)?
@@ -61,14 +72,11 @@ pub(crate) fn run(args: LoadArgs, cache: GlobalCache) -> Result<Outcome, Failure
         cache
     };
     let builder = Loader::builder(args.platform.platform(), cache);
-    let loader = args
-        .limits
-        .iter()
-        .fold(builder, |builder, limit| builder.limit(*limit))
-        .build();
+    let loader = apply_limits!(args.limits, builder).build();
     let options = LoadOptions::default()
         .with_force(args.force)
-        .with_strict(args.strict);
+        .with_strict(args.strict)
+        .with_keep_blobs(args.keep_blobs);
     event_loop::run(async {
         let archive = open(&args.path).await?;
         let images = match &args.tag {

@@ -4,6 +4,7 @@ use microsandbox_image::{
 };
 
 use super::sign_in::RegistryArgs;
+use crate::config::Config;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, one_line};
@@ -19,6 +20,12 @@ pub(crate) struct LoginArgs {
 
     #[command(flatten)]
     registry: RegistryArgs,
+}
+
+impl LoginArgs {
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.registry.configure(config);
+    }
 }
 
 pub(crate) fn run(args: &LoginArgs, cache: GlobalCache) -> Result<Outcome, Failure> {

@@ -2,6 +2,7 @@ use clap::Args;
 use microsandbox_image::RegistryHost;
 
 use super::sign_in::AuthFileArgs;
+use crate::config::Config;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, one_line};
@@ -15,6 +16,12 @@ pub(crate) struct LogoutArgs {
 
     #[command(flatten)]
     auth_file: AuthFileArgs,
+}
+
+impl LogoutArgs {
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.auth_file.configure(config);
+    }
 }
 
 pub(crate) fn run(args: &LogoutArgs) -> Result<Outcome, Failure> {

@@ -1,16 +1,18 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    GlobalCache, NamedLimit, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult,
-    PullTask, Reference, Registry, escape_path,
+    GlobalCache, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult, PullTask,
+    Reference, Registry, RegistryLimits, escape_path,
 };
 use tokio::time::timeout;
 
+use super::limits::{LimitArgs, apply_limits};
 use super::not_cached;
 use super::sign_in::RegistryArgs;
+use crate::config::Config;
 use crate::event_loop;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
+use crate::output::{Bytes, Format, FormatArgs, Output, count, is_quiet, one_line};
 use crate::platform::PlatformArgs;
 use crate::progress::{Display, Mode, TICK};
 use crate::secrets;
@@ -43,9 +45,21 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     strict: bool,
 
-    /// Set a limit on a layer or an image, such as image-memory-bytes=512M; repeatable
-    #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits_help())]
-    limits: Vec<NamedLimit>,
+    /// Keep the blobs of the layers too, which `save` needs; an image that is cached without them is downloaded once more
+    #[arg(long)]
+    keep_blobs: bool,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+
+    /// How many ranges of a large blob to fetch at once where one connection is too slow; 1 turns this off
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = RegistryLimits::default().ranges,
+        value_parser = clap::value_parser!(u32).range(1..=64)
+    )]
+    ranges: u32,
 
     /// Set the immutable flag of cached layers and disks, where the file system has it (needs CAP_LINUX_IMMUTABLE)
     #[arg(long)]
@@ -62,6 +76,13 @@ pub(crate) struct PullArgs {
     format: FormatArgs,
 }
 
+impl PullArgs {
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.limits.configure(config);
+        self.registry.configure(config);
+    }
+}
+
 pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure> {
     if args.force && args.policy == PullPolicy::Never {
         return Err(Failure::ForceOffline);
@@ -74,16 +95,15 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     } else {
         cache
     };
-    let builder = Registry::builder(args.platform.platform(), cache);
-    let builder = args
-        .limits
-        .iter()
-        .fold(builder, |builder, limit| builder.limit(*limit));
+    let builder = Registry::builder(args.platform.platform(), cache)
+        .limits(RegistryLimits::default().with_ranges(args.ranges));
+    let builder = apply_limits!(args.limits, builder);
     let registry = args.registry.apply(&args.references, builder)?.build()?;
     let options = PullOptions {
         pull_policy: args.policy,
         force: args.force,
         strict: args.strict,
+        keep_blobs: args.keep_blobs,
     };
     event_loop::run(async {
         let mut outcome = Outcome::Done;
@@ -106,15 +126,6 @@ pub(super) fn immutable(cache: &GlobalCache) -> Result<GlobalCache, Failure> {
     let mut options = cache.options().clone();
     options.immutable = true;
     Ok(GlobalCache::with_options(cache.root(), options)?)
-}
-
-/// Returns the help of `--limit`, with every limit.
-pub(super) fn limits_help() -> String {
-    let mut help = "Set a limit on a layer or an image; repeatable.\n\nValues take a suffix K, M, G or T. The limits:\n".to_owned();
-    for (name, meaning) in NamedLimit::all() {
-        help.push_str(&format!("  {name}: {meaning}\n"));
-    }
-    help
 }
 
 async fn pull(
@@ -157,6 +168,7 @@ pub(super) fn print(result: &PullResult, done: &str, format: Format) -> Result<(
     let mut output = Output::new();
     match format {
         Format::Json => output.json(result)?,
+        Format::Text if is_quiet() => output.line(format_args!("{}", escape_path(&result.vmdk)))?,
         Format::Text => text(&mut output, result, done)?,
     }
     output.flush()

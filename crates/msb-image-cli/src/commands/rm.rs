@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use clap::Args;
 use microsandbox_image::{CacheError, GlobalCache, ImageName, Platform, Reference};
 use serde::Serialize;
@@ -16,6 +18,10 @@ pub(crate) struct RmArgs {
 
     #[command(flatten)]
     platform: PlatformArgs,
+
+    /// Remove the images for every platform
+    #[arg(long, conflicts_with = "platform")]
+    all_platforms: bool,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -41,6 +47,15 @@ pub(crate) fn run(args: &RmArgs, cache: &GlobalCache) -> Result<Outcome, Failure
             }
             Err(error) => return Err(error.into()),
         };
+        if args.all_platforms {
+            let references: BTreeSet<_> = named.into_iter().map(|(name, _)| name).collect();
+            for reference in &references {
+                if !remove_all(cache, reference, args.format.format, &mut output)? {
+                    outcome = Outcome::Failed;
+                }
+            }
+            continue;
+        }
         for (reference, platform) in named {
             if !remove(
                 cache,
@@ -74,19 +89,50 @@ fn remove(
         // The hint of that error is how to pull the image, which does not help here.
         match not_cached(cache, error) {
             Failure::Cache(error) => Failure::NothingToRemove(error).report(),
+            Failure::Similar { error, similar, .. } => Failure::Similar {
+                error,
+                similar,
+                pull_helps: false,
+            }
+            .report(),
             failure => failure.report(),
         };
     }
+    print(reference, platform, removed, format, output)?;
+    Ok(removed)
+}
+
+/// Removes the records for all platforms, and returns whether there was one.
+fn remove_all(
+    cache: &GlobalCache,
+    reference: &Reference,
+    format: Format,
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    let platforms = cache.remove_all_platforms(reference)?;
+    if platforms.is_empty() {
+        return remove(cache, reference, &Platform::host_linux(), format, output);
+    }
+    for platform in &platforms {
+        print(reference, platform, true, format, output)?;
+    }
+    Ok(true)
+}
+
+fn print(
+    reference: &Reference,
+    platform: &Platform,
+    removed: bool,
+    format: Format,
+    output: &mut Output,
+) -> Result<(), Failure> {
     match format {
         Format::Json => output.json(&Removed {
             reference: reference.to_string(),
             platform,
             removed,
-        })?,
-        Format::Text if removed => {
-            output.line(format_args!("removed {reference} for {platform}"))?;
-        }
-        Format::Text => {}
+        }),
+        Format::Text if removed => output.line(format_args!("removed {reference} for {platform}")),
+        Format::Text => Ok(()),
     }
-    Ok(removed)
 }

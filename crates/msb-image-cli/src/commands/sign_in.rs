@@ -11,6 +11,8 @@ use microsandbox_image::{
 };
 use zeroize::Zeroizing;
 
+use crate::config::Config;
+use crate::environment::{AUTH_FILE_VARIABLE, variable};
 use crate::failure::Failure;
 
 /// The longest password or token, in bytes.
@@ -70,6 +72,13 @@ pub(crate) struct AuthFileArgs {
 }
 
 impl AuthFileArgs {
+    /// Takes the file of the configuration, unless a flag or the variable of podman names one.
+    pub(crate) fn configure(&mut self, config: &Config) {
+        if self.auth_file.is_none() && variable(AUTH_FILE_VARIABLE).is_none() {
+            self.auth_file = config.auth_file.as_ref().map(|file| file.value.clone());
+        }
+    }
+
     pub(crate) fn credentials(&self) -> DockerCredentials {
         let credentials = DockerCredentials::from_env();
         match &self.auth_file {
@@ -80,6 +89,13 @@ impl AuthFileArgs {
 }
 
 impl RegistryArgs {
+    /// Reads the directories of the configuration after those of flags.
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.auth_file.configure(config);
+        let configured = config.hosts_dirs.iter().flat_map(|dirs| &dirs.value);
+        self.hosts_dir.extend(configured.cloned());
+    }
+
     /// Returns whether the process will hold a secret that is in no file of this user.
     pub(crate) fn has_secret(&self) -> bool {
         self.password_stdin

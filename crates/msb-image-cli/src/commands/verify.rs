@@ -3,14 +3,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 use microsandbox_image::{
-    Damage, GlobalCache, ImageName, InspectError, Platform, Reference, Verification,
+    Damage, GlobalCache, ImageName, InspectError, Platform, Reference, Registry, RegistryBuilder,
+    Repair, RepairError, Verification,
 };
 use serde::Serialize;
 
 use super::not_cached;
+use super::sign_in::RegistryArgs;
+use crate::event_loop;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, FormatArgs, Output, count, one_line};
 use crate::platform::PlatformArgs;
+use crate::secrets;
 
 /// Verify the disks of cached images
 #[derive(Debug, Args)]
@@ -23,8 +27,15 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     full: bool,
 
+    /// Compare all file data, and rebuild what is damaged: from the cache where possible, else from the image's registry by digest
+    #[arg(long)]
+    repair: bool,
+
     #[command(flatten)]
     platform: PlatformArgs,
+
+    #[command(flatten)]
+    registry: RegistryArgs,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -48,6 +59,8 @@ struct Report {
     /// The first error and its causes.
     causes: Vec<String>,
     damaged: Vec<DamagedArtifact>,
+    /// The layers that were downloaded again, by their diff_ids.
+    downloaded: Vec<String>,
 }
 
 /// A damaged file of the cache.
@@ -67,6 +80,8 @@ struct DamagedArtifact {
 enum Status {
     Ok,
     Damaged,
+    /// It was damaged, and is not any more.
+    Repaired,
     /// Files are missing or cut.
     Incomplete,
 }
@@ -74,20 +89,33 @@ enum Status {
 pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
     let mut output = Output::new();
     let mut outcome = Outcome::Done;
-    for (reference, platform) in wanted(args, cache)? {
-        let report = match cache.verify(&reference, &platform, args.full) {
-            Ok(verification) => Report::new(&reference, &platform, &verification),
-            Err(error) => {
-                match error {
-                    InspectError::Cache(error) => not_cached(cache, error),
-                    error => error.into(),
-                }
-                .report();
+    if args.images.is_empty() {
+        for error in cache.damaged_records()? {
+            Failure::from(error).report();
+            outcome = Outcome::Failed;
+        }
+    }
+    let wanted = wanted(args, cache)?;
+    let repairer = if args.repair {
+        Some(repairer(args, cache, &wanted)?)
+    } else {
+        None
+    };
+    for (reference, platform) in wanted {
+        let verified = match &repairer {
+            Some(builder) => repair(builder, cache, &reference, &platform),
+            None => verify(cache, &reference, &platform, args.full),
+        };
+        let report = match verified {
+            Ok(report) => report,
+            Err(failure @ Failure::Interrupted { .. }) => return Err(failure),
+            Err(failure) => {
+                failure.report();
                 outcome = Outcome::Failed;
                 continue;
             }
         };
-        if report.status != Status::Ok {
+        if !matches!(report.status, Status::Ok | Status::Repaired) {
             outcome = Outcome::Failed;
         }
         match args.format.format {
@@ -98,6 +126,58 @@ pub(crate) fn run(args: &VerifyArgs, cache: &GlobalCache) -> Result<Outcome, Fai
     }
     output.flush()?;
     Ok(outcome)
+}
+
+fn verify(
+    cache: &GlobalCache,
+    reference: &Reference,
+    platform: &Platform,
+    contents: bool,
+) -> Result<Report, Failure> {
+    let verification = cache.verify(reference, platform, contents);
+    let verification = verification.map_err(|error| inspect_failure(cache, error))?;
+    Ok(Report::new(reference, platform, &verification))
+}
+
+fn inspect_failure(cache: &GlobalCache, error: InspectError) -> Failure {
+    match error {
+        InspectError::Cache(error) => not_cached(cache, error),
+        error => error.into(),
+    }
+}
+
+/// Returns a builder of the registries that repair the images.
+fn repairer(
+    args: &VerifyArgs,
+    cache: &GlobalCache,
+    wanted: &[(Reference, Platform)],
+) -> Result<RegistryBuilder, Failure> {
+    if args.registry.has_secret() {
+        secrets::protect();
+    }
+    let references: Vec<Reference> = wanted.iter().map(|(name, _)| name.clone()).collect();
+    let builder = Registry::builder(Platform::host_linux(), cache.clone());
+    args.registry.apply(&references, builder)
+}
+
+fn repair(
+    builder: &RegistryBuilder,
+    cache: &GlobalCache,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<Report, Failure> {
+    let registry = builder.clone().platform(platform.clone()).build()?;
+    event_loop::run(async {
+        let repair = registry.repair(reference).await;
+        let repair = repair.map_err(|error| match error {
+            RepairError::Inspect(error) => inspect_failure(cache, error),
+            RepairError::Pull(error) => Failure::Pull {
+                reference: Box::new(reference.clone()),
+                error,
+            },
+        })?;
+        Ok(Report::of_repair(reference, platform, &repair))
+    })
 }
 
 /// Returns the images to verify, with the platforms that they were pulled for.
@@ -140,7 +220,22 @@ impl Report {
                 .map(|first| first.causes.clone())
                 .unwrap_or_default(),
             damaged,
+            downloaded: Vec::new(),
         }
+    }
+
+    fn of_repair(reference: &Reference, platform: &Platform, repair: &Repair) -> Self {
+        let found = Self::new(reference, platform, &repair.found);
+        let Some(remaining) = &repair.remaining else {
+            return found;
+        };
+        let mut report = Self::new(reference, platform, remaining);
+        if report.status == Status::Ok {
+            report.status = Status::Repaired;
+            report.damaged = found.damaged;
+        }
+        report.downloaded = repair.layers.iter().map(ToString::to_string).collect();
+        report
     }
 
     fn print(&self, output: &mut Output) -> Result<(), Failure> {
@@ -157,6 +252,17 @@ impl Report {
                 count(self.paths, "path"),
             ));
         }
+        if self.status == Status::Repaired {
+            output.line(format_args!(
+                "repaired {reference} for {platform}: {}, {} downloaded",
+                count(self.damaged.len() as u64, "artifact"),
+                count(self.downloaded.len() as u64, "layer"),
+            ))?;
+            return self
+                .damaged
+                .iter()
+                .try_for_each(|damaged| damaged.print(output));
+        }
         output.line(format_args!("DAMAGED  {reference} for {platform}"))?;
         for damaged in &self.damaged {
             damaged.print(output)?;
@@ -167,7 +273,7 @@ impl Report {
             ))?;
         }
         output.line(format_args!(
-            "           `msb-image pull --force {reference} --platform {platform}` rebuilds it"
+            "           `msb-image verify --repair {reference} --platform {platform}` rebuilds it"
         ))
     }
 }

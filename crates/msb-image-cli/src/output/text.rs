@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use escape_text::is_printable;
 use microsandbox_image::Digest;
@@ -59,6 +60,22 @@ impl fmt::Display for Bytes {
             None => format!("{} B", self.0),
         };
         f.pad(&text)
+    }
+}
+
+/// Prints an age in its largest unit, as options take ages: `45s`, `10m`, `12h`, `7d`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Age(pub(crate) Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+        let (unit, name) = units
+            .into_iter()
+            .find(|(unit, _)| seconds >= *unit)
+            .unwrap_or((1, 's'));
+        write!(f, "{}{name}", seconds / unit)
     }
 }
 
@@ -150,6 +167,16 @@ mod tests {
         assert_eq!(mode(0o041_777), "drwxrwxrwt");
         assert_eq!(mode(0o041_776), "drwxrwxrwT");
         assert_eq!(mode(0o120_777), "lrwxrwxrwx");
+    }
+
+    #[test]
+    fn ages_have_their_largest_unit() {
+        let show = |seconds| Age(Duration::from_secs(seconds)).to_string();
+        assert_eq!(show(0), "0s");
+        assert_eq!(show(59), "59s");
+        assert_eq!(show(119), "1m");
+        assert_eq!(show(86_399), "23h");
+        assert_eq!(show(30 * 86_400), "30d");
     }
 
     #[test]

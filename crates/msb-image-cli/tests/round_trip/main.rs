@@ -292,7 +292,7 @@ fn a_damaged_disk_is_found_and_rebuilt() {
     let text = stdout(&output);
     let file = damaged["files"][0].as_str().unwrap();
     for words in [
-        "pull --force",
+        "verify --repair",
         "layer image: ",
         layer,
         "checksum mismatch",
@@ -328,9 +328,42 @@ fn a_damaged_disk_is_found_and_rebuilt() {
         false
     );
 
-    assert_eq!(pull(&["--force"])["cached"], false);
-    ok(&run(cache, ["verify", "--full"]));
+    let repair = ["verify", "--repair", "--format", "json"];
+    let report = json_lines(&ok(&run(cache, repair))).remove(0);
+    assert_eq!(report["status"], "repaired");
+    assert_eq!(report["damaged"][0]["path"], layer);
+    assert_eq!(
+        report["downloaded"].as_array().unwrap(),
+        &[image["layers"][0]["diff_id"].clone()]
+    );
     assert_eq!(std::fs::read(layer).unwrap(), whole);
+    std::fs::remove_file(image["vmdk"].as_str().unwrap()).unwrap();
+    let text = ok(&run(
+        cache,
+        ["verify", "--repair", &reference, PLATFORM[0], PLATFORM[1]],
+    ));
+    assert!(text.contains("1 artifact, 0 layers downloaded"), "{text}");
+    let report = json_lines(&ok(&run(cache, repair))).remove(0);
+    assert_eq!(report["status"], "ok");
+    assert_eq!(pull(&["--force"])["cached"], false);
+
+    // Without its record, nothing names the image.
+    let record = std::fs::read_dir(cache.join("images")).unwrap().next();
+    let record = record.unwrap().unwrap().path();
+    std::fs::remove_file(&record).unwrap();
+    std::fs::write(&record, "{}").unwrap();
+    let output = run(cache, ["verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(
+        text.contains("cannot decode image record") && text.contains("pull the image again"),
+        "{text}"
+    );
+    ok(&run(
+        cache,
+        ["verify", "--repair", &reference, PLATFORM[0], PLATFORM[1]],
+    ));
+    ok(&run(cache, ["verify", "--full"]));
 }
 
 #[test]
@@ -411,8 +444,9 @@ fn results_come_in_order_and_one_failure_stops_no_other() {
     let results = json_lines(&stdout(&output));
     let cached: Vec<_> = results.iter().map(|result| &result["cached"]).collect();
     assert_eq!(cached, [&json!(false), &json!(true)]);
-    assert!(stderr(&output).contains("error: "), "{output:?}");
-    assert!(stderr(&output).contains(&missing), "{output:?}");
+    let errors = stderr(&output);
+    assert!(errors.contains(r#"{"kind":"not_found","#), "{output:?}");
+    assert!(errors.contains(&missing), "{output:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn credentials_come_from_standard_input_over_tls() {
     };
     ok(&pull(Some("hunter2\n")));
     let hints = [
-        (None, "hint: sign in with `printf"),
+        (None, "hint: log in with `printf"),
         (Some("hunter3"), "the user name or the password is wrong"),
     ];
     for (given, hint) in hints {

@@ -1,4 +1,4 @@
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
@@ -49,14 +49,15 @@ impl Hash {
                     blob.update(&bytes);
                     if let Some(partial) = &mut partial {
                         let kept = self.time.partial_blob(|| partial.write_all(&bytes));
-                        kept.map_err(|source| LayerError::PartialBlob {
-                            step: PartialBlobStep::Write,
-                            source,
-                        })?;
+                        kept.map_err(write_error)?;
                     }
                 }
                 Ok(Piece::Uncompressed(chunk)) => diff_id.update(&chunk),
                 Ok(Piece::End) => {
+                    if let Some(partial) = &mut partial {
+                        let kept = self.time.partial_blob(|| partial.flush());
+                        kept.map_err(write_error)?;
+                    }
                     self.time.report();
                     return Ok(Hashes {
                         blob: blob.finish(),
@@ -66,5 +67,12 @@ impl Hash {
                 Err(_) => return Err(LayerError::Cancelled),
             }
         }
+    }
+}
+
+fn write_error(source: io::Error) -> LayerError {
+    LayerError::PartialBlob {
+        step: PartialBlobStep::Write,
+        source,
     }
 }

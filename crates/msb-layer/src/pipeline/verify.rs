@@ -6,12 +6,12 @@ use msb_oci::Digest;
 
 use super::hash::Hashes;
 use super::threads::{Stage, StageThreads};
-use super::{LayerFeed, Stages, Uncompressed, verified};
+use super::{LayerFeed, PartialBlobIo, Stages, Uncompressed, verified};
 use crate::decode::{Compression, WindowBudget};
 use crate::format::check_media_type;
 use crate::{LayerError, LayerLimits};
 
-/// A blob to verify against an existing layer: it is decompressed and hashed, and nothing is written.
+/// A blob to verify against an existing layer: it is decompressed and hashed, and nothing but a copy of the blob is written, on request.
 #[derive(Debug)]
 pub struct VerifyJob {
     /// The blob's digest, from the manifest.
@@ -22,6 +22,8 @@ pub struct VerifyJob {
     pub media_type: String,
     /// The unpacked archive's digest, from the config.
     pub diff_id: Digest,
+    /// The copy of the blob, which the bytes continue as they do a partial blob.
+    pub copy: Option<PartialBlobIo>,
     /// The budget of the image.
     pub budget: ImageBudget,
     /// Limits of the layer.
@@ -51,6 +53,7 @@ impl VerifyJob {
             blob_bytes,
             media_type,
             diff_id,
+            copy,
             budget,
             limits,
             windows,
@@ -71,7 +74,7 @@ impl VerifyJob {
             processed,
             mut failing,
         } = Stages::start(
-            &threads, &expected, blob_bytes, None, &budget, &limits, windows,
+            &threads, &expected, blob_bytes, copy, &budget, &limits, windows,
         )?;
         let cancelled = Arc::clone(&feed.cancelled);
         let result = threads.start(move || {

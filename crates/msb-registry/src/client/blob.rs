@@ -1,24 +1,31 @@
 //! A blob's bytes, resumed after every fault.
 
-use bytes::BytesMut;
+mod ahead;
+mod body;
+mod pace;
+mod segment;
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
 use msb_oci::{Digest, Reference};
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE};
 use tokio::time::Instant;
 
+use self::ahead::Ahead;
+use self::body::{Body, served_part};
+use self::segment::{Segment, SegmentFault};
 use super::blob_request::{BlobEvent, BlobRequest};
-use super::content_range::ContentRange;
-use super::rate::{Rate, Window};
 use super::retry::Retry;
-use super::sender::Sender;
+use super::sender::{MAX_RANGES, Sender};
 use super::source::{BlobSource, Place};
 use crate::context::{RequestContext, Step};
 use crate::document::{Document, shown_type};
-use crate::error::{Error, Wait};
+use crate::error::Error;
 use crate::exchange::request::Response;
 use crate::notice::Notice;
-use crate::transport::fault::TransportFault;
 
+/// How often a segment that brings nothing is compared with the others.
+const TICK: Duration = Duration::from_secs(1);
 /// The number of windows in a row in which a blob may be too slow, each on a new connection.
 const MAX_SLOW_WINDOWS: u32 = 2;
 
@@ -30,6 +37,9 @@ const MAX_SLOW_WINDOWS: u32 = 2;
 ///      ├── cut, stalled, slow or short body, 429, 5xx: pause, then the closed range from the bytes handed out
 ///      └── the range is refused, or contradicted: one request without a range ──200──▶ Restarted, then from byte 0
 /// ```
+///
+/// Where a single connection is too slow, ranges behind these bytes are fetched at the same time ([`Limits::ranges`](crate::Limits::ranges)),
+/// by tasks on the caller's runtime. The order of the bytes stays the same, and the drawing holds for whatever those ranges do not bring.
 ///
 /// **The length is checked here, the digest is not**: the caller hashes the bytes, on a thread of its own. For
 /// small blobs [`Client::blob_bytes`](crate::Client::blob_bytes) does all of it.
@@ -45,9 +55,12 @@ pub struct BlobStream {
     source: BlobSource,
     /// The declared size, in bytes.
     size: u64,
-    /// Bytes handed out, counted from the blob's start; `0 <= position <= size`.
+    /// The offset in the blob of the next byte to hand out; at most `size` after the first event.
     position: u64,
-    body: Option<Body>,
+    front: Option<Front>,
+    ahead: Ahead,
+    /// Whether the last front ended as it should, so that a new response is no resumed download.
+    has_ended: bool,
     retry: Retry,
     restarts: u32,
     /// Windows in a row in which the blob was too slow.
@@ -56,15 +69,13 @@ pub struct BlobStream {
     content_type: Option<String>,
 }
 
+/// Where the next bytes come from.
 #[derive(Debug)]
-struct Body {
-    response: reqwest::Response,
-    context: RequestContext,
-    /// The first byte of the blob that the response has.
-    start: u64,
-    /// The first byte behind it that the response does not have; `start <= position <= end`.
-    end: u64,
-    rate: Rate,
+enum Front {
+    /// A response, mostly with all bytes up to the end of the blob.
+    Body(Body),
+    /// A range that was fetched ahead.
+    Segment(Segment),
 }
 
 /// Whether the next request has a range.
@@ -79,7 +90,7 @@ struct Ranges {
 }
 
 impl Ranges {
-    /// Counts a temporary fault. It may have nothing to do with the range: the second time in a row, that is found out.
+    /// Counts a temporary fault. It may have nothing to do with the range, so only after the second in a row the range is left out.
     fn count_fault(&mut self) {
         self.faults += 1;
         self.avoid = self.faults > 1;
@@ -93,6 +104,7 @@ impl BlobStream {
         request: BlobRequest,
         step: Step,
     ) -> Self {
+        let ahead = Ahead::new(sender.exchange().limits.ranges.min(MAX_RANGES));
         Self {
             retry: sender.new_retry(),
             sender,
@@ -106,7 +118,9 @@ impl BlobStream {
             },
             size: request.size,
             position: request.offset,
-            body: None,
+            front: None,
+            ahead,
+            has_ended: false,
             restarts: 0,
             slow_windows: 0,
             ranges: Ranges::default(),
@@ -134,38 +148,33 @@ impl BlobStream {
             return Ok(Some(BlobEvent::Restarted));
         }
         loop {
-            if self.body.is_none() {
-                if self.position == self.size {
-                    return Ok(None);
-                }
-                if self.open().await? {
-                    return Ok(Some(BlobEvent::Restarted));
-                }
-                continue;
-            }
-            match self.read().await {
-                Ok(event) => return Ok(event),
-                Err(fault) => {
-                    let body = self.body.take();
-                    let start = body.as_ref().map_or(0, |body| body.start);
-                    let has_progress = body.is_some_and(|body| body.start < self.position);
-                    if !has_progress || fault.is_of_whole_host() {
-                        self.source.rest(&self.sender);
+            match &self.front {
+                None if self.position == self.size => return Ok(None),
+                None => match self.ahead.take(self.position) {
+                    Some(segment) => self.front = Some(Front::Segment(segment)),
+                    None if self.open().await? => return Ok(Some(BlobEvent::Restarted)),
+                    None => {}
+                },
+                Some(Front::Body(_)) => match self.read_body().await {
+                    Ok(Some(bytes)) => return Ok(Some(BlobEvent::Data(bytes))),
+                    Ok(None) => self.front = None,
+                    Err(fault) => self.recover(fault).await?,
+                },
+                Some(Front::Segment(_)) => match self.read_segment().await {
+                    Ok(Some(bytes)) => return Ok(Some(BlobEvent::Data(bytes))),
+                    Ok(None) => {
+                        self.ahead.complete();
+                        self.front = None;
+                        self.has_ended = true;
                     }
-                    // The few bytes of slow windows are no progress that would renew the budget of retries.
-                    if self.slow_windows > MAX_SLOW_WINDOWS {
-                        self.slow_windows = 0;
-                        return Err(fault);
+                    // The single stream continues; its own request shows whether that is an error.
+                    Err(fault) => {
+                        tracing::debug!(error = %fault.error, "a range that was fetched ahead failed");
+                        self.ahead.fail(&fault);
+                        self.front = None;
+                        self.has_ended = false;
                     }
-                    if start == 0 {
-                        self.retry.after(fault).await?;
-                        continue;
-                    }
-                    if self.position == start {
-                        self.ranges.count_fault();
-                    }
-                    self.retry_after(fault).await?;
-                }
+                },
             }
         }
     }
@@ -175,7 +184,8 @@ impl BlobStream {
     pub fn reject(&mut self) -> bool {
         let is_tried = self.sender.reject(&self.source.digest);
         if is_tried {
-            self.body = None;
+            self.front = None;
+            self.ahead.turn_off();
             self.position = 0;
         }
         is_tried
@@ -191,13 +201,15 @@ impl BlobStream {
                     self.count_restart(&body.context)?;
                 }
                 self.ranges.avoid = false;
-                if body.start > 0 {
+                self.ahead.note_body(&body);
+                if body.start > 0 && !self.has_ended {
                     self.sender.observer.notify(&Notice::Resumed {
                         context: &body.context,
                         from_bytes: body.start,
                     });
                 }
-                self.body = Some(body);
+                self.has_ended = false;
+                self.front = Some(Front::Body(body));
                 return Ok(starts_over);
             }
             Err(fault) => fault,
@@ -236,97 +248,124 @@ impl BlobStream {
         let size = self.size;
         let from = if ranged { self.position } else { 0 };
         // The size is known, and some servers refuse an open range.
-        let range = ranged.then(|| (from, size - 1));
+        let end = self.ahead.start().unwrap_or(size);
+        let range = ranged.then(|| (from, end - 1));
         let check = |response: &Response| served_part(response, ranged, from, size).map(drop);
         let response = self.source.send(&self.sender, range, check).await?;
-        let (start, end) = served_part(&response, ranged, from, size)?;
-        self.content_type = header(&response, CONTENT_TYPE).map(str::to_owned);
-        Ok(Body {
-            response: response.inner,
-            context: response.context,
-            start,
-            end,
-            rate: Rate::new(&self.sender.exchange().timeouts),
-        })
+        let body = Body::accept(response, &self.sender, ranged, from, size)?;
+        self.content_type = body.content_type().map(str::to_owned);
+        Ok(body)
     }
 
-    /// Waits for the next bytes of the body.
-    async fn read(&mut self) -> Result<Option<BlobEvent>, Error> {
-        let timeouts = &self.sender.exchange().timeouts;
-        let size = self.size;
-        loop {
-            let Some(body) = &mut self.body else {
-                return Ok(None);
-            };
-            let begun = Instant::now();
-            let context = || body.context.clone();
-            let chunk = self.sender.observer.watch(
-                body.response.chunk(),
-                timeouts.stall,
-                timeouts.stall_notice,
-                context,
-            );
-            let chunk = chunk.await;
-            let context = body.context.clone();
-            return match chunk {
-                Some(Ok(Some(chunk))) if chunk.is_empty() => continue,
-                Some(Ok(Some(chunk))) => {
-                    let length = chunk.len() as u64;
-                    if length > body.end - self.position {
-                        return Err(if body.end == size {
-                            Error::Long {
-                                context,
-                                expected: size,
-                            }
-                        } else {
-                            Error::Range {
-                                context,
-                                from: self.position,
-                                size,
-                            }
+    /// Waits for the next bytes of the response. Returns `None` if no more of them are needed.
+    async fn read_body(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.ahead.stop_before(self.position).is_some() {
+            self.has_ended = true;
+            return Ok(None);
+        }
+        let Some(Front::Body(body)) = &mut self.front else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let mut bytes = match body.next(&self.sender).await {
+            Ok(Some(bytes)) => bytes,
+            Err(error @ (Error::Range { .. } | Error::Long { .. })) => return Err(error),
+            // All bytes are here; how the connection ends no longer matters.
+            _ if self.position == self.size => return Ok(None),
+            Ok(None) => return Err(body.short()),
+            Err(error) => return Err(error),
+        };
+        if body.take_passed() {
+            self.slow_windows = 0;
+        }
+        let received = bytes.len() as u64;
+        if let Some(stop) = self.ahead.stop_before(self.position + received) {
+            // OK because the stop lies behind the position, so that the difference is no longer than the bytes.
+            bytes.truncate(usize::try_from(stop - self.position).unwrap_or(bytes.len()));
+        }
+        self.hand_out(bytes.len() as u64);
+        self.ahead.count(begun.elapsed(), received);
+        self.advance(None);
+        Ok(Some(bytes))
+    }
+
+    /// Waits for the next bytes of the segment; `None` at its end.
+    async fn read_segment(&mut self) -> Result<Option<Bytes>, SegmentFault> {
+        let Some(Front::Segment(segment)) = &self.front else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let interval = self.sender.exchange().timeouts.stall_notice;
+        let mut noticed = Duration::ZERO;
+        let bytes = loop {
+            // Before the bytes are read: some may come, but slowly.
+            if self.ahead.is_straggler(segment) {
+                return Err(SegmentFault {
+                    error: segment.too_slow(),
+                    is_refusal: false,
+                });
+            }
+            match tokio::time::timeout(TICK, segment.next()).await {
+                Ok(next) => break next?,
+                Err(_) => {
+                    let silent_for = begun.elapsed();
+                    if !interval.is_zero() && silent_for - noticed >= interval {
+                        noticed = silent_for;
+                        self.sender.observer.notify(&Notice::Stalled {
+                            context: &segment.context,
+                            silent_for,
                         });
                     }
-                    match body.rate.add(begun.elapsed(), length) {
-                        Window::Slow { received } if self.position + length < size => {
-                            self.slow_windows += 1;
-                            // These bytes are lost with the connection; they are few.
-                            return Err(Error::TooSlow {
-                                context,
-                                received,
-                                window: timeouts.least_rate_window,
-                                least_rate: timeouts.least_rate,
-                            });
-                        }
-                        Window::Passed => self.slow_windows = 0,
-                        Window::Open | Window::Slow { .. } => {}
-                    }
-                    self.position += length;
-                    self.retry.progress(length);
-                    self.ranges = Ranges::default();
-                    Ok(Some(BlobEvent::Data(chunk)))
                 }
-                // All bytes are here; how the connection ends no longer matters.
-                _ if self.position == size => {
-                    self.body = None;
-                    Ok(None)
-                }
-                Some(Ok(None)) => Err(Error::Short {
-                    context,
-                    expected: size,
-                    actual: self.position,
-                }),
-                Some(Err(source)) => Err(Error::Body {
-                    context,
-                    received: self.position,
-                    source: TransportFault::new(&source),
-                }),
-                None => Err(Error::Timeout {
-                    context,
-                    wait: Wait::Stall,
-                    limit: timeouts.stall,
-                }),
-            };
+            }
+        };
+        let end = segment.end;
+        if let Some(bytes) = &bytes {
+            self.hand_out(bytes.len() as u64);
+            self.ahead.count(begun.elapsed(), 0);
         }
+        self.advance(Some(end));
+        Ok(bytes)
+    }
+
+    /// Counts bytes that are handed out.
+    fn hand_out(&mut self, length: u64) {
+        self.position += length;
+        self.retry.progress(length);
+        self.ranges = Ranges::default();
+    }
+
+    /// Asks for further ranges if that is worth it.
+    fn advance(&mut self, front_end: Option<u64>) {
+        let reach = (self.position, self.size);
+        self.ahead
+            .advance(&self.sender, &self.source, reach, front_end);
+    }
+
+    /// Closes the response after a fault, and waits until a request may be sent again.
+    async fn recover(&mut self, fault: Error) -> Result<(), Error> {
+        let start = match self.front.take() {
+            Some(Front::Body(body)) => body.start,
+            _ => 0,
+        };
+        if matches!(fault, Error::TooSlow { .. }) {
+            self.slow_windows += 1;
+        }
+        if start == self.position || fault.is_of_whole_host() {
+            self.source.rest(&self.sender);
+        }
+        // The few bytes of slow windows are no progress that would renew the budget of retries.
+        if self.slow_windows > MAX_SLOW_WINDOWS {
+            self.slow_windows = 0;
+            return Err(fault);
+        }
+        if start == 0 {
+            return self.retry.after(fault).await;
+        }
+        if self.position == start {
+            self.ranges.count_fault();
+        }
+        self.retry_after(fault).await
     }
 
     /// Starts over at byte 0, unless that has happened too often.
@@ -339,6 +378,7 @@ impl BlobStream {
             });
         }
         tracing::debug!(%context, position = self.position, "the download starts over");
+        self.ahead.turn_off();
         self.restarts += 1;
         self.position = 0;
         Ok(())
@@ -379,51 +419,4 @@ impl BlobStream {
             media_type: shown_type(self.content_type.as_deref()),
         })
     }
-}
-
-/// Returns the bytes of the blob that a response has, from its header: the first, and the first behind them.
-///
-/// `from` is the byte that was asked for; 0 without a range.
-fn served_part(
-    response: &Response,
-    ranged: bool,
-    from: u64,
-    size: u64,
-) -> Result<(u64, u64), Error> {
-    let length = response.inner.content_length();
-    let content_range = header(response, CONTENT_RANGE);
-    let served = content_range.and_then(ContentRange::parse);
-    let serves =
-        |first, last| served.is_some_and(|served| (served.start, served.end) == (first, last));
-    let part = match response.inner.status() {
-        StatusCode::OK if !ranged => {
-            if length.is_some_and(|length| length > size) {
-                return Err(Error::Long {
-                    context: response.context.clone(),
-                    expected: size,
-                });
-            }
-            // A shorter length is accepted: the remaining bytes are asked for when these have come.
-            Some((0, size))
-        }
-        // The whole blob, if its length shows that it is that. Some servers send a part under this status.
-        StatusCode::OK => (length == Some(size)
-            && (content_range.is_none() || serves(0, size - 1)))
-        .then_some((0, size)),
-        StatusCode::PARTIAL_CONTENT => served
-            .filter(|served| served.start == from && served.total == size)
-            .filter(|served| length.is_none_or(|length| length == served.end - from + 1))
-            .map(|served| (from, served.end + 1)),
-        _ => None,
-    };
-    part.ok_or_else(|| Error::Range {
-        context: response.context.clone(),
-        from,
-        size,
-    })
-}
-
-fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str> {
-    let value = response.inner.headers().get(name)?;
-    value.to_str().ok()
 }

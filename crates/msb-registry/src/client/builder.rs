@@ -6,7 +6,8 @@ use std::sync::Arc;
 use msb_oci::Excerpt;
 use rustls::pki_types::CertificateDer;
 
-use super::client::Client;
+use super::Client;
+use super::health::HostHealth;
 use super::upstreams::Upstreams;
 use crate::auth::{Auth, CredentialProvider, CredentialSource, RegistryAuth};
 use crate::error::Error;
@@ -27,6 +28,7 @@ pub struct ClientBuilder {
     named_auth: Vec<(String, RegistryAuth)>,
     provider: Option<Arc<dyn CredentialProvider>>,
     hosts: Option<Arc<dyn HostProvider>>,
+    health: HostHealth,
     certificates: Vec<(String, ClientCertificate)>,
     plain_hosts: Vec<String>,
     private_hosts: Vec<String>,
@@ -70,6 +72,13 @@ impl ClientBuilder {
     /// registry is its own only host.
     pub fn hosts(mut self, provider: impl HostProvider + 'static) -> Self {
         self.hosts = Some(Arc::new(provider));
+        self
+    }
+
+    /// Shares the state of hosts with other clients: a host that failed for one of them is tried last by all. Default: every client
+    /// has a state of its own.
+    pub fn host_health(mut self, health: HostHealth) -> Self {
+        self.health = health;
         self
     }
 
@@ -171,7 +180,7 @@ impl ClientBuilder {
             timeouts: self.timeouts,
             secrets,
         };
-        let upstreams = Upstreams::new(self.hosts, certificates);
+        let upstreams = Upstreams::new(self.hosts, certificates, self.health);
         Ok(Client::new(Auth::new(exchange, credentials), upstreams))
     }
 }

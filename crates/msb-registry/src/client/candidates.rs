@@ -34,6 +34,17 @@ pub(super) struct Candidate {
     is_resting: bool,
 }
 
+impl Candidate {
+    /// Returns a host that is tried alone.
+    pub(super) fn alone(upstream: &Arc<Upstream>) -> Self {
+        Self {
+            upstream: Arc::clone(upstream),
+            is_guarded: false,
+            is_resting: false,
+        }
+    }
+}
+
 impl Candidates {
     /// Orders `hosts`, with the turn of each.
     pub(super) fn new(hosts: Vec<(Arc<Upstream>, Turn)>, host_rest: Duration) -> Self {

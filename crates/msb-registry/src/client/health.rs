@@ -1,11 +1,48 @@
 //! Whether a host is worth trying before others.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The state of one host, shared by all requests of a client.
+/// The largest number of hosts whose state is kept while no client uses them.
+const MAX_HOSTS: usize = 1024;
+
+/// Which hosts failed a short time ago and are therefore tried last ([`Timeouts::host_rest`](crate::Timeouts::host_rest)).
+///
+/// A handle: clones share their state. Every client has a handle of its own, unless its builder is given one
+/// ([`ClientBuilder::host_health`](crate::ClientBuilder::host_health)); then what one client finds out about a host saves the others the
+/// wait for it.
+///
+/// ```
+/// use msb_registry::{Client, HostHealth};
+///
+/// let health = HostHealth::default();
+/// let first = Client::builder().host_health(health.clone()).build()?;
+/// let second = Client::builder().host_health(health).build()?;
+/// # Ok::<(), msb_registry::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct HostHealth(Arc<Mutex<HashMap<Box<str>, Arc<Health>>>>);
+
+impl HostHealth {
+    /// Returns the state of the host `origin`: scheme, host and port of a URL, or the name of a registry.
+    pub(super) fn of(&self, origin: &str) -> Arc<Health> {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = hosts.get(origin) {
+            return Arc::clone(known);
+        }
+        if hosts.len() >= MAX_HOSTS {
+            hosts.retain(|_, health| Arc::strong_count(health) > 1);
+        }
+        let health = Arc::<Health>::default();
+        hosts.insert(origin.into(), Arc::clone(&health));
+        health
+    }
+}
+
+/// The state of one host, shared by all requests of its clients.
 ///
 /// ```text
 ///   in place ──a fault of the whole host──▶ resting ──after `host_rest`, a request in the background──▶ in place, or resting on
@@ -68,6 +105,17 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_are_forgotten_unless_a_client_uses_them() {
+        let health = HostHealth::default();
+        let used = health.of("https://used.example");
+        for index in 0..10 * MAX_HOSTS {
+            health.of(&format!("https://{index}.example"));
+        }
+        assert!(health.0.lock().unwrap().len() <= MAX_HOSTS);
+        assert!(Arc::ptr_eq(&used, &health.of("https://used.example")));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_host_rests_and_is_probed_once() {

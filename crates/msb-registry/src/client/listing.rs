@@ -6,8 +6,8 @@ use reqwest::Url;
 use reqwest::header::LINK;
 use serde::Deserialize;
 
+use super::Client;
 use super::ask::Ask;
-use super::client::Client;
 use crate::context::RequestContext;
 use crate::error::{Error, ManifestProblem};
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use msb_oci::{Digest, Reference};
 use reqwest::Url;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ask::Ask;
 use super::candidates::{Candidate, Candidates};
@@ -37,7 +38,12 @@ struct Inner {
     upstreams: Upstreams,
     /// The mirror that served each blob last; bounded.
     served: Mutex<HashMap<Digest, Arc<Upstream>>>,
+    /// Permits for the segments that all blobs of the client keep in memory.
+    segments: Arc<Semaphore>,
 }
+
+/// The largest number of ranges at once, whatever the limits state.
+pub(super) const MAX_RANGES: u32 = 64;
 
 /// The largest number of blobs whose mirror is remembered.
 const MAX_SERVED: usize = 1024;
@@ -47,8 +53,12 @@ type Sent = (Response, CredentialUse);
 
 impl Sender {
     pub(super) fn new(auth: Auth, upstreams: Upstreams) -> Self {
+        let ranges = auth.exchange.limits.ranges;
+        // OK because of the minimum.
+        let segments = usize::try_from(ranges.min(MAX_RANGES)).unwrap_or_default();
         Self {
             inner: Arc::new(Inner {
+                segments: Arc::new(Semaphore::new(segments)),
                 auth,
                 schemes: Schemes::default(),
                 upstreams,
@@ -63,6 +73,19 @@ impl Sender {
             inner: Arc::clone(&self.inner),
             observer,
         }
+    }
+
+    pub(super) fn without_observer(&self) -> Self {
+        self.with_observer(Observer::default())
+    }
+
+    /// Returns a permit to keep one segment of a blob in memory, if one is free.
+    pub(super) fn try_segment(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.segments).try_acquire_owned().ok()
+    }
+
+    pub(super) fn has_free_segment(&self) -> bool {
+        self.inner.segments.available_permits() > 0
     }
 
     /// Returns the context of a blob, for errors that come without a request.

@@ -2,8 +2,8 @@
 
 use msb_oci::Reference;
 
+use super::Client;
 use super::ask::Ask;
-use super::client::Client;
 use crate::error::{CredentialUse, Error};
 use crate::host::RegistryHost;
 

@@ -6,9 +6,10 @@ use msb_oci::{Digest, Reference};
 use reqwest::Url;
 
 use super::ask::Ask;
+use super::candidates::Candidate;
 use super::sender::Sender;
 use super::upstream::Upstream;
-use crate::context::Step;
+use crate::context::{RequestContext, Step};
 use crate::error::{Error, RedirectProblem};
 use crate::exchange::request::{Request, Response};
 use crate::redact::RedactedUrl;
@@ -35,6 +36,31 @@ pub(super) enum Place {
     Registry,
     /// The index of the URL.
     Url(usize),
+}
+
+/// A blob on one host of the registry.
+#[derive(Debug, Clone)]
+pub(super) struct HostSource {
+    reference: Reference,
+    step: Step,
+    digest: Digest,
+    upstream: Arc<Upstream>,
+}
+
+impl HostSource {
+    /// Asks this host, and no other, for a range of the blob. Every status but a success is an error.
+    pub(super) async fn send(&self, sender: &Sender, range: (u64, u64)) -> Result<Response, Error> {
+        let mut ask = Ask::blob(self.step, &self.reference, &self.digest);
+        ask.range = Some(range);
+        let candidate = Candidate::alone(&self.upstream);
+        let (response, _) = sender.send_to(&candidate, &ask).await?;
+        Ok(response)
+    }
+
+    /// Returns the context of the blob, for errors that come without a request.
+    pub(super) fn context(&self, sender: &Sender) -> Result<RequestContext, Error> {
+        sender.blob_context(self.step, &self.reference, &self.digest)
+    }
 }
 
 impl BlobSource {
@@ -116,6 +142,16 @@ impl BlobSource {
                 Err(error) => candidates.fail(&candidate, error)?,
             }
         }
+    }
+
+    /// Returns the host of the registry that served the blob last, if one did.
+    pub(super) fn host(&self) -> Option<HostSource> {
+        Some(HostSource {
+            reference: self.reference.clone(),
+            step: self.step,
+            digest: self.digest,
+            upstream: Arc::clone(self.served_by.as_ref()?),
+        })
     }
 
     /// Puts the host that served the blob behind the others.

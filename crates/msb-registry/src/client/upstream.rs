@@ -13,7 +13,7 @@ use reqwest::header::{
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::health::Health;
+use super::health::{Health, HostHealth};
 use crate::error::Error;
 use crate::exchange::peer::Peer;
 use crate::host::RegistryHost;
@@ -34,7 +34,7 @@ pub(super) struct Upstream {
     pub(super) peer: Option<Arc<Peer>>,
     /// How long the host may be silent where another one can be tried.
     pub(super) unresponsive: Duration,
-    pub(super) health: Health,
+    pub(super) health: Arc<Health>,
     /// Blobs that the host served with other bytes; bounded.
     rejected: Mutex<HashSet<Digest>>,
 }
@@ -49,10 +49,14 @@ impl Upstream {
         registry: &RegistryHost,
         timeouts: &Timeouts,
         secrets: &Secrets,
+        health: &HostHealth,
     ) -> Result<Self, Error> {
-        let host = match &config.api {
-            Some(api) => RegistryHost::of_url(api),
-            None => registry.clone(),
+        let (host, health) = match &config.api {
+            Some(api) => {
+                let origin = api.origin().ascii_serialization();
+                (RegistryHost::of_url(api), health.of(&origin))
+            }
+            None => (registry.clone(), health.of(registry.as_str())),
         };
         let mut roots = Vec::new();
         for (name, pem) in &config.ca_bundles {
@@ -116,7 +120,7 @@ impl Upstream {
             unresponsive: timeouts
                 .unresponsive
                 .max(config.dial_timeout.unwrap_or_default()),
-            health: Health::default(),
+            health,
             rejected: Mutex::default(),
         })
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::health::HostHealth;
 use super::upstream::Upstream;
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -23,6 +24,7 @@ pub(super) type Hosts = Arc<[Arc<Upstream>]>;
 pub(super) struct Upstreams {
     provider: Option<Arc<dyn HostProvider>>,
     certificates: HashMap<RegistryHost, ClientCertificate>,
+    health: HostHealth,
     known: Mutex<HashMap<RegistryHost, Arc<OnceCell<Hosts>>>>,
 }
 
@@ -30,10 +32,12 @@ impl Upstreams {
     pub(super) fn new(
         provider: Option<Arc<dyn HostProvider>>,
         certificates: HashMap<RegistryHost, ClientCertificate>,
+        health: HostHealth,
     ) -> Self {
         Self {
             provider,
             certificates,
+            health,
             known: Mutex::default(),
         }
     }
@@ -78,7 +82,8 @@ impl Upstreams {
             if let Some(certificate) = certificate.filter(|_| !config.is_mirror) {
                 config = config.with_client_certificate(certificate.clone());
             }
-            Upstream::new(config, registry, &exchange.timeouts, &exchange.secrets).map(Arc::new)
+            let (timeouts, secrets) = (&exchange.timeouts, &exchange.secrets);
+            Upstream::new(config, registry, timeouts, secrets, &self.health).map(Arc::new)
         });
         hosts.collect()
     }

@@ -30,7 +30,9 @@ pub(super) fn with_roots(
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|source| Error::TlsSetup { source })?;
+        .map_err(|error| Error::TlsSetup {
+            source: error.into(),
+        })?;
     let verifier: Arc<dyn ServerCertVerifier> = if identity.skip_verify {
         Arc::new(Unverified(Arc::clone(&provider)))
     } else {
@@ -49,7 +51,7 @@ pub(super) fn with_roots(
         let key = CertifiedKey::from_der(chain, key, &provider).map_err(|source| {
             Error::ClientCertificateKey {
                 name: name.clone(),
-                source,
+                source: source.into(),
             }
         })?;
         keys.push(Arc::new(key));
@@ -70,7 +72,9 @@ fn verifier(
             roots.add_parsable_certificates(extra.iter().cloned());
             let verifier =
                 WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-            let verifier = verifier.build().map_err(|_| Error::TlsSetup { source })?;
+            let verifier = verifier.build().map_err(|_| Error::TlsSetup {
+                source: source.into(),
+            })?;
             Ok(verifier)
         }
     }
@@ -95,7 +99,9 @@ impl ResolvesClientCert for ClientKeys {
 pub(super) fn without_roots() -> Result<ClientConfig, Error> {
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|source| Error::TlsSetup { source })?
+        .map_err(|error| Error::TlsSetup {
+            source: error.into(),
+        })?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth())
 }

@@ -19,7 +19,8 @@ use std::sync::Mutex;
 
 use msb_oci::{Digest, Reference};
 use msb_registry::{
-    Client, ClientBuilder, HostConfig, HostProvider, HostsFuture, RegistryHost, Timeouts,
+    Client, ClientBuilder, HostConfig, HostHealth, HostProvider, HostsFuture, RegistryHost,
+    Timeouts,
 };
 use support::{INDEX, Reply, Request, Server, hasty};
 

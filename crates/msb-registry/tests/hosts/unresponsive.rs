@@ -57,6 +57,30 @@ async fn a_mirror_that_never_answers_is_left_and_then_tried_last() {
 }
 
 #[tokio::test]
+async fn clients_that_share_the_state_of_hosts_wait_for_one_that_is_down_once() {
+    let origin = Server::start(|request, _| serve(request)).await;
+    let (hole, connections) = black_hole().await;
+    let shared = HostHealth::default();
+    let client = |health: HostHealth| {
+        client([at("http", &hole)])
+            .timeouts(timeouts().with_unresponsive(Duration::from_millis(400)))
+            .plain_http(&origin.host)
+            .host_health(health)
+            .build()
+            .unwrap()
+    };
+    let pull = async |health| {
+        let client: Client = client(health);
+        client.manifest(&origin.reference("a")).await.unwrap();
+        connections.load(Ordering::SeqCst)
+    };
+    let after_first = pull(shared.clone()).await;
+    assert!(after_first >= 1);
+    assert_eq!(pull(shared.clone()).await, after_first);
+    assert!(pull(HostHealth::default()).await > after_first);
+}
+
+#[tokio::test]
 async fn a_mirror_that_works_on_a_long_answer_is_waited_for() {
     let origin = Server::start(|request, _| serve(request)).await;
     let slow = Server::start(|request, _| {

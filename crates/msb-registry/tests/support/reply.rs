@@ -1,10 +1,10 @@
-//! What a registry answers.
+//! Responses of a registry, faults included.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// An answer, faults included.
+/// A response, with the faults of its connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     status: u16,
@@ -39,10 +39,16 @@ impl Reply {
         Self::new(200, body)
     }
 
-    /// 206 with the right `Content-Range` for `whole[from..]`.
+    /// Returns a 206 with the right `Content-Range` for `whole[from..]`.
     pub(crate) fn partial(whole: &[u8], from: usize) -> Self {
         let range = format!("bytes {from}-{}/{}", whole.len() - 1, whole.len());
         Self::new(206, &whole[from..]).header("Content-Range", &range)
+    }
+
+    /// Returns a 206 with the right `Content-Range` for `whole[first..=last]`.
+    pub(crate) fn range(whole: &[u8], (first, last): (usize, usize)) -> Self {
+        let range = format!("bytes {first}-{last}/{}", whole.len());
+        Self::new(206, &whole[first..=last]).header("Content-Range", &range)
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -60,6 +66,12 @@ impl Reply {
     pub(crate) fn stall_after(mut self, bytes: usize) -> Self {
         self.stall = true;
         self.cut_after(bytes)
+    }
+
+    /// Declares another length than that of the body.
+    pub(crate) fn declared(mut self, bytes: usize) -> Self {
+        self.declared = Some(bytes);
+        self
     }
 
     /// Sends the body in pieces with a pause before each.
@@ -80,7 +92,7 @@ impl Reply {
         self
     }
 
-    /// Says whether the connection goes on.
+    /// Sends the response. Returns whether the connection can be used further.
     pub(super) async fn write(
         &self,
         stream: &mut (impl AsyncWrite + Unpin),

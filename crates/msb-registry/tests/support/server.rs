@@ -1,5 +1,6 @@
 //! The server, and a client for it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use msb_registry::{BlobRequest, BlobStream, Client, ClientBuilder, Document, Error};
@@ -11,12 +12,45 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Reply, Request, hasty};
 
-/// The server; stops listening when dropped.
+/// A running server. Stops listening when dropped.
 pub(crate) struct Server {
     /// `127.0.0.1:PORT`.
     pub(crate) host: String,
     pub(crate) log: Arc<Mutex<Vec<Request>>>,
+    /// Responses that are being sent.
+    pub(crate) gauge: Arc<Gauge>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// Counts the responses that are being sent, and the largest number at once.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    now: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl Gauge {
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::SeqCst)
+    }
+
+    fn enter(&self) -> Entered<'_> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.peak.fetch_max(now, Ordering::SeqCst);
+        Entered(self)
+    }
+}
+
+struct Entered<'a>(&'a Gauge);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Server {
@@ -26,21 +60,21 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Answers each request with `handler`, which takes the request and the number of those before it.
+    /// Starts a server that sends the reply of `handler`, which takes the request and the number of requests before it.
     pub(crate) async fn start(
         handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
         Self::start_with(handler, None).await
     }
 
-    /// As [`Server::start`], over TLS with a fresh certificate, which comes back as PEM.
+    /// Starts a server like [`Server::start`], over TLS with a new certificate, which is returned as PEM.
     pub(crate) async fn start_tls(
         handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     ) -> (Self, Vec<u8>) {
         Self::start_tls_as("localhost", false, handler).await
     }
 
-    /// As [`Server::start_tls`], with a certificate for `name`, marked as a CA or not.
+    /// Starts a server like [`Server::start_tls`], with a certificate for `name` that is marked as a CA or not.
     pub(crate) async fn start_tls_as(
         name: &str,
         ca: bool,
@@ -57,7 +91,7 @@ impl Server {
         Self::start_with_certificate(params, None, handler).await
     }
 
-    /// As [`Server::start_tls`], for clients that present `client` alone.
+    /// Starts a server like [`Server::start_tls`], for clients that present the certificate `client`.
     pub(crate) async fn start_mutual_tls(
         client: CertificateDer<'static>,
         handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
@@ -107,10 +141,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (handler, seen) = (Arc::new(handler), Arc::clone(&log));
+        let gauge = Arc::<Gauge>::default();
+        let (handler, seen) = (Arc::new(handler), (Arc::clone(&log), Arc::clone(&gauge)));
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (handler, seen, tls) = (Arc::clone(&handler), Arc::clone(&seen), tls.clone());
+                let (handler, seen, tls) = (Arc::clone(&handler), seen.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
                         Some(tls) => {
@@ -123,14 +158,19 @@ impl Server {
                 });
             }
         });
-        Self { host, log, task }
+        Self {
+            host,
+            log,
+            gauge,
+            task,
+        }
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.log.lock().unwrap().clone()
     }
 
-    /// How many requests had `part` in their path.
+    /// Returns the number of requests with `part` in their path.
     pub(crate) fn count(&self, part: &str) -> usize {
         self.requests()
             .iter()
@@ -138,18 +178,18 @@ impl Server {
             .count()
     }
 
-    /// A builder that allows plain HTTP to this server and never waits long.
+    /// Returns a builder that allows plain HTTP to this server and has short timeouts.
     pub(crate) fn client(&self) -> ClientBuilder {
         Client::builder().plain_http(&self.host).timeouts(hasty())
     }
 
-    /// What a client of its own gets for this server's image `a`.
+    /// Fetches the manifest of this server's image `a` with a new client.
     pub(crate) async fn manifest(&self) -> Result<Document, Error> {
         let client = self.client().build().unwrap();
         client.manifest(&self.reference("a")).await
     }
 
-    /// As [`Server::manifest`], for a blob of it.
+    /// Returns a blob of this server's image `a`, from a new client.
     pub(crate) fn blob(&self, request: BlobRequest) -> BlobStream {
         let client = self.client().build().unwrap();
         client.blob(&self.reference("a"), request)
@@ -160,13 +200,16 @@ impl Server {
     }
 }
 
+/// What a server notes about its requests.
+type Seen = (Arc<Mutex<Vec<Request>>>, Arc<Gauge>);
+
 async fn serve_plain(
     socket: TcpStream,
     handler: &(impl Fn(&Request, usize) -> Reply + Sync),
-    log: &Mutex<Vec<Request>>,
+    seen: &Seen,
 ) {
     let mut first = [0];
-    // A TLS handshake; hang up, as servers that know only HTTP do.
+    // A TLS handshake: close the connection, as servers without TLS do.
     if socket
         .peek(&mut first)
         .await
@@ -174,21 +217,22 @@ async fn serve_plain(
     {
         return;
     }
-    serve(socket, handler, log).await;
+    serve(socket, handler, seen).await;
 }
 
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     handler: &(impl Fn(&Request, usize) -> Reply + Sync),
-    log: &Mutex<Vec<Request>>,
+    seen: &Seen,
 ) {
     let mut buffer = Vec::new();
     while let Some(request) = Request::read(&mut stream, &mut buffer).await {
         let before = {
-            let mut log = log.lock().unwrap();
+            let mut log = seen.0.lock().unwrap();
             log.push(request.clone());
             log.len() - 1
         };
+        let _entered = seen.1.enter();
         match handler(&request, before).write(&mut stream).await {
             Ok(true) => {}
             _ => return,

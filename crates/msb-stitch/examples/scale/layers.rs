@@ -1,4 +1,4 @@
-//! Sidecars of layers with many files, without their images: stitching reads no images.
+//! Sidecars of layers with many files, without their images: merging reads no images.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -42,7 +42,7 @@ pub(crate) fn write_sidecars(folder: &Path, files: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Stitches what [`write_sidecars`] has written. The result stays beside it, as `fsmeta.erofs`.
+/// Merges the sidecars that [`write_sidecars`] wrote. The result stays beside it, as `fsmeta.erofs`.
 pub(crate) fn stitch(folder: &Path) -> Result<Fsmeta, Box<dyn std::error::Error>> {
     let mut merge = Merge::new();
     let mut layers = Vec::new();

@@ -1,4 +1,4 @@
-//! Stitches trees of 10,000, 100,000 and 1,000,000 files over ten layers, each in a process of its own, and prints what they
+//! Merges trees of 10,000, 100,000 and 1,000,000 files over ten layers, each in a process of its own, and prints what they
 //! took: `cargo run --release -p msb-stitch --example scale [FILES...]`. The peak memory is read from `/proc`.
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
 

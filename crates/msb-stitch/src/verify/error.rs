@@ -67,7 +67,7 @@ pub enum VerifyError {
         /// What differs.
         what: &'static str,
     },
-    /// The bytes of a file are not those that were ingested.
+    /// The bytes of a file are not those that were converted.
     #[error(
         "{}: checksum mismatch: expected {expected:08x}, found {actual:08x}",
         show_path(path)
@@ -77,7 +77,7 @@ pub enum VerifyError {
         path: Vec<u8>,
         /// The layer that holds the bytes; `None` for fsmeta.
         device: Option<DeviceId>,
-        /// The checksum taken at ingest.
+        /// The checksum computed at conversion.
         expected: u32,
         /// The checksum of the bytes.
         actual: u32,

@@ -4,11 +4,14 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use msb_oci::Digest;
 use msb_store::{
-    DiskKey, FormatVersion, ImageKey, LayerKey, References, Staged, Store, publish_all,
+    DiskKey, FormatVersion, ImageKey, LayerKey, Lock, LockOn, References, Staged, Store,
+    publish_all,
 };
+use rustix::fs::FlockOperation;
 
 pub(crate) const V1: FormatVersion = FormatVersion(1);
 pub(crate) const IMAGE_BYTES: u64 = 4096;
@@ -68,6 +71,40 @@ pub(crate) fn put_image(store: &Store, name: &str) {
     store
         .write_image(&image(name), &name, &references(name))
         .unwrap();
+}
+
+/// Returns the path of a document in the cache.
+pub(crate) fn blob_path(store: &Store, digest: &Digest) -> PathBuf {
+    let folder = store
+        .root()
+        .join("blobs")
+        .join(digest.algorithm().to_string());
+    folder.join(digest.hex().to_string())
+}
+
+/// Returns whether any process holds a lease on the disk.
+pub(crate) fn is_leased(store: &Store, key: &DiskKey) -> bool {
+    let folder = store
+        .root()
+        .join("leases")
+        .join(key.chain.algorithm().to_string());
+    let path = folder.join(format!("{}.{}.lease", key.chain.hex(), key.version));
+    let Ok(file) = std::fs::File::open(path) else {
+        return false;
+    };
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+}
+
+/// Takes a lock that another thread or process releases within five seconds.
+pub(crate) fn retry_lock(store: &Store, on: LockOn<'_>) -> Lock {
+    let end = Instant::now() + Duration::from_secs(5);
+    loop {
+        if let Some(lock) = store.try_lock(on).unwrap() {
+            return lock;
+        }
+        assert!(Instant::now() < end, "the lock is still held");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Every file below `dir`, relative and sorted, lock files left out.

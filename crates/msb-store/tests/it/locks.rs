@@ -1,11 +1,11 @@
-//! Locks between tasks, and between processes that die.
+//! Locks between threads, and between processes that die.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    V1, disk, has_layer, image, job, kill, layer, put_image, ready_and_wait, spawn,
+    V1, disk, has_layer, image, is_leased, job, kill, layer, put_image, ready_and_wait, retry_lock,
+    spawn,
 };
 use msb_store::{LockOn, Store};
 
@@ -37,8 +37,8 @@ fn child() {
     }
 }
 
-#[tokio::test]
-async fn killing_the_holder_hands_the_lock_to_the_waiter() {
+#[test]
+fn killing_the_holder_frees_the_lock() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path()).unwrap();
     let (holder, word) = spawn("locks::child", "hold", temp.path());
@@ -49,84 +49,47 @@ async fn killing_the_holder_hands_the_lock_to_the_waiter() {
 
     let diff_id = layer("a").diff_id;
     assert!(store.try_lock(LockOn::Layer(&diff_id)).unwrap().is_none());
-    let waiter = {
-        let (store, diff_id) = (store.clone(), diff_id);
-        tokio::spawn(async move { store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap() })
-    };
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(!waiter.is_finished());
     kill(holder);
-    let lock = tokio::time::timeout(Duration::from_secs(5), waiter)
-        .await
-        .expect("the kernel released it")
-        .unwrap();
-    assert!(lock.waited());
+    let lock = retry_lock(&store, LockOn::Layer(&diff_id));
     assert!(lock.path().exists());
 }
 
-#[tokio::test]
-async fn tasks_of_one_process_exclude_one_another() {
+#[test]
+fn threads_of_one_process_exclude_one_another() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path()).unwrap();
-    let inside = Arc::new(AtomicUsize::new(0));
-    let mut tasks = Vec::new();
-    for _ in 0..8 {
-        let (store, inside) = (store.clone(), inside.clone());
-        tasks.push(tokio::spawn(async move {
-            let _lock = store.lock_disk(&disk("a")).await.unwrap();
-            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            inside.fetch_sub(1, Ordering::SeqCst);
-        }));
-    }
-    for task in tasks {
-        task.await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_cancelled_waiter_leaves_the_lock_free_and_is_told_once_that_it_waits() {
-    let temp = tempfile::tempdir().unwrap();
-    let store = Store::open(temp.path()).unwrap();
-    let key = disk("alpine");
-    let held = store.lock(LockOn::Disk(&key), || {}).await.unwrap();
-    assert!(!held.waited());
-    let told = AtomicUsize::new(0);
-    let waiting = store.lock(LockOn::Disk(&key), || {
-        told.fetch_add(1, Ordering::SeqCst);
+    let inside = AtomicUsize::new(0);
+    std::thread::scope(|threads| {
+        for _ in 0..8 {
+            threads.spawn(|| {
+                let _lock = retry_lock(&store, LockOn::Disk(&disk("a")));
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                std::thread::sleep(Duration::from_millis(2));
+                inside.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
     });
-    assert!(
-        tokio::time::timeout(Duration::from_millis(60), waiting)
-            .await
-            .is_err()
-    );
-    assert_eq!(told.load(Ordering::SeqCst), 1);
-    drop(held);
-    assert!(store.try_lock(LockOn::Disk(&key)).unwrap().is_some());
 }
 
-#[tokio::test]
-async fn a_lock_file_deleted_by_hand_does_not_let_two_in() {
+#[test]
+fn a_lock_file_deleted_by_hand_does_not_let_two_in() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path()).unwrap();
     let diff_id = layer("a").diff_id;
-    let old = store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap();
-    let waiter = {
-        let (store, diff_id) = (store.clone(), diff_id);
-        tokio::spawn(async move { store.lock(LockOn::Layer(&diff_id), || {}).await.unwrap() })
-    };
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    std::fs::remove_file(old.path()).unwrap();
-    drop(old);
-    let new = tokio::time::timeout(Duration::from_secs(5), waiter)
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        new.path().exists(),
-        "the waiter's lock is on the file that has the name"
-    );
-    assert!(store.try_lock(LockOn::Layer(&diff_id)).unwrap().is_none());
+    let old = store.try_lock(LockOn::Layer(&diff_id)).unwrap().unwrap();
+    let path = old.path().to_owned();
+    std::thread::scope(|threads| {
+        let other = threads.spawn(|| retry_lock(&store, LockOn::Layer(&diff_id)));
+        std::thread::sleep(Duration::from_millis(20));
+        std::fs::remove_file(&path).unwrap();
+        drop(old);
+        let new = other.join().unwrap();
+        assert!(
+            new.path().exists(),
+            "the lock is on the file that has the name"
+        );
+        assert!(store.try_lock(LockOn::Layer(&diff_id)).unwrap().is_none());
+    });
 }
 
 #[test]
@@ -144,14 +107,14 @@ fn locks_of_different_things_are_different() {
 fn a_dead_vms_lease_is_gone_by_itself() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path()).unwrap();
-    assert!(!store.is_leased(&disk("a")).unwrap());
+    assert!(!is_leased(&store, &disk("a")));
     let (vm, _) = spawn("locks::child", "lease", temp.path());
     let ours = store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
-    assert!(store.is_leased(&disk("a")).unwrap(), "leases share");
+    assert!(is_leased(&store, &disk("a")), "leases share");
     drop(ours);
-    assert!(store.is_leased(&disk("a")).unwrap());
+    assert!(is_leased(&store, &disk("a")));
     kill(vm);
-    assert!(!store.is_leased(&disk("a")).unwrap());
+    assert!(!is_leased(&store, &disk("a")));
 }
 
 #[test]
@@ -258,29 +221,6 @@ fn locks_exclude_while_prunes_remove_their_files() {
     });
 }
 
-#[tokio::test]
-async fn a_wait_for_a_lock_can_be_bounded_and_blocks_no_executor() {
-    let temp = tempfile::tempdir().unwrap();
-    let store = Store::open(temp.path()).unwrap();
-    let diff_id = layer("a").diff_id;
-    let _held = store.try_lock(LockOn::Layer(&diff_id)).unwrap().unwrap();
-    let wait = store.lock_within(LockOn::Layer(&diff_id), Duration::from_millis(100), || {});
-    let ticks = async {
-        // On the one thread of this runtime.
-        for _ in 0..10 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let (waited, ()) = tokio::join!(wait, ticks);
-    let error = waited.unwrap_err();
-    assert!(matches!(error, msb_store::Error::Busy { .. }) && error.is_temporary());
-    assert!(
-        error
-            .path()
-            .ends_with(format!("layer-sha256-{}.lock", diff_id.hex()))
-    );
-}
-
 #[test]
 fn a_child_process_inherits_a_lease_and_a_clone_keeps_it() {
     let temp = tempfile::tempdir().unwrap();
@@ -288,18 +228,15 @@ fn a_child_process_inherits_a_lease_and_a_clone_keeps_it() {
     let lease = store.lease(&disk("a"), &[layer("a")], &[]).unwrap();
     let clone = lease.clone();
     drop(lease);
-    assert!(store.is_leased(&disk("a")).unwrap());
+    assert!(is_leased(&store, &disk("a")));
     let inherited = clone.inheritable_fd().unwrap();
     let mut vm = std::process::Command::new("sleep")
         .arg("60")
         .spawn()
         .unwrap();
     drop((inherited, clone));
-    assert!(
-        store.is_leased(&disk("a")).unwrap(),
-        "the VM process holds it"
-    );
+    assert!(is_leased(&store, &disk("a")), "the VM process holds it");
     vm.kill().unwrap();
     vm.wait().unwrap();
-    assert!(!store.is_leased(&disk("a")).unwrap());
+    assert!(!is_leased(&store, &disk("a")));
 }

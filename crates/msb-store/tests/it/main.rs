@@ -5,10 +5,12 @@
 )]
 
 mod access;
+mod budget;
 mod common;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod hostile;
+mod layout;
 mod locks;
 mod prune;
 mod publish;

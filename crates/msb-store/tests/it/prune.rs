@@ -249,6 +249,39 @@ fn a_pulls_lease_keeps_manifest_and_config() {
 }
 
 #[test]
+fn the_kept_blob_of_a_layer_goes_with_the_last_image_that_uses_it() {
+    let (temp, store) = store();
+    let needed = Digest::sha256_of(b"needed");
+    let leased = Digest::sha256_of(b"leased");
+    let stray = Digest::sha256_of(b"stray");
+    for (digest, bytes) in [(needed, b"needed"), (leased, b"leased")] {
+        let blob = staged(store.stage_layer_blob(&digest), bytes);
+        blob.publish().unwrap();
+    }
+    let mut partial = store.open_partial_blob(&stray, 5).unwrap().unwrap();
+    partial.append(b"stray").unwrap();
+    assert!(partial.keep().unwrap());
+    assert_eq!(store.layer_blob_bytes(&stray).unwrap(), Some(5));
+    put_image(&store, "a");
+    let _lease = store.lease(&disk("other"), &[], &[leased]).unwrap();
+    age(temp.path());
+    let of_image = |name: String| {
+        let mut references = references(&name);
+        references.layer_blobs.insert(needed);
+        references
+    };
+    let options = PruneOptions::default();
+    let pruned = store.prune(&options, |_, name| of_image(name)).unwrap();
+    assert_eq!((pruned.layer_blobs, pruned.bytes), (vec![stray], 5));
+    assert_eq!(pruned.kept_in_use.bytes, 6);
+    store.remove_image(&image("a")).unwrap();
+    let pruned = store.prune(&options, |_, name| of_image(name)).unwrap();
+    assert_eq!(pruned.layer_blobs, [needed]);
+    assert_eq!(store.layer_blob_bytes(&needed).unwrap(), None);
+    assert_eq!(store.layer_blob_bytes(&leased).unwrap(), Some(6));
+}
+
+#[test]
 fn verified_blobs_are_remembered_with_their_layer_and_bounded() {
     let (temp, store) = store();
     let key = layer("a");

@@ -1,8 +1,11 @@
 //! Publishing: all of a file or nothing, whenever the writer stops.
 
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::common::*;
 use msb_oci::Digest;
-use msb_store::{PruneOptions, Store, publish_all};
+use msb_store::{PruneOptions, References, Store, publish_all};
 
 /// The steps of a pull at which it can be killed.
 const STEPS: [&str; 8] = [
@@ -274,4 +277,43 @@ fn sweeping_while_others_write_harms_nobody() {
     store
         .prune::<String>(&PruneOptions::default(), |_, name| references(&name))
         .unwrap();
+}
+
+#[test]
+fn a_partial_blob_is_kept_only_when_it_is_whole() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path()).unwrap();
+    let digest = Digest::sha256_of(b"12345");
+    let open = || store.open_partial_blob(&digest, 5).unwrap().unwrap();
+    let mut partial = open();
+    partial.append(b"123").unwrap();
+    assert!(!partial.keep().unwrap());
+    assert_eq!(store.layer_blob_bytes(&digest).unwrap(), None);
+    let mut partial = open();
+    assert_eq!(partial.len_bytes(), 3);
+    partial.append(b"45").unwrap();
+    // Another process cut the file.
+    File::options()
+        .write(true)
+        .open(partial.path())
+        .unwrap()
+        .set_len(4)
+        .unwrap();
+    assert!(!partial.keep().unwrap());
+    let mut partial = open();
+    partial.append(b"5").unwrap();
+    let part = partial.path().to_owned();
+    assert!(partial.keep().unwrap() && !part.exists());
+    let path = store.layer_blob_path(&digest);
+    assert_eq!(std::fs::read(&path).unwrap(), b"12345");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o444);
+    // The record that depends on it needs all of it.
+    let mut references = References::default();
+    references.layer_blobs.insert(digest);
+    store.write_image(&image("a"), &"a", &references).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let error = store
+        .write_image(&image("a"), &"a", &references)
+        .unwrap_err();
+    assert!(error.is_vanished());
 }

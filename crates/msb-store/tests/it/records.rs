@@ -175,7 +175,7 @@ fn no_record_is_published_over_something_that_is_missing() {
         store.layer_sidecar_path(&layer("a")),
         store.fsmeta_path(&disk("a")),
         store.vmdk_path(&disk("a")),
-        store.blob_path(&Digest::sha256_of(MANIFEST)),
+        blob_path(&store, &Digest::sha256_of(MANIFEST)),
     ] {
         let bytes = std::fs::read(&missing).unwrap();
         std::fs::remove_file(&missing).unwrap();
@@ -204,14 +204,14 @@ fn a_blob_is_hashed_whenever_it_is_read() {
         let error = store.write_blob(&digest, b"other").unwrap_err();
         assert!(matches!(error, Error::DigestMismatch { .. }), "{error}");
         for damage in [&b""[..], &b"{\"schemaVersion\":3}"[..], &MANIFEST[1..]] {
-            std::fs::write(store.blob_path(&digest), damage).unwrap();
+            std::fs::write(blob_path(&store, &digest), damage).unwrap();
             assert_eq!(store.read_blob(&digest, 1 << 20).unwrap(), None);
             assert!(
-                !store.blob_path(&digest).exists(),
+                !blob_path(&store, &digest).exists(),
                 "a damaged blob is removed"
             );
         }
-        std::fs::write(store.blob_path(&digest), b"damaged").unwrap();
+        std::fs::write(blob_path(&store, &digest), b"damaged").unwrap();
         store.write_blob(&digest, MANIFEST).unwrap();
         assert_eq!(
             store.read_blob(&digest, 1 << 20).unwrap().unwrap(),
@@ -278,4 +278,43 @@ fn leftover_bytes_of_one_blob_do_not_poison_another() {
     let part = store.open_partial_blob(&digest, 9).unwrap().unwrap();
     assert_eq!(part.len_bytes(), 0, "longer than the blob: dropped");
     assert_eq!(std::fs::metadata(part.path()).unwrap().len(), 0);
+}
+
+#[test]
+fn any_flipped_bit_and_any_cut_of_a_record_is_damage() {
+    let (_temp, store) = store();
+    put_image(&store, "a");
+    let path = store.image_record_path(&image("a"));
+    let record = std::fs::read(&path).unwrap();
+    let expect_damage = |bytes: &[u8], what: &str| {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let error = store.read_image::<String>(&image("a")).unwrap_err();
+        assert!(error.is_corrupt(), "{what}: {error}");
+    };
+    for at in 0..record.len() {
+        expect_damage(&record[..at], &format!("cut at {at}"));
+        for bit in 0..8 {
+            let mut damaged = record.clone();
+            damaged[at] ^= 1 << bit;
+            expect_damage(&damaged, &format!("byte {at}, bit {bit}"));
+        }
+    }
+    std::fs::write(&path, &record).unwrap();
+    assert!(store.read_image::<String>(&image("a")).unwrap().is_some());
+}
+
+#[test]
+fn a_record_of_the_first_format_is_read() {
+    let (_temp, store) = store();
+    put_image(&store, "a");
+    let path = store.image_record_path(&image("a"));
+    let record = std::fs::read_to_string(&path).unwrap();
+    let first = record.lines().next().unwrap();
+    let old = first.replacen("\"format\":2", "\"format\":1", 1);
+    assert_ne!(first, old);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, old).unwrap();
+    let read = store.read_image::<String>(&image("a")).unwrap();
+    assert_eq!(read.as_deref(), Some("a"));
 }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -75,32 +76,50 @@ impl Reply {
             reply.headers.push(("Docker-Content-Digest", digest));
             return reply;
         }
-        let Some(bytes) = split("/blobs/").and_then(|(layout, digest)| blob(layout, &digest))
+        let Some(mut file) = split("/blobs/").and_then(|(layout, digest)| open(layout, &digest))
         else {
             return Reply::problem(404);
         };
-        let length = bytes.len();
-        match request.from {
-            from if from == 0 || !obeys_range => Reply::new(200, "application/octet-stream", bytes),
-            from if from < length => {
-                let mut reply = Reply::new(206, "application/octet-stream", &bytes[from..]);
-                let range = format!("bytes {from}-{}/{length}", length - 1);
-                reply.headers.push(("Content-Range", range));
-                reply
-            }
-            _ => Reply::problem(416),
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let is_whole = request.to.is_none() && request.from == 0;
+        let (from, end) = match request.to {
+            _ if is_whole || !obeys_range => (0, length),
+            Some(to) => (request.from, length.min(to.saturating_add(1))),
+            None => (request.from, length),
+        };
+        let mut bytes = Vec::new();
+        let is_read = file.seek(SeekFrom::Start(from as u64)).is_ok()
+            && file
+                .take(end.saturating_sub(from) as u64)
+                .read_to_end(&mut bytes)
+                .is_ok();
+        if !is_read || (from >= end && !is_whole) {
+            return Reply::problem(416);
         }
+        let is_partial = obeys_range && !is_whole;
+        let status = if is_partial { 206 } else { 200 };
+        let mut reply = Reply::new(status, "application/octet-stream", bytes);
+        if is_partial {
+            let range = format!("bytes {from}-{}/{length}", end - 1);
+            reply.headers.push(("Content-Range", range));
+        }
+        reply
     }
 }
 
 fn blob(layout: &Path, digest: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(layout, digest)?.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn open(layout: &Path, digest: &str) -> Option<File> {
     // A digest is a part of a path here.
     let is_digest = digest
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
-    fs::read(blob_path(layout, digest))
-        .ok()
-        .filter(|_| is_digest)
+    is_digest.then(|| File::open(blob_path(layout, digest)).ok())?
 }
 
 fn tagged(layout: &Path, tag: &str) -> Option<String> {

@@ -11,6 +11,8 @@ pub struct Request {
     pub path: String,
     /// The first byte of `Range`; 0 without one.
     pub from: usize,
+    /// The last byte of `Range`, where it states one.
+    pub to: Option<usize>,
     /// The `Authorization` header.
     pub authorization: Option<String>,
 }
@@ -31,6 +33,7 @@ impl Request {
             method,
             path,
             from: 0,
+            to: None,
             authorization: None,
         };
         loop {
@@ -43,11 +46,11 @@ impl Request {
             };
             match name.to_ascii_lowercase().as_str() {
                 "range" => {
-                    let from = value
-                        .trim()
-                        .strip_prefix("bytes=")
-                        .and_then(|range| range.split('-').next());
-                    request.from = from.and_then(|from| from.parse().ok()).unwrap_or_default();
+                    let range = value.trim().strip_prefix("bytes=");
+                    if let Some((from, to)) = range.and_then(|range| range.split_once('-')) {
+                        request.from = from.parse().unwrap_or_default();
+                        request.to = to.parse().ok();
+                    }
                 }
                 "authorization" => request.authorization = Some(value.trim().to_owned()),
                 _ => {}

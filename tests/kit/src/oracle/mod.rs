@@ -48,6 +48,14 @@ pub enum Tool {
     Findmnt,
     /// Writes password files for the registry.
     Htpasswd,
+    /// A web server, as a caching mirror.
+    Nginx,
+    /// Docker's credential helper for `pass`.
+    CredentialPass,
+    /// The password store.
+    Pass,
+    /// Creates the key of a password store.
+    Gpg,
     /// Creates certificates.
     Openssl,
     /// Creates a Debian root file system.
@@ -103,6 +111,10 @@ impl Tool {
         Tool::Setpriv,
         Tool::Findmnt,
         Tool::Htpasswd,
+        Tool::Nginx,
+        Tool::CredentialPass,
+        Tool::Pass,
+        Tool::Gpg,
         Tool::Openssl,
         Tool::Debootstrap,
         Tool::Busybox,
@@ -138,6 +150,14 @@ impl Tool {
             Tool::Setpriv => ("setpriv", "util-linux", None),
             Tool::Findmnt => ("findmnt", "util-linux", None),
             Tool::Htpasswd => ("htpasswd", "apache2-utils", None),
+            Tool::Nginx => ("nginx", "nginx-light", None),
+            Tool::CredentialPass => (
+                "docker-credential-pass",
+                "golang-docker-credential-helpers",
+                None,
+            ),
+            Tool::Pass => ("pass", "pass", None),
+            Tool::Gpg => ("gpg", "gnupg", None),
             Tool::Openssl => ("openssl", "openssl", None),
             Tool::Debootstrap => ("debootstrap", "debootstrap", None),
             Tool::Busybox => ("busybox", "busybox-static", Some("bin/busybox")),

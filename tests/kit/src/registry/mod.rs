@@ -1,6 +1,7 @@
 //! A real docker-registry on a loopback port. Its access log is the evidence of a client's requests.
 
 mod log;
+mod nginx;
 mod raw;
 mod setup;
 mod skopeo;
@@ -17,6 +18,7 @@ use std::{
 use tempfile::TempDir;
 
 pub use log::Request;
+pub use nginx::NginxMirror;
 pub use skopeo::PushFormat;
 pub use token::{TokenOptions, TokenRequest, TokenServer};
 

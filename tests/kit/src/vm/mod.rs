@@ -289,19 +289,44 @@ fn run(
     })
 }
 
-/// Builds the guest's root: busybox, the modules in loading order, and the script that is its first process.
+/// Builds a root file system in memory for a guest kernel of the kit, with a script for its first process.
+///
+/// The kernel has its modules in `/modules`; `/modules/order` names those that a disk with EROFS needs, in loading order.
+///
+/// # Errors
+///
+/// When the kernel's modules cannot be read.
+pub fn initramfs(init: &str) -> Result<Vec<u8>, KitError> {
+    let mut archive = system(&["virtio_pci", "virtio_blk", "erofs"])?;
+    archive.file("init", init.as_bytes());
+    Ok(archive.finish())
+}
+
+/// Builds the guest's root: the system, and the script that is its first process.
 fn root(options: &GuestOptions) -> Result<Vec<u8>, KitError> {
+    let mut names = vec!["virtio_pci", "virtio_blk", "erofs", "overlay"];
+    if options.writable_disk.is_some() {
+        names.push("ext4");
+    }
+    let mut archive = system(&names)?;
+    archive.file(
+        "settings",
+        format!("contents={}\n", if options.contents { "yes" } else { "no" }).as_bytes(),
+    );
+    archive.file("user-script", options.script.as_bytes());
+    archive.file("init", include_bytes!("init.sh"));
+    Ok(archive.finish())
+}
+
+/// Adds busybox, the console, and modules of the guest kernel in loading order.
+fn system(names: &[&str]) -> Result<cpio::Cpio, KitError> {
     let busybox = require(Tool::Busybox);
     let kernel = require(Tool::GuestKernel);
     let folder = kernel
         .parent()
         .expect("the kernel's path has a folder")
         .join("modules");
-    let mut names = vec!["virtio_pci", "virtio_blk", "erofs", "overlay"];
-    if options.writable_disk.is_some() {
-        names.push("ext4");
-    }
-    let loaded = modules::Modules::open(&folder)?.load(&names)?;
+    let loaded = modules::Modules::open(&folder)?.load(names)?;
     let mut archive = cpio::Cpio::default();
     for folder in ["bin", "dev", "modules"] {
         archive.folder(folder);
@@ -316,11 +341,5 @@ fn root(options: &GuestOptions) -> Result<Vec<u8>, KitError> {
     for (name, bytes) in &loaded {
         archive.file(&format!("modules/{name}"), bytes);
     }
-    archive.file(
-        "settings",
-        format!("contents={}\n", if options.contents { "yes" } else { "no" }).as_bytes(),
-    );
-    archive.file("user-script", options.script.as_bytes());
-    archive.file("init", include_bytes!("init.sh"));
-    Ok(archive.finish())
+    Ok(archive)
 }

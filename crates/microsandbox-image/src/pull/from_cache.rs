@@ -1,0 +1,138 @@
+use msb_budget::ImageBudget;
+use msb_oci::Reference;
+
+use super::blocking::blocking;
+use super::finish::{DiskFailure, lock_disk};
+use crate::cache::lookup::{self, FoundImage};
+use crate::cache::record::ImageRecord;
+use crate::disk::{BuildError, build};
+use crate::engine::Engine;
+use crate::progress::Progress;
+use crate::{CacheError, PullError, PullOptions, PullPolicy, PullProgress, PullResult};
+
+/// Returns the image from the cache alone, where the policy allows that. A damaged disk is rebuilt from its layers.
+pub(super) async fn from_cache(
+    engine: &Engine,
+    reference: &Reference,
+    options: &PullOptions,
+    progress: &Progress,
+) -> Result<Option<PullResult>, PullError> {
+    let is_final = options.pull_policy == PullPolicy::Never;
+    if options.pull_policy == PullPolicy::Always || (options.force && !is_final) {
+        return Ok(None);
+    }
+    let found = match find(engine, reference).await? {
+        FoundImage::Whole(result) => Some(*result),
+        FoundImage::WithoutDisk(record) => {
+            match rebuild_disk(engine, reference, *record, Lost::Files, progress).await {
+                Ok(result) => result,
+                Err(error) => {
+                    tracing::warn!(%reference, %error, "the disk cannot be rebuilt from the cache");
+                    None
+                }
+            }
+        }
+        FoundImage::Absent => None,
+    };
+    let found = match found {
+        Some(result) if options.keep_blobs => match missing_blob(engine, &result).await? {
+            None => Some(result),
+            Some(missing) if is_final => return Err(missing.into()),
+            Some(_) => None,
+        },
+        found => found,
+    };
+    if found.is_none() && is_final {
+        return Err(CacheError::NotCached {
+            reference: Box::new(reference.clone()),
+            platform: Box::new(engine.platform.clone()),
+        }
+        .into());
+    }
+    Ok(found)
+}
+
+async fn find(engine: &Engine, reference: &Reference) -> Result<FoundImage, PullError> {
+    let (store, platform) = (engine.cache.store().clone(), engine.platform.clone());
+    let reference = reference.clone();
+    blocking(move || Ok(lookup::image(&store, &reference, &platform)?)).await
+}
+
+async fn missing_blob(
+    engine: &Engine,
+    image: &PullResult,
+) -> Result<Option<CacheError>, PullError> {
+    let (store, image) = (engine.cache.store().clone(), image.clone());
+    blocking(move || Ok(lookup::missing_blob(&store, &image)?)).await
+}
+
+/// What a disk has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// A file is missing, has another length, or is a descriptor with another text. Another pull may have rebuilt it meanwhile.
+    Files,
+    /// Bytes that only a verification reads.
+    Bytes,
+}
+
+/// Builds merged metadata and descriptor from the sidecars of the layers, without a request. Returns `None` if a sidecar is damaged, or
+/// the result is not what the record states.
+pub(super) async fn rebuild_disk(
+    engine: &Engine,
+    reference: &Reference,
+    record: ImageRecord,
+    lost: Lost,
+    progress: &Progress,
+) -> Result<Option<PullResult>, PullError> {
+    let store = engine.cache.store();
+    let disk = record.disk.clone();
+    let Some(layout) = record.layout() else {
+        return Ok(None);
+    };
+    tracing::warn!(%reference, disk = %disk.key(), "the disk of a cached image is incomplete; it is rebuilt");
+    let lease = {
+        let (store, record) = (store.clone(), record.clone());
+        blocking(move || Ok(record.lease(&store)?)).await?
+    };
+    // The holder of the lock may be a pull from any registry.
+    let _lock = lock_disk(store, disk.key(), String::new()).await?;
+    if lost == Lost::Files
+        && let FoundImage::Whole(result) = find(engine, reference).await?
+    {
+        return Ok(Some(*result));
+    }
+    progress.send(PullProgress::Merging);
+    let budget = ImageBudget::new(engine.image_limits);
+    // Work on other threads ends soon after the pull is dropped.
+    let _cancel = budget.cancel_on_drop();
+    let written = {
+        let (store, disk, budget) = (store.clone(), disk.clone(), budget.clone());
+        let observer = progress.merge_observer(disk.layers().stack().len());
+        blocking(move || Ok(build(&disk, &layout, &store, &budget, observer))).await?
+    };
+    let published = match written {
+        Ok(written) if !record.is_disk(written.fsmeta()) => {
+            tracing::warn!(%reference, "the rebuilt disk is not the one that the image record states");
+            return Ok(None);
+        }
+        Ok(written) => written.publish(disk, store.clone()).await,
+        Err(error) => Err(error),
+    };
+    match published {
+        Ok(fsmeta) => {
+            progress.send(PullProgress::FsmetaWritten {
+                bytes: fsmeta.bytes,
+            });
+            progress.send(PullProgress::VmdkWritten);
+            Ok(Some(record.to_result(store, reference, false, lease)))
+        }
+        Err(BuildError::DamagedLayer(layer)) => {
+            tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged");
+            Ok(None)
+        }
+        Err(error) => match DiskFailure::new(error, reference) {
+            DiskFailure::DamagedLayer(_) => Ok(None),
+            DiskFailure::Pull(error) => Err(*error),
+        },
+    }
+}

@@ -1,0 +1,319 @@
+//! A pull that dies at any change of the file system, and a machine that loses power there.
+//!
+//! ```text
+//!   pull, aborted at point N ─▶ the cache as it is ────────────────────────────▶ offline pull: whole or absent
+//!                           └─▶ the cache without what was not synced: data, ──▶ pull: the right disk
+//!                               or names, or both                                verify --full: no damage; prune: nothing stays
+//! ```
+//!
+//! The points are before and after each write, sync, rename, unlink, mkdir and create of the store. Every point of a first pull and of a
+//! pull over a damaged image is tried. Power losses, and the last two checks, are tried at some points, or at all with
+//! `MSB_POWER_LOSSES=all`.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics, and prints its figures"
+)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use common::{msb_image, run};
+use microsandbox_image::Digest;
+use msb_testkit::fault_registry::FaultRegistry;
+use msb_testkit::image::{ImageBuilder, Layer};
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Setup {
+    _registry: FaultRegistry,
+    _layout: TempDir,
+    name: String,
+    disk: Digest,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let registry = FaultRegistry::start().unwrap();
+        let layout = tempfile::tempdir().unwrap();
+        registry.serve("x", layout.path());
+        ImageBuilder::new()
+            .layer(
+                Layer::recipe("dir d\nfile d/a size=20000 seed=1\nfile s size=100 seed=2").gzip(),
+            )
+            .layer(Layer::recipe("file d/b size=30000 seed=3").gzip())
+            .write_layout(layout.path(), "t")
+            .unwrap();
+        let mut setup = Self {
+            name: format!("{}/x:t", registry.host()),
+            _registry: registry,
+            _layout: layout,
+            disk: Digest::sha256_of(b""),
+        };
+        let empty = tempfile::tempdir().unwrap();
+        let output = setup.pull(&empty.path().join("cache"), "if-missing");
+        setup.disk = disk_of(&output);
+        setup
+    }
+
+    fn arguments<'a>(&'a self, policy: &'a str) -> [&'a str; 8] {
+        let platform = ["--platform", "linux/amd64"];
+        let [a, b] = platform;
+        [
+            "pull", a, b, "--format", "json", "--policy", policy, &self.name,
+        ]
+    }
+
+    fn pull(&self, cache: &Path, policy: &str) -> Output {
+        run(cache, &self.arguments(policy))
+    }
+
+    /// Pulls, and aborts at point `at`. Returns the changes that were made; `None` if the pull ended before.
+    fn crash(&self, cache: &Path, policy: &str, at: usize) -> Option<Vec<Change>> {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let status = Command::new(msb_image())
+            .arg("--cache-dir")
+            .arg(cache)
+            .args(self.arguments(policy))
+            .env("MSB_STORE_CRASH_AT", at.to_string())
+            .env("MSB_STORE_CRASH_LOG", log.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        let text = fs::read_to_string(log.path()).unwrap();
+        (!status.success()).then(|| text.lines().map(Change::parse).collect())
+    }
+
+    /// Checks that the cache serves nothing wrong, and that a pull completes it; if `is_thorough`, also that no damage and no temporary
+    /// file remain.
+    fn recovers(&self, cache: &Path, is_thorough: bool, what: &str) {
+        let output = self.pull(cache, "never");
+        match output.status.code() {
+            Some(0) => assert_eq!(disk_of(&output), self.disk, "{what}"),
+            Some(1) => {
+                let text = String::from_utf8_lossy(&output.stderr);
+                assert!(text.contains("not cached"), "{what}: {text}");
+            }
+            _ => panic!("{what}: {output:?}"),
+        }
+        let output = self.pull(cache, "if-missing");
+        assert!(output.status.success(), "{what}: {output:?}");
+        assert_eq!(disk_of(&output), self.disk, "{what}");
+        if !is_thorough {
+            return;
+        }
+        let output = run(cache, &["verify", "--full"]);
+        assert!(output.status.success(), "{what}: {output:?}");
+        let output = run(cache, &["prune", "--grace", "0"]);
+        assert!(output.status.success(), "{what}: {output:?}");
+        let mut all = Vec::new();
+        files(cache, &mut all);
+        let is_temporary = |path: &PathBuf| path.to_str().unwrap().contains("/.tmp-");
+        assert!(!all.iter().any(is_temporary), "{what}: {all:?}");
+    }
+}
+
+/// A change that a process made to the file system.
+#[derive(Debug)]
+struct Change {
+    what: String,
+    paths: Vec<PathBuf>,
+}
+
+impl Change {
+    fn parse(line: &str) -> Self {
+        let mut words = line.split('\t').map(str::to_owned);
+        Self {
+            what: words.next().unwrap(),
+            paths: words.map(PathBuf::from).collect(),
+        }
+    }
+}
+
+/// What a power loss takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    /// The bytes of files that were not synced. Their names stay.
+    Data,
+    /// Half of these bytes: the rest are zeros.
+    HalfOfData,
+    /// New names in directories that were not synced.
+    Names,
+    /// Names and bytes.
+    Both,
+}
+
+/// Changes the directory to what may remain of it.
+fn lose(changes: &[Change], loss: Loss) {
+    // By the path that it has now: whether its bytes are on stable storage.
+    let mut written: BTreeMap<PathBuf, bool> = BTreeMap::new();
+    // The names that a sync of their directory has not made durable.
+    let mut names: BTreeSet<PathBuf> = BTreeSet::new();
+    for change in changes {
+        let path = change.paths[0].clone();
+        match change.what.as_str() {
+            "create" => {
+                written.insert(path.clone(), false);
+                names.insert(path);
+            }
+            "mkdir" => {
+                names.insert(path);
+            }
+            "write" => {
+                written.insert(path, false);
+            }
+            "sync" => {
+                written.insert(path, true);
+            }
+            "rename" => {
+                let to = change.paths[1].clone();
+                if let Some(is_synced) = written.remove(&path) {
+                    written.insert(to.clone(), is_synced);
+                }
+                names.remove(&path);
+                names.insert(to);
+            }
+            "unlink" | "rmdir" => {
+                written.remove(&path);
+                names.remove(&path);
+            }
+            "syncdir" => names.retain(|name| name.parent() != Some(&path)),
+            _ => {}
+        }
+    }
+    if loss != Loss::Names {
+        for path in written
+            .iter()
+            .filter(|(_, is_synced)| !**is_synced)
+            .map(|(path, _)| path)
+        {
+            let Ok(mut bytes) = fs::read(path) else {
+                continue;
+            };
+            match loss {
+                Loss::HalfOfData => {
+                    let half = bytes.len() / 2;
+                    bytes[half..].fill(0);
+                }
+                _ => bytes.clear(),
+            }
+            fs::remove_file(path).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    if matches!(loss, Loss::Names | Loss::Both) {
+        for path in names {
+            let _ = fs::remove_file(&path);
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+fn files(at: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(at).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn disk_of(output: &Output) -> Digest {
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut bytes = Vec::new();
+    for extent in printed["extents"].as_array().unwrap() {
+        bytes.extend(fs::read(extent["path"].as_str().unwrap()).unwrap());
+    }
+    Digest::sha256_of(&bytes)
+}
+
+/// Crashes a pull at every point. `prepare` makes the cache that it begins with.
+fn at_every_point(setup: &Setup, policy: &str, prepare: impl Fn(&Path)) {
+    let all = std::env::var("MSB_POWER_LOSSES").is_ok_and(|value| value == "all");
+    let (mut points, mut losses) = (0, 0);
+    loop {
+        let at = points + 1;
+        let folder = tempfile::tempdir().unwrap();
+        // Of several directories, so that those above the cache are new as well.
+        let cache = folder.path().join("a/cache");
+        prepare(&cache);
+        if setup.crash(&cache, policy, at).is_none() {
+            break;
+        }
+        points = at;
+        setup.recovers(&cache, all || at % 4 == 0, &format!("{policy}, point {at}"));
+        let kinds: &[Loss] = match at % 12 {
+            _ if all => &[Loss::Data, Loss::HalfOfData, Loss::Names, Loss::Both],
+            0 => &[Loss::Data, Loss::Both],
+            6 => &[Loss::HalfOfData, Loss::Names],
+            _ => &[],
+        };
+        for loss in kinds {
+            let folder = tempfile::tempdir().unwrap();
+            let cache = folder.path().join("a/cache");
+            prepare(&cache);
+            // The order of threads differs from run to run, and with it the number of points.
+            if let Some(changes) = setup.crash(&cache, policy, at) {
+                lose(&changes, *loss);
+                losses += 1;
+                setup.recovers(
+                    &cache,
+                    true,
+                    &format!("{policy}, point {at}, {loss:?}: {changes:?}"),
+                );
+            }
+        }
+    }
+    println!("{policy}: {points} crash points, {losses} power losses");
+    assert!(points >= 20, "{points}");
+}
+
+#[test]
+fn a_first_pull_that_dies_at_any_point_is_completed_by_the_next() {
+    at_every_point(&Setup::new(), "if-missing", |_| {});
+}
+
+#[test]
+fn a_pull_over_a_damaged_image_that_dies_at_any_point_is_completed_by_the_next() {
+    let setup = Setup::new();
+    at_every_point(&setup, "always", |cache| {
+        let output = setup.pull(cache, "if-missing");
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        // A layer and the disk are built again over what is there.
+        fs::remove_file(printed["layers"][1]["erofs"].as_str().unwrap()).unwrap();
+        fs::remove_file(printed["vmdk"].as_str().unwrap()).unwrap();
+    });
+}
+
+#[test]
+fn an_acknowledged_pull_survives_a_power_loss() {
+    let setup = Setup::new();
+    for loss in [Loss::Data, Loss::HalfOfData, Loss::Names, Loss::Both] {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("a/cache");
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let output = Command::new(msb_image())
+            .arg("--cache-dir")
+            .arg(&cache)
+            .args(setup.arguments("if-missing"))
+            .env("MSB_STORE_CRASH_LOG", log.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = fs::read_to_string(log.path()).unwrap();
+        let changes: Vec<_> = text.lines().map(Change::parse).collect();
+        lose(&changes, loss);
+        let output = setup.pull(&cache, "never");
+        assert!(output.status.success(), "{loss:?}: {output:?}: {changes:?}");
+        assert_eq!(disk_of(&output), setup.disk);
+        setup.recovers(&cache, true, "after a whole pull");
+    }
+}
