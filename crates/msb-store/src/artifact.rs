@@ -55,7 +55,7 @@ const fn disk_data(name: &'static str) -> ArtifactFile {
     }
 }
 
-/// A file in the root that a guest reads.
+/// Returns a file in the root that a guest reads.
 const fn descriptor(name: &'static str) -> ArtifactFile {
     ArtifactFile {
         folder: Folder::Root,

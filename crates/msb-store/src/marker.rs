@@ -12,7 +12,6 @@ use std::io::Write as _;
 
 use msb_oci::Digest;
 
-
 use crate::artifact::{IMAGES, KINDS, LOCKS, PINS, is_root_name};
 use crate::crash;
 use crate::dir::Dir;
