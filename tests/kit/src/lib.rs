@@ -31,6 +31,7 @@
 //! ```
 #![cfg(unix)]
 
+pub mod clients;
 pub mod cloud_hypervisor;
 mod command;
 pub mod content;

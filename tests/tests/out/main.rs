@@ -10,6 +10,7 @@ mod common;
 mod descriptor;
 mod export;
 mod guest;
+mod gvisor;
 mod mount;
 mod user;
 
