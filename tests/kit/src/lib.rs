@@ -32,6 +32,7 @@
 #![cfg(unix)]
 
 pub mod clients;
+pub mod cloud_hypervisor;
 mod command;
 pub mod content;
 pub mod digest;

@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod descriptor;
 mod export;
 mod guest;
 mod gvisor;
