@@ -58,9 +58,7 @@ fn line(event: &PullProgress) -> Option<String> {
             }
         },
         PullProgress::LayerDownloaded { layer, .. } => format!("layer {layer}: downloaded"),
-        PullProgress::LayerMaterialized {
-            layer, bytes, ..
-        } => {
+        PullProgress::LayerMaterialized { layer, bytes, .. } => {
             format!("layer {layer}: EROFS image of {bytes} bytes")
         }
         PullProgress::Merging => "merging".to_owned(),

@@ -3,7 +3,7 @@
 //! ```text
 //!  source ─▶ resolve ─▶ manifest, config ─┬─▶ layers, concurrently ──────────────────────┬─▶ disk published ─▶ record
 //!  registry, layout,                       │                                              │
-//!  archive                                 └─▶ merged as they are read ─▶ fsmeta.erofs, rootfs.vmdk, verified
+//!  archive                                 └─▶ merged as they are read ─▶ fsmeta, descriptor, verified
 //!
 //!   pull/     one pull, from any source: PullError
 //!   source/   registry, OCI layout, archive of docker save: ArchiveError
@@ -143,6 +143,7 @@ pub use msb_registry::{
     RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
+pub use msb_stitch::vmdk::VmdkError;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
 pub use msb_store::{
     DiskKey, FormatVersion, InvalidPinName, Kept, Lease, PinName, PruneOptions,

@@ -7,6 +7,7 @@ mod fetch;
 mod finish;
 mod from_cache;
 mod holder;
+mod in_place;
 mod layer;
 mod layers;
 mod notes;
@@ -39,6 +40,7 @@ use crate::{ManifestProblem, PullError, PullOptions, PullProgress, PullResult};
 use ahead::MergeTask;
 use finish::{Finished, check_record_bytes, finish};
 use from_cache::from_cache;
+use in_place::in_place;
 use layer::LayerSource;
 use layers::{Rebuild, fetch_layers};
 use resolve::{Resolved, keep, resolve};
@@ -159,6 +161,12 @@ async fn complete(
         blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
         blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
     };
+    if rebuild.is_empty()
+        && !keep_blobs
+        && let Some(result) = in_place(pull, &lease).await?
+    {
+        return Ok(result);
+    }
 
     let mut damaged = None;
     for _ in 0..=REPAIRS {

@@ -30,9 +30,10 @@ pub struct PullResult {
     pub layer_diff_ids: Vec<Digest>,
     /// The layers, bottom to top.
     pub layers: Vec<LayerArtifact>,
-    /// The merged metadata image, `fsmeta.erofs`: the first file of the disk.
+    /// The merged metadata image (fsmeta): the first file of the disk.
     pub fsmeta: PathBuf,
-    /// The disk descriptor, `rootfs.vmdk`.
+    /// The disk descriptor, in the root of the cache. It names the files of the disk relative to its own directory, and lies above
+    /// all of them.
     pub vmdk: PathBuf,
     /// The files of the disk in order, for a hypervisor that reads no VMDK.
     pub extents: Vec<DiskExtent>,

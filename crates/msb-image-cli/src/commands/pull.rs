@@ -1,3 +1,4 @@
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -51,6 +52,11 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     keep_blobs: bool,
 
+    /// Pull into the cache at DIR, which then depends on no other cache: layers that this cache has are copied. A new DIR is readable
+    /// for all users
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+
     #[command(flatten)]
     limits: LimitArgs,
 
@@ -97,6 +103,10 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     } else {
         cache
     };
+    let cache = match &args.into {
+        Some(directory) => filled(directory, &cache)?,
+        None => cache,
+    };
     let builder = Registry::builder(args.platform.platform(), cache)
         .limits(RegistryLimits::default().with_ranges(args.ranges));
     let builder = apply_limits!(args.limits, builder);
@@ -121,6 +131,17 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         }
         Ok(outcome)
     })
+}
+
+/// Returns the cache at `directory`, which takes layers from `cache` and depends on no other cache.
+fn filled(directory: &Path, cache: &GlobalCache) -> Result<GlobalCache, Failure> {
+    let mut options = cache.options().clone();
+    options.cache_from.insert(0, cache.root().to_owned());
+    options.is_self_contained = true;
+    options.is_public = options.shared_group.is_none();
+    // The budget is that of the user's own cache.
+    options.max_bytes = None;
+    Ok(GlobalCache::with_options(directory, options)?)
 }
 
 /// Returns the cache, whose files get the immutable flag.
