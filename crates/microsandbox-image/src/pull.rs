@@ -42,7 +42,7 @@ use in_place::in_place;
 use layer::LayerSource;
 use layers::{Rebuild, fetch_layers};
 use resolve::{Resolved, keep, resolve};
-use space::settle;
+use space::{Room, settle};
 use sweep::sweep;
 
 /// How often a pull rebuilds a layer whose cached files turn out to be damaged.
@@ -83,6 +83,8 @@ struct Pull<'a> {
     keep_blobs: bool,
     /// Shared by the layers and their merge.
     budget: &'a ImageBudget,
+    /// How it shares the disk with other pulls.
+    room: &'a Room,
 }
 
 async fn run(
@@ -104,8 +106,36 @@ async fn run(
     strictly(result, options.strict)
 }
 
-/// Completes an image in the cache: downloads and converts the layers that are missing or are to be rebuilt, and builds the disk.
+/// Completes an image in the cache: downloads and converts the layers that are missing or are to be rebuilt, and builds the disk. If the
+/// disk of the cache is full because of other pulls, waits for their end, and completes the image once more.
 async fn complete(
+    engine: &Engine,
+    source: &dyn ImageSource,
+    reference: &Reference,
+    rebuild: Rebuild,
+    keep_blobs: bool,
+    progress: &Progress,
+) -> Result<PullResult, PullError> {
+    let mut room = Room::default();
+    loop {
+        let rebuild = rebuild.clone();
+        let completed = complete_in(
+            &room, engine, source, reference, rebuild, keep_blobs, progress,
+        )
+        .await;
+        match (&completed, room.after_full()) {
+            (Err(error), Some(alone)) if error.is_full() => {
+                tracing::warn!(%reference, %error, "other pulls use the disk; this one waits for them");
+                room = alone;
+            }
+            _ => return completed,
+        }
+    }
+}
+
+/// Completes an image as [`complete`] does, once.
+async fn complete_in(
+    room: &Room,
     engine: &Engine,
     source: &dyn ImageSource,
     reference: &Reference,
@@ -145,6 +175,7 @@ async fn complete(
         progress,
         keep_blobs,
         budget: &budget,
+        room,
     };
     check_record_bytes(pull)?;
     let store = engine.cache.store();

@@ -10,6 +10,7 @@ use crate::lock::LockOn;
 use crate::marker::{MARKER, store_dirs};
 use crate::pin::PinName;
 use crate::record::is_record_name;
+use crate::space::RESERVATION;
 use crate::step::Step;
 use crate::temporary::temporary_target;
 use crate::{DiskKey, LayerKey, Store};
@@ -85,6 +86,7 @@ impl Store {
             (String::new(), Writes::Marker),
             (IMAGES.to_owned(), Writes::Records),
             (PINS.to_owned(), Writes::Pins),
+            (LOCKS.to_owned(), Writes::Reservations),
         ];
         for kind in KINDS {
             for algorithm in ALGORITHMS {
@@ -113,6 +115,7 @@ enum Writes {
     Marker,
     Records,
     Pins,
+    Reservations,
     Artifacts(&'static ArtifactKind, Algorithm),
 }
 
@@ -128,6 +131,7 @@ impl Writes {
             Self::Marker => name == MARKER,
             Self::Records => is_record_name(name),
             Self::Pins => PinName::of_file(name).is_some(),
+            Self::Reservations => name == RESERVATION,
             Self::Artifacts(kind, _) if kind.has_own_dir => {
                 kind.files.iter().any(|file| file.name == name)
             }

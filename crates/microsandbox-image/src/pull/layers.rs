@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use msb_sidecar::Note;
 use msb_stitch::{DeviceId, LayerEvents, PerDevice};
-use msb_store::LayerKey;
+use msb_store::{LayerKey, Reservation};
 
 use super::Pull;
 use super::blocking::blocking;
@@ -14,7 +14,7 @@ use super::space::reserve;
 use crate::PullError;
 
 /// Which layers are rebuilt although the cache has them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rebuild {
     all: bool,
     layers: Vec<LayerKey>,
@@ -63,6 +63,8 @@ pub(super) struct ReadyLayers {
     pub(super) layers: Vec<ReadyLayer>,
     /// Bottom to top.
     pub(super) notes: Vec<Note>,
+    /// The space of the layers and of the disk over them.
+    pub(super) reservation: Option<Reservation>,
 }
 
 /// A device of the disk, and the layers of the image that share it.
@@ -83,7 +85,7 @@ pub(super) async fn fetch_layers(
     let mut ready: PerDevice<Option<ReadyLayer>> = disk.per_device(|_| None);
     let mut notes = ImageNotes::new(unique.len());
     let missing = missing(pull).await?;
-    reserve(pull, &missing).await?;
+    let reservation = reserve(pull, &missing).await?;
     let missing = &missing;
     unique.sort_by_key(|unique| {
         let (index, layer) = unique.blobs[0];
@@ -118,6 +120,7 @@ pub(super) async fn fetch_layers(
     Ok(ReadyLayers {
         layers: layers.collect::<Result<_, _>>()?,
         notes: notes.into_vec(),
+        reservation,
     })
 }
 

@@ -1,37 +1,116 @@
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use msb_store::{LayerKey, PruneOptions, Store};
+use msb_store::{LayerKey, PruneOptions, Reservation, Store};
 
 use super::Pull;
 use super::blocking::blocking;
 use crate::cache::keys::layer_key;
 use crate::cache::record::ImageRecord;
 use crate::engine::Engine;
-use crate::{CacheError, PullError};
+use crate::{CacheError, PullError, PullProgress};
 
-/// Makes room for the missing layers before any of them is downloaded.
+/// How long to wait between two looks at the reservations of other pulls.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait for other pulls at most. A process that was stopped keeps its reservation.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// How a pull shares the space of the disk with other pulls.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Whether the pull works only while no other one does.
+    is_alone: bool,
+    /// Whether other pulls worked when this one began.
+    has_others: AtomicBool,
+}
+
+impl Room {
+    /// Returns how a pull shares the space after it has failed with a full disk. `None` if no other pull was to blame.
+    pub(super) fn after_full(&self) -> Option<Self> {
+        self.has_others.load(Ordering::Relaxed).then(|| Self {
+            is_alone: true,
+            has_others: AtomicBool::new(false),
+        })
+    }
+}
+
+/// Makes room for the missing layers before any of them is downloaded, and reserves it. Waits while the space may not suffice for this
+/// and other pulls.
 ///
 /// A layer takes at least as many bytes as its blob, with rare exceptions, and mostly two to four times as many. With a budget, images that
 /// were not used for longest are removed.
 ///
 /// # Errors
 /// [`msb_store::Error::Full`] with the needed and the free bytes, [`CacheError::Budget`].
-pub(super) async fn reserve(pull: Pull<'_>, missing: &HashSet<LayerKey>) -> Result<(), PullError> {
+pub(super) async fn reserve(
+    pull: Pull<'_>,
+    missing: &HashSet<LayerKey>,
+) -> Result<Option<Reservation>, PullError> {
     let mut seen = HashSet::new();
-    let layers = pull.resolved.layers.iter();
-    let needed_bytes = layers
-        .filter(|layer| missing.contains(&layer_key(&layer.diff_id)) && seen.insert(layer.diff_id))
-        .map(|layer| layer.blob.bytes)
-        .fold(0, u64::saturating_add);
+    let layers = pull.resolved.layers.iter().enumerate();
+    let missing: Vec<_> = layers
+        .filter(|(_, layer)| {
+            missing.contains(&layer_key(&layer.diff_id)) && seen.insert(layer.diff_id)
+        })
+        .map(|(index, layer)| (index, layer.blob.bytes))
+        .collect();
+    let needed_bytes = missing
+        .iter()
+        .fold(0_u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
     if needed_bytes == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    let store = pull.engine.cache.store().clone();
-    blocking(move || {
-        keep_budget(&store, needed_bytes)?;
-        Ok(store.check_space(needed_bytes)?)
-    })
-    .await
+    let store = pull.engine.cache.store();
+    {
+        let store = store.clone();
+        blocking(move || Ok(keep_budget(&store, needed_bytes)?)).await?;
+    }
+    let is_alone = pull.room.is_alone;
+    let begun = Instant::now();
+    let mut is_announced = false;
+    loop {
+        let reserved = {
+            let store = store.clone();
+            blocking(move || Ok(store.try_reserve(needed_bytes, is_alone)?)).await?
+        };
+        if let Some(reserved) = reserved {
+            let has_others = reserved.has_others();
+            pull.room.has_others.store(has_others, Ordering::Relaxed);
+            if is_alone {
+                let store = store.clone();
+                blocking(move || Ok(remove_unneeded(&store)?)).await?;
+            }
+            return Ok(Some(reserved));
+        }
+        if begun.elapsed() >= LONGEST_WAIT {
+            tracing::warn!("another pull has reserved space for long; this one goes ahead without");
+            return Ok(None);
+        }
+        if !is_announced {
+            is_announced = true;
+            tracing::info!(needed_bytes, "waiting for the space of other pulls");
+            for (layer, _) in &missing {
+                pull.progress
+                    .send(PullProgress::LayerWaiting { layer: *layer });
+            }
+        }
+        pull.room.has_others.store(true, Ordering::Relaxed);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Removes what no image, lease or pin needs, whatever its age: it takes the space of a pull that would fail otherwise.
+fn remove_unneeded(store: &Store) -> Result<(), CacheError> {
+    let options = PruneOptions::with_grace(Duration::ZERO);
+    match store.prune(&options, |_, record: ImageRecord| record.references()) {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_corrupt() => {
+            tracing::warn!(%error, "nothing is removed from the cache");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Keeps the cache within its budget after an image was added. What cannot be removed is logged: the image was smaller before it was
