@@ -28,6 +28,7 @@ use msb_budget::ImageBudget;
 use msb_layer::LayerError;
 use msb_oci::Reference;
 use msb_stitch::{Merge, StitchError};
+use msb_store::Lease;
 
 use crate::blocking::{self, blocking};
 use crate::disk::ImageDisk;
@@ -42,7 +43,7 @@ use in_place::in_place;
 use layer::LayerSource;
 use layers::{Rebuild, fetch_layers};
 use resolve::{Resolved, keep, resolve};
-use space::{Room, settle};
+use space::{Begun, Room, begin, settle};
 use sweep::sweep;
 
 /// How often a pull rebuilds a layer whose cached files turn out to be damaged.
@@ -85,6 +86,17 @@ struct Pull<'a> {
     budget: &'a ImageBudget,
     /// How it shares the disk with other pulls.
     room: &'a Room,
+}
+
+impl Pull<'_> {
+    /// Leases the image's disk, so that no prune removes what the pull finds afterwards.
+    async fn lease(self) -> Result<Lease, PullError> {
+        let (store, disk) = (self.engine.cache.store().clone(), self.disk.clone());
+        let resolved = self.resolved;
+        let mut blobs = vec![resolved.manifest_digest, resolved.config_digest];
+        blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
+        blocking(move || Ok(disk.lease(&store, &blobs)?)).await
+    }
 }
 
 async fn run(
@@ -179,26 +191,24 @@ async fn complete_in(
     };
     check_record_bytes(pull)?;
     let store = engine.cache.store();
-    // Before anything is looked up, so that no prune removes what this pull finds.
-    let lease = {
-        let (store, disk) = (store.clone(), disk.clone());
-        let mut blobs = vec![resolved.manifest_digest, resolved.config_digest];
-        blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
-        blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
-    };
     if rebuild.is_empty()
         && !keep_blobs
-        && let Some(result) = in_place(pull, &lease).await?
+        && let Some(result) = in_place(pull).await?
     {
         return Ok(result);
     }
+    let Begun {
+        lease,
+        missing,
+        reservation: _reservation,
+    } = begin(pull).await?;
 
     let mut damaged = None;
     for _ in 0..=REPAIRS {
         let observer = progress.merge_observer(disk.layers().stack().len());
         let merge = Merge::with_budget(&budget).on_progress(observer);
         let (events, merge) = MergeTask::start(store, &disk, merge, rebuild.disk).await?;
-        let layers = fetch_layers(pull, &events, &rebuild);
+        let layers = fetch_layers(pull, &events, &rebuild, &missing);
         let beside = async {
             keep(engine, &resolved).await?;
             sweep(engine).await

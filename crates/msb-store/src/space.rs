@@ -82,7 +82,7 @@ impl Store {
 
     /// Reserves space for a pull that is about to write at least `needed_bytes`.
     ///
-    /// Returns `None` if others have reserved space and the file system may not have enough for all, or if others have reserved any and
+    /// Returns `None` if others have reserved space and the file system or the budget may not have enough for all, or if others have reserved any and
     /// `is_alone`: then the pull waits and tries again. It must not hold a reservation or a lock meanwhile.
     ///
     /// # Errors
@@ -114,7 +114,10 @@ impl Store {
         let others = reserved(&dir)?;
         if let Some(bytes) = others {
             let together = bytes.saturating_add(needed_bytes).saturating_mul(GROWTH);
-            if is_alone || together > self.available_bytes(&dir)? {
+            if is_alone
+                || together > self.available_bytes(&dir)?
+                || together > self.budget_left()?
+            {
                 return Ok(None);
             }
         }
@@ -127,6 +130,14 @@ impl Store {
             tracing::debug!(%error, "the bytes of a reservation are not recorded");
         }
         Ok(Some((name, file, others.is_some())))
+    }
+
+    /// Returns how many bytes the budget of the cache has left; `u64::MAX` without one.
+    fn budget_left(&self) -> Result<u64> {
+        let Some(max_bytes) = self.options().max_bytes else {
+            return Ok(u64::MAX);
+        };
+        Ok(max_bytes.saturating_sub(self.artifact_bytes()?))
     }
 
     fn available_bytes(&self, dir: &Dir) -> Result<u64> {

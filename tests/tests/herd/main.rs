@@ -35,7 +35,7 @@ const IMAGES: usize = 8;
 const PROCESSES: usize = 16;
 const HOLDERS: usize = 8;
 
-/// Images that share layers with their neighbours, and one layer with all.
+/// Images that share layers.
 struct Images {
     registry: FaultRegistry,
     built: Vec<BuiltImage>,
@@ -45,14 +45,15 @@ struct Images {
 impl Images {
     fn new() -> Self {
         let registry = FaultRegistry::start().unwrap();
-        let layer = |n: usize| {
-            let recipe = format!("dir d{n}\nfile d{n}/f size=300000 seed={n}");
+        let layer = |(n, size): (usize, usize)| {
+            let recipe = format!("dir d{n}\nfile d{n}/f size={size} seed={n}");
             Layer::recipe(&recipe).gzip()
         };
         let (mut built, mut layouts) = (Vec::new(), Vec::new());
         for n in 0..IMAGES {
             let layout = tempfile::tempdir().unwrap();
-            let image = [100, n, (n + 1) % IMAGES]
+            // One layer of all images, one of two, and one of its own.
+            let image = [(100, 100_000), (50 + n / 2, 100_000), (n, 200_000)]
                 .into_iter()
                 .fold(ImageBuilder::new(), |image, n| image.layer(layer(n)));
             built.push(image.write_layout(layout.path(), "t").unwrap());
@@ -84,7 +85,9 @@ impl Images {
 
 /// Returns the sum of the lengths of the artifacts below a directory, temporary files left out.
 fn total_bytes(cache: &Path) -> u64 {
-    let mut open: Vec<PathBuf> = ["layers", "disks", "blobs"].map(|dir| cache.join(dir)).into();
+    let mut open: Vec<PathBuf> = ["layers", "disks", "blobs"]
+        .map(|dir| cache.join(dir))
+        .into();
     let mut sum = 0;
     while let Some(path) = open.pop() {
         // Other processes remove what was listed.
@@ -126,8 +129,8 @@ async fn alone(references: &[Reference]) -> (Vec<String>, u64, u64) {
 
 #[tokio::test]
 async fn a_herd_of_processes_loses_no_leased_file_and_keeps_the_budget() {
-    let operations: usize = std::env::var("MSB_HERD_OPERATIONS")
-        .map_or(480, |number| number.parse().unwrap());
+    let operations: usize =
+        std::env::var("MSB_HERD_OPERATIONS").map_or(480, |number| number.parse().unwrap());
     let images = Images::new();
     let references = images.references();
     let (digests, largest, all) = alone(&references).await;
@@ -156,7 +159,9 @@ async fn a_herd_of_processes_loses_no_leased_file_and_keeps_the_budget() {
         assert!(output.status.success(), "{output:?}");
         reports.push(process::Report::parse(&output.stdout));
     }
-    let report = reports.into_iter().fold(process::Report::default(), process::Report::plus);
+    let report = reports
+        .into_iter()
+        .fold(process::Report::default(), process::Report::plus);
     let rest = total_bytes(&cache);
 
     // Of each layer: how often its blob was requested, and how often the file that marks it complete was removed.

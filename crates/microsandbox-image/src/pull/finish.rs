@@ -40,11 +40,7 @@ pub(super) async fn finish(
     merge: Option<MergeTask>,
     rebuild: bool,
 ) -> Result<Finished, PullError> {
-    let ReadyLayers {
-        layers,
-        notes,
-        reservation: _reservation,
-    } = ready;
+    let ReadyLayers { layers, notes } = ready;
     let image_bytes = layers.iter().map(|layer| layer.image_bytes);
     let image_bytes = pull.disk.layers().distinct(image_bytes);
     let layout = pull.disk.layout(image_bytes);
