@@ -33,7 +33,11 @@ impl fmt::Display for RequestContext {
         if self.step == Step::SignIn {
             return write!(f, "sign-in at {}", self.url);
         }
-        write!(f, "{} of {} from {}", self.step, self.reference, self.url)
+        let way = match self.step {
+            Step::PushBlob | Step::PushManifest => "to",
+            _ => "from",
+        };
+        write!(f, "{} of {} {way} {}", self.step, self.reference, self.url)
     }
 }
 
@@ -57,6 +61,10 @@ pub enum Step {
     Tags,
     /// Listing referrers.
     Referrers,
+    /// Pushing a blob.
+    PushBlob,
+    /// Pushing a manifest or an index.
+    PushManifest,
 }
 
 impl fmt::Display for Step {
@@ -70,6 +78,8 @@ impl fmt::Display for Step {
             Self::SignIn => "sign-in",
             Self::Tags => "tags",
             Self::Referrers => "referrers",
+            Self::PushBlob => "push of a blob",
+            Self::PushManifest => "push of a manifest",
         })
     }
 }
