@@ -12,9 +12,7 @@ pub(crate) mod retry_after;
 use std::sync::Arc;
 
 use reqwest::Url;
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RANGE,
-};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 
 use self::hosts::same_origin;
 use self::redirect::HostRules;

@@ -59,7 +59,11 @@ fn parse(scope: &str, writes: bool) -> Option<Vec<String>> {
             return None;
         }
         let is_repository = kind == "repository" || kind.starts_with("repository(");
-        let grants = |action: &str| actions.split(',').any(|found| found == action || found == "*");
+        let grants = |action: &str| {
+            actions
+                .split(',')
+                .any(|found| found == action || found == "*")
+        };
         if is_repository && (grants("pull") || (writes && grants("push"))) {
             can_write |= grants("push");
             scopes.push(format!("{kind}:{name}:{}", needed(actions, writes)));
@@ -154,7 +158,11 @@ mod tests {
             ),
             ("registry:catalog:* repository:a:pull", "repository:a:pull"),
         ] {
-            assert_eq!(scopes(Some(challenge), OWN, &Access::Pull), [expected], "{challenge}");
+            assert_eq!(
+                scopes(Some(challenge), OWN, &Access::Pull),
+                [expected],
+                "{challenge}"
+            );
         }
         let two = "repository:a:pull repository:b/c:pull,push";
         assert_eq!(
@@ -208,7 +216,11 @@ mod tests {
             ("repository:x:pull", "repository:a/b:pull,push"),
             ("nonsense", "repository:a/b:pull,push"),
         ] {
-            assert_eq!(scopes(Some(challenge), &own, &push), [expected], "{challenge}");
+            assert_eq!(
+                scopes(Some(challenge), &own, &push),
+                [expected],
+                "{challenge}"
+            );
         }
         let from = Some("c/d".to_owned());
         let mount = Access::Push { from };

@@ -160,7 +160,9 @@ impl Sender {
         let endpoint = self.endpoint_of(upstream, ask.reference)?;
         let request = request(upstream, ask, &endpoint.api);
         let (url, secrets) = (&response.url, &exchange.secrets);
-        let target = exchange.rules.target(&request, url, &response.inner, secrets);
+        let target = exchange
+            .rules
+            .target(&request, url, &response.inner, secrets);
         target.map_err(|problem| Error::UploadUrl {
             context: response.context.clone(),
             problem,

@@ -135,7 +135,9 @@ async fn read_pieces(range: SourceRange, sender: mpsc::Sender<io::Result<Bytes>>
         });
         let piece = match read.await {
             Ok(piece) => piece,
-            Err(_) => Err(io::Error::other("a background task panicked or was aborted")),
+            Err(_) => Err(io::Error::other(
+                "a background task panicked or was aborted",
+            )),
         };
         let has_failed = piece.is_err();
         if sender.send(piece).await.is_err() || has_failed {

@@ -91,7 +91,8 @@ impl Client {
                 None => Vec::new(),
             };
             let text = digest.to_string();
-            let is_listed = |entry: &Value| entry.get("digest").and_then(Value::as_str) == Some(&text);
+            let is_listed =
+                |entry: &Value| entry.get("digest").and_then(Value::as_str) == Some(&text);
             if manifests.iter().any(is_listed) || attempt > MAX_ATTEMPTS {
                 break;
             }

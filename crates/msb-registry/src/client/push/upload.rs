@@ -99,7 +99,9 @@ impl<'a> Upload<'a> {
         let (response, upstream) = match self.sender.send(&ask).await {
             Ok(sent) => sent,
             // The other repository may not be readable; then the blob is sent.
-            Err(error) if blob.mount_from.is_some() && (error.is_answer() || is_refusal(&error)) => {
+            Err(error)
+                if blob.mount_from.is_some() && (error.is_answer() || is_refusal(&error)) =>
+            {
                 let mut ask = self.ask(Method::POST, None);
                 ask.path = format!("{}/blobs/uploads/", self.reference.repository());
                 ask.body = Some(RequestBody::bytes(OCTETS, Bytes::new()));
@@ -249,7 +251,13 @@ impl<'a> Upload<'a> {
     }
 
     fn ask(&self, method: Method, from: Option<String>) -> Ask<'a> {
-        Ask::push(Step::PushBlob, self.reference, method, "blobs/uploads/", from)
+        Ask::push(
+            Step::PushBlob,
+            self.reference,
+            method,
+            "blobs/uploads/",
+            from,
+        )
     }
 }
 
