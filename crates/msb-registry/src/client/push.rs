@@ -94,6 +94,23 @@ impl Client {
         Upload::new(&self.sender, reference, upload).run().await
     }
 
+    /// Mounts a blob from `repository` of the same registry into the one that `reference` names. Returns `false` if the registry does not
+    /// do that; then nothing has changed.
+    ///
+    /// # Errors
+    ///
+    /// Every temporary fault of a request that lasts.
+    pub async fn mount_blob(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        repository: &str,
+    ) -> Result<bool, Error> {
+        let nothing: Arc<dyn ReadAt + Send + Sync> = Arc::new(Vec::<u8>::new());
+        let upload = BlobUpload::new(*digest, 0, nothing).with_mount_from(repository);
+        Upload::new(&self.sender, reference, &upload).mount().await
+    }
+
     /// Returns whether the repository that `reference` names has the blob `digest`, as the registry itself reports it.
     ///
     /// # Errors

@@ -132,3 +132,27 @@ async fn a_registry_without_chunks_is_sent_the_whole_blob() {
         );
     }
 }
+
+#[tokio::test]
+async fn mounting_alone_sends_no_bytes_and_leaves_no_session() {
+    let state = State::default();
+    let seen = Arc::clone(&state);
+    let server = Server::start(move |request, _| match request.method.as_str() {
+        "DELETE" => Reply::new(204, ""),
+        _ => answer(&seen, request),
+    })
+    .await;
+    let client = server.client().build().unwrap();
+    let digest = Digest::sha256_of(b"x");
+    let mounted = client
+        .mount_blob(&server.reference("a"), &digest, "b")
+        .await;
+    assert!(!mounted.unwrap());
+    assert_eq!(methods(&server), ["POST", "DELETE"]);
+    let server = Server::start(|_, _| Reply::new(201, "")).await;
+    let client = server.client().build().unwrap();
+    let mounted = client
+        .mount_blob(&server.reference("a"), &digest, "b")
+        .await;
+    assert!(mounted.unwrap());
+}

@@ -59,6 +59,31 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// Mounts the blob, if the registry allows that, and sends nothing otherwise.
+    pub(super) async fn mount(mut self) -> Result<bool, Error> {
+        let mut retry = self.sender.new_retry();
+        loop {
+            let begun = match self.begin().await {
+                Err(error) if error.is_answer() || is_refusal(&error) => return Ok(false),
+                begun => begun,
+            };
+            match begun {
+                Ok(true) => return Ok(true),
+                Ok(false) => break,
+                Err(error) => retry.after(error).await?,
+            }
+        }
+        if let Some(session) = self.session.take() {
+            let mut ask = self.ask(Method::DELETE, None);
+            ask.url = Some(session.url);
+            // The registry removes it after some time otherwise.
+            if let Err(error) = self.sender.send(&ask).await {
+                tracing::debug!(%error, "an upload that is not needed remains");
+            }
+        }
+        Ok(false)
+    }
+
     /// Begins the upload, or resumes it after a fault.
     async fn attempt(&mut self) -> Result<Pushed, Error> {
         let (sender, reference, blob) = (self.sender, self.reference, self.blob);
