@@ -149,9 +149,10 @@ pub use msb_store::{
     DiskKey, FormatVersion, InvalidPinName, Kept, Lease, PinName, PruneOptions,
     StoreOptions as CacheOptions, UnmetBudget,
 };
-pub use options::{PullOptions, PullPolicy, UnknownPolicy};
+pub use options::{PullOptions, PullPolicy, SourceForm, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
-pub use pull::{Repair, RepairError};
+pub use published::parse::PublishedProblem;
+pub use pull::{PublishedLayerError, Repair, RepairError};
 pub use pull_task::PullTask;
 pub use push::{PushError, PushFormat, PushOptions, PushResult};
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};

@@ -14,6 +14,7 @@
 //! config of its own.
 
 pub(crate) mod documents;
+pub(crate) mod parse;
 
 /// A layer image, compressed. containerd 2.3 reads it, and skips the table of ranges.
 pub(crate) const LAYER_TYPE: &str = "application/vnd.erofs.layer.v1+zstd";

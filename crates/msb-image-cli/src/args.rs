@@ -4,8 +4,8 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::cache_args::{CacheArgs, GLOBAL};
 use crate::commands::{
-    cat, config, df, export, inspect, load, login, logout, ls, pin, prune, pull, rm, save, tree,
-    verify,
+    cat, config, df, export, inspect, load, login, logout, ls, pin, prune, pull, push, rm, save,
+    tree, verify,
 };
 use crate::config::Config;
 use crate::output::Format;
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Cat(cat::CatArgs),
     Export(export::ExportArgs),
     Save(save::SaveArgs),
+    Push(push::PushArgs),
     #[cfg(target_os = "linux")]
     Mount(crate::commands::mount::MountArgs),
     #[cfg(target_os = "linux")]
@@ -72,6 +73,7 @@ impl Cli {
         match &mut self.command {
             Command::Pull(args) => args.configure(config),
             Command::Load(args) => args.configure(config),
+            Command::Push(args) => args.configure(config),
             Command::Login(args) => args.configure(config),
             Command::Logout(args) => args.configure(config),
             _ => {}

@@ -15,6 +15,7 @@ pub(crate) mod mount;
 pub(crate) mod pin;
 pub(crate) mod prune;
 pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod rm;
 pub(crate) mod save;
 mod sign_in;
@@ -51,6 +52,7 @@ pub(crate) fn run(mut cli: Cli) -> Result<Outcome, Failure> {
         Command::Cat(args) => cat::run(&args, &cache),
         Command::Export(args) => export::run(&args, &cache),
         Command::Save(args) => save::run(&args, &cache),
+        Command::Push(args) => push::run(&args, cache),
         #[cfg(target_os = "linux")]
         Command::Mount(args) => mount::run(&args, &cache),
         #[cfg(target_os = "linux")]

@@ -1,8 +1,8 @@
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, ValueEnum};
 use microsandbox_image::{
     GlobalCache, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult, PullTask,
-    Reference, Registry, RegistryLimits, escape_path,
+    Reference, Registry, RegistryLimits, SourceForm, escape_path,
 };
 use tokio::time::timeout;
 
@@ -49,6 +49,16 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     keep_blobs: bool,
 
+    /// Form of the layers to download: EROFS layers need no conversion, but only their publisher vouches for what they contain
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value_t,
+        conflicts_with = "keep_blobs"
+    )]
+    source: Source,
+
     #[command(flatten)]
     limits: LimitArgs,
 
@@ -74,6 +84,27 @@ pub(crate) struct PullArgs {
 
     #[command(flatten)]
     format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Source {
+    /// The original layers
+    #[default]
+    Tar,
+    /// EROFS layers if the image has been pushed with them, else the original ones
+    Auto,
+    /// EROFS layers only
+    Erofs,
+}
+
+impl From<Source> for SourceForm {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Tar => Self::Tar,
+            Source::Auto => Self::Auto,
+            Source::Erofs => Self::Erofs,
+        }
+    }
 }
 
 impl PullArgs {
@@ -104,6 +135,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         force: args.force,
         strict: args.strict,
         keep_blobs: args.keep_blobs,
+        source: args.source.into(),
     };
     event_loop::run(async {
         let mut outcome = Outcome::Done;
