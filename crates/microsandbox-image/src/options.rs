@@ -22,8 +22,8 @@ pub struct PullOptions {
 /// The form in which layers are downloaded, for an image that was published with [`Registry::push`](crate::Registry::push).
 ///
 /// An EROFS layer is downloaded as it is mounted, so that nothing has to be converted. The digests of the index cover it, but that it is what
-/// the layer's archive unpacks to is the publisher's claim. As layers are shared between the images of a cache, EROFS layers are for
-/// publishers that are trusted with all of them, such as the registry of one's own fleet. So they are not the default.
+/// the layer's archive unpacks to is the publisher's claim. So it is not the default. A pull of the original layers never uses a layer that
+/// only a publisher vouches for, and no EROFS layer replaces one that is cached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceForm {

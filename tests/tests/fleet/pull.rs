@@ -23,7 +23,7 @@ async fn pull_from(
 }
 
 /// Publishes [`image`] as `app:1` in a registry of its own.
-async fn published() -> (DockerRegistry, PushResult, PullResult) {
+pub(crate) async fn published() -> (DockerRegistry, PushResult, PullResult) {
     let source = docker_registry();
     push(&source, "app", &image());
     let cache = tempfile::tempdir().unwrap();
@@ -33,15 +33,18 @@ async fn published() -> (DockerRegistry, PushResult, PullResult) {
     (target, pushed, pulled)
 }
 
-/// Returns the bytes of every layer and disk of a cache, by their paths. The list of verified blobs is left out: a pull of EROFS layers
-/// verifies none.
+/// Returns the bytes of every layer and disk of a cache, by their paths, without the records of what was verified: a pull of EROFS layers
+/// makes none.
 fn artifacts(cache: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, at: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(root, &path, found);
-            } else if path.extension().is_none_or(|end| end != "blobs") {
+            } else if path
+                .extension()
+                .is_none_or(|end| end != "blobs" && end != "crc32c")
+            {
                 let name = path.strip_prefix(root).unwrap().display().to_string();
                 found.insert(name, fs::read(&path).unwrap());
             }
@@ -82,14 +85,15 @@ async fn every_artifact_is_byte_equal_to_that_of_a_pull_of_the_original() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn layers_are_shared_between_both_forms() {
-    let (registry, _, _) = published().await;
+    let (registry, pushed, _) = published().await;
     let name = reference(&registry, "app:1");
     let cache = tempfile::tempdir().unwrap();
     let first = pull_from(cache.path(), &name, SourceForm::Erofs)
         .await
         .unwrap();
-    // The same image under another name: the sidecars prove that its publisher has the cached layers.
+    // The sidecars show that the publisher has the cached layers.
     let other = name.with_digest(first.manifest_digest);
+    let manifest = registry_manifest(&registry, &pushed.erofs_digest.to_string());
     registry.forget_requests().unwrap();
     let options = PullOptions {
         pull_policy: microsandbox_image::PullPolicy::Always,
@@ -100,11 +104,32 @@ async fn layers_are_shared_between_both_forms() {
         .pull(&name, &options)
         .await
         .unwrap();
-    assert!(again.cached);
+    assert_eq!(again.manifest_digest, first.manifest_digest);
+    for layer in manifest["layers"].as_array().unwrap() {
+        assert_eq!(registry.blob_gets(layer["digest"].as_str().unwrap()), 0);
+    }
+    // Another pull converts the original layers, with the same bytes.
     let before = artifacts(cache.path());
     let tar = pull(cache.path(), &other).await.unwrap();
     assert_eq!(tar.manifest_digest, first.manifest_digest);
     assert_eq!(artifacts(cache.path()), before);
+    for layer in &tar.layers {
+        assert_eq!(registry.blob_gets(&layer.digest.to_string()), 1);
+    }
+    // From here on they are verified, and an EROFS pull downloads nothing.
+    registry.forget_requests().unwrap();
+    let verified = registry_in(cache.path())
+        .pull(&name, &options)
+        .await
+        .unwrap();
+    assert!(verified.cached);
+    let blobs = |path: &str| path.contains("/blobs/");
+    assert!(
+        !registry
+            .requests()
+            .iter()
+            .any(|request| blobs(&request.path))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,10 +201,10 @@ async fn a_lost_or_damaged_erofs_layer_leads_to_the_original_one() {
     pull(tar.path(), &name).await.unwrap();
     assert_eq!(artifacts(tar.path()), artifacts(auto.path()));
 
-    // Without its sidecars, which an incomplete copy of the tag may lack.
+    // A sidecar that is not the one of the annotation.
     let sidecar = manifest["layers"][0]["annotations"]["dev.microsandbox.layer.sidecar"].as_str();
     let sidecar = sidecar.unwrap().split(' ').next().unwrap();
-    replace_blob(&registry, sidecar, Vec::clear);
+    replace_blob(&registry, sidecar, |bytes| bytes.fill(0));
     let auto = tempfile::tempdir().unwrap();
     pull_from(auto.path(), &name, SourceForm::Auto)
         .await
@@ -189,7 +214,77 @@ async fn a_lost_or_damaged_erofs_layer_leads_to_the_original_one() {
 
 /// Reads a manifest from the storage of a registry.
 fn registry_manifest(registry: &DockerRegistry, digest: &str) -> serde_json::Value {
+    serde_json::from_slice(&read_blob(registry, digest)).unwrap()
+}
+
+/// Reads a blob from the storage of a registry.
+pub(crate) fn read_blob(registry: &DockerRegistry, digest: &str) -> Vec<u8> {
     let mut read = Vec::new();
     replace_blob(registry, digest, |bytes| read.clone_from(bytes));
-    serde_json::from_slice(&read).unwrap()
+    read
+}
+
+/// Pushes an image to `registry` as EROFS layers that do not belong to it: those of another image, under the diff_ids of this one.
+async fn forge(
+    registry: &DockerRegistry,
+    honest: &ImageBuilder,
+    other: &ImageBuilder,
+) -> Reference {
+    let source = docker_registry();
+    push(&source, "honest", honest);
+    push(&source, "other", other);
+    let cache = tempfile::tempdir().unwrap();
+    let honest = pull_keeping(cache.path(), &reference(&source, "honest:t")).await;
+    let other = pull_keeping(cache.path(), &reference(&source, "other:t")).await;
+    // The publisher's cache has the layer of the other image in place of the honest one.
+    for end in ["erofs", "layer"] {
+        let of = |image: &PullResult| image.layers[0].erofs.with_extension(end);
+        fs::remove_file(of(&honest)).unwrap();
+        fs::copy(of(&other), of(&honest)).unwrap();
+    }
+    let destination = reference(registry, "forged:1");
+    push_to(cache.path(), &honest, &destination).await;
+    destination
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_lies_about_a_layer_reaches_no_other_image() {
+    let (honest, other) = (
+        ImageBuilder::new().layer(Layer::recipe("file a size=5000 seed=1").gzip()),
+        ImageBuilder::new().layer(Layer::recipe("file a size=5000 seed=2").gzip()),
+    );
+    let registry = docker_registry();
+    push(&registry, "honest", &honest);
+    // The same layer in another compression, so that no verified blob names it.
+    let recipe = Layer::recipe("file a size=5000 seed=1");
+    let claimed = ImageBuilder::new().layer(recipe.zstd());
+    let forged = forge(&registry, &claimed, &other).await;
+    let truth = tempfile::tempdir().unwrap();
+    pull(truth.path(), &reference(&registry, "honest:t"))
+        .await
+        .unwrap();
+
+    // The layer that the publisher claims comes first.
+    let cache = tempfile::tempdir().unwrap();
+    pull_from(cache.path(), &forged, SourceForm::Erofs)
+        .await
+        .unwrap();
+    assert_ne!(artifacts(cache.path()), artifacts(truth.path()));
+    let result = pull(cache.path(), &reference(&registry, "honest:t"))
+        .await
+        .unwrap();
+    assert_eq!(artifacts(cache.path()), artifacts(truth.path()));
+    verify(&result);
+
+    // And the other way round: it replaces nothing.
+    let error = pull_from(truth.path(), &forged, SourceForm::Erofs).await;
+    assert!(
+        matches!(error, Err(PullError::Published { .. })),
+        "{error:?}"
+    );
+    assert_eq!(artifacts(cache.path()), artifacts(truth.path()));
+    pull_from(truth.path(), &forged, SourceForm::Auto)
+        .await
+        .unwrap();
+    assert_eq!(artifacts(cache.path()), artifacts(truth.path()));
 }

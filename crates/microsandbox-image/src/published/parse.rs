@@ -235,8 +235,10 @@ mod tests {
         );
         for change in [
             |value: &mut serde_json::Value| value["layers"] = serde_json::json!([]),
-            |value| value["layers"][0]["mediaType"] = "application/vnd.erofs.layer.v1".into(),
-            |value| value["layers"][0]["annotations"][DIFF_ID] = "x".into(),
+            |value: &mut serde_json::Value| {
+                value["layers"][0]["mediaType"] = "application/vnd.erofs.layer.v1".into()
+            },
+            |value: &mut serde_json::Value| value["layers"][0]["annotations"][DIFF_ID] = "x".into(),
         ] {
             assert!(refused(&change).contains("other layers"));
         }

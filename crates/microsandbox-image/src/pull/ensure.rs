@@ -70,6 +70,8 @@ pub(super) async fn ensure_layer(
     let mut is_announced = false;
     let image = pull.resolved.published.as_ref();
     let is_optional = image.is_some_and(|image| !image.is_required);
+    // A layer that is damaged, or forced, is rebuilt from its archive.
+    let image = image.filter(|_| known != Known::Rebuilt);
     let mut published = image.and_then(|image| image.layers.get(index));
     // A cached layer takes no permit of a pipeline.
     let mut looks_first = known == Known::Nothing;
@@ -108,12 +110,13 @@ pub(super) async fn ensure_layer(
                 };
                 let work = match (found, &published) {
                     (CachedLayer::Verified(ready), _) => Work::Nothing(ready),
-                    (CachedLayer::Unverified(ready), Some(published)) => {
-                        receive(published, Some(ready))?
-                    }
+                    (
+                        CachedLayer::Unverified(ready) | CachedLayer::Claimed(ready),
+                        Some(published),
+                    ) => receive(published, Some(ready))?,
                     (CachedLayer::Absent, Some(published)) => receive(published, None)?,
                     (CachedLayer::Unverified(ready), None) => Work::Verify(ready),
-                    (CachedLayer::Absent, None) => {
+                    (CachedLayer::Absent | CachedLayer::Claimed(_), None) => {
                         let uses_partial = is_interruptible || keep_blobs;
                         let files = Files::open(&session, &layer, uses_partial, keep_blobs)?;
                         Work::Fetch(Box::new(files))

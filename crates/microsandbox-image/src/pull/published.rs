@@ -107,7 +107,10 @@ pub(super) async fn fetch(
             None => Ok(Ok(false)),
         };
         return match (blocking(is_equal).await?.map_err(failed)?, cached) {
-            (true, Some(ready)) => Ok(ready),
+            (true, Some(ready)) => Ok(ReadyLayer {
+                is_claimed: true,
+                ..ready
+            }),
             _ => Err(failed(PublishedLayerError::OtherLayer {
                 diff_id: layer.diff_id,
             })),
@@ -143,6 +146,7 @@ pub(super) async fn fetch(
         sidecar_bytes,
         notes,
         was_cached: false,
+        is_claimed: true,
     })
 }
 
