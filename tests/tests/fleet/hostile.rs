@@ -203,7 +203,7 @@ fn mutate_last(blob: &mut Vec<u8>, manifest: &mut Value, kind: u32, random: &mut
             blob.truncate(length);
         }
         10 => {
-            let lies = [-4096, -1, 1, 1 << 40];
+            let lies = [-4096_i64, -1, 1, 1 << 40];
             manifest["lie"] = lies[random.below(lies.len())].into();
         }
         11 => {
@@ -257,7 +257,8 @@ async fn no_hostile_artifact_is_published() {
         let kind = number % 13;
         let mut artifacts = good.clone();
         let mut may_succeed = mutate(&mut artifacts, kind, &mut random);
-        let name = publisher.publish(&artifacts, &format!("m{number}"), |blob, manifest| {
+        let tag = format!("m{number}");
+        let name = publisher.publish(&artifacts, &tag, |blob, manifest| {
             may_succeed |= kind >= 8 && mutate_last(blob, manifest, kind, &mut random);
         });
         let Some(name) = name.await else {
