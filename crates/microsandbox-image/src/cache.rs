@@ -5,8 +5,10 @@
 //!   images  list, one image, remove                     prune   what no image needs
 //!   pins    named holds on images                          usage   bytes by image
 //!   image_name  which image a text names                keys    names of artifacts
+//!   checksum  compares files with their checksums
 //! ```
 
+pub(crate) mod checksum;
 mod error;
 mod image_name;
 mod images;

@@ -3,7 +3,7 @@
 //! ```text
 //!  source ─▶ resolve ─▶ manifest, config ─┬─▶ layers, concurrently ──────────────────────┬─▶ disk published ─▶ record
 //!  registry, layout,                       │                                              │
-//!  archive                                 └─▶ merged as they are read ─▶ fsmeta.erofs, rootfs.vmdk, verified
+//!  archive                                 └─▶ merged as they are read ─▶ fsmeta, descriptor, verified
 //!
 //!   pull/     one pull, from any source: PullError
 //!   source/   registry, OCI layout, archive of docker save: ArchiveError
@@ -101,9 +101,11 @@ mod pull;
 mod pull_task;
 mod push;
 mod registry;
+mod remote;
 mod result;
 mod save;
 mod source;
+mod stats;
 
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
@@ -144,6 +146,7 @@ pub use msb_registry::{
     RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
+pub use msb_stitch::vmdk::VmdkError;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
 pub use msb_store::{
     DiskKey, FormatVersion, InvalidPinName, Kept, Lease, PinName, PruneOptions,
@@ -156,6 +159,8 @@ pub use pull::{PublishedLayerError, Repair, RepairError};
 pub use pull_task::PullTask;
 pub use push::{PushError, PushFormat, PushOptions, PushResult};
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
+pub use remote::{RemoteImage, RemoteLayer, RemotePlatform};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
 pub use save::{SaveError, SaveFormat, SaveOptions};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};
+pub use stats::PullStats;

@@ -10,6 +10,9 @@ use microsandbox_image::{
 pub(crate) fn pull(error: &PullError, reference: Option<&Reference>) -> Option<String> {
     match error {
         PullError::Cache(error) => cache(error),
+        PullError::Archive(ArchiveError::Unnamed { images: 1, .. }) => {
+            Some("name the image with `--tag REF`".into())
+        }
         PullError::Archive(ArchiveError::Unnamed { .. }) => {
             Some("name the image with `--tag REF`, where REF has the tag in the archive".into())
         }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! <root>/
-//!   layout                             "msb-store layout 2" and its digest; a later number is refused
+//!   layout                             "msb-store layout 3" and its digest; a later number is refused
 //!   layers/<alg>/<hex>.vN.erofs        layer image           key: diff_id and the writer's format version
 //!   layers/<alg>/<hex>.vN.blobs        digests of the blobs that were verified to unpack to it; optional
 //!   layers/<alg>/<hex>.vN.layer        sidecar               published last: marks the layer complete
-//!   disks/<alg>/<hex>.vN/fsmeta.erofs  metadata image        key: digest of the ordered diff_ids, and the version
-//!   disks/<alg>/<hex>.vN/fsmeta.crc32c its length and checksum; optional, not synced, has a checksum of its own
-//!   disks/<alg>/<hex>.vN/rootfs.vmdk   descriptor            published last; names ../../../layers/<alg>/<hex>.vN.erofs
+//!   disks/<alg>/<hex>.vN.erofs         metadata image        key: digest of the ordered diff_ids, and the version
+//!   disks/<alg>/<hex>.vN.crc32c        its length and checksum; optional, not synced, has a checksum of its own
+//!   <alg>-<hex>.vN.vmdk                descriptor            published last; names disks/<alg>/... and layers/<alg>/..., all below it
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
 //!   layer-blobs/<alg>/<hex>            a layer's blob as its source has it, kept on request
 //!   images/<readable>-<hash>.json      image record, with a checksum; published last of all. Its time is that of the image's last use
@@ -65,11 +65,16 @@
 //! are hashed. Files with names outside the layout are left alone. The store does not detect an artifact that was replaced by one of equal
 //! length; its callers' checksums do.
 //!
+//! # Other caches
+//!
+//! [`Store::tiers`] are caches that are only read. Their handles refuse to write, and an error there counts as absence.
+//!
 //! # Permissions
 //!
 //! By default a cache is private to its owner: directories 0700, locks and partial blobs 0600, published files 0444, whatever the
 //! umask. It is shared with a group if the root has mode 2770 (`install -d -m 2770 -g GROUP DIR`, or [`StoreOptions::shared_group`]):
-//! then directories are 2770, locks and partial blobs 0660, published files 0440. A cache that belongs to another user, or that others
+//! then directories are 2770, locks and partial blobs 0660, published files 0440. It is readable for all users if the root has mode 2755
+//! ([`StoreOptions::is_public`]): then directories are 2755, locks and partial blobs 0600, published files 0444. A cache that belongs to another user, or that others
 //! can write to, results in a warning in the log.
 //!
 //! # Example
@@ -105,6 +110,7 @@ mod blob;
 mod budget;
 mod checksum;
 mod contents;
+mod copy;
 mod crash;
 mod dir;
 mod error;
@@ -120,6 +126,7 @@ mod marker;
 mod open_dirs;
 #[cfg(test)]
 mod order;
+mod outdated;
 mod partial;
 mod paths;
 mod permissions;
@@ -141,6 +148,7 @@ mod verified;
 pub use budget::UnmetBudget;
 pub use checksum::FileChecksum;
 pub use contents::{ImageUsage, Usage};
+pub use copy::{CopyFault, copy_range, data_ranges};
 pub use error::{DecodeError, Error, Result};
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;
@@ -154,5 +162,5 @@ pub use record::{ListedImage, RECORD_LIMIT_BYTES, References, USE_INTERVAL};
 pub use session::Session;
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;
-pub use store::{Store, StoreOptions};
+pub use store::{Store, StoreOptions, Tier};
 pub use sweep::Swept;

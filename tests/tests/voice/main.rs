@@ -16,11 +16,19 @@ use vocabulary::Vocabulary;
 
 /// Returns every source file of the product, without test modules.
 fn sources() -> Vec<PathBuf> {
-    let crates = workspace::root().join("crates");
-    let mut pending: Vec<PathBuf> = list(&crates)
-        .iter()
-        .map(|folder| folder.join("src"))
-        .collect();
+    let crates = list(&workspace::root().join("crates"));
+    sources_in(crates.iter().map(|folder| folder.join("src")).collect())
+}
+
+/// Returns every source file of the product and of the maintainers' commands, without test modules.
+fn sources_and_commands() -> Vec<PathBuf> {
+    let xtask = workspace::root().join("xtask");
+    let mut files = sources();
+    files.extend(sources_in(vec![xtask.join("src"), xtask.join("bench/src")]));
+    files
+}
+
+fn sources_in(mut pending: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     while let Some(path) = pending.pop() {
         let name = path.file_name().expect("a listed path has a name");
@@ -130,7 +138,7 @@ fn pages_use_the_vocabulary() {
 #[test]
 fn errors_and_help_use_the_vocabulary() {
     let mut all = Vec::new();
-    for source in sources() {
+    for source in sources_and_commands() {
         let parsed = texts::attributes(&fs::read_to_string(&source).unwrap()).unwrap();
         let place = source.display().to_string();
         all.extend(parsed.into_iter().map(|text| (place.clone(), text)));
@@ -141,7 +149,7 @@ fn errors_and_help_use_the_vocabulary() {
 #[test]
 fn doc_comments_use_the_vocabulary() {
     let mut all = Vec::new();
-    for source in sources() {
+    for source in sources_and_commands() {
         let text = fs::read_to_string(&source).unwrap();
         for doc in docs(&text) {
             let place = format!("{}:{}", source.display(), doc.line);

@@ -44,7 +44,7 @@ impl Artifacts {
         let disks = files_below(&cache.join("disks"))?;
         let fsmeta = disks
             .iter()
-            .find(|path| path.ends_with("fsmeta.erofs"))
+            .find(|path| path.extension().is_some_and(|name| name == "erofs"))
             .ok_or("the cache has no disk")?;
         artifacts.fsmeta = fs::metadata(fsmeta)?.len();
         artifacts.read(fsmeta)?;
@@ -86,7 +86,7 @@ impl Artifacts {
 /// What `mkfs.erofs --tar=f` makes of an image's layers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mkfs {
-    /// By the hexadecimal digits of the layer's diff_id: the image's bytes, or `None` where the tool gives up (seen with a
+    /// By the hexadecimal digits of the layer's diff_id: the image's bytes, or `None` where the tool failed (seen with a
     /// whiteout below what is a file in the same layer).
     layers: BTreeMap<String, Option<u64>>,
 }

@@ -66,7 +66,7 @@ fn skopeo(bench: &Bench, bench_image: &BenchImage, target: &str) -> Command {
     copy
 }
 
-/// A shell that makes an image of each layer in the folder `dir`, one after the other, and goes on where the tool gives up.
+/// A shell that makes an image of each layer in the folder `dir`, one after the other, and continues after a failure of the tool.
 fn mkfs_of_layers(bench_image: &BenchImage, folder: &Path) -> Result<Command, Box<dyn Error>> {
     let (_, manifest) = image::read_manifest(&bench_image.layout()?, TAG)?;
     let mut script = "set -e; cd \"$1\"\n".to_owned();

@@ -5,6 +5,7 @@ use msb_oci::Reference;
 
 use super::blocking::blocking;
 use super::finish::{DiskFailure, lock_disk};
+use crate::cache::lookup::tiers::adopt_image;
 use crate::cache::lookup::{self, FoundImage};
 use crate::cache::record::ImageRecord;
 use crate::disk::{BuildError, build};
@@ -34,7 +35,7 @@ pub(super) async fn from_cache(
                 }
             }
         }
-        FoundImage::Absent => None,
+        FoundImage::Absent => adopt(engine, reference).await?,
     };
     let found = match found {
         Some(result) if options.keep_blobs => match missing_blob(engine, &result).await? {
@@ -58,6 +59,17 @@ async fn find(engine: &Engine, reference: &Reference) -> Result<FoundImage, Pull
     let (store, platform) = (engine.cache.store().clone(), engine.platform.clone());
     let reference = reference.clone();
     blocking(move || Ok(lookup::image(&store, &reference, &platform)?)).await
+}
+
+/// Returns the image from another cache that has it whole.
+async fn adopt(engine: &Engine, reference: &Reference) -> Result<Option<PullResult>, PullError> {
+    let store = engine.cache.store();
+    if store.tiers().is_empty() {
+        return Ok(None);
+    }
+    let (store, platform) = (store.clone(), engine.platform.clone());
+    let reference = reference.clone();
+    blocking(move || Ok(adopt_image(&store, &reference, &platform)?)).await
 }
 
 async fn missing_blob(

@@ -139,7 +139,7 @@ pub(super) async fn fetch(
     pull.progress.send(PullProgress::LayerMaterialized {
         layer: index,
         diff_id: layer.diff_id,
-        image_bytes: summary.bytes,
+        bytes: summary.bytes,
     });
     Ok(ReadyLayer {
         image_bytes: summary.bytes,

@@ -55,6 +55,25 @@ pub(super) async fn resolve(
 ) -> Result<Resolved, PullError> {
     let root = source.root().await?;
     let index = (from != SourceForm::Tar).then(|| root.clone());
+    let mut resolved = resolve_root(engine, source, reference, root).await?;
+    if let Some(index) = index {
+        let wanted = published::Wanted {
+            reference,
+            original: resolved.manifest_digest,
+            layers: &resolved.layers,
+        };
+        resolved.published = published::find(source, &index, &wanted, from).await?;
+    }
+    Ok(resolved)
+}
+
+/// Resolves like [`resolve`], from the document that the reference names, to the original layers.
+pub(super) async fn resolve_root(
+    engine: &Engine,
+    source: &dyn ImageSource,
+    reference: &Reference,
+    root: Document,
+) -> Result<Resolved, PullError> {
     let image = search::find(engine, source, reference, root).await?;
     let (layers, diff_ids) = (image.manifest.layers.len(), image.config.diff_ids.len());
     let problem = if layers != diff_ids {
@@ -83,17 +102,6 @@ pub(super) async fn resolve(
         })
         .collect();
     let manifest_digest = image.document.digest;
-    let published = match index {
-        Some(index) => {
-            let wanted = published::Wanted {
-                reference,
-                original: manifest_digest,
-                layers: &layers,
-            };
-            published::find(source, &index, &wanted, from).await?
-        }
-        None => None,
-    };
     Ok(Resolved {
         documents: vec![
             (manifest_digest, image.document.bytes),
@@ -106,7 +114,7 @@ pub(super) async fn resolve(
         config: image.config.image,
         total_bytes: image.manifest.total_bytes,
         layers,
-        published,
+        published: None,
     })
 }
 
