@@ -47,14 +47,11 @@ pub(crate) fn check_type(root: &Dir) -> Result<()> {
             file_system = name,
             "locks and fsync of this file system depend on its server and its mount options; a power loss or a second host may damage the cache"
         ),
-        Some(Concern::Overlay) => {
-            if is_volatile(root) {
-                tracing::warn!(
-                    path = %Shown(path),
-                    "the overlay is mounted with the option volatile, so that fsync does nothing; a power loss may damage the cache"
-                );
-            }
-        }
+        Some(Concern::Overlay) if is_volatile(root) => tracing::warn!(
+            path = %Shown(path),
+            "the overlay is mounted with the option volatile, so that fsync does nothing; a power loss may damage the cache"
+        ),
+        Some(Concern::Overlay) => {}
     }
     Ok(())
 }
