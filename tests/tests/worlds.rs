@@ -11,9 +11,9 @@ mod common;
 use common::{docker_registry, flat_disk, mounted, pull, reference, verify, walk};
 use msb_testkit::mount::KernelMount;
 use msb_testkit::tree::{Entry, Ignore, Listing};
-use msb_testkit::umoci;
 use msb_testkit::vm::Guest;
 use msb_testkit::worlds::{TAG, World};
+use msb_testkit::{cloud_hypervisor, umoci};
 
 /// Unpacks a world with umoci. It reads neither zstd nor schema 2; those worlds have the same tree as their originals.
 fn unpacked(world: World) -> Listing {
@@ -61,6 +61,11 @@ async fn world_equals_umoci(world: World) {
     .unwrap();
     assert_eq!(result.layers.len(), layer_count(world));
     verify(&result);
+    let extents = result.extents.iter();
+    let extents: Vec<_> = extents
+        .map(|extent| (extent.path.clone(), extent.bytes))
+        .collect();
+    assert_eq!(cloud_hypervisor::extents(&result.vmdk).unwrap(), extents);
     let theirs = unpacked(world);
     let ours = if result.extents.len() > 20 || world == World::Large {
         walk(&mounted(&result))

@@ -3,6 +3,7 @@
 //! ```text
 //!   demo    pulls one image from a registry in this process and verifies its disk
 //!   ci ──▶  fmt, clippy, docs, deny, publish, test, fuzz, instructions, demo; `ci STEP...` runs some of them
+//!   fleet   predicts pulls of many hosts from figures of one
 //!   soak    the model of the cache, races, fuzz targets and random stacks of layers for a long time
 //! ```
 //!
@@ -15,6 +16,7 @@ mod ci;
 mod demo;
 mod deny;
 mod docs;
+mod fleet;
 mod fuzz;
 mod instructions;
 mod interop;
@@ -57,6 +59,8 @@ enum Command {
     /// Run one command and print its resource usage, for bench
     #[command(hide = true)]
     Measure(bench::MeasureOptions),
+    /// Predict how long a fleet takes until each host has an image, from figures of this machine
+    Fleet(fleet::FleetOptions),
     /// Run the fuzz targets of the parsers of hostile bytes
     Fuzz(fuzz::FuzzOptions),
     /// Run the long tests: operations on the cache beside a model, races, every fuzz target, random stacks of layers
@@ -84,6 +88,7 @@ fn run(command: Command, out: &mut dyn Write) -> Outcome {
         Command::Ci(options) => ci::ci(&options, out),
         Command::Bench(options) => bench::bench(&options, out),
         Command::Measure(options) => bench::measured(&options, out),
+        Command::Fleet(options) => fleet::fleet(&options, out),
         Command::Fuzz(options) => fuzz::fuzz(&options, out),
         Command::Soak(options) => soak::soak(&options, out),
     }

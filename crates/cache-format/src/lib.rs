@@ -10,11 +10,11 @@
 //! reads a file that it would misread.
 
 /// The version of the directories and names of a cache: the one that is written, and the newest that is read.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// The version of layer images, of the sidecars beside them, and of the disks that are built from both. The keys of layers and disks
 /// contain it.
-pub const ARTIFACTS: u32 = 3;
+pub const ARTIFACTS: u32 = 4;
 
 /// The version of image records: the one that is written, and the newest that is read.
 pub const RECORD: u32 = 2;

@@ -1,6 +1,7 @@
 //! What a guest needs to boot an image's disk: [`BootFacts`], the lines for each hypervisor, the user to run
 //! as, and disks for writable roots.
 
+mod descriptor;
 mod facts;
 mod lines;
 mod upper_disk;

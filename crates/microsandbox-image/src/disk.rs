@@ -16,9 +16,6 @@ use msb_store::{DiskKey, FileChecksum, LayerKey, Lease, Store};
 use crate::cache::CacheError;
 use crate::cache::keys::{FORMAT, layer_key};
 
-/// The name of the merged metadata beside the descriptor.
-const FSMETA: &str = "fsmeta.erofs";
-
 /// The layers of an image's disk, and the name of the disk in the cache. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageDisk {
@@ -42,12 +39,16 @@ impl ImageDisk {
             chain.push('\n');
             layer_key(diff_id)
         });
-        let layers = LayerSet::new(FSMETA, stack, |layer| LayerNames {
-            tag: layer.diff_id.hex().to_string(),
-            file: layer.image_path_from_disk(),
+        let stack: Vec<LayerKey> = stack.collect();
+        let key = DiskKey::new(Digest::sha256_of(chain.as_bytes()), FORMAT);
+        let layers = LayerSet::new(key.fsmeta_path_from_descriptor(), stack, |layer| {
+            LayerNames {
+                tag: layer.diff_id.hex().to_string(),
+                file: layer.image_path_from_descriptor(),
+            }
         })?;
         Ok(Self {
-            key: DiskKey::new(Digest::sha256_of(chain.as_bytes()), FORMAT),
+            key,
             layers: Arc::new(layers),
         })
     }
@@ -160,7 +161,7 @@ mod tests {
             panic!("the layers were accepted");
         };
         assert_eq!(count, 65_535);
-        assert!((8_000..9_200).contains(&limit), "{limit}");
+        assert!((9_000..10_000).contains(&limit), "{limit}");
         assert!(ImageDisk::new(diff_ids[..limit].iter()).is_ok());
     }
 }

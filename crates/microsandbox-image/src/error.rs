@@ -1,5 +1,5 @@
 use msb_layer::LayerError;
-use msb_oci::{Digest, Reference};
+use msb_oci::{Digest, Excerpt, Reference};
 use msb_sidecar::Note;
 use msb_stitch::{StitchError, VerifyError};
 
@@ -134,6 +134,12 @@ pub enum PullError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestProblem {
+    /// It is of another artifact, such as a chart or a signature: its config is none of an image.
+    #[error("it is no image: its config has the media type {config_type}")]
+    NotAnImage {
+        /// The media type of the config.
+        config_type: Excerpt,
+    },
     /// It has more or fewer layers than the config has diff_ids.
     #[error("it has {layers} layers, and its config has {diff_ids} diff_ids")]
     LayerCount {
@@ -193,7 +199,13 @@ impl PullError {
     pub(crate) fn is_of_document(&self) -> bool {
         matches!(
             self,
-            Self::ManifestDocument { .. } | Self::Config { .. } | Self::ConfigPlatform { .. }
+            Self::ManifestDocument { .. }
+                | Self::Config { .. }
+                | Self::ConfigPlatform { .. }
+                | Self::Manifest {
+                    problem: ManifestProblem::NotAnImage { .. },
+                    ..
+                }
         )
     }
 

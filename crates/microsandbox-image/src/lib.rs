@@ -3,7 +3,7 @@
 //! ```text
 //!  source ─▶ resolve ─▶ manifest, config ─┬─▶ layers, concurrently ──────────────────────┬─▶ disk published ─▶ record
 //!  registry, layout,                       │                                              │
-//!  archive                                 └─▶ merged as they are read ─▶ fsmeta.erofs, rootfs.vmdk, verified
+//!  archive                                 └─▶ merged as they are read ─▶ fsmeta, descriptor, verified
 //!
 //!   pull/     one pull, from any source: PullError
 //!   source/   registry, OCI layout, archive of docker save: ArchiveError
@@ -98,9 +98,11 @@ mod progress;
 mod pull;
 mod pull_task;
 mod registry;
+mod remote;
 mod result;
 mod save;
 mod source;
+mod stats;
 
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
@@ -141,6 +143,7 @@ pub use msb_registry::{
     RegistryAuth, RegistryHost, Timeouts, TokenProblem,
 };
 pub use msb_sidecar::Note;
+pub use msb_stitch::vmdk::VmdkError;
 pub use msb_stitch::{DeviceId, PooledFile, VerifiedDisk, VerifyError};
 pub use msb_store::{
     DiskKey, FormatVersion, InvalidPinName, Kept, Lease, PinName, PruneOptions,
@@ -151,6 +154,8 @@ pub use progress::{ProgressReceiver, PullProgress};
 pub use pull::{Repair, RepairError};
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
+pub use remote::{RemoteImage, RemoteLayer, RemotePlatform};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
 pub use save::{SaveError, SaveFormat, SaveOptions};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};
+pub use stats::PullStats;

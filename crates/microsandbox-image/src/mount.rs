@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   DIR   overlay  source "msb-image"                    with an upper directory: UPPER/upper, UPPER/work
-//!   DIR   erofs    source <cache>/disks/.../fsmeta.erofs, one device for each layer, nosuid, nodev
+//!   DIR   erofs    source <cache>/disks/.../<hex>.vN.erofs, one device for each layer, nosuid, nodev
 //! ```
 //!
 //! Both mounts lie on the same directory, so that the table of mounts shows what is there and [`GlobalCache::unmount`] needs no
@@ -125,8 +125,7 @@ impl GlobalCache {
             .filter_map(|root| absolute(&root.join("disks")).ok())
             .collect();
         let is_ours = |mounted: &Mounted| {
-            let is_disk = mounted.source.ends_with("fsmeta.erofs")
-                && disks.iter().any(|disks| mounted.source.starts_with(disks));
+            let is_disk = disks.iter().any(|disks| mounted.source.starts_with(disks));
             mounted.file_system == "erofs" && is_disk
         };
         let mounts = table::mounts_on(&target)?;

@@ -12,6 +12,7 @@ mod layer;
 mod layers;
 mod notes;
 mod partial;
+mod remote;
 mod repair;
 mod resolve;
 mod space;
@@ -20,6 +21,7 @@ mod unpacking;
 mod verify;
 mod waiting;
 
+pub(crate) use remote::describe;
 pub(crate) use repair::repair;
 pub use repair::{Repair, RepairError};
 
@@ -57,7 +59,11 @@ pub(crate) async fn pull(
     options: &PullOptions,
     progress: &Progress,
 ) -> Result<PullResult, PullError> {
-    let result = run(engine, source, reference, options, progress).await;
+    let mut result = run(engine, source, reference, options, progress).await;
+    if let Ok(image) = &mut result {
+        let blob_bytes = image.layers.iter().map(|layer| layer.size).sum();
+        image.stats = Some(progress.stats(blob_bytes));
+    }
     progress.send(match &result {
         Ok(result) => PullProgress::Complete {
             manifest_digest: result.manifest_digest,

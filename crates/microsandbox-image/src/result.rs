@@ -6,7 +6,7 @@ use msb_sidecar::Note;
 use msb_store::Lease;
 use serde::{Deserialize, Serialize};
 
-use crate::{BootFacts, ImageConfig};
+use crate::{BootFacts, ImageConfig, PullStats};
 
 /// A cached image: its config and layers, and the files of its disk.
 ///
@@ -30,9 +30,10 @@ pub struct PullResult {
     pub layer_diff_ids: Vec<Digest>,
     /// The layers, bottom to top.
     pub layers: Vec<LayerArtifact>,
-    /// The merged metadata image, `fsmeta.erofs`: the first file of the disk.
+    /// The merged metadata image (fsmeta): the first file of the disk.
     pub fsmeta: PathBuf,
-    /// The disk descriptor, `rootfs.vmdk`.
+    /// The disk descriptor, in the root of the cache. It names the files of the disk relative to its own directory, and lies above
+    /// all of them.
     pub vmdk: PathBuf,
     /// The files of the disk in order, for a hypervisor that reads no VMDK.
     pub extents: Vec<DiskExtent>,
@@ -41,6 +42,8 @@ pub struct PullResult {
     /// How to run the image, from its config.
     pub config: ImageConfig,
     pub(crate) boot: BootFacts,
+    /// What the pull or load did; `None` for an image that was looked up in the cache.
+    pub stats: Option<PullStats>,
 }
 
 impl PullResult {

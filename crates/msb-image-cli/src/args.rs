@@ -4,17 +4,17 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::cache_args::{CacheArgs, GLOBAL};
 use crate::commands::{
-    cat, config, df, export, inspect, load, login, logout, ls, pin, prune, pull, rm, save, tree,
-    verify,
+    cat, completions, config, df, export, inspect, load, login, logout, ls, man, pin, prune, pull,
+    rm, run_with_lease, save, tags, tree, verify,
 };
 use crate::config::Config;
 use crate::output::Format;
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by a signal";
+const EXAMPLES_AND_CODES: &str = "Examples:\n  msb-image pull alpine                   Pull an image, and build a disk from its layers\n  msb-image inspect alpine --format qemu  Print the options with which QEMU boots the disk\n  msb-image export alpine -o alpine.raw   Write the disk as one file\n  msb-image ls                            List the cached images\n\nExit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by a signal";
 
 /// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
 #[derive(Debug, Parser)]
-#[command(name = "msb-image", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "msb-image", version, max_term_width = 100, after_help = EXAMPLES_AND_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -47,10 +47,12 @@ pub(crate) enum Command {
     Logout(logout::LogoutArgs),
     Ls(ls::LsArgs),
     Inspect(inspect::InspectArgs),
+    Tags(tags::TagsArgs),
     Tree(tree::TreeArgs),
     Cat(cat::CatArgs),
     Export(export::ExportArgs),
     Save(save::SaveArgs),
+    RunWithLease(run_with_lease::RunWithLeaseArgs),
     #[cfg(target_os = "linux")]
     Mount(crate::commands::mount::MountArgs),
     #[cfg(target_os = "linux")]
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Df(df::DfArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Cli {
@@ -74,6 +78,8 @@ impl Cli {
             Command::Load(args) => args.configure(config),
             Command::Login(args) => args.configure(config),
             Command::Logout(args) => args.configure(config),
+            Command::Inspect(args) => args.configure(config),
+            Command::Tags(args) => args.configure(config),
             _ => {}
         }
     }

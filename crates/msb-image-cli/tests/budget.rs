@@ -173,6 +173,12 @@ fn a_pull_stays_within_the_budget_of_the_cache() {
     for name in ["layers/sha256", "disks/sha256", "blobs/sha256"] {
         make_old(&cache.join(name));
     }
+    for entry in std::fs::read_dir(cache).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|name| name == "vmdk") {
+            make_old(&path);
+        }
+    }
     let pull = |name: &str, budget: &str| {
         let reference = images.reference(name);
         let args = [

@@ -177,7 +177,7 @@ mod tests {
     fn set(stack: impl IntoIterator<Item = u32>) -> Result<LayerSet<u32>, StitchError> {
         LayerSet::new("fsmeta.erofs", stack, |number| LayerNames {
             tag: number.to_string(),
-            file: format!("../../layers/sha256/{number:064x}-v3.erofs"),
+            file: format!("layers/sha256/{number:064x}.v4.erofs"),
         })
     }
 

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use erofs_format::{BLOCK_SIZE, Crc32c};
+use erofs_format::BLOCK_SIZE;
 use erofs_writer::Device;
 
-use crate::vmdk::{Descriptor, Extent, SECTOR_SIZE};
+use crate::vmdk::Descriptor;
 use crate::{DeviceId, LayerNames, LayerSet, PerDevice, StitchError};
 
 /// A disk whose layers have known lengths: fsmeta, then the layer images in the order of the device table.
@@ -111,23 +111,8 @@ impl<K> DiskLayout<K> {
     /// # Errors
     /// [`StitchError::FsmetaLength`]; [`StitchError::Vmdk`] is possible by its type only, because the layer set was checked.
     pub fn descriptor(&self, fsmeta_bytes: u64) -> Result<String, StitchError> {
-        let extents = self
-            .extents(fsmeta_bytes)?
-            .into_iter()
-            .map(|extent| Extent {
-                sectors: extent.bytes / SECTOR_SIZE,
-                file: extent.file,
-            });
-        let extents: Vec<Extent> = extents.collect();
-        let names = extents.iter().fold(Crc32c::new(), |checksum, extent| {
-            checksum.update(extent.file.as_bytes())
-        });
-        let descriptor = Descriptor {
-            // Equal disks have equal ids; all ones would mean "no parent".
-            cid: names.get() & 0xffff_fffe,
-            extents,
-        };
-        descriptor
+        let files = self.extents(fsmeta_bytes)?.into_iter();
+        Descriptor::of_files(files.map(|extent| (extent.file, extent.bytes)))
             .render()
             .map_err(|source| StitchError::Vmdk { source })
     }
@@ -166,7 +151,7 @@ mod tests {
     fn layers(count: u32) -> LayerSet<u32> {
         LayerSet::new("fsmeta.erofs", 0..count, |number| LayerNames {
             tag: number.to_string(),
-            file: format!("../../layers/sha256/{number:064x}-v3.erofs"),
+            file: format!("layers/sha256/{number:064x}.v4.erofs"),
         })
         .unwrap()
     }
@@ -180,7 +165,7 @@ mod tests {
     fn the_descriptor_of_as_many_layers_as_are_taken_can_be_written_with_the_greatest_lengths() {
         let limit = match LayerSet::new("fsmeta.erofs", 0..65_535_u32, |number| LayerNames {
             tag: String::new(),
-            file: format!("../../layers/sha256/{number:064x}-v3.erofs"),
+            file: format!("layers/sha256/{number:064x}.v4.erofs"),
         }) {
             Err(StitchError::TooManyLayers { limit, .. }) => limit,
             other => panic!("{other:?}"),

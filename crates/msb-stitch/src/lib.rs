@@ -6,7 +6,7 @@
 //!                                                                                        │
 //!  sidecars, bottom to top ──Merge──▶ Tree ───────────────────────────────────────▶ fsmeta.erofs
 //!
-//!  rootfs.vmdk    | fsmeta.erofs | layer 1 .erofs | layer 2 .erofs | ...          one flat block device
+//!  descriptor     | fsmeta.erofs | layer 1 .erofs | layer 2 .erofs | ...          one flat block device
 //!                 0              uniaddr 1        uniaddr 2
 //! ```
 //!

@@ -7,14 +7,16 @@
 //! parentCID=ffffffff
 //! createType="twoGbMaxExtentFlat"
 //! # Extent description
-//! RW 2048 FLAT "fsmeta.erofs" 0
-//! RW 81920 FLAT "../../../layers/sha256/...erofs" 0
+//! RW 2048 FLAT "disks/sha256/...erofs" 0
+//! RW 81920 FLAT "layers/sha256/...erofs" 0
 //! ```
 //!
 //! Each file has one line, whatever its size, with access `RW` and the offset column. QEMU skips `RDONLY` and `ZERO` extents
 //! without an error, which would shift the disk, and older versions of imago read the offset as bytes. There is no empty line,
 //! because QEMU reads the extent after one twice, which shifts the disk as well. There are no other keys, because imago refuses
 //! those that it does not know. A descriptor that is parsed is untrusted.
+
+use erofs_format::Crc32c;
 
 /// The length of a sector, which is the unit of extent lengths, in bytes.
 pub const SECTOR_SIZE: u64 = 512;
@@ -84,6 +86,24 @@ const HEADER: &str = "# Disk DescriptorFile";
 const CREATE_TYPE: &str = "createType=\"twoGbMaxExtentFlat\"";
 
 impl Descriptor {
+    /// Creates the descriptor of a disk of these files: names, and lengths in bytes. Equal disks have equal content ids.
+    #[must_use]
+    pub fn of_files(files: impl IntoIterator<Item = (String, u64)>) -> Self {
+        let extents = files.into_iter().map(|(file, bytes)| Extent {
+            sectors: bytes / SECTOR_SIZE,
+            file,
+        });
+        let extents: Vec<Extent> = extents.collect();
+        let names = extents.iter().fold(Crc32c::new(), |checksum, extent| {
+            checksum.update(extent.file.as_bytes())
+        });
+        Self {
+            // All ones would mean "no parent".
+            cid: names.get() & 0xffff_fffe,
+            extents,
+        }
+    }
+
     /// Returns the text of the descriptor.
     ///
     /// # Errors

@@ -14,8 +14,6 @@ pub(crate) struct ArtifactKind {
     pub(crate) folder: &'static str,
     /// Whether names carry the format version.
     pub(crate) is_versioned: bool,
-    /// Whether each artifact has a directory of its own.
-    pub(crate) has_own_dir: bool,
     /// In the order in which they are published; the last one marks the artifact complete, and is removed first.
     pub(crate) files: &'static [ArtifactFile],
 }
@@ -23,17 +21,28 @@ pub(crate) struct ArtifactKind {
 /// One file of a kind.
 #[derive(Debug)]
 pub(crate) struct ArtifactFile {
-    /// In a directory of its own the file's name, else what follows the key and a dot; empty for the bare key.
+    /// What follows the key and a dot; empty for the bare key.
     pub(crate) name: &'static str,
+    pub(crate) folder: Folder,
     /// Whether the artifact is incomplete without it.
     pub(crate) is_required: bool,
     /// Whether it is what a guest reads, and gets the immutable flag where that is asked for.
     pub(crate) is_disk_data: bool,
 }
 
+/// Where a file lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folder {
+    /// In the directory of the algorithm in the directory of the kind: `layers/sha256/<hex>.v1.erofs`.
+    OfKind,
+    /// In the root, above all other files of the cache: `sha256-<hex>.v1.vmdk`.
+    Root,
+}
+
 const fn required(name: &'static str) -> ArtifactFile {
     ArtifactFile {
         name,
+        folder: Folder::OfKind,
         is_required: true,
         is_disk_data: false,
     }
@@ -43,6 +52,14 @@ const fn disk_data(name: &'static str) -> ArtifactFile {
     ArtifactFile {
         is_disk_data: true,
         ..required(name)
+    }
+}
+
+/// Returns a file in the root that a guest reads.
+const fn descriptor(name: &'static str) -> ArtifactFile {
+    ArtifactFile {
+        folder: Folder::Root,
+        ..disk_data(name)
     }
 }
 
@@ -57,23 +74,17 @@ const fn optional(name: &'static str) -> ArtifactFile {
 pub(crate) static LAYER: ArtifactKind = ArtifactKind {
     folder: "layers",
     is_versioned: true,
-    has_own_dir: false,
     files: &[disk_data("erofs"), optional("blobs"), disk_data("layer")],
 };
 pub(crate) const LAYER_IMAGE: usize = 0;
 pub(crate) const LAYER_BLOBS: usize = 1;
 pub(crate) const LAYER_SIDECAR: usize = 2;
 
-/// A disk: its merged metadata, the checksum of that, and its descriptor.
+/// A disk: its merged metadata, the checksum of that, and its descriptor above all files that it names.
 pub(crate) static DISK: ArtifactKind = ArtifactKind {
     folder: "disks",
     is_versioned: true,
-    has_own_dir: true,
-    files: &[
-        disk_data("fsmeta.erofs"),
-        optional("fsmeta.crc32c"),
-        disk_data("rootfs.vmdk"),
-    ],
+    files: &[disk_data("erofs"), optional("crc32c"), descriptor("vmdk")],
 };
 pub(crate) const DISK_FSMETA: usize = 0;
 pub(crate) const DISK_CHECKSUM: usize = 1;
@@ -83,7 +94,6 @@ pub(crate) const DISK_VMDK: usize = 2;
 pub(crate) static BLOB: ArtifactKind = ArtifactKind {
     folder: "blobs",
     is_versioned: false,
-    has_own_dir: false,
     files: &[required("")],
 };
 
@@ -91,7 +101,6 @@ pub(crate) static BLOB: ArtifactKind = ArtifactKind {
 pub(crate) static PARTIAL_BLOB: ArtifactKind = ArtifactKind {
     folder: "parts",
     is_versioned: false,
-    has_own_dir: false,
     files: &[required("part")],
 };
 
@@ -99,7 +108,6 @@ pub(crate) static PARTIAL_BLOB: ArtifactKind = ArtifactKind {
 pub(crate) static LAYER_BLOB: ArtifactKind = ArtifactKind {
     folder: "layer-blobs",
     is_versioned: false,
-    has_own_dir: false,
     files: &[required("")],
 };
 
@@ -107,7 +115,6 @@ pub(crate) static LAYER_BLOB: ArtifactKind = ArtifactKind {
 pub(crate) static LEASE: ArtifactKind = ArtifactKind {
     folder: "leases",
     is_versioned: true,
-    has_own_dir: false,
     files: &[required("layers"), required("lease")],
 };
 pub(crate) const LEASE_REFERENCES: usize = 0;
@@ -217,32 +224,29 @@ impl ArtifactKind {
         }
     }
 
-    /// Returns the directory of an artifact's files. A digest is parsed, so it holds no separator.
-    pub(crate) fn dir(&self, key: &impl ArtifactKey) -> String {
-        let dir = self.algorithm_dir(key.digest().algorithm());
-        if self.has_own_dir {
-            format!("{dir}/{}", self.stem(key))
-        } else {
-            dir
+    /// Returns the directory of one of an artifact's files. A digest is parsed, so it holds no separator.
+    pub(crate) fn dir(&self, key: &impl ArtifactKey, file: usize) -> String {
+        match self.files[file].folder {
+            Folder::OfKind => self.algorithm_dir(key.digest().algorithm()),
+            Folder::Root => String::new(),
         }
     }
 
     /// Returns the name of one of an artifact's files within [`Self::dir`].
     pub(crate) fn file_name(&self, key: &impl ArtifactKey, file: usize) -> String {
-        let name = self.files[file].name;
-        if self.has_own_dir {
-            name.to_owned()
-        } else if name.is_empty() {
-            self.stem(key)
-        } else {
-            format!("{}.{name}", self.stem(key))
+        let ArtifactFile { name, folder, .. } = &self.files[file];
+        let stem = self.stem(key);
+        match (folder, *name) {
+            (Folder::OfKind, "") => stem,
+            (Folder::OfKind, name) => format!("{stem}.{name}"),
+            (Folder::Root, name) => format!("{}-{stem}.{name}", key.digest().algorithm()),
         }
     }
 
     /// Returns where one of an artifact's files lies, or would lie.
     pub(crate) fn place(&self, key: &impl ArtifactKey, file: usize) -> Place {
         Place {
-            dir: self.dir(key),
+            dir: self.dir(key, file),
             name: self.file_name(key, file),
             is_disk_data: self.files[file].is_disk_data,
         }
@@ -250,14 +254,38 @@ impl ArtifactKind {
 
     /// Returns the artifact that a name in the algorithm's directory belongs to; `None` for names that are not the store's.
     pub(crate) fn key_of<K: ArtifactKey>(&self, algorithm: Algorithm, name: &str) -> Option<K> {
-        let stem = if self.has_own_dir {
-            name
-        } else {
-            self.files.iter().find_map(|file| match file.name {
-                "" => Some(name),
-                end => name.strip_suffix(end)?.strip_suffix('.'),
-            })?
-        };
+        self.key_in(Folder::OfKind, algorithm, name)
+    }
+
+    /// Returns the artifact that a name in the root belongs to; `None` for names that are not of this kind.
+    pub(crate) fn key_in_root<K: ArtifactKey>(&self, name: &str) -> Option<K> {
+        let (algorithm, name) = name.split_once('-')?;
+        let algorithm = ALGORITHMS
+            .into_iter()
+            .find(|known| known.to_string() == algorithm)?;
+        self.key_in(Folder::Root, algorithm, name)
+    }
+
+    fn key_in<K: ArtifactKey>(
+        &self,
+        folder: Folder,
+        algorithm: Algorithm,
+        name: &str,
+    ) -> Option<K> {
+        let mut files = self.files.iter().filter(|file| file.folder == folder);
+        let stem = files.find_map(|file| match file.name {
+            "" => Some(name),
+            end => name.strip_suffix(end)?.strip_suffix('.'),
+        })?;
+        self.key_of_stem(algorithm, stem)
+    }
+
+    /// Returns the artifact whose names begin like this.
+    pub(crate) fn key_of_stem<K: ArtifactKey>(
+        &self,
+        algorithm: Algorithm,
+        stem: &str,
+    ) -> Option<K> {
         let (hex, version) = if self.is_versioned {
             let (hex, version) = stem.rsplit_once('.')?;
             (hex, Some(FormatVersion::from_name(version)?))
@@ -266,6 +294,11 @@ impl ArtifactKind {
         };
         K::new(format!("{algorithm}:{hex}").parse().ok()?, version)
     }
+}
+
+/// Returns whether a name in the root is that of an artifact's file.
+pub(crate) fn is_root_name(name: &str) -> bool {
+    DISK.key_in_root::<DiskKey>(name).is_some()
 }
 
 #[cfg(test)]
@@ -281,8 +314,15 @@ mod tests {
             assert_eq!(LAYER.key_of(Algorithm::Sha256, &name), Some(layer.clone()));
         }
         let disk = DiskKey::new(digest, FormatVersion(7));
-        let name = DISK.stem(&disk);
-        assert_eq!(DISK.key_of(Algorithm::Sha256, &name), Some(disk));
+        for file in [DISK_FSMETA, DISK_CHECKSUM] {
+            let name = DISK.file_name(&disk, file);
+            assert_eq!(DISK.key_of(Algorithm::Sha256, &name), Some(disk.clone()));
+        }
+        let name = DISK.file_name(&disk, DISK_VMDK);
+        assert_eq!(name, format!("sha256-{}.v7.vmdk", digest.hex()));
+        assert_eq!(DISK.key_in_root(&name), Some(disk));
+        assert_eq!(DISK.key_of::<DiskKey>(Algorithm::Sha256, &name), None);
+        assert!(is_root_name(&name) && !is_root_name(&name[7..]));
         for kind in [&BLOB, &LAYER_BLOB, &PARTIAL_BLOB] {
             let name = kind.file_name(&digest, 0);
             assert_eq!(kind.key_of(Algorithm::Sha256, &name), Some(digest));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::Store;
-use crate::artifact::{ALGORITHMS, ArtifactKey, ArtifactKind};
-use crate::dir::Dir;
+use crate::artifact::{ALGORITHMS, ArtifactKey, ArtifactKind, Folder};
 use crate::error::Result;
+use crate::presence::Dirs;
 
 /// One artifact, as the file system shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,12 @@ impl Store {
                 keys.extend(names.iter().filter_map(|name| kind.key_of(algorithm, name)));
             }
         }
+        if kind.files.iter().any(|file| file.folder == Folder::Root)
+            && let Some(root) = self.dir("")?
+        {
+            let names = root.list()?;
+            keys.extend(names.iter().filter_map(|name| kind.key_in_root(name)));
+        }
         keys.sort();
         keys.dedup();
         Ok(keys)
@@ -39,30 +45,27 @@ impl Store {
     ) -> Result<BTreeMap<K, Stored>> {
         let mut found = BTreeMap::new();
         for key in self.keys::<K>(kind)? {
-            // One that went away since the listing was removed by another process.
-            if let Some(dir) = self.dir(&kind.dir(&key))? {
-                let stored = measure(&dir, kind, &key)?;
-                found.insert(key, stored);
-            }
+            let stored = self.measure(kind, &key)?;
+            found.insert(key, stored);
         }
         Ok(found)
     }
-}
 
-fn measure(dir: &Dir, kind: &ArtifactKind, key: &impl ArtifactKey) -> Result<Stored> {
-    let mut stored = Stored {
-        bytes: 0,
-        modified: SystemTime::UNIX_EPOCH,
-    };
-    for at in 0..kind.files.len() {
-        if let Some(entry) = dir.stat(&kind.file_name(key, at))? {
-            stored.bytes = stored.bytes.saturating_add(entry.bytes);
-            stored.modified = stored.modified.max(entry.modified);
+    /// Measures an artifact. A file that went away since the listing was removed by another process.
+    fn measure(&self, kind: &ArtifactKind, key: &impl ArtifactKey) -> Result<Stored> {
+        let mut stored = Stored {
+            bytes: 0,
+            modified: SystemTime::UNIX_EPOCH,
+        };
+        let mut dirs = Dirs::default();
+        for at in 0..kind.files.len() {
+            let dir = dirs.open(self, &kind.dir(key, at))?;
+            let entry = dir.map(|dir| dir.stat(&kind.file_name(key, at)));
+            if let Some(entry) = entry.transpose()?.flatten() {
+                stored.bytes = stored.bytes.saturating_add(entry.bytes);
+                stored.modified = stored.modified.max(entry.modified);
+            }
         }
+        Ok(stored)
     }
-    if stored.modified == SystemTime::UNIX_EPOCH && kind.has_own_dir {
-        // No files yet: the directory itself is what a pull has just created.
-        stored.modified = dir.entry()?.modified;
-    }
-    Ok(stored)
 }

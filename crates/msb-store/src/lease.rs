@@ -143,7 +143,7 @@ impl Store {
     ) -> Result<Vec<References>> {
         let mut found = Vec::new();
         for key in self.keys::<DiskKey>(&LEASE)? {
-            let Some(dir) = self.dir(&LEASE.dir(&key))? else {
+            let Some(dir) = self.dir(&LEASE.dir(&key, LEASE_LOCK))? else {
                 continue;
             };
             let note = LEASE.file_name(&key, LEASE_REFERENCES);

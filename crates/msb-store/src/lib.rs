@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! <root>/
-//!   layout                             "msb-store layout 2" and its digest; a later number is refused
+//!   layout                             "msb-store layout 3" and its digest; a later number is refused
 //!   layers/<alg>/<hex>.vN.erofs        layer image           key: diff_id and the writer's format version
 //!   layers/<alg>/<hex>.vN.blobs        digests of the blobs that were verified to unpack to it; optional
 //!   layers/<alg>/<hex>.vN.layer        sidecar               published last: marks the layer complete
-//!   disks/<alg>/<hex>.vN/fsmeta.erofs  metadata image        key: digest of the ordered diff_ids, and the version
-//!   disks/<alg>/<hex>.vN/fsmeta.crc32c its length and checksum; optional, not synced, has a checksum of its own
-//!   disks/<alg>/<hex>.vN/rootfs.vmdk   descriptor            published last; names ../../../layers/<alg>/<hex>.vN.erofs
+//!   disks/<alg>/<hex>.vN.erofs         metadata image        key: digest of the ordered diff_ids, and the version
+//!   disks/<alg>/<hex>.vN.crc32c        its length and checksum; optional, not synced, has a checksum of its own
+//!   <alg>-<hex>.vN.vmdk                descriptor            published last; names disks/<alg>/... and layers/<alg>/..., all below it
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
 //!   layer-blobs/<alg>/<hex>            a layer's blob as its source has it, kept on request
 //!   images/<readable>-<hash>.json      image record, with a checksum; published last of all. Its time is that of the image's last use
@@ -129,6 +129,7 @@ mod marker;
 mod open_dirs;
 #[cfg(test)]
 mod order;
+mod outdated;
 mod partial;
 mod paths;
 mod permissions;

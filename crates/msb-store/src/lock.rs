@@ -76,7 +76,7 @@ impl LockOn<'_> {
                 format!("{algorithm}:{hex}").parse::<Digest>().is_ok()
             }
             Some(("disk", algorithm, stem)) => ALGORITHMS.into_iter().any(|known| {
-                known.to_string() == algorithm && DISK.key_of::<DiskKey>(known, stem).is_some()
+                known.to_string() == algorithm && DISK.key_of_stem::<DiskKey>(known, stem).is_some()
             }),
             _ => false,
         }

@@ -1,7 +1,7 @@
 //! The marker file: which layout a directory has, and whether it is a cache at all.
 //!
 //! ```text
-//! msb-store layout 2
+//! msb-store layout 3
 //! sha256:<digest of the first line, without its line end>
 //! ```
 //!
@@ -12,8 +12,7 @@ use std::io::Write as _;
 
 use msb_oci::Digest;
 
-use crate::artifact::KINDS;
-use crate::artifact::{IMAGES, LOCKS, PINS};
+use crate::artifact::{IMAGES, KINDS, LOCKS, PINS, is_root_name};
 use crate::crash;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
@@ -73,7 +72,9 @@ impl Found {
     fn without_marker(root: &Dir, damaged: Option<&[u8]>) -> Result<Self> {
         let names = root.list_up_to(MAX_NAMES)?;
         let is_foreign = |name: &String| {
+            let target = temporary_target(name).unwrap_or(name);
             let is_known = is_store_dir(name)
+                || is_root_name(target)
                 || [MARKER, "lost+found"].contains(&name.as_str())
                 || temporary_target(name) == Some(MARKER);
             !is_known
@@ -129,7 +130,7 @@ fn number(text: &[u8]) -> Option<u32> {
             (check == expected.to_string()).then_some(number)
         }
         // Layout 2 and later have a second line. A number above that may be a later version's that has another one.
-        _ if number == 2 => None,
+        _ if (2..=LAYOUT_VERSION).contains(&number) => None,
         _ => Some(number),
     }
 }
@@ -160,9 +161,9 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_is_taken_for_another_layout() {
-        let first = first_line(2);
+        let first = first_line(LAYOUT_VERSION);
         let text = format!("{first}\n{}\n", Digest::sha256_of(first.as_bytes()));
-        assert_eq!(number(text.as_bytes()), Some(2));
+        assert_eq!(number(text.as_bytes()), Some(LAYOUT_VERSION));
         for at in 0..first.len() {
             for bit in 0..8 {
                 let mut damaged = text.clone().into_bytes();
@@ -174,6 +175,7 @@ mod tests {
             assert_eq!(number(&text.as_bytes()[..end]), None, "{end}");
         }
         assert_eq!(number(b"msb-store layout 1\n"), Some(1));
-        assert_eq!(number(b"msb-store layout 3\nand more"), Some(3));
+        assert_eq!(number(b"msb-store layout 2\n"), None);
+        assert_eq!(number(b"msb-store layout 4\nand more"), Some(4));
     }
 }

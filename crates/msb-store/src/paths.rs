@@ -11,12 +11,21 @@ use crate::artifact::{
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
 impl LayerKey {
-    /// Returns the path of the layer image, relative to any disk's directory: `../../../layers/<algorithm>/<hex>.v1.erofs`.
+    /// Returns the path of the layer image, as seen from the directory of the descriptors: `layers/<algorithm>/<hex>.v1.erofs`.
     ///
-    /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works.
+    /// This is what a VMDK descriptor names, so that a cache that was moved as a whole still works. Readers of descriptors refuse a
+    /// name with `..`.
     #[must_use]
-    pub fn image_path_from_disk(&self) -> String {
-        format!("../../../{}", LAYER.place(self, LAYER_IMAGE).below_root())
+    pub fn image_path_from_descriptor(&self) -> String {
+        LAYER.place(self, LAYER_IMAGE).below_root()
+    }
+}
+
+impl DiskKey {
+    /// Returns the path of the metadata image, as seen from the directory of the descriptors: `disks/<algorithm>/<hex>.v1.erofs`.
+    #[must_use]
+    pub fn fsmeta_path_from_descriptor(&self) -> String {
+        DISK.place(self, DISK_FSMETA).below_root()
     }
 }
 
@@ -70,12 +79,16 @@ mod tests {
     use crate::FormatVersion;
 
     #[test]
-    fn a_descriptor_names_layers_relative_to_itself() {
-        let key = LayerKey::new(Digest::sha256_of(b""), FormatVersion(1));
-        let hex = key.diff_id.hex();
-        assert_eq!(
-            key.image_path_from_disk(),
-            format!("../../../layers/sha256/{hex}.v1.erofs")
-        );
+    fn a_descriptor_lies_above_the_files_that_it_names() {
+        let (empty, version) = (Digest::sha256_of(b""), FormatVersion(1));
+        let (layer, disk) = (LayerKey::new(empty, version), DiskKey::new(empty, version));
+        let hex = empty.hex();
+        let named = layer.image_path_from_descriptor();
+        assert_eq!(named, format!("layers/sha256/{hex}.v1.erofs"));
+        let store = Store::open("/cache").unwrap();
+        let folder = store.vmdk_path(&disk).parent().unwrap().to_owned();
+        assert_eq!(folder.join(named), store.layer_image_path(&layer));
+        let named = disk.fsmeta_path_from_descriptor();
+        assert_eq!(folder.join(named), store.fsmeta_path(&disk));
     }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::artifact::{
     ArtifactKey, ArtifactKind, DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR,
-    Place,
+    Place, is_root_name,
 };
+use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
 use crate::step::Step;
 use crate::{DiskKey, LayerKey, Store};
@@ -72,16 +73,19 @@ impl Store {
     /// Returns the lengths of an artifact's files, by their place in the table, 0 for optional ones; `None` if it is incomplete. One
     /// `stat` call for each file.
     fn lengths(&self, kind: &ArtifactKind, key: &impl ArtifactKey) -> Result<Option<Vec<u64>>> {
-        let Some(dir) = self.dir(&kind.dir(key))? else {
-            return Ok(None);
-        };
         let mut lengths = vec![0; kind.files.len()];
+        let mut dirs = Dirs::default();
         // The one that marks it complete first.
         for (at, file) in kind.files.iter().enumerate().rev() {
             if !file.is_required {
                 continue;
             }
-            match dir.file_bytes(&kind.file_name(key, at))? {
+            let dir = dirs.open(self, &kind.dir(key, at))?;
+            match dir
+                .map(|dir| dir.file_bytes(&kind.file_name(key, at)))
+                .transpose()?
+                .flatten()
+            {
                 Some(bytes) => lengths[at] = bytes,
                 None => return Ok(None),
             }
@@ -94,25 +98,25 @@ impl Store {
     ///
     /// For holders of a pull's result, which names paths and not keys.
     pub fn open_path(path: &Path) -> Result<Option<File>> {
-        for kind in [&LAYER, &DISK] {
-            // `layers/sha256/<name>`, `disks/sha256/<key>/<name>`
-            let levels = if kind.has_own_dir { 4 } else { 3 };
-            let mut names = Vec::new();
-            for name in path.iter().rev().take(levels) {
-                names.extend(name.to_str());
+        let names = path.ancestors().map(|path| path.file_name()?.to_str());
+        let names: Vec<&str> = names.take(3).map_while(|name| name).collect();
+        let (root, place) = match names[..] {
+            [name, ..] if is_root_name(name) => (path.parent(), Place::new("", name)),
+            // `layers/sha256/<name>`, `disks/sha256/<name>`
+            [name, algorithm, folder] if [LAYER.folder, DISK.folder].contains(&folder) => {
+                let place = Place::new(format!("{folder}/{algorithm}"), name);
+                (path.ancestors().nth(3), place)
             }
-            let root = path.ancestors().nth(levels);
-            if let (Some(root), Some(&folder), true) = (root, names.last(), names.len() == levels)
-                && folder == kind.folder
-            {
-                let below: Vec<&str> = names[1..].iter().rev().copied().collect();
-                let place = Place::new(below.join("/"), names[0]);
+            _ => return Ok(None),
+        };
+        match root {
+            Some(root) => {
                 // A result may name files of a cache that is only read.
                 let root = std::path::absolute(root).at(Step::Resolve, root)?;
-                return Self::read_only(root).open_place(&place);
+                Self::read_only(root).open_place(&place)
             }
+            None => Ok(None),
         }
-        Ok(None)
     }
 
     pub(crate) fn open_place(&self, place: &Place) -> Result<Option<File>> {
@@ -131,5 +135,22 @@ impl Store {
             Err(Error::NotAFile { .. }) => Ok(None),
             read => read,
         }
+    }
+}
+
+/// The directory of the last of several files, which are often in the same one.
+#[derive(Debug, Default)]
+pub(crate) struct Dirs {
+    last: Option<(String, Option<Dir>)>,
+}
+
+impl Dirs {
+    /// Opens a directory below the root, unless it is the last one that was opened; `None` if there is none.
+    pub(crate) fn open(&mut self, store: &Store, below: &str) -> Result<Option<&Dir>> {
+        let last = match self.last.take() {
+            Some(last) if last.0 == below => last,
+            _ => (below.to_owned(), store.dir(below)?),
+        };
+        Ok(self.last.insert(last).1.as_ref())
     }
 }

@@ -5,11 +5,14 @@ use std::time::{Duration, SystemTime};
 use msb_oci::Digest;
 use serde::de::DeserializeOwned;
 
-use crate::artifact::{ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, LAYER_BLOB, PARTIAL_BLOB};
+use crate::artifact::{
+    ArtifactKey, ArtifactKind, BLOB, DISK, LAYER, LAYER_BLOB, PARTIAL_BLOB, Place,
+};
 use crate::budget::{Limits, UnmetBudget, choose};
 use crate::contents::{Artifact, Contents};
 use crate::error::Result;
 use crate::lock::{Lock, LockOn};
+use crate::presence::Dirs;
 use crate::{DiskKey, ImageKey, LayerKey, PartialBlob, References, Store, Swept};
 
 /// What a prune may remove.
@@ -149,7 +152,6 @@ impl Store {
             pruned.images.push(image.key);
         }
         pruned.images.reverse();
-        // Before the disks, whose directories may hold nothing else.
         if !options.dry_run {
             let Swept { files, bytes } = self.sweep_stale_temporaries()?;
             pruned.temporaries = files;
@@ -193,6 +195,8 @@ impl Store {
             }
             Ok(self.try_lock(LockOn::Disk(key))?.map(Guard::Lock))
         })?;
+        let outdated = self.remove_outdated_disks(&grace, is_held, pruned)?;
+        pruned.disks.extend(outdated);
         let is_needed_layer = |key: &LayerKey| is_needed(Artifact::Layer(key.clone()));
         pruned.layers = self.prune_kind(&LAYER, &grace, pruned, is_needed_layer, |key| {
             if is_held(Artifact::Layer(key.clone())) {
@@ -265,29 +269,24 @@ impl Store {
         key: &impl ArtifactKey,
         grace: &Grace,
     ) -> Result<bool> {
-        let Some(dir) = self.dir(&kind.dir(key))? else {
-            return Ok(false);
-        };
-        let names: Vec<String> = (0..kind.files.len())
+        let places: Vec<Place> = (0..kind.files.len())
             .rev()
-            .map(|file| kind.file_name(key, file))
+            .map(|file| kind.place(key, file))
             .collect();
-        for name in &names {
-            if let Some(entry) = dir.stat(name)?
+        let mut dirs = Dirs::default();
+        for Place { dir, name, .. } in &places {
+            if let Some(dir) = dirs.open(self, dir)?
+                && let Some(entry) = dir.stat(name)?
                 && (!grace.is_over(entry.modified) || entry.is_dir())
             {
                 return Ok(false);
             }
         }
         let mut is_removed = false;
-        for name in &names {
-            is_removed |= dir.remove_file(name)?;
-        }
-        if kind.has_own_dir
-            && let Some(parent) = self.dir(&kind.algorithm_dir(key.digest().algorithm()))?
-        {
-            // A live writer's temporary file keeps it.
-            is_removed |= parent.remove_empty_dir(&kind.stem(key))?;
+        for Place { dir, name, .. } in &places {
+            if let Some(dir) = dirs.open(self, dir)? {
+                is_removed |= dir.remove_file(name)?;
+            }
         }
         Ok(is_removed)
     }
@@ -303,16 +302,16 @@ enum Guard {
 }
 
 /// The time of a prune, and the age below which nothing is removed.
-struct Grace {
+pub(crate) struct Grace {
     now: SystemTime,
     age: Duration,
     /// Whether nothing is removed at all.
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 impl Grace {
     /// Returns whether the grace age is over. A time in the future, after the clock was set back, is young.
-    fn is_over(&self, modified: SystemTime) -> bool {
+    pub(crate) fn is_over(&self, modified: SystemTime) -> bool {
         self.now
             .duration_since(modified)
             .is_ok_and(|age| age >= self.age)

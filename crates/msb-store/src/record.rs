@@ -167,7 +167,7 @@ impl Store {
         // Before the root is synced, so that the directory's own name is durable too.
         let (images, _) = session.make_dir(IMAGES)?;
         // Deepest first: a name is durable before the name of its directory is.
-        for below in dirs.iter().rev() {
+        for below in dirs.iter().rev().filter(|below| !below.is_empty()) {
             if let Some(dir) = session.dir(below)? {
                 dir.sync()?;
             }
@@ -186,24 +186,21 @@ impl Store {
         keys: &BTreeSet<K>,
         dirs: &mut BTreeSet<String>,
     ) -> Result<()> {
-        let mut open: Option<(String, Option<Dir>)> = None;
         for key in keys {
-            let below = kind.dir(key);
-            if open.as_ref().is_none_or(|(name, _)| *name != below) {
-                let mut levels = below.as_str();
-                dirs.insert(levels.to_owned());
-                while let Some((above, _)) = levels.rsplit_once('/') {
-                    dirs.insert(above.to_owned());
-                    levels = above;
+            for (at, file) in kind.files.iter().enumerate() {
+                let below = kind.dir(key, at);
+                if dirs.insert(below.clone()) {
+                    let mut levels = below.as_str();
+                    while let Some((above, _)) = levels.rsplit_once('/') {
+                        dirs.insert(above.to_owned());
+                        levels = above;
+                    }
                 }
-                let dir = self.dir(&below)?;
-                open = Some((below, dir));
-            }
-            let dir = open.as_ref().and_then(|(_, dir)| dir.as_ref());
-            for (at, _) in kind.files.iter().enumerate().filter(|(_, f)| f.is_required) {
-                let name = kind.file_name(key, at);
-                let is_there = match dir {
-                    Some(dir) => dir.file_bytes(&name)?.is_some(),
+                if !file.is_required {
+                    continue;
+                }
+                let is_there = match self.dir(&below)? {
+                    Some(dir) => dir.file_bytes(&kind.file_name(key, at))?.is_some(),
                     None => false,
                 };
                 if !is_there {

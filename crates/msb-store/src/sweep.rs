@@ -3,7 +3,7 @@
 use fs4::{FileExt, TryLockError};
 use msb_oci::{Algorithm, Digest};
 
-use crate::artifact::{ALGORITHMS, ArtifactKind, IMAGES, KINDS, LOCKS, PINS};
+use crate::artifact::{ALGORITHMS, ArtifactKind, IMAGES, KINDS, LOCKS, PINS, is_root_name};
 use crate::dir::Dir;
 use crate::error::Result;
 use crate::lock::LockOn;
@@ -13,7 +13,7 @@ use crate::record::is_record_name;
 use crate::space::RESERVATION;
 use crate::step::Step;
 use crate::temporary::temporary_target;
-use crate::{DiskKey, LayerKey, Store};
+use crate::{LayerKey, Store};
 
 /// How many files were removed, and how many bytes they had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,14 +32,8 @@ impl Store {
     pub fn sweep_stale_temporaries(&self) -> Result<Swept> {
         let mut swept = Swept::default();
         let session = self.session();
-        for (below, writes) in session.dirs_with_temporaries()? {
-            // The session keeps its directories open, so the many of the disks are not opened by it.
-            let store = if writes.are_of_one_disk() {
-                self
-            } else {
-                &*session
-            };
-            let Some(dir) = store.dir(&below)? else {
+        for (below, writes) in dirs_with_temporaries() {
+            let Some(dir) = session.dir(&below)? else {
                 continue;
             };
             for name in dir.list()? {
@@ -79,40 +73,30 @@ impl Store {
         }
         Ok(false)
     }
+}
 
-    /// Returns every directory in which files are staged, and which: the root, and the leaves of the layout.
-    fn dirs_with_temporaries(&self) -> Result<Vec<(String, Writes)>> {
-        let mut found = vec![
-            (String::new(), Writes::Marker),
-            (IMAGES.to_owned(), Writes::Records),
-            (PINS.to_owned(), Writes::Pins),
-            (LOCKS.to_owned(), Writes::Reservations),
-        ];
-        for kind in KINDS {
-            for algorithm in ALGORITHMS {
-                let below = kind.algorithm_dir(algorithm);
-                let writes = Writes::Artifacts(kind, algorithm);
-                if !kind.has_own_dir {
-                    found.push((below, writes));
-                } else if let Some(dir) = self.dir(&below)? {
-                    for name in dir.list()? {
-                        if kind.key_of::<DiskKey>(algorithm, &name).is_some()
-                            && dir.stat(&name)?.is_some_and(|entry| entry.is_dir())
-                        {
-                            found.push((format!("{below}/{name}"), writes));
-                        }
-                    }
-                }
-            }
-        }
-        Ok(found)
-    }
+/// Returns every directory in which files are staged, and which.
+fn dirs_with_temporaries() -> impl Iterator<Item = (String, Writes)> {
+    let kinds = KINDS.into_iter().flat_map(|kind| {
+        ALGORITHMS.map(|algorithm| {
+            let writes = Writes::Artifacts(kind, algorithm);
+            (kind.algorithm_dir(algorithm), writes)
+        })
+    });
+    let others = [
+        (String::new(), Writes::Root),
+        (IMAGES.to_owned(), Writes::Records),
+        (PINS.to_owned(), Writes::Pins),
+        (LOCKS.to_owned(), Writes::Reservations),
+    ];
+    others.into_iter().chain(kinds)
 }
 
 /// The files that the store writes in a directory.
 #[derive(Debug, Clone, Copy)]
 enum Writes {
-    Marker,
+    /// The marker and descriptors.
+    Root,
     Records,
     Pins,
     Reservations,
@@ -120,21 +104,13 @@ enum Writes {
 }
 
 impl Writes {
-    /// Returns whether the directory is that of one disk.
-    fn are_of_one_disk(self) -> bool {
-        matches!(self, Self::Artifacts(kind, _) if kind.has_own_dir)
-    }
-
     /// Returns whether a file of this name is one of them.
     fn are(self, name: &str) -> bool {
         match self {
-            Self::Marker => name == MARKER,
+            Self::Root => name == MARKER || is_root_name(name),
             Self::Records => is_record_name(name),
             Self::Pins => PinName::of_file(name).is_some(),
             Self::Reservations => name == RESERVATION,
-            Self::Artifacts(kind, _) if kind.has_own_dir => {
-                kind.files.iter().any(|file| file.name == name)
-            }
             Self::Artifacts(kind, algorithm) if kind.is_versioned => {
                 kind.key_of::<LayerKey>(algorithm, name).is_some()
             }
@@ -144,7 +120,7 @@ impl Writes {
 }
 
 /// Removes a file that no process holds a lock on; returns its length if it was removed.
-fn remove_if_unlocked(dir: &Dir, name: &str) -> Result<Option<u64>> {
+pub(crate) fn remove_if_unlocked(dir: &Dir, name: &str) -> Result<Option<u64>> {
     let Some(file) = dir.open_existing(name)? else {
         return Ok(None);
     };

@@ -31,6 +31,8 @@
 //! ```
 #![cfg(unix)]
 
+pub mod clients;
+pub mod cloud_hypervisor;
 mod command;
 pub mod content;
 pub mod digest;

@@ -124,6 +124,9 @@ pub(crate) fn is_unpublished(cache: &Path) -> bool {
     for part in ["layers", "disks", "images"] {
         files(&cache.join(part), &mut found);
     }
+    // The descriptors of the disks.
+    let root = std::fs::read_dir(cache).into_iter().flatten().flatten();
+    found.extend(root.map(|entry| entry.path()));
     let published = |path: &PathBuf| {
         // A merge that was cancelled removes its temporary files a moment later.
         let name = path.file_name().unwrap_or_default();

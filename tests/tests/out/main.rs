@@ -7,8 +7,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod descriptor;
 mod export;
 mod guest;
+mod gvisor;
 mod mount;
 mod user;
 

@@ -7,7 +7,9 @@ use std::path::Path;
 use microsandbox_image::{
     ArchiveOptions, ImageArchive, PullResult, SaveFormat, SaveOptions, Verification,
 };
+use msb_testkit::clients::{crane, oras};
 use msb_testkit::image::{ImageBuilder, Layer, read_manifest};
+use msb_testkit::registry::DockerRegistry;
 use msb_testkit::tree::Listing;
 use msb_testkit::worlds::{TAG, World};
 use msb_testkit::{skopeo, umoci};
@@ -219,4 +221,73 @@ async fn an_image_without_a_tag_has_no_name_in_the_archive() {
         let loaded = load_keeping(&at("other"), &archive, "example.org/x:t").await;
         assert_eq!(loaded.layer_diff_ids, pulled.layer_diff_ids);
     }
+}
+
+/// Returns what oras and crane name an image.
+fn named(registry: &DockerRegistry, name: &str) -> String {
+    format!("{}/{name}", registry.host())
+}
+
+#[tokio::test]
+async fn crane_and_oras_push_what_we_save_and_we_load_what_crane_saves() {
+    let registry = docker_registry();
+    // crane validates gzip alone.
+    let image = ImageBuilder::new()
+        .layer(Layer::recipe("dir etc\nfile etc/a size=9000 seed=1").gzip())
+        .layer(Layer::recipe("whiteout etc/a\nfile etc/b size=5000 seed=2").gzip());
+    let built = push(&registry, "app", &image);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let pulled = pull_keeping(&at("cache"), &reference(&registry, "app:t"))
+        .await
+        .unwrap();
+    let fsmeta = fs::read(&pulled.fsmeta).unwrap();
+    let (oci, docker) = (at("oci.tar"), at("docker.tar"));
+    save(&at("cache"), &pulled, &oci, SaveFormat::Oci);
+    save(&at("cache"), &pulled, &docker, SaveFormat::Docker);
+    let [oci, docker] = [oci, docker].map(|path| path.to_str().unwrap().to_owned());
+
+    let by_oras = named(&registry, "by/oras:t");
+    let args = ["copy", "--from-oci-layout", &format!("{oci}:t")];
+    oras(&[&args[..], &["--to-plain-http", &by_oras]].concat()).unwrap();
+    assert_eq!(crane(&["digest", &by_oras]).unwrap(), built.manifest_digest);
+    crane(&["validate", "--remote", &by_oras]).unwrap();
+
+    crane(&["validate", "--tarball", &docker]).unwrap();
+    let by_crane = named(&registry, "by/crane:t");
+    crane(&["push", &docker, &by_crane]).unwrap();
+    let again = pull_keeping(&at("other"), &by_crane.parse().unwrap()).await;
+    assert!(fs::read(again.unwrap().fsmeta).unwrap() == fsmeta);
+
+    let source = named(&registry, "app:t");
+    for format in ["tarball", "legacy", "oci"] {
+        let path = at(format);
+        let args = ["pull", "--format", format, &source, path.to_str().unwrap()];
+        crane(&args).unwrap();
+        let loaded = load_keeping(&at(&format!("cache of {format}")), &path, &source).await;
+        assert!(fs::read(loaded.fsmeta).unwrap() == fsmeta, "{format}");
+    }
+}
+
+#[tokio::test]
+async fn an_artifact_of_oras_is_no_image() {
+    let registry = docker_registry();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.txt");
+    fs::write(&file, "text").unwrap();
+    let name = named(&registry, "artifact:t");
+    let path = file.to_str().unwrap();
+    let args = [
+        "push",
+        "--plain-http",
+        "--disable-path-validation",
+        &name,
+        path,
+    ];
+    oras(&args).unwrap();
+    let error = pull_keeping(&folder.path().join("cache"), &name.parse().unwrap()).await;
+    let text = error.unwrap_err().to_string();
+    let expected =
+        "it is no image: its config has the media type application/vnd.oci.empty.v1+json";
+    assert!(text.ends_with(expected), "{text}");
 }

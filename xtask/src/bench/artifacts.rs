@@ -44,7 +44,7 @@ impl Artifacts {
         let disks = files_below(&cache.join("disks"))?;
         let fsmeta = disks
             .iter()
-            .find(|path| path.ends_with("fsmeta.erofs"))
+            .find(|path| path.extension().is_some_and(|name| name == "erofs"))
             .ok_or("the cache has no disk")?;
         artifacts.fsmeta = fs::metadata(fsmeta)?.len();
         artifacts.read(fsmeta)?;

@@ -218,7 +218,7 @@ impl Row {
         let (made, all) = (self.mkfs.made(), self.mkfs.all());
         (made < all).then(|| {
             format!(
-                "\\* {}: `mkfs.erofs --tar=f` makes {made} of {all} layers (it gives up on a whiteout below what is a file in \
+                "\\* {}: `mkfs.erofs --tar=f` makes {made} of {all} layers (it fails on a whiteout below what is a file in \
                  the same layer). Of these, our images are {:.3} times as large as its own.",
                 self.name,
                 self.images_ratio()

@@ -173,6 +173,7 @@ impl ImageRecord {
             notes,
             config: self.config.clone(),
             boot,
+            stats: None,
         }
     }
 }

@@ -7,7 +7,6 @@ use msb_store::{CopyFault, copy_range, data_ranges};
 
 use super::ExportError;
 use super::sink::Sink;
-use crate::cache::open_file::open_file;
 use crate::{DiskExtent, InspectError};
 
 /// The number of bytes that are copied at once where the kernel does not copy.
@@ -24,7 +23,7 @@ pub(super) fn to_file(
 ) -> Result<u64, ExportError> {
     let mut start = 0_u64;
     for extent in extents {
-        let file = open(extent)?;
+        let file = extent.open().map_err(ExportError::Inspect)?;
         for range in data_ranges(&file, extent.bytes) {
             copy_range(&file, range, output, start)
                 .map_err(|fault| copy_error(fault, extent, path))?;
@@ -42,7 +41,7 @@ pub(super) fn to_file(
 pub(super) fn to_sink(extents: &[DiskExtent], sink: &mut Sink<'_>) -> Result<(), ExportError> {
     let mut buffer = vec![0; BUFFER_BYTES];
     for extent in extents {
-        let file = open(extent)?;
+        let file = extent.open().map_err(ExportError::Inspect)?;
         let mut at = 0;
         for range in data_ranges(&file, extent.bytes) {
             sink.skip(range.start - at)?;
@@ -58,21 +57,6 @@ pub(super) fn to_sink(extents: &[DiskExtent], sink: &mut Sink<'_>) -> Result<(),
         sink.skip(extent.bytes - at)?;
     }
     Ok(())
-}
-
-/// Opens a file of the disk and compares its length.
-fn open(extent: &DiskExtent) -> Result<File, ExportError> {
-    let file = open_file(&extent.path).map_err(|source| read_error(extent, source))?;
-    let metadata = file.metadata();
-    let actual = metadata.map_err(|source| read_error(extent, source))?.len();
-    if actual == extent.bytes {
-        return Ok(file);
-    }
-    Err(ExportError::Inspect(InspectError::ArtifactLength {
-        path: extent.path.clone(),
-        expected: extent.bytes,
-        actual,
-    }))
 }
 
 /// Returns the error of a copy, with the file that failed.

@@ -33,7 +33,7 @@ use crate::document::Blob;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 
-const CONFIG_TYPE: &str = "application/vnd.docker.container.image.v1+json";
+const CONFIG_TYPE: &str = msb_oci::media_type::DOCKER_CONFIG;
 
 /// An image as `manifest.json` describes it.
 #[derive(Debug)]

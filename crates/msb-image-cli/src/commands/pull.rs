@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    GlobalCache, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult, PullTask,
-    Reference, Registry, RegistryLimits, escape_path,
+    GlobalCache, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult, PullStats,
+    PullTask, Reference, Registry, RegistryLimits, escape_path,
 };
 use tokio::time::timeout;
 
@@ -187,6 +188,9 @@ pub(super) async fn watch(
 
 /// Prints an image. `done` is what was done if it was not cached.
 pub(super) fn print(result: &PullResult, done: &str, format: Format) -> Result<(), Failure> {
+    if let Some(stats) = &result.stats {
+        log(result, stats);
+    }
     let mut output = Output::new();
     match format {
         Format::Json => output.json(result)?,
@@ -194,6 +198,21 @@ pub(super) fn print(result: &PullResult, done: &str, format: Format) -> Result<(
         Format::Text => text(&mut output, result, done)?,
     }
     output.flush()
+}
+
+/// Logs in one line what was done.
+fn log(result: &PullResult, stats: &PullStats) {
+    let seconds = |stage: Duration| format!("{:.1} s", stage.as_secs_f64());
+    tracing::info!(
+        reference = %result.reference,
+        downloaded = %Bytes(stats.downloaded_bytes),
+        resumed = %Bytes(stats.resumed_bytes),
+        from_cache = %Bytes(stats.cached_bytes),
+        resolve = seconds(stats.resolve),
+        layers = seconds(stats.layers),
+        disk = seconds(stats.disk),
+        "done"
+    );
 }
 
 fn text(output: &mut Output, result: &PullResult, done: &str) -> Result<(), Failure> {

@@ -122,10 +122,8 @@ fn what_is_leased_pinned_or_young_stays_and_the_report_names_it() {
         .unwrap();
     for file in files(temp.path()) {
         let text = file.to_str().unwrap();
-        if ["layers/", "disks/", "blobs/"]
-            .iter()
-            .any(|dir| text.starts_with(dir))
-        {
+        let dirs = ["layers/", "disks/", "blobs/"];
+        if dirs.iter().any(|dir| text.starts_with(dir)) || text.ends_with(".vmdk") {
             set_time(&temp.path().join(&file), 7200);
         }
     }

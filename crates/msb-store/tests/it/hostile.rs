@@ -67,13 +67,11 @@ fn do_everything(store: &Store) {
 
 #[test]
 fn no_directory_below_the_root_may_be_a_symbolic_link() {
-    let disk_dir = format!("disks/sha256/{}.v1", disk("a").chain.hex());
     let dirs = [
         "layers",
         "layers/sha256",
         "disks",
         "disks/sha256",
-        &disk_dir,
         "blobs",
         "blobs/sha256",
         "images",
@@ -304,6 +302,7 @@ fn a_path_of_a_result_is_opened_beneath_the_root_as_well() {
     put_image(&store, "a");
     let paths = [
         store.layer_image_path(&layer("a")),
+        store.fsmeta_path(&disk("a")),
         store.vmdk_path(&disk("a")),
     ];
     for path in &paths {

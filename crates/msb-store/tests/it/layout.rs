@@ -66,7 +66,7 @@ fn a_damaged_marker_is_written_again() {
 
 #[test]
 fn a_marker_is_written_again_before_anything_else_is_in_the_cache() {
-    for damage in ["", "msb-store lay", "msb-stnre layout 2"] {
+    for damage in ["", "msb-store lay", "msb-stnre layout 3"] {
         let temp = tempfile::tempdir().unwrap();
         std::fs::write(temp.path().join("layout"), damage).unwrap();
         Store::open(temp.path()).unwrap().require().unwrap();
@@ -91,7 +91,7 @@ fn a_later_layout_is_refused_and_an_older_one_is_served_and_closed_to_others() {
         std::fs::remove_file(&marker).unwrap();
         std::fs::write(&marker, text).unwrap();
     };
-    write("msb-store layout 3\nand more");
+    write("msb-store layout 4\nand more");
     let store = Store::open(temp.path()).unwrap();
     for error in [
         store.require().unwrap_err(),
@@ -101,7 +101,7 @@ fn a_later_layout_is_refused_and_an_older_one_is_served_and_closed_to_others() {
         assert!(error.is_newer() && !error.is_corrupt(), "{error}");
         let text = error.to_string();
         assert!(
-            text.ends_with("has layout 3, and this version knows layouts up to 2"),
+            text.ends_with("has layout 4, and this version knows layouts up to 3"),
             "{text}"
         );
     }
@@ -122,6 +122,6 @@ fn a_later_layout_is_refused_and_an_older_one_is_served_and_closed_to_others() {
     assert!(
         std::fs::read_to_string(&marker)
             .unwrap()
-            .starts_with("msb-store layout 2\n")
+            .starts_with("msb-store layout 3\n")
     );
 }

@@ -60,7 +60,8 @@ fn prune_removes_what_no_record_needs_and_keeps_the_rest() {
         (1, 0, 0)
     );
     assert_eq!(pruned.bytes, 4096 + 4 + 4096 + 22 + 5 + 5);
-    assert!(!store.fsmeta_path(&disk("gone")).parent().unwrap().exists());
+    assert!(!store.fsmeta_path(&disk("gone")).exists());
+    assert!(!store.vmdk_path(&disk("gone")).exists());
     assert!(has_layer(&store, &layer("kept")));
     assert!(store.disk_lengths(&disk("kept")).unwrap().is_some());
     assert!(
@@ -348,7 +349,42 @@ fn what_killed_pulls_left_goes_and_what_live_ones_write_stays() {
         .prune::<String>(&all, |_, name| references(&name))
         .unwrap();
     let disks = std::fs::read_dir(temp.path().join("disks/sha256")).unwrap();
-    assert_eq!(disks.count(), 1, "their directories go as well");
+    assert_eq!(disks.count(), 1);
+}
+
+#[test]
+fn the_disks_of_an_older_layout_are_not_read_and_pruned_when_no_process_leases_them() {
+    let (temp, store) = store();
+    put_image(&store, "new");
+    let old = |name: &str| {
+        let key = disk(name);
+        let dir = format!("disks/sha256/{}.{}", key.chain.hex(), key.version);
+        let dir = temp.path().join(dir);
+        std::fs::create_dir(&dir).unwrap();
+        for file in [
+            "fsmeta.erofs",
+            "rootfs.vmdk",
+            ".tmp-1-0123456789abcdef.rootfs.vmdk",
+        ] {
+            std::fs::write(dir.join(file), [1; 100]).unwrap();
+        }
+        dir
+    };
+    let (gone, leased, foreign) = (old("gone"), old("leased"), old("foreign"));
+    std::fs::write(foreign.join("notes"), "not ours").unwrap();
+    let young = prune(&store);
+    assert_eq!((young.disks.len(), young.bytes), (0, 0));
+    assert!(store.disk_lengths(&disk("gone")).unwrap().is_none());
+    age(temp.path());
+    let lease = store.lease(&disk("leased"), &[], &[]).unwrap();
+    let pruned = prune(&store);
+    assert_eq!(pruned.disks, [disk("gone")]);
+    assert_eq!(pruned.bytes, 600);
+    assert!(!gone.exists() && leased.join("rootfs.vmdk").exists());
+    assert_eq!(files(&foreign), [Path::new("notes")]);
+    drop(lease);
+    assert_eq!(prune(&store).disks, [disk("leased")]);
+    assert!(!leased.exists() && store.disk_lengths(&disk("new")).unwrap().is_some());
 }
 
 #[test]
@@ -367,6 +403,8 @@ fn a_prune_leaves_every_file_alone_that_is_not_the_caches() {
         "layers/sha256/.tmp-1-0123456789abcdef.erofs".to_owned(),
         "layers/sha256/notes.v1.erofs".to_owned(),
         "blobs/sha256/.tmp-1-0123456789abcdef.notes".to_owned(),
+        format!(".tmp-1-0123456789abcdef.sha256-{hex}.vmdk"),
+        format!("sha256-{hex}.vmdk"),
         "disks/sha256/mine/.tmp-1-0123456789abcdef.rootfs.vmdk".to_owned(),
         format!("disks/sha256/{hex}.v1/.tmp-1-0123456789abcdef.notes"),
     ];

@@ -231,7 +231,7 @@ fn a_descriptor_still_points_right_after_the_cache_was_moved() {
     std::fs::rename(temp.path().join("before"), temp.path().join("after")).unwrap();
     let store = Store::open(temp.path().join("after")).unwrap();
     let descriptor = store.vmdk_path(&disk("a"));
-    let through = descriptor.with_file_name(layer("a").image_path_from_disk());
+    let through = descriptor.with_file_name(layer("a").image_path_from_descriptor());
     assert_eq!(
         through.canonicalize().unwrap(),
         store.layer_image_path(&layer("a")).canonicalize().unwrap()

@@ -10,7 +10,7 @@ pub(crate) fn seeds() -> Seeds {
         ("one", "RW 2048 FLAT \"fsmeta.erofs\" 0\n"),
         (
             "two",
-            "# Extent description\nRW 2048 FLAT \"fsmeta.erofs\" 0\nRW 81920 FLAT \"../../../layers/sha256/ab.erofs\" 0\n",
+            "# Extent description\nRW 2048 FLAT \"fsmeta.erofs\" 0\nRW 81920 FLAT \"layers/sha256/ab.erofs\" 0\n",
         ),
         ("no-line-feed", "RW 8 FLAT \"a\" 0"),
         ("unicode", "RW 8 FLAT \"\u{fc} b'c\" 0\n"),

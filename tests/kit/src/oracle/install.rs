@@ -16,18 +16,21 @@ use super::{Tool, apt::PrivateApt, find, folder, program, trusted};
 use crate::{KitError, command};
 
 /// Changes with the list below, so that an older directory is filled again.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Newer packages than those of a stable system: the suite, the packages, and the programs that get a wrapper in
 /// `bin/`.
 const PRIVATE: &[(&str, &[&str], &[&str])] = &[
     (
         "sid",
-        &["erofs-utils"],
+        &["erofs-utils", "crane", "oras", "runsc", "mdbook"],
         &[
             "usr/bin/fsck.erofs",
             "usr/bin/dump.erofs",
             "usr/bin/mkfs.erofs",
+            "usr/bin/crane",
+            "usr/bin/oras",
+            "usr/bin/mdbook",
         ],
     ),
     (
@@ -41,6 +44,9 @@ const PRIVATE: &[(&str, &[&str], &[&str])] = &[
         &["usr/bin/qemu-system-x86_64", "usr/bin/qemu-img"],
     ),
 ];
+
+/// Programs that need no loader: the suite and the program.
+const STATIC: &[(&str, &str)] = &[("sid", "usr/bin/runsc"), ("trixie", "usr/bin/busybox")];
 
 /// Installs the tools; used by `cargo xtask`.
 #[derive(Debug)]
@@ -148,10 +154,12 @@ fn fill(folder: &Path) -> Result<(), KitError> {
             wrap(&root, program, &bin)?;
         }
     }
-    let trixie = folder.join("root-trixie");
-    let busybox = bin.join("busybox");
-    fs::copy(trixie.join("usr/bin/busybox"), &busybox).map_err(KitError::io("copy", &busybox))?;
-    kernel(&trixie, &folder.join("kernel"))
+    for (suite, program) in STATIC {
+        let from = folder.join(format!("root-{suite}")).join(program);
+        let name = from.file_name().expect("every program has a name");
+        fs::copy(&from, bin.join(name)).map_err(KitError::io("copy", &from))?;
+    }
+    kernel(&folder.join("root-trixie"), &folder.join("kernel"))
 }
 
 /// Writes a script that runs `program` of the unpacked `root` with the loader and libraries of that root.

@@ -26,6 +26,12 @@ pub enum Tool {
     Skopeo,
     /// Unpacks and repacks OCI layouts.
     Umoci,
+    /// Copies and validates images; reads and writes archives and layouts.
+    Crane,
+    /// Copies images and other artifacts between registries and layouts.
+    Oras,
+    /// gVisor, which mounts one EROFS image as the root of a container.
+    Runsc,
     /// Checks and extracts an EROFS image.
     FsckErofs,
     /// Prints an EROFS superblock and inodes.
@@ -72,10 +78,16 @@ pub enum Tool {
     Xz,
     /// An independent writer of archives: libarchive.
     Bsdtar,
+    /// Checks manual pages.
+    Mandoc,
+    /// Runs completion scripts.
+    Bash,
     /// Installs Python packages.
     Python,
     /// Installs JavaScript packages.
     Npm,
+    /// Renders a book of Markdown pages.
+    Mdbook,
     /// Counts instructions.
     Valgrind,
     /// Compiles libFuzzer.
@@ -100,6 +112,9 @@ impl Tool {
         Tool::DockerRegistry,
         Tool::Skopeo,
         Tool::Umoci,
+        Tool::Crane,
+        Tool::Oras,
+        Tool::Runsc,
         Tool::FsckErofs,
         Tool::DumpErofs,
         Tool::MkfsErofs,
@@ -123,8 +138,11 @@ impl Tool {
         Tool::Zstd,
         Tool::Xz,
         Tool::Bsdtar,
+        Tool::Mandoc,
+        Tool::Bash,
         Tool::Python,
         Tool::Npm,
+        Tool::Mdbook,
         Tool::Valgrind,
         Tool::CxxCompiler,
         Tool::GuestKernel,
@@ -135,6 +153,9 @@ impl Tool {
             Tool::DockerRegistry => ("docker-registry", "docker-registry", None),
             Tool::Skopeo => ("skopeo", "skopeo", None),
             Tool::Umoci => ("umoci", "umoci", None),
+            Tool::Crane => ("crane", "crane", Some("bin/crane")),
+            Tool::Oras => ("oras", "oras", Some("bin/oras")),
+            Tool::Runsc => ("runsc", "runsc", Some("bin/runsc")),
             Tool::FsckErofs => ("fsck.erofs", "erofs-utils", Some("bin/fsck.erofs")),
             Tool::DumpErofs => ("dump.erofs", "erofs-utils", Some("bin/dump.erofs")),
             Tool::MkfsErofs => ("mkfs.erofs", "erofs-utils", Some("bin/mkfs.erofs")),
@@ -166,8 +187,11 @@ impl Tool {
             Tool::Zstd => ("zstd", "zstd", None),
             Tool::Xz => ("xz", "xz-utils", None),
             Tool::Bsdtar => ("bsdtar", "libarchive-tools", None),
+            Tool::Mandoc => ("mandoc", "mandoc", None),
+            Tool::Bash => ("bash", "bash", None),
             Tool::Python => ("python3", "python3-pip", None),
             Tool::Npm => ("npm", "npm", None),
+            Tool::Mdbook => ("mdbook", "mdbook", Some("bin/mdbook")),
             Tool::Valgrind => ("valgrind", "valgrind", None),
             Tool::CxxCompiler => ("c++", "g++", None),
             Tool::GuestKernel => ("vmlinuz", "linux-image-cloud-amd64", Some("kernel/vmlinuz")),

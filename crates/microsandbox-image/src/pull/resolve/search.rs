@@ -11,14 +11,14 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use msb_oci::{Config, Digest, Excerpt, Manifest, Reference, media_type};
+use msb_oci::{Config, Descriptor, Digest, Excerpt, Manifest, Reference, media_type};
 use msb_platform::{Available, Child, Index, Offer, Platform};
 use msb_sidecar::Note;
 
 use super::{by_digest, fetch_config};
 use crate::engine::Engine;
 use crate::source::{Document, ImageSource};
-use crate::{AnnouncedProblem, PullError};
+use crate::{AnnouncedProblem, ManifestProblem, PullError};
 
 /// The number of indexes that may lie inside one another.
 const MAX_INDEX_DEPTH: usize = 4;
@@ -159,10 +159,8 @@ impl Search<'_> {
         check_announced(child, &document, manifest.media_type.as_deref())?;
         self.count_document()?;
         let config_bytes = fetch_config(self.engine, self.source, &manifest.config).await?;
-        let config = Config::parse(&config_bytes).map_err(|source| PullError::Config {
-            digest: manifest.config.digest,
-            source,
-        })?;
+        let config = Config::parse(&config_bytes)
+            .map_err(|source| config_error(&document, &manifest.config, source))?;
         let wanted = &self.engine.platform;
         let stated = child.and_then(Child::platform);
         let Some((offer, is_assumed)) = Offer::of_config(&config.platform, stated, wanted) else {
@@ -273,4 +271,20 @@ fn check_announced(
         });
     }
     Ok(())
+}
+
+/// Returns the error for a config that cannot be parsed. Some images have a config of an unknown media type, so that it is no fault alone.
+fn config_error(document: &Document, config: &Descriptor, source: serde_json::Error) -> PullError {
+    if media_type::is_config(&config.media_type) {
+        return PullError::Config {
+            digest: config.digest,
+            source,
+        };
+    }
+    PullError::Manifest {
+        digest: document.digest,
+        problem: ManifestProblem::NotAnImage {
+            config_type: Excerpt::new(&config.media_type),
+        },
+    }
 }
