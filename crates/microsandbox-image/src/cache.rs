@@ -7,6 +7,7 @@
 //!   image_name  which image a text names                keys    names of artifacts
 //! ```
 
+mod add_hash_tree;
 mod error;
 mod image_name;
 mod images;

@@ -79,8 +79,19 @@ struct Pull<'a> {
     progress: &'a Progress,
     /// See [`PullOptions::keep_blobs`].
     keep_blobs: bool,
+    /// See [`PullOptions::verity`].
+    verity: bool,
     /// Shared by the layers and their merge.
     budget: &'a ImageBudget,
+}
+
+/// What the cache is to have beside the layers and the disk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extras {
+    /// See [`PullOptions::keep_blobs`].
+    keep_blobs: bool,
+    /// See [`PullOptions::verity`].
+    verity: bool,
 }
 
 async fn run(
@@ -97,8 +108,11 @@ async fn run(
         return strictly(result, options.strict);
     }
     let rebuild = Rebuild::new(options.force);
-    let keep_blobs = options.keep_blobs;
-    let result = complete(engine, source, reference, rebuild, keep_blobs, progress).await?;
+    let extras = Extras {
+        keep_blobs: options.keep_blobs,
+        verity: options.verity,
+    };
+    let result = complete(engine, source, reference, rebuild, extras, progress).await?;
     strictly(result, options.strict)
 }
 
@@ -108,7 +122,7 @@ async fn complete(
     source: &dyn ImageSource,
     reference: &Reference,
     mut rebuild: Rebuild,
-    keep_blobs: bool,
+    extras: Extras,
     progress: &Progress,
 ) -> Result<PullResult, PullError> {
     let resolved = resolve(engine, source, reference).await?;
@@ -141,7 +155,8 @@ async fn complete(
         resolved: &resolved,
         disk: &disk,
         progress,
-        keep_blobs,
+        keep_blobs: extras.keep_blobs,
+        verity: extras.verity,
         budget: &budget,
     };
     check_record_bytes(pull)?;
@@ -179,6 +194,10 @@ async fn complete(
                 }
                 let result = record.to_result(store, reference, cached, lease);
                 return Ok(result);
+            }
+            Finished::DamagedFsmeta => {
+                tracing::warn!(disk = %disk.key(), "cached metadata is damaged; it is rebuilt");
+                rebuild.disk = true;
             }
             Finished::DamagedLayer(layer) => {
                 tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged; it is rebuilt");

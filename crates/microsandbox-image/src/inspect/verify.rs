@@ -17,6 +17,8 @@ use crate::cache::keys::{image_key, layer_key};
 use crate::cache::lookup;
 use crate::cache::open_file::open_file;
 use crate::cache::record::ImageRecord;
+use crate::disk::ImageLayout;
+use crate::disk::hash_tree::{self, TreeFault};
 use crate::{CacheError, GlobalCache, PullResult};
 
 /// The result of verifying a cached image.
@@ -59,6 +61,8 @@ pub enum ArtifactKind {
     Fsmeta,
     /// The disk descriptor.
     Descriptor,
+    /// The hash tree of dm-verity.
+    HashTree,
     /// The manifest.
     Manifest,
     /// The config.
@@ -149,7 +153,7 @@ impl Verification {
         image: &PullResult,
     ) -> Result<(), InspectError> {
         self.lengths(store, record, image)?;
-        self.descriptor(store, record, image)?;
+        self.descriptors(store, record)?;
         let is_readable = self.damage.is_empty();
         self.documents(store, record)?;
         if self.contents {
@@ -157,7 +161,10 @@ impl Verification {
         }
         if is_readable {
             let merge = self.merge(image)?;
-            self.disk(image, merge.as_ref())?;
+            self.disk(store, record, image, merge.as_ref())?;
+        }
+        if self.contents && self.damage.is_empty() {
+            self.hash_tree(store, record)?;
         }
         self.kept_blobs(store, image)
     }
@@ -232,6 +239,14 @@ impl Verification {
             record.fsmeta_bytes,
             None,
         )?;
+        if let Some(verity) = &image.verity
+            && verity.data_blocks > 1
+        {
+            let file = store.open_tree(record.disk.key())?;
+            let path = store.tree_path(record.disk.key());
+            let expected = msb_verity::tree_bytes(verity.data_blocks);
+            self.length(ArtifactKind::HashTree, &path, file, expected, None)?;
+        }
         Ok(())
     }
 
@@ -260,29 +275,61 @@ impl Verification {
         self.add(artifact, path, layer, error)
     }
 
-    /// Compares the descriptor with the one that would be written now.
+    /// Compares the descriptors with those that would be written now.
+    fn descriptors(&mut self, store: &Store, record: &ImageRecord) -> Result<(), InspectError> {
+        let (disk, layout) = (&record.disk, record.layout());
+        let key = disk.key();
+        let text = |layout: ImageLayout| layout.descriptor(record.fsmeta_bytes).ok();
+        let expected = layout.clone().and_then(text).unwrap_or_default();
+        let actual = store.read_vmdk(key, expected.len() as u64);
+        self.descriptor(store.vmdk_path(key), &expected, actual)?;
+        if record.verity_root.is_none() {
+            return Ok(());
+        }
+        let layout = layout.map(|layout| disk.with_hash_tree(layout));
+        let expected = layout.and_then(text).unwrap_or_default();
+        let actual = store.read_verity_vmdk(key, expected.len() as u64);
+        self.descriptor(store.verity_vmdk_path(key), &expected, actual)
+    }
+
     fn descriptor(
         &mut self,
-        store: &Store,
-        record: &ImageRecord,
-        image: &PullResult,
+        path: PathBuf,
+        expected: &str,
+        actual: Result<Option<Vec<u8>>, msb_store::Error>,
     ) -> Result<(), InspectError> {
-        let layout = record.layout();
-        let expected = layout.and_then(|layout| layout.descriptor(record.fsmeta_bytes).ok());
-        let expected = expected.unwrap_or_default();
-        let text = match store.read_vmdk(record.disk.key(), expected.len() as u64) {
+        let text = match actual {
             Ok(text) => text,
             // It is longer than it was.
             Err(msb_store::Error::TooLarge { .. }) => Some(Vec::new()),
             Err(error) => return Err(error.into()),
         };
-        let path = image.vmdk.clone();
         let error = match text {
             Some(text) if text == expected.as_bytes() => return Ok(()),
-            Some(_) => InspectError::Rewritten { path },
-            None => InspectError::ArtifactMissing { path },
+            Some(_) => InspectError::Rewritten { path: path.clone() },
+            None => InspectError::ArtifactMissing { path: path.clone() },
         };
-        self.add(ArtifactKind::Descriptor, &image.vmdk, None, error)
+        self.add(ArtifactKind::Descriptor, &path, None, error)
+    }
+
+    /// Hashes the whole disk and compares it with the hash tree and the root hash of the record.
+    fn hash_tree(&mut self, store: &Store, record: &ImageRecord) -> Result<(), InspectError> {
+        let (Some(expected), Some(layout)) = (record.verity_root, record.layout()) else {
+            return Ok(());
+        };
+        let disk = &record.disk;
+        let path = store.tree_path(disk.key());
+        let found = hash_tree::verify(disk, &layout, store, record.fsmeta_bytes, expected);
+        let error = match found.map_err(|error| error.into_cache(store, disk.key()))? {
+            None => return Ok(()),
+            Some(TreeFault::RootHash(actual)) => InspectError::RootHash {
+                path: path.clone(),
+                expected: Box::new(expected),
+                actual: Box::new(actual),
+            },
+            Some(TreeFault::Changed) => InspectError::HashTree { path: path.clone() },
+        };
+        self.add(ArtifactKind::HashTree, &path, None, error)
     }
 
     /// Compares the digests of manifest and config.
@@ -342,8 +389,14 @@ impl Verification {
     }
 
     /// Reads the disk through its descriptor.
-    fn disk(&mut self, image: &PullResult, merge: Option<&Merge>) -> Result<(), InspectError> {
-        let verifier = DiskVerifier::new(&image.vmdk, open_file);
+    fn disk(
+        &mut self,
+        store: &Store,
+        record: &ImageRecord,
+        image: &PullResult,
+        merge: Option<&Merge>,
+    ) -> Result<(), InspectError> {
+        let verifier = DiskVerifier::new(store.vmdk_path(record.disk.key()), open_file);
         let result = match merge {
             Some(merge) => verifier.find_damaged_files(merge.tree()),
             None => verifier.verify_structure().map(|disk| (disk, Vec::new())),
@@ -390,7 +443,7 @@ impl Verification {
         let layer = image.layers.iter().find(|layer| layer.erofs == path);
         let artifact = match layer {
             Some(_) => ArtifactKind::LayerImage,
-            None if path == image.vmdk => ArtifactKind::Descriptor,
+            None if path.extension().is_some_and(|name| name == "vmdk") => ArtifactKind::Descriptor,
             None => ArtifactKind::Fsmeta,
         };
         let layer = layer.map(|layer| layer.diff_id);
@@ -476,6 +529,7 @@ impl fmt::Display for ArtifactKind {
             Self::Sidecar => "layer sidecar",
             Self::Fsmeta => "merged metadata",
             Self::Descriptor => "disk descriptor",
+            Self::HashTree => "hash tree",
             Self::LayerBlob => "blob of a layer",
             Self::Manifest => "manifest",
             Self::Config => "config",

@@ -2,9 +2,9 @@ use msb_oci::{Digest, Reference};
 use msb_store::LayerKey;
 
 use super::blocking::blocking;
-use super::complete;
 use super::from_cache::{Lost, rebuild_disk};
 use super::layers::Rebuild;
+use super::{Extras, complete};
 use crate::cache::keys::{image_key, layer_key};
 use crate::cache::lookup;
 use crate::cache::record::ImageRecord;
@@ -66,7 +66,15 @@ pub(crate) async fn repair(
     if has(&found, |artifact| artifact == ArtifactKind::Record) {
         // Nothing else names the image's manifest, so that the reference is resolved again.
         let nothing = Rebuild::new(false);
-        complete(engine, source, reference, nothing, false, progress).await?;
+        complete(
+            engine,
+            source,
+            reference,
+            nothing,
+            Extras::default(),
+            progress,
+        )
+        .await?;
         let mut rest = verify(engine, reference).await?;
         if !rest.is_sound() {
             layers = rebuild(engine, source, reference, &rest, progress).await?;
@@ -94,7 +102,12 @@ async fn rebuild(
     let mut layers: Vec<Digest> = found.damage.iter().filter_map(|d| d.layer).collect();
     layers.sort();
     layers.dedup();
-    let is_of_disk = |artifact| matches!(artifact, ArtifactKind::Fsmeta | ArtifactKind::Descriptor);
+    let is_of_disk = |artifact| {
+        matches!(
+            artifact,
+            ArtifactKind::Fsmeta | ArtifactKind::Descriptor | ArtifactKind::HashTree
+        )
+    };
     let is_disk_damaged = has(found, is_of_disk);
     let record = record(engine, reference).await?;
     if layers.is_empty() && found.damage.iter().all(|d| is_of_disk(d.artifact)) {
@@ -116,8 +129,11 @@ async fn rebuild(
     let source = PinnedSource::new(source, record.manifest_digest, manifest);
     let keys: Vec<LayerKey> = layers.iter().map(layer_key).collect();
     let rebuild = Rebuild::damaged(keys, is_disk_damaged);
-    let keep_blobs = has(found, |artifact| artifact == ArtifactKind::LayerBlob);
-    complete(engine, &source, reference, rebuild, keep_blobs, progress).await?;
+    let extras = Extras {
+        keep_blobs: has(found, |artifact| artifact == ArtifactKind::LayerBlob),
+        verity: record.verity_root.is_some(),
+    };
+    complete(engine, &source, reference, rebuild, extras, progress).await?;
     Ok(layers)
 }
 

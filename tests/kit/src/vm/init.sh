@@ -17,7 +17,13 @@ report() {
 while read -r module; do
     insmod "/modules/$module" || echo "failed insmod $module" >>/failed
 done </modules/order
-if ! mount -t erofs -o ro /dev/vda /mnt 2>/mount-error; then
+disk=/dev/vda
+if [ -e /device-table ]; then
+    disk=/dev/dm-0
+    dmsetup create root --readonly --noudevsync --noudevrules --table "$(cat /device-table)" 2>>/dm-error ||
+        sed 's/^/failed dmsetup /' /dm-error >>/failed
+fi
+if ! mount -t erofs -o ro "$disk" /mnt 2>/mount-error; then
     {
         echo "failed mount: $(cat /mount-error)"
         dmesg | grep erofs | sed 's/^/failed /'
