@@ -34,9 +34,9 @@ fi
 cd /mnt
 # One field separator that no sane name contains; a name with a newline is not for this oracle.
 sep=$(printf '\001')
-find . -print0 | xargs -0 stat -c "stat${sep}%f${sep}%u${sep}%g${sep}%s${sep}%h${sep}%i${sep}%t${sep}%T${sep}%y${sep}%n${sep}%N" >/entries 2>>/failed-find
+find . -print0 2>>/failed-find | xargs -0 stat -c "stat${sep}%f${sep}%u${sep}%g${sep}%s${sep}%h${sep}%i${sep}%t${sep}%T${sep}%y${sep}%n${sep}%N" >/entries 2>>/failed-find
 if [ "$contents" = yes ]; then
-    find . -type f -print0 | xargs -0 sha256sum | sed 's/^/sum /' >/sums 2>>/failed-find
+    find . -type f -print0 2>>/failed-find | xargs -0 sha256sum 2>>/failed-find | sed 's/^/sum /' >/sums
 fi
 if [ -s /failed-find ]; then sed 's/^/failed /' /failed-find >>/failed; fi
 if [ -s /user-script ]; then sh /user-script 2>&1 | sed 's/^/script /' >/script; fi
