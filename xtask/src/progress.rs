@@ -58,10 +58,8 @@ fn line(event: &PullProgress) -> Option<String> {
             }
         },
         PullProgress::LayerDownloaded { layer, .. } => format!("layer {layer}: downloaded"),
-        PullProgress::LayerMaterialized {
-            layer, image_bytes, ..
-        } => {
-            format!("layer {layer}: EROFS image of {image_bytes} bytes")
+        PullProgress::LayerMaterialized { layer, bytes, .. } => {
+            format!("layer {layer}: EROFS image of {bytes} bytes")
         }
         PullProgress::Merging => "merging".to_owned(),
         PullProgress::FsmetaWritten { bytes, .. } => format!("fsmeta of {bytes} bytes"),

@@ -5,9 +5,11 @@
 //!   images  list, one image, remove                     prune   what no image needs
 //!   pins    named holds on images                          usage   bytes by image
 //!   image_name  which image a text names                keys    names of artifacts
+//!   checksum  compares files with their checksums
 //! ```
 
 mod add_hash_tree;
+pub(crate) mod checksum;
 mod error;
 mod image_name;
 mod images;

@@ -5,7 +5,7 @@ use msb_platform::Platform;
 use msb_sidecar::Note;
 use serde::{Deserialize, Serialize};
 
-use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult, Verity};
+use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult, PullStats, Verity};
 
 /// The object that `msb-image pull`, `load` and `inspect` print with `--format json`, for programs that run the command.
 ///
@@ -47,6 +47,9 @@ pub struct ImageInfo {
     pub config: ImageConfig,
     /// What a guest needs to boot the disk.
     pub boot: BootFacts,
+    /// What the pull or load did; `None` for an image that was looked up in the cache.
+    #[serde(default)]
+    pub stats: Option<PullStats>,
 }
 
 impl From<&PullResult> for ImageInfo {
@@ -64,6 +67,7 @@ impl From<&PullResult> for ImageInfo {
             notes: image.notes.clone(),
             config: image.config.clone(),
             boot: image.boot.clone(),
+            stats: image.stats,
         }
     }
 }

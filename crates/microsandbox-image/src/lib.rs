@@ -98,9 +98,11 @@ mod progress;
 mod pull;
 mod pull_task;
 mod registry;
+mod remote;
 mod result;
 mod save;
 mod source;
+mod stats;
 
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
@@ -153,6 +155,8 @@ pub use progress::{ProgressReceiver, PullProgress};
 pub use pull::{Repair, RepairError};
 pub use pull_task::PullTask;
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
+pub use remote::{RemoteImage, RemoteLayer, RemotePlatform};
 pub use result::{DiskExtent, LayerArtifact, PullResult};
 pub use save::{SaveError, SaveFormat, SaveOptions};
 pub use source::{ArchiveError, ArchiveImage, ArchiveOptions, ImageArchive};
+pub use stats::PullStats;

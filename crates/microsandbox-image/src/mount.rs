@@ -118,11 +118,14 @@ impl GlobalCache {
     /// [`MountError::Busy`] for one that a process uses.
     pub fn unmount(&self, target: impl AsRef<Path>) -> Result<(), MountError> {
         let target = directory(target.as_ref())?;
-        let disks = absolute(&self.root().join("disks")).ok();
+        // A disk may be used in place in another cache.
+        let tiers = self.store().tiers().iter().map(|tier| tier.root());
+        let disks: Vec<PathBuf> = std::iter::once(self.root())
+            .chain(tiers)
+            .filter_map(|root| absolute(&root.join("disks")).ok())
+            .collect();
         let is_ours = |mounted: &Mounted| {
-            let is_disk = disks
-                .as_ref()
-                .is_some_and(|disks| mounted.source.starts_with(disks));
+            let is_disk = disks.iter().any(|disks| mounted.source.starts_with(disks));
             mounted.file_system == "erofs" && is_disk
         };
         let mounts = table::mounts_on(&target)?;

@@ -1,4 +1,5 @@
-mod seconds;
+mod meter;
+pub(crate) mod seconds;
 mod stage_log;
 
 use std::collections::VecDeque;
@@ -11,7 +12,10 @@ use msb_stitch::MergeProgress;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use meter::Meter;
 use stage_log::StageLog;
+
+use crate::PullStats;
 
 /// An event of a pull. Variants may be added.
 ///
@@ -147,7 +151,7 @@ pub enum PullProgress {
         /// The diff_id of the layer.
         diff_id: Digest,
         /// Length of the layer image, in bytes.
-        image_bytes: u64,
+        bytes: u64,
     },
     /// All layers are published; the remaining work of merging them has begun.
     Merging,
@@ -217,6 +221,7 @@ impl ProgressReceiver {
 pub(crate) struct Progress {
     shared: Option<Arc<Shared>>,
     log: StageLog,
+    meter: Meter,
 }
 
 impl Progress {
@@ -226,6 +231,7 @@ impl Progress {
             Self {
                 shared: Some(Arc::clone(&shared)),
                 log: StageLog::start(),
+                meter: Meter::start(),
             },
             ProgressReceiver { shared },
         )
@@ -236,11 +242,13 @@ impl Progress {
         Self {
             shared: None,
             log: StageLog::start(),
+            meter: Meter::start(),
         }
     }
 
     pub(crate) fn send(&self, event: PullProgress) {
         self.log.event(&event);
+        self.meter.event(&event);
         self.push(event);
     }
 
@@ -303,6 +311,16 @@ impl Progress {
             drop(state);
             shared.woken.notify_one();
         }
+    }
+
+    /// Counts bytes that arrived from the source.
+    pub(crate) fn received(&self, bytes: u64) {
+        self.meter.received(bytes);
+    }
+
+    /// Returns the numbers of a pull that ends now, of an image whose blobs have `blob_bytes`.
+    pub(crate) fn stats(&self, blob_bytes: u64) -> PullStats {
+        self.meter.stats(blob_bytes)
     }
 
     /// Replaces the state of a layer's download.
@@ -539,7 +557,7 @@ mod tests {
         let done = PullProgress::LayerMaterialized {
             layer: 2,
             diff_id,
-            image_bytes: 4096,
+            bytes: 4096,
         };
         progress.send(done.clone());
         assert_eq!(receiver.recv().await, Some(done));

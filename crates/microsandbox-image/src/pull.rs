@@ -7,10 +7,12 @@ mod fetch;
 mod finish;
 mod from_cache;
 mod holder;
+mod in_place;
 mod layer;
 mod layers;
 mod notes;
 mod partial;
+mod remote;
 mod repair;
 mod resolve;
 mod space;
@@ -19,6 +21,7 @@ mod unpacking;
 mod verify;
 mod waiting;
 
+pub(crate) use remote::describe;
 pub(crate) use repair::repair;
 pub use repair::{Repair, RepairError};
 
@@ -37,6 +40,7 @@ use crate::{ManifestProblem, PullError, PullOptions, PullProgress, PullResult};
 use ahead::MergeTask;
 use finish::{Finished, check_record_bytes, finish};
 use from_cache::from_cache;
+use in_place::in_place;
 use layer::LayerSource;
 use layers::{Rebuild, fetch_layers};
 use resolve::{Resolved, keep, resolve};
@@ -54,7 +58,11 @@ pub(crate) async fn pull(
     options: &PullOptions,
     progress: &Progress,
 ) -> Result<PullResult, PullError> {
-    let result = run(engine, source, reference, options, progress).await;
+    let mut result = run(engine, source, reference, options, progress).await;
+    if let Ok(image) = &mut result {
+        let blob_bytes = image.layers.iter().map(|layer| layer.size).sum();
+        image.stats = Some(progress.stats(blob_bytes));
+    }
     progress.send(match &result {
         Ok(result) => PullProgress::Complete {
             manifest_digest: result.manifest_digest,
@@ -168,6 +176,12 @@ async fn complete(
         blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
         blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
     };
+    if rebuild.is_empty()
+        && !extras.keep_blobs
+        && let Some(result) = in_place(pull, &lease).await?
+    {
+        return Ok(result);
+    }
 
     let mut damaged = None;
     for _ in 0..=REPAIRS {

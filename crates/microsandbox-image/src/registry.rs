@@ -19,8 +19,8 @@ use crate::engine::{Engine, EngineBuilder, engine_options};
 use crate::progress::Progress;
 use crate::source::RegistrySource;
 use crate::{
-    GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, Repair,
-    RepairError, pull,
+    GlobalCache, ProgressReceiver, PullError, PullOptions, PullResult, PullTask, RemoteImage,
+    Repair, RepairError, pull,
 };
 
 /// Pulls images for one platform into one cache. Cheap to create and to clone; clones share connections, credentials and limits.
@@ -106,6 +106,26 @@ impl Registry {
         let (registry, reference, options) = (self.clone(), reference.clone(), options.clone());
         let task = tokio::spawn(async move { registry.run(&reference, &options, &progress).await });
         (receiver, PullTask::new(task))
+    }
+
+    /// Describes the image that a pull would use: the platforms that there are, its layers and its config. Downloads documents alone, and
+    /// writes nothing to the cache.
+    ///
+    /// # Errors
+    /// As [`pull`](Self::pull).
+    pub async fn inspect(&self, reference: &Reference) -> Result<RemoteImage, PullError> {
+        let progress = Progress::without_receiver();
+        let source = RegistrySource::new(&self.client, reference, &progress);
+        pull::describe(&self.engine, &source, reference).await
+    }
+
+    /// Returns the tags of the repository that `repository` names, in the order of the registry; its tag and digest do not count. At most
+    /// a million. A registry may send any text as a tag.
+    ///
+    /// # Errors
+    /// [`PullError::Registry`].
+    pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>, PullError> {
+        Ok(self.client.tags(repository).await?)
     }
 
     /// Verifies a cached image with all its contents, and rebuilds only what is damaged: merged metadata and descriptor from the layers in

@@ -6,7 +6,7 @@ use msb_sidecar::Note;
 use msb_store::Lease;
 use serde::{Deserialize, Serialize};
 
-use crate::{BootFacts, ImageConfig, Verity};
+use crate::{BootFacts, ImageConfig, PullStats, Verity};
 
 /// A cached image: its config and layers, and the files of its disk.
 ///
@@ -44,6 +44,8 @@ pub struct PullResult {
     /// How to run the image, from its config.
     pub config: ImageConfig,
     pub(crate) boot: BootFacts,
+    /// What the pull or load did; `None` for an image that was looked up in the cache.
+    pub stats: Option<PullStats>,
 }
 
 impl PullResult {

@@ -4,8 +4,8 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::cache_args::{CacheArgs, GLOBAL};
 use crate::commands::{
-    cat, config, df, export, inspect, load, login, logout, ls, pin, prune, pull, rm, save, tree,
-    verify,
+    cat, completions, config, df, export, inspect, load, login, logout, ls, man, pin, prune, pull,
+    rm, run_with_lease, save, tags, tree, verify,
 };
 use crate::config::Config;
 use crate::output::Format;
@@ -47,10 +47,12 @@ pub(crate) enum Command {
     Logout(logout::LogoutArgs),
     Ls(ls::LsArgs),
     Inspect(inspect::InspectArgs),
+    Tags(tags::TagsArgs),
     Tree(tree::TreeArgs),
     Cat(cat::CatArgs),
     Export(export::ExportArgs),
     Save(save::SaveArgs),
+    RunWithLease(run_with_lease::RunWithLeaseArgs),
     #[cfg(target_os = "linux")]
     Mount(crate::commands::mount::MountArgs),
     #[cfg(target_os = "linux")]
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Df(df::DfArgs),
     Rm(rm::RmArgs),
     Prune(prune::PruneArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Cli {
@@ -74,6 +78,8 @@ impl Cli {
             Command::Load(args) => args.configure(config),
             Command::Login(args) => args.configure(config),
             Command::Logout(args) => args.configure(config),
+            Command::Inspect(args) => args.configure(config),
+            Command::Tags(args) => args.configure(config),
             _ => {}
         }
     }

@@ -28,6 +28,14 @@ pub(crate) struct CacheArgs {
     /// Budget of the cache, such as 20G: a pull removes the images that were not used for longest [default: $MSB_IMAGE_CACHE_MAX_BYTES, else none]
     #[arg(long, global = true, value_name = "SIZE", value_parser = amount::size, help_heading = GLOBAL)]
     pub(crate) cache_max_bytes: Option<u64>,
+
+    /// Other cache to read from, never written to (repeatable): its disks are used in place, and layers that this cache lacks are copied
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
+    pub(crate) cache_from: Vec<PathBuf>,
+
+    /// Compare everything that is used from these caches with its checksums first
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub(crate) verify_cache_from: bool,
 }
 
 impl CacheArgs {
@@ -39,6 +47,12 @@ impl CacheArgs {
         if self.cache_max_bytes.is_none() && variable(MAX_BYTES_VARIABLE).is_none() {
             self.cache_max_bytes = config.cache_max_bytes.as_ref().map(|bytes| bytes.value);
         }
+        let dirs = config.cache_from.iter().flat_map(|dirs| &dirs.value);
+        self.cache_from.extend(dirs.cloned());
+        self.verify_cache_from |= config
+            .verify_cache_from
+            .as_ref()
+            .is_some_and(|set| set.value);
     }
 
     pub(crate) fn open(&self) -> Result<GlobalCache, Failure> {
@@ -49,6 +63,8 @@ impl CacheArgs {
         let mut options = CacheOptions::default();
         options.shared_group = self.group()?;
         options.max_bytes = self.max_bytes()?;
+        options.cache_from.clone_from(&self.cache_from);
+        options.verify_cache_from = self.verify_cache_from;
         Ok(GlobalCache::with_options(directory, options)?)
     }
 

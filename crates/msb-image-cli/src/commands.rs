@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod cat;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod df;
 pub(crate) mod export;
@@ -10,15 +11,18 @@ pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod ls;
+pub(crate) mod man;
 #[cfg(target_os = "linux")]
 pub(crate) mod mount;
 pub(crate) mod pin;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod rm;
+pub(crate) mod run_with_lease;
 pub(crate) mod save;
 mod sign_in;
 mod similar;
+pub(crate) mod tags;
 pub(crate) mod tree;
 #[cfg(target_os = "linux")]
 pub(crate) mod umount;
@@ -33,6 +37,11 @@ use crate::failure::{Failure, Outcome};
 use crate::platform::PlatformArgs;
 
 pub(crate) fn run(mut cli: Cli) -> Result<Outcome, Failure> {
+    match &cli.command {
+        Command::Completions(args) => return completions::run(args),
+        Command::Man(args) => return man::run(args),
+        _ => {}
+    }
     let config = Config::load(cli.config.as_deref())?;
     if let Command::Config(args) = &cli.command {
         return config::run(args, &cli.cache, &config);
@@ -46,17 +55,19 @@ pub(crate) fn run(mut cli: Cli) -> Result<Outcome, Failure> {
         Command::Login(args) => login::run(&args, cache),
         Command::Logout(args) => logout::run(&args),
         Command::Ls(args) => ls::run(&args, &cache),
-        Command::Inspect(args) => inspect::run(&args, &cache),
+        Command::Inspect(args) => inspect::run(&args, cache),
+        Command::Tags(args) => tags::run(&args, cache),
         Command::Tree(args) => tree::run(&args, &cache),
         Command::Cat(args) => cat::run(&args, &cache),
         Command::Export(args) => export::run(&args, &cache),
+        Command::RunWithLease(args) => run_with_lease::run(&args, &cache),
         Command::Save(args) => save::run(&args, &cache),
         #[cfg(target_os = "linux")]
         Command::Mount(args) => mount::run(&args, &cache),
         #[cfg(target_os = "linux")]
         Command::Umount(args) => umount::run(&args, &cache),
-        // It returned above, because it needs no cache.
-        Command::Config(_) => Ok(Outcome::Done),
+        // They returned above, because they need no cache.
+        Command::Completions(_) | Command::Man(_) | Command::Config(_) => Ok(Outcome::Done),
         Command::Upper(args) => upper::run(&args),
         Command::Verify(args) => verify::run(&args, &cache),
         Command::Pin(args) => pin::pin(&args, &cache),

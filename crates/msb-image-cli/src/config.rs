@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) path: Option<PathBuf>,
     pub(crate) cache_dir: Option<Located<PathBuf>>,
     pub(crate) cache_max_bytes: Option<Located<u64>>,
+    pub(crate) cache_from: Option<Located<Vec<PathBuf>>>,
+    pub(crate) verify_cache_from: Option<Located<bool>>,
     pub(crate) auth_file: Option<Located<PathBuf>>,
     pub(crate) hosts_dirs: Option<Located<Vec<PathBuf>>>,
     pub(crate) max_concurrent_layers: Option<Located<NonZeroUsize>>,

@@ -1,13 +1,14 @@
 mod object;
 
 use std::error::Error as _;
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use microsandbox_image::{
     CacheError, CredentialError, ExportError, InspectError, InvalidCertificate, Platform,
-    PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape,
+    PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape, escape_path,
 };
 
 use crate::config::ConfigError;
@@ -43,6 +44,10 @@ pub(crate) enum Failure {
         reference: Box<Reference>,
         error: PullError,
     },
+    #[error("--remote needs a reference; {id} names an image of the cache")]
+    RemoteId { id: String },
+    #[error("--remote has no disk to boot, which --format {format} describes")]
+    RemoteDisk { format: &'static str },
     /// The image is cached, but for other platforms.
     #[error("{reference} for {platform} is not cached")]
     OtherPlatform {
@@ -109,6 +114,16 @@ pub(crate) enum Failure {
     Output(#[source] io::Error),
     #[error("writing JSON to standard output")]
     Json(#[source] serde_json::Error),
+    #[error("copying the descriptor of the lease")]
+    Lease(#[source] io::Error),
+    /// The command that should replace this process was not started.
+    #[error("{}: running it", escape(program.as_encoded_bytes()))]
+    Exec {
+        program: OsString,
+        source: io::Error,
+    },
+    #[error("{}: writing the manual pages", escape_path(path))]
+    ManualPages { path: PathBuf, source: io::Error },
     #[error("starting the event loop")]
     EventLoop(#[source] io::Error),
     /// A signal ended the command: SIGINT, SIGTERM or SIGHUP.
@@ -142,6 +157,14 @@ impl From<Outcome> for ExitCode {
 }
 
 impl Failure {
+    /// Returns the failure of a request for `reference`.
+    pub(crate) fn of_registry(reference: &Reference, error: PullError) -> Self {
+        Self::Pull {
+            reference: Box::new(reference.clone()),
+            error,
+        }
+    }
+
     /// Returns whether the reader of stdout closed it, which is not a failure of the command.
     pub(crate) fn is_unread_output(&self) -> bool {
         match self {
@@ -201,7 +224,12 @@ impl Failure {
             | Self::BadVariable { .. }
             | Self::ForceOffline
             | Self::TwoRegistries { .. }
+            | Self::RemoteId { .. }
+            | Self::RemoteDisk { .. }
             | Self::NoPassword { .. } => 2,
+            // As env(1) and shells report it.
+            Self::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
+            Self::Exec { .. } => 126,
             Self::Interrupted { .. } => 130,
             _ => 1,
         }

@@ -13,7 +13,8 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,8 +23,13 @@ use msb_testkit::image::{ImageBuilder, Layer};
 use msb_testkit::skopeo;
 use serde_json::json;
 
-/// Lines that need the registry that they name; the tests of credentials run the same options against one on this machine.
-const NOT_RUN: [&str; 2] = ["msb-image login ", "msb-image logout "];
+/// Lines that need the registry that they name; the tests of credentials and of questions to registries run the same options against one on this machine.
+const NOT_RUN: [&str; 4] = [
+    "msb-image login ",
+    "msb-image logout ",
+    "msb-image inspect --remote ",
+    "msb-image tags ",
+];
 
 const STAND_INS: &str = r#"
 set -eu
@@ -87,6 +93,9 @@ fn prepare(folder: &Path) {
         ok(&run(&folder.join("cache"), args));
     }
     fs::create_dir(folder.join("certs.d")).unwrap();
+    let start_vm = folder.join("start-vm");
+    fs::write(&start_vm, "#!/bin/sh\ntest -f \"$MSB_IMAGE_VMDK\"\n").unwrap();
+    fs::set_permissions(&start_vm, Permissions::from_mode(0o755)).unwrap();
 }
 
 fn run_line(folder: &Path, line: &Line) {

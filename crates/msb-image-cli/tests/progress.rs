@@ -9,7 +9,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{ok, run, stderr};
+use common::{ok, run, stderr, stdout};
+use microsandbox_image::ImageInfo;
 use msb_testkit::fault_registry::{Fault, FaultRegistry};
 use msb_testkit::image::{ImageBuilder, Layer};
 
@@ -91,4 +92,65 @@ fn verbose_prints_more_than_the_default() {
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
+}
+
+#[test]
+fn a_pull_states_what_it_did_in_one_line_and_as_data() {
+    const BLOB_BYTES: u64 = 12_001_792;
+    let (registry, reference, blob) = registry();
+    let cache = tempfile::tempdir().unwrap();
+    let stats = |more: &[&str]| {
+        let args = [&["--format", "json", "--progress", "none", "-v"], more].concat();
+        let output = pull(cache.path(), &reference, &args);
+        let image: ImageInfo = serde_json::from_str(&ok(&output)).unwrap();
+        let text = stderr(&output);
+        let done: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("info: done ("))
+            .collect();
+        assert_eq!(done.len(), 1, "{text}");
+        (image.stats.unwrap(), done[0].to_owned())
+    };
+    // An interrupted pull leaves 10 MB, less what was in memory.
+    registry.fault_times(&blob, 1, Fault::CutAfter(10_000_000));
+    registry.fault(&blob, Fault::Status(404));
+    let failed = pull(cache.path(), &reference, &[]);
+    assert_eq!(
+        (failed.status.code(), stdout(&failed)),
+        (Some(1), String::new())
+    );
+    registry.heal();
+
+    let (resumed, line) = stats(&[]);
+    assert!(resumed.resumed_bytes > 1_000_000);
+    assert_eq!(resumed.resumed_bytes + resumed.downloaded_bytes, BLOB_BYTES);
+    assert_eq!(resumed.cached_bytes, 0);
+    assert!(!resumed.layers.is_zero() && !resumed.disk.is_zero());
+    for part in [
+        "downloaded=",
+        "resumed=",
+        "from_cache=0 B",
+        "layers=",
+        "disk=",
+        " s",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+
+    let (cached, line) = stats(&[]);
+    assert_eq!(
+        (cached.downloaded_bytes, cached.cached_bytes),
+        (0, BLOB_BYTES)
+    );
+    assert!(line.contains("from_cache=11.4 MiB"), "{line}");
+    let (asked, _) = stats(&["--policy", "always"]);
+    assert_eq!(
+        (asked.downloaded_bytes, asked.cached_bytes),
+        (0, BLOB_BYTES)
+    );
+    let (forced, _) = stats(&["--force"]);
+    assert_eq!(
+        (forced.downloaded_bytes, forced.cached_bytes),
+        (BLOB_BYTES, 0)
+    );
 }

@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -159,6 +160,82 @@ fn results_are_the_types_of_the_library() {
     let pruned: Pruned = serde_json::from_str(&text).unwrap();
     let printed: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_value(&pruned).unwrap(), printed);
+}
+
+/// Adds the names of all members that are lengths.
+fn add_lengths(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| add_lengths(value, names)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                if name == "size" || name.ends_with("bytes") {
+                    names.insert(name.clone());
+                }
+                add_lengths(value, names);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns the names in the table of the page about scripts.
+fn documented_lengths() -> BTreeSet<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scripts.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let table = page.split("| member | quantity | in |\n").nth(1).unwrap();
+    let rows = table.split("\n\n").next().unwrap().lines();
+    let cells = rows.filter_map(|row| row.strip_prefix("| ")?.split(" |").next());
+    let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn one_word_stands_for_one_length() {
+    let registry = DockerRegistry::start(RegistryOptions::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let layout = write(folder.path(), &image());
+    registry.push_raw(&layout, "x", "t").unwrap();
+    let reference = format!("{}/x:t", registry.host());
+    let pull = ["pull", &reference, "--progress", "json"];
+    let of_image =
+        |command: &[&'static str]| -> Vec<&str> { [command, &[&reference], &PLATFORM].concat() };
+    let mut names = BTreeSet::new();
+    for (command, has_events) in [
+        ([&pull[..], &PLATFORM].concat(), true),
+        (of_image(&["inspect"]), false),
+        (of_image(&["inspect", "--remote"]), false),
+        (of_image(&["tree"]), false),
+        (vec!["ls"], false),
+        (vec!["df"], false),
+        (vec!["verify", "--full"], false),
+        (vec!["pin", "a", &reference], false),
+        (vec!["prune", "--grace", "0", "--max-bytes", "1"], false),
+    ] {
+        let is_pin = command[0] == "pin";
+        let format: &[&str] = if is_pin {
+            &PLATFORM
+        } else {
+            &["--format", "json"]
+        };
+        let output = on(&folder, &[&command, format].concat());
+        assert!(
+            output.status.success() || command[0] == "prune",
+            "{output:?}"
+        );
+        let text = if has_events {
+            stdout(&output) + &stderr(&output)
+        } else {
+            stdout(&output)
+        };
+        for line in text.lines().filter(|_| !is_pin) {
+            add_lengths(&serde_json::from_str(line).unwrap(), &mut names);
+        }
+    }
+    // Of events that need a fault or chance.
+    for rare in ["unpacked_bytes", "from_bytes"] {
+        names.insert(rare.into());
+    }
+    assert_eq!(names, documented_lengths());
 }
 
 #[test]

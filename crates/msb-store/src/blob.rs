@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 impl Store {
     /// Returns the blob's exact bytes; `None` if it is absent.
     ///
-    /// The bytes are hashed, and a blob that does not have its digest is removed and counts as absent.
+    /// The bytes are hashed. A blob that does not have its digest counts as absent, and is removed unless the cache is only read.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a blob above the limit, which stays; [`Error::Io`] from the file system.
@@ -20,6 +20,9 @@ impl Store {
         };
         if Digest::of(digest.algorithm(), &bytes) == *digest {
             return Ok(Some(bytes));
+        }
+        if self.inner.is_read_only {
+            return Ok(None);
         }
         tracing::warn!(%digest, "a stored blob does not have its digest; it is removed");
         if let Some(dir) = self.dir(&place.dir)? {

@@ -21,6 +21,8 @@ pub(crate) struct Dir {
     fd: Arc<OwnedFd>,
     /// For error messages alone.
     path: Arc<Path>,
+    /// Whether every change is refused.
+    is_read_only: bool,
 }
 
 /// What lies at a name that was opened.
@@ -40,7 +42,26 @@ impl Dir {
         Self {
             fd: Arc::new(fd),
             path: path.into(),
+            is_read_only: false,
         }
+    }
+
+    /// Returns the directory, in which and below which every change is refused if `is_read_only`.
+    pub(crate) fn read_only(self, is_read_only: bool) -> Self {
+        Self {
+            is_read_only,
+            ..self
+        }
+    }
+
+    /// Checks that changes are not refused.
+    fn check_writable(&self) -> Result<()> {
+        if self.is_read_only {
+            return Err(Error::ReadOnly {
+                path: self.path.to_path_buf(),
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -95,6 +116,7 @@ impl Dir {
     ///
     /// A link, a directory or anything else that cannot be opened as a file is replaced.
     pub(crate) fn open_or_create(&self, name: &str, modes: &Modes) -> Result<File> {
+        self.check_writable()?;
         // More rounds than any race lasts that is not an attack.
         for _ in 0..16 {
             let flags = OFlags::RDWR | OFlags::CREATE;
@@ -137,6 +159,9 @@ impl Dir {
 
     /// Creates a file, open for reading and writing. The umask may take permissions away; see [`Self::set_exact_mode`].
     pub(crate) fn create_new(&self, name: &str, mode: Mode) -> io::Result<File> {
+        if self.is_read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         crash::around("create", &self.path, &[name], || {
             self.open_at(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)
         })
@@ -220,6 +245,7 @@ impl Dir {
 
     /// Removes a file, an immutable one too; `false` if there was none. A directory is left alone.
     pub(crate) fn remove_file(&self, name: &str) -> Result<bool> {
+        self.check_writable()?;
         let unlink = || {
             crash::around("unlink", &self.path, &[name], || {
                 rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())
@@ -238,6 +264,7 @@ impl Dir {
 
     /// Removes a directory; `false` if there is none or it is not empty.
     pub(crate) fn remove_empty_dir(&self, name: &str) -> Result<bool> {
+        self.check_writable()?;
         let removed = crash::around("rmdir", &self.path, &[name], || {
             rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)
         });
@@ -250,6 +277,7 @@ impl Dir {
 
     /// Renames a file within this directory atomically, replacing a file with the new name.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.check_writable()?;
         #[cfg(test)]
         crate::order::note("name", &self.path_of(to));
         let rename = || {
@@ -266,6 +294,7 @@ impl Dir {
 
     /// Renames a file of this directory into another one, replacing a file with the new name.
     pub(crate) fn rename_into(&self, from: &str, into: &Self, to: &str) -> Result<()> {
+        self.check_writable()?;
         #[cfg(test)]
         crate::order::note("name", &into.path_of(to));
         let renamed = rustix::fs::renameat(&self.fd, from, &into.fd, to);
@@ -274,6 +303,7 @@ impl Dir {
 
     /// Sets a file's modification time to now; `false` if it is gone, belongs to another user or cannot be changed.
     pub(crate) fn touch(&self, name: &str) -> Result<bool> {
+        self.check_writable()?;
         let now = rustix::fs::Timespec {
             tv_sec: 0,
             tv_nsec: rustix::fs::UTIME_NOW,
@@ -324,7 +354,7 @@ impl Dir {
         #[cfg(test)]
         crate::order::note("open", &path);
         match sys::open_dir_beneath(self.fd.as_fd(), below) {
-            Ok(fd) => Ok(Some(Self::new(fd, path))),
+            Ok(fd) => Ok(Some(Self::new(fd, path).read_only(self.is_read_only))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) if sys::is_no_directory(&e) => Err(Error::NotADirectory { path }),
             Err(e) => Err(Error::from_io(Step::Open, &path, e)),
@@ -347,6 +377,7 @@ impl Dir {
     }
 
     fn make_level(&self, name: &str, modes: &Modes) -> Result<Self> {
+        self.check_writable()?;
         let path = self.path_of(name);
         let made = crash::around("mkdir", &self.path, &[name], || {
             rustix::fs::mkdirat(&self.fd, name, modes.dir)
@@ -385,6 +416,7 @@ impl Dir {
 
     /// Sets the directory's own permissions.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result<()> {
+        self.check_writable()?;
         rustix::fs::fchmod(&self.fd, mode)
             .map_err(io::Error::from)
             .at(Step::SetPermissions, &self.path)

@@ -227,6 +227,13 @@ pub enum Error {
         actual_bytes: u64,
     },
 
+    /// The cache is opened for reading alone, as every cache of [`StoreOptions::cache_from`](crate::StoreOptions::cache_from) is.
+    #[error("{} is only read", Shown(path))]
+    ReadOnly {
+        /// Its root.
+        path: PathBuf,
+    },
+
     /// Another process has held a lock that is only ever held for a moment.
     #[error(
         "timeout after {waited_seconds} s of waiting for {}, which another process holds",
@@ -311,6 +318,7 @@ impl Error {
             | Self::Full { path, .. }
             | Self::NewerLayout { path, .. }
             | Self::NoCache { path }
+            | Self::ReadOnly { path }
             | Self::NotACache { path }
             | Self::NotADirectory { path }
             | Self::TooLarge { path, .. }

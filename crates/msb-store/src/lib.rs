@@ -68,11 +68,16 @@
 //! are hashed. Files with names outside the layout are left alone. The store does not detect an artifact that was replaced by one of equal
 //! length; its callers' checksums do.
 //!
+//! # Other caches
+//!
+//! [`Store::tiers`] are caches that are only read. Their handles refuse to write, and an error there counts as absence.
+//!
 //! # Permissions
 //!
 //! By default a cache is private to its owner: directories 0700, locks and partial blobs 0600, published files 0444, whatever the
 //! umask. It is shared with a group if the root has mode 2770 (`install -d -m 2770 -g GROUP DIR`, or [`StoreOptions::shared_group`]):
-//! then directories are 2770, locks and partial blobs 0660, published files 0440. A cache that belongs to another user, or that others
+//! then directories are 2770, locks and partial blobs 0660, published files 0440. It is readable for all users if the root has mode 2755
+//! ([`StoreOptions::is_public`]): then directories are 2755, locks and partial blobs 0600, published files 0444. A cache that belongs to another user, or that others
 //! can write to, results in a warning in the log.
 //!
 //! # Example
@@ -108,6 +113,7 @@ mod blob;
 mod budget;
 mod checksum;
 mod contents;
+mod copy;
 mod crash;
 mod dir;
 mod error;
@@ -145,6 +151,7 @@ mod verified;
 pub use budget::UnmetBudget;
 pub use checksum::FileChecksum;
 pub use contents::{ImageUsage, Usage};
+pub use copy::{CopyFault, copy_range, data_ranges};
 pub use error::{DecodeError, Error, Result};
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
 pub use lease::Lease;
@@ -158,5 +165,5 @@ pub use record::{ListedImage, RECORD_LIMIT_BYTES, References, USE_INTERVAL};
 pub use session::Session;
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;
-pub use store::{Store, StoreOptions};
+pub use store::{Store, StoreOptions, Tier};
 pub use sweep::Swept;

@@ -1,13 +1,14 @@
 //! Who may read and write what the store creates.
 //!
 //! A private cache, the default, is its owner's alone. A cache is *shared* with a group if its root has the set-group-ID bit and
-//! is writable for the group (mode 2770); there is no other setting, so that every process that opens it agrees.
+//! is writable for the group (mode 2770), and *public* if it has the set-group-ID bit and is readable for all users and writable for
+//! its owner alone (mode 2755); there is no other setting, so that every process that opens it agrees.
 //!
-//! | | private | shared |
-//! |---|---|---|
-//! | directories | 0700 | 2770 |
-//! | locks, leases, partial blobs, unpublished files | 0600 | 0660 |
-//! | published files | 0444 | 0440 |
+//! | | private | shared | public |
+//! |---|---|---|---|
+//! | directories | 0700 | 2770 | 2755 |
+//! | locks, leases, partial blobs, unpublished files | 0600 | 0660 | 0600 |
+//! | published files | 0444 | 0440 | 0444 |
 
 use rustix::fs::Mode;
 
@@ -39,10 +40,17 @@ impl Modes {
         artifact: Mode::from_raw_mode(0o440),
     };
 
+    pub(crate) const PUBLIC: Self = Self {
+        dir: Mode::from_raw_mode(0o2755),
+        ..Self::PRIVATE
+    };
+
     /// Returns the permissions for a cache whose root is `root`.
     pub(crate) fn of(root: &Entry) -> Self {
         if root.mode.contains(Mode::SGID | Mode::WGRP) {
             Self::SHARED
+        } else if root.mode == Self::PUBLIC.dir {
+            Self::PUBLIC
         } else {
             Self::PRIVATE
         }

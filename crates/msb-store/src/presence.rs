@@ -8,7 +8,8 @@ use crate::artifact::{
     LAYER_IMAGE, LAYER_LEAVES, LAYER_SIDECAR, Place, is_root_name,
 };
 use crate::dir::Dir;
-use crate::error::{Error, Result};
+use crate::error::{At as _, Error, Result};
+use crate::step::Step;
 use crate::{DiskKey, LayerKey, Store};
 
 /// The lengths of a layer's two files.
@@ -136,7 +137,11 @@ impl Store {
             _ => return Ok(None),
         };
         match root {
-            Some(root) => Self::open(root)?.open_place(&place),
+            Some(root) => {
+                // A result may name files of a cache that is only read.
+                let root = std::path::absolute(root).at(Step::Resolve, root)?;
+                Self::read_only(root).open_place(&place)
+            }
             None => Ok(None),
         }
     }

@@ -20,6 +20,8 @@ pub enum Step {
     Read,
     /// Writing a file.
     Write,
+    /// Reading another file while it is copied to this one.
+    Copy,
     /// Setting a file's length.
     Truncate,
     /// Setting a file's modification time.
@@ -50,6 +52,7 @@ impl fmt::Display for Step {
             Self::List => "list",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Copy => "read the file that is copied to",
             Self::Truncate => "set the length of",
             Self::Touch => "set the time of",
             Self::Sync => "sync",

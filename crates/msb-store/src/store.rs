@@ -1,5 +1,9 @@
 //! A handle on a cache directory, and how its directories are opened.
 
+mod tier;
+
+pub use tier::Tier;
+
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -45,6 +49,10 @@ pub(crate) struct Inner {
     pub(crate) options: StoreOptions,
     /// How far this handle has checked the root: [`UNKNOWN`], [`READABLE`], [`WRITABLE`]. Only ever grows.
     checked: AtomicU8,
+    /// See [`Store::tiers`].
+    pub(crate) tiers: Vec<Tier>,
+    /// Whether every writing call is refused.
+    pub(crate) is_read_only: bool,
 }
 
 /// How a store creates its files.
@@ -63,6 +71,16 @@ pub struct StoreOptions {
     pub max_bytes: Option<u64>,
     /// The grace age of these prunes; `None` is that of [`PruneOptions::default`](crate::PruneOptions).
     pub budget_grace: Option<Duration>,
+    /// Other caches that are only read; see [`Store::tiers`].
+    pub cache_from: Vec<PathBuf>,
+    /// Whether layer images and merged metadata of these caches are compared with their checksums before their first use. Lengths,
+    /// records, documents and sidecars always are. The store itself does not compare.
+    pub verify_cache_from: bool,
+    /// Whether disks of these caches are rebuilt in this cache instead of used in place, so that this cache does not depend on them.
+    pub is_self_contained: bool,
+    /// Makes a new cache readable for all users, so that other users and hosts can read from it: directories have mode 2755, published
+    /// files 0444. An empty directory is a new cache; the mode of its root decides about any other, as with `shared_group`.
+    pub is_public: bool,
 }
 
 const UNKNOWN: u8 = 0;
@@ -88,14 +106,26 @@ impl Store {
     pub fn with_options(root: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
         let root = root.as_ref();
         let root = std::path::absolute(root).at(Step::Resolve, root)?;
-        Ok(Self {
+        let tiers = tier::tiers(&root, &options.cache_from)?;
+        Ok(Self::new(root, options, tiers, false))
+    }
+
+    /// Returns a handle that refuses to write.
+    pub(crate) fn read_only(root: PathBuf) -> Self {
+        Self::new(root, StoreOptions::default(), Vec::new(), true)
+    }
+
+    fn new(root: PathBuf, options: StoreOptions, tiers: Vec<Tier>, is_read_only: bool) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 root,
                 options,
                 checked: AtomicU8::new(UNKNOWN),
+                tiers,
+                is_read_only,
             }),
             opened: None,
-        })
+        }
     }
 
     /// Returns a handle that keeps the directories open that it opens.
@@ -225,6 +255,11 @@ impl Store {
     }
 
     fn root_for_writing(&self) -> Result<(Dir, Modes)> {
+        if self.inner.is_read_only {
+            return Err(Error::ReadOnly {
+                path: self.root().to_owned(),
+            });
+        }
         if let Some(writable) = self
             .opened
             .as_ref()
@@ -243,6 +278,9 @@ impl Store {
         let is_checked = self.inner.checked.load(Ordering::Acquire) == WRITABLE;
         if let (false, Some(group)) = (is_checked, self.inner.options.shared_group) {
             share(&root, group)?;
+        }
+        if !is_checked && self.inner.options.is_public {
+            open_to_all(&root)?;
         }
         let modes = Modes::of(&root.entry()?);
         if !is_checked {
@@ -266,6 +304,11 @@ impl Store {
     }
 
     fn mark_readable(&self, root: &Dir) -> Result<()> {
+        if self.inner.is_read_only {
+            // Often another user's, as its owner and the user of this option intend.
+            self.inner.checked.store(READABLE, Ordering::Release);
+            return Ok(());
+        }
         warn_of_others(self.root(), &root.entry()?);
         self.inner.checked.store(READABLE, Ordering::Release);
         Ok(())
@@ -276,7 +319,9 @@ impl Store {
         #[cfg(test)]
         crate::order::note("open", path);
         match sys::open_root(path) {
-            Ok(fd) => Ok(Some(Dir::new(fd, path.to_owned()))),
+            Ok(fd) => Ok(Some(
+                Dir::new(fd, path.to_owned()).read_only(self.inner.is_read_only),
+            )),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) if sys::is_no_directory(&e) => Err(Error::NotADirectory {
                 path: path.to_owned(),
@@ -326,6 +371,19 @@ fn share(root: &Dir, group: u32) -> Result<()> {
         .map_err(io::Error::from)
         .at(Step::SetPermissions, path)?;
     root.set_mode(Modes::SHARED.dir)
+}
+
+/// Makes an empty root readable for all users.
+fn open_to_all(root: &Dir) -> Result<()> {
+    let mode = root.entry()?.mode;
+    if mode == Modes::PUBLIC.dir || mode == Modes::SHARED.dir {
+        return Ok(());
+    }
+    if root.list_up_to(1)?.is_empty() {
+        return root.set_mode(Modes::PUBLIC.dir);
+    }
+    tracing::warn!(path = %crate::error::Shown(root.path()), "the cache exists and is not readable for all users");
+    Ok(())
 }
 
 /// Syncs every directory above the root, nearest last, so that the root's name is durable. Those that this user cannot read are left

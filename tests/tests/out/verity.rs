@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use microsandbox_image::{
-    ArchiveOptions, ArtifactKind, CacheError, ExportOptions, GlobalCache, ImageArchive,
-    LoadOptions, Loader, MountOptions, Note, Platform, PruneOptions, PullOptions, PullPolicy,
-    PullResult, Reference, Registry, Verity,
+    ArchiveOptions, ArtifactKind, CacheError, CacheOptions, ExportOptions, GlobalCache,
+    ImageArchive, LoadOptions, Loader, MountOptions, Note, Platform, PruneOptions, PullOptions,
+    PullPolicy, PullResult, Reference, Registry, Verity,
 };
 use msb_testkit::image::{ImageBuilder, Layer};
 use msb_testkit::oracle::{Tool, require};
@@ -169,7 +169,6 @@ async fn a_guest_reads_the_disk_through_dm_verity_and_no_flipped_byte() {
         assert!(matches!(error, KitError::Guest { .. }), "{error}");
         flip(&raw, at);
     }
-    boot(&raw, "raw").unwrap();
 }
 
 #[tokio::test]
@@ -365,4 +364,59 @@ async fn the_files_that_a_hypervisor_needs_are_stated_before_it_boots() {
         _ => None,
     });
     assert_eq!(note, Some((302, 256)));
+}
+
+#[tokio::test]
+async fn a_disk_of_another_cache_is_copied_for_a_hash_tree() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = load(folder.path(), &image()).await;
+    let own = folder.path().join("own");
+    let mut options = CacheOptions::default();
+    options.cache_from = vec![folder.path().join("cache")];
+    let cache = GlobalCache::with_options(&own, options).unwrap();
+    let layout = folder.path().join("layout");
+    let archive = ImageArchive::open(&layout, ArchiveOptions::default()).await;
+    let image = archive.unwrap().image_named(&reference()).unwrap();
+    let loader = Loader::new(platform(), cache.clone());
+    let load = async |verity| {
+        let options = LoadOptions::default().with_verity(verity);
+        loader.load(&image, &options).await
+    };
+    let in_place = load(false).await.unwrap();
+    assert_eq!(in_place.vmdk, other.vmdk);
+    let error = cache.add_hash_tree(&reference(), &platform()).unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    let copied = load(true).await.unwrap();
+    assert!(
+        copied
+            .extents
+            .iter()
+            .all(|extent| extent.path.starts_with(&own))
+    );
+    assert!(veritysetup(
+        &raw(&copied, folder.path()),
+        copied.verity.as_ref().unwrap()
+    ));
+    assert!(
+        cache
+            .verify(&reference(), &platform(), true)
+            .unwrap()
+            .is_sound()
+    );
+    assert!(!files_named(&folder.path().join("cache"), "tree"));
+    // A hash tree of another cache is used in place.
+    let mut options = CacheOptions::default();
+    options.cache_from = vec![own];
+    let third = GlobalCache::with_options(folder.path().join("third"), options).unwrap();
+    let registry = Registry::new(platform(), third).unwrap();
+    let options = PullOptions {
+        pull_policy: PullPolicy::Never,
+        verity: true,
+        ..PullOptions::default()
+    };
+    let shared = registry.pull(&reference(), &options).await.unwrap();
+    assert_eq!(
+        (shared.verity, shared.extents),
+        (copied.verity, copied.extents)
+    );
 }

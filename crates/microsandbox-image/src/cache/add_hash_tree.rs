@@ -11,6 +11,8 @@ impl GlobalCache {
     /// Adds a hash tree of dm-verity to the disk of a cached image, unless it has one; see [`PullResult::verity`]. Reads each layer
     /// image once whose hashes are not cached. Blocks on file I/O.
     ///
+    /// The disk must be in this cache. A pull with [`PullOptions::verity`](crate::PullOptions::verity) copies one from another cache.
+    ///
     /// # Errors
     /// [`CacheError::NotCached`], [`CacheError::Changed`] for a damaged file, [`CacheError::HashTree`], [`CacheError::Store`].
     pub fn add_hash_tree(
@@ -31,6 +33,9 @@ impl GlobalCache {
         let record = store.read_image::<ImageRecord>(&key)?;
         let mut record = record.ok_or_else(not_cached)?;
         let lease = record.lease(store)?;
+        if store.disk_lengths(record.disk.key())?.is_none() {
+            return Err(not_cached());
+        }
         let layout = record.layout().ok_or_else(not_cached)?;
         let disk = &record.disk;
         let root = hash_tree::build(

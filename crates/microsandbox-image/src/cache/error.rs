@@ -79,6 +79,14 @@ pub enum CacheError {
         /// The cause.
         source: msb_sidecar::Error,
     },
+    /// A cached layer image cannot be read.
+    #[error("{}: reading it", path.display())]
+    LayerImage {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// The merged metadata of a cached disk cannot be read.
     #[error("{}: reading it", path.display())]
     Fsmeta {

@@ -59,6 +59,14 @@ impl FromStr for ImageName {
     }
 }
 
+impl ImageName {
+    /// Returns the name as a reference; `None` for a text that can only be a digest or an id.
+    #[must_use]
+    pub fn reference(&self) -> Option<&Reference> {
+        self.reference.as_ref()
+    }
+}
+
 impl From<Reference> for ImageName {
     fn from(reference: Reference) -> Self {
         Self {

@@ -5,6 +5,7 @@ use msb_platform::Platform;
 use serde::{Deserialize, Serialize};
 
 use super::keys::image_key;
+use super::lookup::tiers::home;
 use super::lookup::{self, FoundImage};
 use super::record::ImageRecord;
 use super::{CacheError, GlobalCache};
@@ -69,7 +70,7 @@ impl GlobalCache {
                 manifest_digest: record.manifest_digest,
                 layer_count: record.layers.len(),
                 disk_bytes,
-                complete: lookup::is_whole(store, &record)?,
+                complete: lookup::is_whole(&home(store, &record)?, &record)?,
                 used: Some(listed.used),
                 pinned: pins
                     .iter()

@@ -1,8 +1,10 @@
 //! Looks up whether images, layers and documents are cached. All functions block on file I/O.
 
 mod layer;
+pub(crate) mod tiers;
 
 pub(crate) use layer::{CachedLayer, ReadyLayer};
+use tiers::whole_in_tier;
 
 use msb_oci::{Digest, Reference};
 use msb_platform::Platform;
@@ -44,7 +46,7 @@ pub(crate) fn image(
     };
     // A disk that is gone needs no lease, and reading the cache writes nothing to it.
     if store.disk_lengths(record.disk.key())?.is_none() {
-        return without_disk(store, record);
+        return elsewhere(store, reference, record);
     }
     // Before the files are compared, so that no prune removes them afterwards.
     let lease = record.lease(store)?;
@@ -52,7 +54,23 @@ pub(crate) fn image(
         let result = record.to_result(store, reference, true, lease);
         return Ok(FoundImage::Whole(Box::new(result)));
     }
-    without_disk(store, record)
+    elsewhere(store, reference, record)
+}
+
+/// Returns the image with a disk of another cache, if one has it whole.
+fn elsewhere(
+    store: &Store,
+    reference: &Reference,
+    record: ImageRecord,
+) -> Result<FoundImage, CacheError> {
+    match whole_in_tier(store, &record) {
+        Some(tier) => {
+            let lease = record.lease(store)?;
+            let result = record.to_result(&tier, reference, true, lease);
+            Ok(FoundImage::Whole(Box::new(result)))
+        }
+        None => without_disk(store, record),
+    }
 }
 
 fn without_disk(store: &Store, record: ImageRecord) -> Result<FoundImage, CacheError> {
@@ -128,8 +146,16 @@ pub(crate) fn disk(
         .then_some(fsmeta))
 }
 
-/// Returns a manifest, an index or a config, whose digest the store has verified.
+/// Returns a manifest, an index or a config of this or another cache, whose digest the store has verified.
 pub(crate) fn document(store: &Store, digest: &Digest) -> Result<Option<Vec<u8>>, CacheError> {
+    if let Some(bytes) = own_document(store, digest)? {
+        return Ok(Some(bytes));
+    }
+    let mut tiers = store.tiers().iter();
+    Ok(tiers.find_map(|tier| tier.look(|tier| own_document(tier, digest))))
+}
+
+fn own_document(store: &Store, digest: &Digest) -> Result<Option<Vec<u8>>, CacheError> {
     match store.read_blob(digest, MAX_DOCUMENT_BYTES) {
         // The source's limits may be higher than this one.
         Err(msb_store::Error::TooLarge { .. }) => Ok(None),

@@ -195,6 +195,7 @@ impl ImageRecord {
             notes,
             config: self.config.clone(),
             boot,
+            stats: None,
         }
     }
 }

@@ -2,12 +2,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use erofs_format::Crc32c;
 use msb_oci::{Digest, Hasher};
 use msb_sidecar::Sidecar;
 use msb_store::FileChecksum;
 
 use super::error::InspectError;
+use crate::cache::checksum::checksum;
 use crate::cache::open_file::open_file;
 use crate::{CacheError, LayerArtifact};
 
@@ -33,27 +33,16 @@ pub(super) fn verify_file(path: &Path, expected: FileChecksum) -> Result<(), Ins
         path: path.to_path_buf(),
         source,
     };
-    let mut file = open_file(path).map_err(read_error)?;
-    let mut buffer = vec![0; 1 << 20];
-    let (mut checksum, mut bytes) = (Crc32c::new(), 0);
-    loop {
-        match file.read(&mut buffer).map_err(read_error)? {
-            0 => break,
-            read => {
-                checksum = checksum.update(&buffer[..read]);
-                bytes += read as u64;
-            }
-        }
+    let file = open_file(path).map_err(read_error)?;
+    let actual = checksum(&file).map_err(read_error)?;
+    if actual == expected {
+        return Ok(());
     }
-    if (bytes, checksum.get()) == (expected.bytes, expected.crc32c) {
-        Ok(())
-    } else {
-        Err(InspectError::Checksum {
-            path: path.to_path_buf(),
-            expected: expected.crc32c,
-            actual: checksum.get(),
-        })
-    }
+    Err(InspectError::Checksum {
+        path: path.to_path_buf(),
+        expected: expected.crc32c,
+        actual: actual.crc32c,
+    })
 }
 
 /// Verifies the length of a layer's kept blob and, with `contents`, its digest.

@@ -15,6 +15,7 @@ use super::error::InspectError;
 use super::files::{verify_blob, verify_checksum, verify_file};
 use crate::cache::keys::{image_key, layer_key};
 use crate::cache::lookup;
+use crate::cache::lookup::tiers::home;
 use crate::cache::open_file::open_file;
 use crate::cache::record::ImageRecord;
 use crate::disk::ImageLayout;
@@ -102,13 +103,14 @@ impl GlobalCache {
         })?;
         // So that no prune removes a file that is being verified.
         let lease = record.lease(self.store())?;
-        let image = record.to_result(self.store(), reference, true, lease);
+        let home = home(self.store(), &record)?;
+        let image = record.to_result(&home, reference, true, lease);
         let mut found = Verification {
             disk: VerifiedDisk::default(),
             contents,
             damage: Vec::new(),
         };
-        found.verify(self.store(), &record, &image)?;
+        found.verify(self.store(), &home, &record, &image)?;
         Ok(found)
     }
 }
@@ -146,14 +148,16 @@ impl Verification {
         })
     }
 
+    /// Verifies the image. `home` is the cache that has the disk; the documents are in `store`.
     fn verify(
         &mut self,
         store: &Store,
+        home: &Store,
         record: &ImageRecord,
         image: &PullResult,
     ) -> Result<(), InspectError> {
-        self.lengths(store, record, image)?;
-        self.descriptors(store, record)?;
+        self.lengths(home, record, image)?;
+        self.descriptors(home, record)?;
         let is_readable = self.damage.is_empty();
         self.documents(store, record)?;
         if self.contents {
@@ -161,10 +165,10 @@ impl Verification {
         }
         if is_readable {
             let merge = self.merge(image)?;
-            self.disk(store, record, image, merge.as_ref())?;
+            self.disk(home, record, image, merge.as_ref())?;
         }
         if self.contents && self.damage.is_empty() {
-            self.hash_tree(store, record)?;
+            self.hash_tree(home, record)?;
         }
         self.kept_blobs(store, image)
     }

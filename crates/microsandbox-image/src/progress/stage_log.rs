@@ -1,4 +1,5 @@
-use std::time::Instant;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use tracing::info;
 
@@ -10,6 +11,15 @@ pub(super) struct StageLog {
     start: Instant,
 }
 
+/// Prints a time since the start, when a subscriber formats the event.
+struct At(Duration);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} s", self.0.as_secs_f64())
+    }
+}
+
 impl StageLog {
     pub(super) fn start() -> Self {
         Self {
@@ -18,8 +28,7 @@ impl StageLog {
     }
 
     pub(super) fn event(&self, event: &PullProgress) {
-        // Formatting waits until a subscriber wants the event.
-        let at = format_args!("{:.3} s", self.start.elapsed().as_secs_f64());
+        let at = At(self.start.elapsed());
         match event {
             PullProgress::Resolving { reference } => info!(%at, reference, "resolving"),
             PullProgress::Resolved {
@@ -43,8 +52,8 @@ impl StageLog {
             PullProgress::LayerMaterialized {
                 layer,
                 diff_id,
-                image_bytes,
-            } => info!(%at, layer, %diff_id, image_bytes, "layer published"),
+                bytes,
+            } => info!(%at, layer, %diff_id, bytes, "layer published"),
             PullProgress::Merging => info!(%at, "merging the layers"),
             PullProgress::FsmetaWritten { bytes } => info!(%at, bytes, "fsmeta published"),
             PullProgress::VmdkWritten => info!(%at, "disk descriptor published"),

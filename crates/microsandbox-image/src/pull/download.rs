@@ -66,6 +66,7 @@ impl BlobStream {
                         return Ok(Download::Restarted);
                     }
                     Some(BlobEvent::Data(bytes)) => {
+                        progress.received(bytes.len() as u64);
                         self.position += bytes.len() as u64;
                         if !feed.send(bytes).await {
                             return Ok(Download::Over);

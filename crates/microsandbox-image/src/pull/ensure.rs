@@ -1,17 +1,19 @@
 use std::sync::Arc;
 
+use msb_budget::ImageBudget;
 use msb_stitch::LayerSender;
-use msb_store::Store;
+use msb_store::{Lock, Store};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pull;
 use super::blocking::blocking;
 use super::fetch::{Fetch, Files};
-use super::holder::origin_name;
+use super::holder::{Report, origin_name};
 use super::layer::{Claim, LayerSource, ReadyLayer};
 use super::verify::verify;
 use super::waiting::{Artifact, Waited, Waiting};
 use crate::cache::lookup::CachedLayer;
+use crate::cache::lookup::tiers::adopt_layer;
 use crate::document::Blob;
 use crate::{PullError, PullProgress};
 
@@ -79,6 +81,11 @@ pub(super) async fn ensure_layer(
         let begun = {
             let (store, layer, artifact) = (store.clone(), layer.clone(), artifact.clone());
             let is_interruptible = pull.source.is_interruptible();
+            let adoption = Adoption {
+                // The blob is not copied with its layer, and a layer that is rebuilt may be damaged there too.
+                is_allowed: known != Known::Rebuilt && !keep_blobs,
+                budget: pull.budget.clone(),
+            };
             blocking(move || {
                 let session = store.session();
                 let lock = match waits_for_lock {
@@ -96,11 +103,15 @@ pub(super) async fn ensure_layer(
                 let work = match found {
                     CachedLayer::Verified(ready) => Work::Nothing(ready),
                     CachedLayer::Unverified(ready) => Work::Verify(ready),
-                    CachedLayer::Absent => {
-                        let uses_partial = is_interruptible || keep_blobs;
-                        let files = Files::open(&session, &layer, uses_partial, keep_blobs)?;
-                        Work::Fetch(Box::new(files))
-                    }
+                    CachedLayer::Absent => match adopt(&store, &layer, lock.as_deref(), &adoption)?
+                    {
+                        Some(ready) => Work::Nothing(ready),
+                        None => {
+                            let uses_partial = is_interruptible || keep_blobs;
+                            let files = Files::open(&session, &layer, uses_partial, keep_blobs)?;
+                            Work::Fetch(Box::new(files))
+                        }
+                    },
                 };
                 Ok(Some((lock, work)))
             })
@@ -138,6 +149,38 @@ pub(super) async fn ensure_layer(
         };
         state.cached(ready.image_bytes);
         return Ok(ready);
+    }
+}
+
+/// How a layer may be copied from another cache.
+struct Adoption {
+    is_allowed: bool,
+    /// Ends the copy when the pull is dropped.
+    budget: ImageBudget,
+}
+
+/// Copies the layer from another cache, if one has it. Other pulls learn that no registry delays this one.
+fn adopt(
+    store: &Store,
+    layer: &LayerSource,
+    lock: Option<&Lock>,
+    adoption: &Adoption,
+) -> Result<Option<ReadyLayer>, PullError> {
+    if !adoption.is_allowed || store.tiers().is_empty() {
+        return Ok(None);
+    }
+    if let Some(lock) = lock {
+        lock.report(&Report::only_local_work().to_line())?;
+    }
+    let adopted = adopt_layer(store, layer, || adoption.budget.is_cancelled())?;
+    match adopted {
+        None if adoption.budget.is_cancelled() => Err(PullError::Cancelled),
+        adopted => {
+            if let (None, Some(lock)) = (&adopted, lock) {
+                lock.clear_report()?;
+            }
+            Ok(adopted)
+        }
     }
 }
 

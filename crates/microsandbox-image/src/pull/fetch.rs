@@ -237,7 +237,7 @@ impl<'a> Fetch<'a> {
         self.pull.progress.send(PullProgress::LayerMaterialized {
             layer: self.index,
             diff_id: self.layer.diff_id,
-            image_bytes,
+            bytes: image_bytes,
         });
         Ok(ReadyLayer {
             image_bytes,

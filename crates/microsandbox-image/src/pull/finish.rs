@@ -275,7 +275,8 @@ impl io::Write for ByteCount {
     }
 }
 
-fn record(
+/// Returns the record of the image.
+pub(super) fn record(
     pull: Pull<'_>,
     layers: &[ReadyLayer],
     notes: Vec<Note>,

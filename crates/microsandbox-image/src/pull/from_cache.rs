@@ -4,6 +4,7 @@ use msb_store::Store;
 
 use super::blocking::blocking;
 use super::finish::{DiskFailure, lock_disk};
+use crate::cache::lookup::tiers::adopt_image;
 use crate::cache::lookup::{self, FoundImage};
 use crate::cache::record::ImageRecord;
 use crate::disk::hash_tree::{self, TreeError};
@@ -34,7 +35,7 @@ pub(super) async fn from_cache(
                 }
             }
         }
-        FoundImage::Absent => None,
+        FoundImage::Absent => adopt(engine, reference).await?,
     };
     let found = match found {
         Some(result) if options.verity && result.verity.is_none() => {
@@ -87,6 +88,17 @@ async fn add_hash_tree(
         }
     })
     .await
+}
+
+/// Returns the image from another cache that has it whole.
+async fn adopt(engine: &Engine, reference: &Reference) -> Result<Option<PullResult>, PullError> {
+    let store = engine.cache.store();
+    if store.tiers().is_empty() {
+        return Ok(None);
+    }
+    let (store, platform) = (store.clone(), engine.platform.clone());
+    let reference = reference.clone();
+    blocking(move || Ok(adopt_image(&store, &reference, &platform)?)).await
 }
 
 async fn missing_blob(

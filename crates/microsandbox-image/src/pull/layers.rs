@@ -47,6 +47,11 @@ impl Rebuild {
         self.layers.push(layer);
     }
 
+    /// Returns whether nothing is rebuilt.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.all && !self.disk && self.layers.is_empty()
+    }
+
     fn contains(&self, layer: &LayerKey) -> bool {
         self.all || self.layers.contains(layer)
     }

@@ -41,6 +41,16 @@ pub(super) async fn resolve(
     reference: &Reference,
 ) -> Result<Resolved, PullError> {
     let root = source.root().await?;
+    resolve_root(engine, source, reference, root).await
+}
+
+/// Resolves like [`resolve`], from the document that the reference names.
+pub(super) async fn resolve_root(
+    engine: &Engine,
+    source: &dyn ImageSource,
+    reference: &Reference,
+    root: Document,
+) -> Result<Resolved, PullError> {
     let image = search::find(engine, source, reference, root).await?;
     let (layers, diff_ids) = (image.manifest.layers.len(), image.config.diff_ids.len());
     let problem = if layers != diff_ids {

@@ -91,7 +91,7 @@ pub(super) async fn verify(
     progress.send(PullProgress::LayerMaterialized {
         layer: index,
         diff_id: layer.diff_id,
-        image_bytes: ready.image_bytes,
+        bytes: ready.image_bytes,
     });
     ready
         .notes

@@ -91,6 +91,8 @@ fn settings(given: &CacheArgs, config: &Config) -> Result<Vec<Setting>, Failure>
     let mut settings = vec![
         cache_dir(given.cache_dir.as_deref(), config),
         cache_max_bytes(given.cache_max_bytes, config)?,
+        cache_from(given, config),
+        verify_cache_from(given, config),
         auth_file(config),
         hosts_dirs(config),
     ];
@@ -159,6 +161,45 @@ fn cache_max_bytes(given: Option<u64>, config: &Config) -> Result<Setting, Failu
         value: bytes.into(),
         origin,
     })
+}
+
+fn cache_from(given: &CacheArgs, config: &Config) -> Setting {
+    let configured = config.cache_from.as_ref();
+    let dirs = given
+        .cache_from
+        .iter()
+        .chain(configured.iter().flat_map(|dirs| &dirs.value));
+    let texts: Vec<String> = dirs.map(|dir| dir.to_string_lossy().into_owned()).collect();
+    Setting {
+        key: "cache_from".to_owned(),
+        text: match texts.is_empty() {
+            true => "none".to_owned(),
+            false => one_line(&texts.join(", ")).to_string(),
+        },
+        value: texts.into(),
+        origin: if given.cache_from.is_empty() {
+            origin(configured.map(|dirs| dirs.line))
+        } else {
+            let flag = "--cache-from";
+            Origin::Flag { flag }
+        },
+    }
+}
+
+fn verify_cache_from(given: &CacheArgs, config: &Config) -> Setting {
+    let configured = config.verify_cache_from.as_ref();
+    let is_set = given.verify_cache_from || configured.is_some_and(|set| set.value);
+    Setting {
+        key: "verify_cache_from".to_owned(),
+        text: is_set.to_string(),
+        value: is_set.into(),
+        origin: if given.verify_cache_from {
+            let flag = "--verify-cache-from";
+            Origin::Flag { flag }
+        } else {
+            origin(configured.map(|set| set.line))
+        },
+    }
 }
 
 fn auth_file(config: &Config) -> Setting {

@@ -1,17 +1,24 @@
+mod config;
+mod remote;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum as _};
 use microsandbox_image::{
-    BootLines, GlobalCache, ImageConfig, ImageName, PullResult, UnknownHypervisor, escape_path,
+    BootLines, GlobalCache, ImageName, PullResult, Reference, UnknownHypervisor, escape_path,
 };
 
 use super::named_image;
+use super::sign_in::RegistryArgs;
+use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Format, Output, is_quiet, one_line};
 use crate::platform::PlatformArgs;
 
 /// Show the configuration, the layers and the disk of a cached image, or how to boot it
+///
+/// With --remote it is an image of a registry: its platforms, layers and configuration. Nothing is pulled.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Reference of the image, or its digest or id
@@ -33,6 +40,34 @@ pub(crate) struct InspectArgs {
     /// Raw file of the disk, written by `export --format raw`, for Cloud Hypervisor and Firecracker
     #[arg(long, value_name = "FILE", default_value = "rootfs.raw")]
     disk: PathBuf,
+
+    /// Ask the registry instead of the cache
+    #[arg(long)]
+    remote: bool,
+
+    #[command(flatten, next_help_heading = "Options of --remote")]
+    registry: RegistryArgs,
+}
+
+impl InspectArgs {
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.registry.configure(config);
+    }
+
+    /// Returns the reference to ask the registry for, and how to print the image.
+    fn remote(&self) -> Result<(&Reference, Format), Failure> {
+        let Some(reference) = self.image.reference() else {
+            return Err(Failure::RemoteId {
+                id: self.image.to_string(),
+            });
+        };
+        match self.format {
+            InspectFormat::Data(format) => Ok((reference, format)),
+            InspectFormat::Boot(lines) => Err(Failure::RemoteDisk {
+                format: lines.name(),
+            }),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +88,12 @@ fn parse_format(name: &str) -> Result<InspectFormat, UnknownHypervisor> {
     }
 }
 
-pub(crate) fn run(args: &InspectArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
-    let image = named_image(cache, &args.image, &args.platform)?;
+pub(crate) fn run(args: &InspectArgs, cache: GlobalCache) -> Result<Outcome, Failure> {
+    if args.remote {
+        let (reference, format) = args.remote()?;
+        return remote::run(reference, &args.platform, &args.registry, cache, format);
+    }
+    let image = named_image(&cache, &args.image, &args.platform)?;
     let mut output = Output::new();
     match args.format {
         InspectFormat::Boot(lines) => {
@@ -70,8 +109,8 @@ pub(crate) fn run(args: &InspectArgs, cache: &GlobalCache) -> Result<Outcome, Fa
             names(&mut output, &image)?;
             boot(&mut output, &image)?;
             layers(&mut output, &image)?;
-            config(&mut output, &image.config)?;
-            history(&mut output, &image.config)?;
+            config::config(&mut output, &image.config)?;
+            config::history(&mut output, &image.config)?;
         }
     }
     output.flush()?;
@@ -110,68 +149,6 @@ fn layers(output: &mut Output, image: &PullResult) -> Result<(), Failure> {
             Bytes(layer.size)
         ))?;
         output.line(format_args!("    erofs  {}", escape_path(&layer.erofs)))?;
-    }
-    Ok(())
-}
-
-fn config(output: &mut Output, config: &ImageConfig) -> Result<(), Failure> {
-    output.line(format_args!("\nconfig"))?;
-    let mut line =
-        |name: &str, value: &str| output.line(format_args!("  {name:<12} {}", one_line(value)));
-    // Quotes show where each argument ends.
-    let argv = |words: &Option<Vec<String>>| words.as_ref().map(|words| format!("{words:?}"));
-    let single = [
-        ("architecture", config.architecture.clone()),
-        ("created", config.created.clone()),
-        ("entrypoint", argv(&config.entrypoint)),
-        ("cmd", argv(&config.cmd)),
-        ("working-dir", config.working_dir.clone()),
-        ("user", config.user.clone()),
-        ("stop-signal", config.stop_signal.clone()),
-        (
-            "healthcheck",
-            config
-                .healthcheck
-                .as_ref()
-                .map(|check| format!("{:?}", check.test)),
-        ),
-    ];
-    for (name, value) in single {
-        if let Some(value) = value {
-            line(name, &value)?;
-        }
-    }
-    let several = [
-        ("env", &config.env),
-        ("port", &config.exposed_ports),
-        ("volume", &config.volumes),
-    ];
-    for (name, values) in several {
-        for value in values {
-            line(name, value)?;
-        }
-    }
-    for (name, value) in &config.labels {
-        line("label", &format!("{name}={value}"))?;
-    }
-    Ok(())
-}
-
-/// Prints the steps of the making of the image, oldest first.
-fn history(output: &mut Output, config: &ImageConfig) -> Result<(), Failure> {
-    if config.history.is_empty() {
-        return Ok(());
-    }
-    output.line(format_args!("\nhistory, oldest first"))?;
-    for step in &config.history {
-        let text = step.created_by.as_deref().or(step.comment.as_deref());
-        let created = step.created.as_deref().unwrap_or("-");
-        let empty = if step.empty_layer { " (no layer)" } else { "" };
-        output.line(format_args!(
-            "  {} {}{empty}",
-            one_line(created),
-            one_line(text.unwrap_or("-"))
-        ))?;
     }
     Ok(())
 }

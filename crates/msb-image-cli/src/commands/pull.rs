@@ -1,8 +1,11 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use microsandbox_image::{
-    GlobalCache, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult, PullTask,
-    Reference, Registry, RegistryLimits, escape_path,
+    GlobalCache, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult, PullStats,
+    PullTask, Reference, Registry, RegistryLimits, escape_path,
 };
 use tokio::time::timeout;
 
@@ -53,6 +56,11 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     verity: bool,
 
+    /// Pull into the cache at DIR, which then depends on no other cache: layers that this cache has are copied. A new DIR is readable
+    /// for all users
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+
     #[command(flatten)]
     limits: LimitArgs,
 
@@ -99,6 +107,10 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
     } else {
         cache
     };
+    let cache = match &args.into {
+        Some(directory) => filled(directory, &cache)?,
+        None => cache,
+    };
     let builder = Registry::builder(args.platform.platform(), cache)
         .limits(RegistryLimits::default().with_ranges(args.ranges));
     let builder = apply_limits!(args.limits, builder);
@@ -124,6 +136,17 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         }
         Ok(outcome)
     })
+}
+
+/// Returns the cache at `directory`, which takes layers from `cache` and depends on no other cache.
+fn filled(directory: &Path, cache: &GlobalCache) -> Result<GlobalCache, Failure> {
+    let mut options = cache.options().clone();
+    options.cache_from.insert(0, cache.root().to_owned());
+    options.is_self_contained = true;
+    options.is_public = options.shared_group.is_none();
+    // The budget is that of the user's own cache.
+    options.max_bytes = None;
+    Ok(GlobalCache::with_options(directory, options)?)
 }
 
 /// Returns the cache, whose files get the immutable flag.
@@ -170,6 +193,9 @@ pub(super) async fn watch(
 
 /// Prints an image. `done` is what was done if it was not cached.
 pub(super) fn print(result: &PullResult, done: &str, format: Format) -> Result<(), Failure> {
+    if let Some(stats) = &result.stats {
+        log(result, stats);
+    }
     let mut output = Output::new();
     match format {
         Format::Json => output.json(result)?,
@@ -177,6 +203,21 @@ pub(super) fn print(result: &PullResult, done: &str, format: Format) -> Result<(
         Format::Text => text(&mut output, result, done)?,
     }
     output.flush()
+}
+
+/// Logs in one line what was done.
+fn log(result: &PullResult, stats: &PullStats) {
+    let seconds = |stage: Duration| format!("{:.1} s", stage.as_secs_f64());
+    tracing::info!(
+        reference = %result.reference,
+        downloaded = %Bytes(stats.downloaded_bytes),
+        resumed = %Bytes(stats.resumed_bytes),
+        from_cache = %Bytes(stats.cached_bytes),
+        resolve = seconds(stats.resolve),
+        layers = seconds(stats.layers),
+        disk = seconds(stats.disk),
+        "done"
+    );
 }
 
 fn text(output: &mut Output, result: &PullResult, done: &str) -> Result<(), Failure> {

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use microsandbox_image::{
-    ClientCertificate, DockerCredentials, Reference, RegistryAuth, RegistryBuilder, RegistryHost,
-    Timeouts,
+    ClientCertificate, DockerCredentials, GlobalCache, Platform, Reference, Registry, RegistryAuth,
+    RegistryBuilder, RegistryHost, Timeouts,
 };
 use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::environment::{AUTH_FILE_VARIABLE, variable};
 use crate::failure::Failure;
+use crate::secrets;
 
 /// The longest password or token, in bytes.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
@@ -115,6 +116,22 @@ impl RegistryArgs {
             username: username.clone(),
             password: password(unbuffered_input()?)?,
         }))
+    }
+
+    /// Returns a registry for one reference.
+    pub(crate) fn open(
+        &self,
+        platform: Platform,
+        cache: GlobalCache,
+        reference: &Reference,
+    ) -> Result<Registry, Failure> {
+        if self.has_secret() {
+            secrets::protect();
+        }
+        let builder = Registry::builder(platform, cache);
+        Ok(self
+            .apply(std::slice::from_ref(reference), builder)?
+            .build()?)
     }
 
     /// Configures `builder` for the registries of `references`. Reads the password, which is sent only to one registry.

@@ -12,9 +12,11 @@ use toml::de::{DeTable, DeValue};
 use super::{Config, ConfigError, ConfigProblem, Located, MAX_BYTES};
 
 /// Every key outside of the table of limits.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 8] = [
     "cache_dir",
     "cache_max_bytes",
+    "cache_from",
+    "verify_cache_from",
     "auth_file",
     "hosts_dirs",
     "max_concurrent_layers",
@@ -72,6 +74,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Config, ConfigError> {
             "cache_max_bytes" => {
                 let key = "cache_max_bytes";
                 config.cache_max_bytes = Some(file.located(value, file.size(key, value)?));
+            }
+            "cache_from" => config.cache_from = Some(file.paths("cache_from", value)?),
+            "verify_cache_from" => {
+                config.verify_cache_from = Some(file.switch("verify_cache_from", value)?);
             }
             "auth_file" => config.auth_file = Some(file.path("auth_file", value)?),
             "hosts_dirs" => config.hosts_dirs = Some(file.paths("hosts_dirs", value)?),
@@ -167,6 +173,17 @@ impl File<'_> {
         Ok(self.located(value, paths.collect::<Result<_, _>>()?))
     }
 
+    fn switch(
+        &self,
+        key: &'static str,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Located<bool>, ConfigError> {
+        match value.get_ref().as_bool() {
+            Some(is_set) => Ok(self.located(value, is_set)),
+            None => Err(self.wrong(value, key, "true or false")),
+        }
+    }
+
     fn layers(&self, value: &Spanned<DeValue<'_>>) -> Result<Located<NonZeroUsize>, ConfigError> {
         let layers = number(value).and_then(|number| usize::try_from(number).ok());
         match layers.and_then(NonZeroUsize::new) {
@@ -237,6 +254,7 @@ mod tests {
     fn every_key_is_read_with_its_line() {
         let text = "cache_dir = \"/cache\"\nauth_file = \"auth.json\"\n\
             hosts_dirs = [\n  \"a\",\n  \"/b\",\n]\nmax_concurrent_layers = 0x8\ncache_max_bytes = \"20G\"\n\
+            cache_from = [\"/c\"]\nverify_cache_from = true\n\
             [limits]\nimage-memory-bytes = \"512M\"\nlayer-entries = 1_000\n";
         let config = parsed(text).unwrap();
         let at = |line, path: &str| {
@@ -255,6 +273,10 @@ mod tests {
         assert_eq!(config.max_concurrent_layers.unwrap().value.get(), 8);
         let budget = config.cache_max_bytes.unwrap();
         assert_eq!((budget.line, budget.value), (8, 20 << 30));
+        let from = config.cache_from.unwrap();
+        assert_eq!((from.line, from.value), (9, vec!["/c".into()]));
+        let verified = config.verify_cache_from.unwrap();
+        assert_eq!((verified.line, verified.value), (10, true));
         let limits: Vec<_> = config
             .limits
             .iter()
@@ -263,8 +285,8 @@ mod tests {
         assert_eq!(
             limits,
             [
-                (10, "image-memory-bytes", 512 << 20),
-                (11, "layer-entries", 1000)
+                (12, "image-memory-bytes", 512 << 20),
+                (13, "layer-entries", 1000)
             ]
         );
     }
@@ -306,6 +328,10 @@ mod tests {
             (
                 "cache_max_bytes = \"20 pages\"",
                 ":1: cache_max_bytes is not a number, or one with K, M, G or T in quotes",
+            ),
+            (
+                "verify_cache_from = 1",
+                ":1: verify_cache_from is not true or false",
             ),
             ("limits = 1", ":1: limits is not a table of limits"),
             ("\u{202e} = 1", ":1: "),

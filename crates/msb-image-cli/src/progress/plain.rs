@@ -104,12 +104,9 @@ impl Plain {
             PullProgress::LayerDownloaded { layer, .. } => {
                 self.layer(*layer, format_args!("downloaded"));
             }
-            PullProgress::LayerMaterialized {
-                layer, image_bytes, ..
-            } => self.layer(
-                *layer,
-                format_args!("done, {} unpacked", Bytes(*image_bytes)),
-            ),
+            PullProgress::LayerMaterialized { layer, bytes, .. } => {
+                self.layer(*layer, format_args!("done, {} unpacked", Bytes(*bytes)))
+            }
             PullProgress::Merging => {
                 (self.is_merging, self.counted) = (true, now);
                 self.line(format_args!("merging the layers"));

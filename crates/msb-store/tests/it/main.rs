@@ -16,3 +16,4 @@ mod prune;
 mod publish;
 mod records;
 mod sessions;
+mod tiers;

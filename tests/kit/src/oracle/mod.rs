@@ -80,6 +80,10 @@ pub enum Tool {
     Xz,
     /// An independent writer of archives: libarchive.
     Bsdtar,
+    /// Checks manual pages.
+    Mandoc,
+    /// Runs completion scripts.
+    Bash,
     /// Installs Python packages.
     Python,
     /// Installs JavaScript packages.
@@ -137,6 +141,8 @@ impl Tool {
         Tool::Zstd,
         Tool::Xz,
         Tool::Bsdtar,
+        Tool::Mandoc,
+        Tool::Bash,
         Tool::Python,
         Tool::Npm,
         Tool::Mdbook,
@@ -185,6 +191,8 @@ impl Tool {
             Tool::Zstd => ("zstd", "zstd", None),
             Tool::Xz => ("xz", "xz-utils", None),
             Tool::Bsdtar => ("bsdtar", "libarchive-tools", None),
+            Tool::Mandoc => ("mandoc", "mandoc", None),
+            Tool::Bash => ("bash", "bash", None),
             Tool::Python => ("python3", "python3-pip", None),
             Tool::Npm => ("npm", "npm", None),
             Tool::Mdbook => ("mdbook", "mdbook", Some("bin/mdbook")),
