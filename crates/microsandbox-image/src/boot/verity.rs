@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Verity {
-    /// The root hash, in hexadecimal digits. Whoever opens the disk must get it from a trusted place, such as the result of a pull.
+    /// The root hash, in hexadecimal digits. It must reach the guest by a way that an attacker does not control.
     pub root_hash: String,
     /// The salt, in hexadecimal digits; the same for all disks.
     pub salt: String,
