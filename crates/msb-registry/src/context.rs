@@ -30,10 +30,11 @@ impl RequestContext {
 
 impl fmt::Display for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.step == Step::SignIn {
-            return write!(f, "sign-in at {}", self.url);
+        match self.step {
+            Step::SignIn => write!(f, "sign-in at {}", self.url),
+            Step::Tags => write!(f, "tags of {} from {}", self.reference.name(), self.url),
+            step => write!(f, "{step} of {} from {}", self.reference, self.url),
         }
-        write!(f, "{} of {} from {}", self.step, self.reference, self.url)
     }
 }
 

@@ -18,6 +18,7 @@
 //!   pins/<name>.pin                    named hold on an image and its artifacts
 //!   parts/<alg>/<hex>.part             partial blob; never synced, hashed again by a resume
 //!   locks/*.lock                       exclusive locks by name; a prune removes those that no process holds
+//!   locks/.tmp-<pid>-<random>.space    space that a pull is about to use, locked while it works
 //!   leases/<alg>/<hex>.vN.lease        shared lock, held by the users of a disk
 //!   leases/<alg>/<hex>.vN.layers       the layers and blobs that the lease keeps
 //!   .../.tmp-<pid>-<random>.<name>     a file being written, beside its target, locked while its writer lives
@@ -140,6 +141,7 @@ mod random;
 mod record;
 mod report;
 mod session;
+mod space;
 mod staged;
 mod step;
 mod store;
@@ -163,6 +165,7 @@ pub use presence::{DiskLengths, LayerLengths};
 pub use prune::{Kept, PruneOptions, Pruned};
 pub use record::{ListedImage, RECORD_LIMIT_BYTES, References, USE_INTERVAL};
 pub use session::Session;
+pub use space::Reservation;
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;
 pub use store::{Store, StoreOptions, Tier};

@@ -170,30 +170,6 @@ impl Store {
         }
     }
 
-    /// Checks that the file system has `needed_bytes` left for this user.
-    ///
-    /// Others write too, so this is only a hint; it fails early, and with numbers, where writing would fail late.
-    ///
-    /// # Errors
-    /// [`Error::Full`].
-    pub fn check_space(&self, needed_bytes: u64) -> Result<()> {
-        let (root, _) = self.root_for_writing()?;
-        let stat = rustix::fs::fstatvfs(&root)
-            .map_err(io::Error::from)
-            .at(Step::Stat, self.root())?;
-        let available_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if available_bytes >= needed_bytes {
-            return Ok(());
-        }
-        Err(Error::Full {
-            step: Step::Write,
-            path: self.root().to_owned(),
-            needed_bytes: Some(needed_bytes),
-            available_bytes: Some(available_bytes),
-            source: None,
-        })
-    }
-
     /// Returns the absolute path of a file.
     pub(crate) fn path_of(&self, place: &Place) -> PathBuf {
         self.root().join(place.below_root())

@@ -16,4 +16,5 @@ mod prune;
 mod publish;
 mod records;
 mod sessions;
+mod space;
 mod tiers;
