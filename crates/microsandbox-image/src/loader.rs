@@ -87,6 +87,7 @@ impl LoadOptions {
             strict: self.strict,
             keep_blobs: self.keep_blobs,
             verity: self.verity,
+            ..PullOptions::default()
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::artifact::Place;
 use crate::crash;
 use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
+use crate::file_system;
 use crate::marker::{self, Found, store_dirs};
 use crate::open_dirs::OpenDirs;
 use crate::permissions::{Modes, warn_of_others};
@@ -260,6 +261,7 @@ impl Store {
         }
         let modes = Modes::of(&root.entry()?);
         if !is_checked {
+            file_system::check_type(&root)?;
             let found = Found::at(&root)?;
             if self.inner.checked.load(Ordering::Acquire) == UNKNOWN {
                 self.mark_readable(&root)?;
@@ -269,6 +271,7 @@ impl Store {
                 // A process that created the root, or a directory above it, may have died before it synced that. The marker shows
                 // that it was done.
                 sync_above(self.root())?;
+                file_system::probe_locks(&root, &modes)?;
                 marker::write(&root, &modes)?;
             }
             self.inner.checked.store(WRITABLE, Ordering::Release);

@@ -45,6 +45,7 @@ pub(super) async fn finish(
     rebuild: bool,
 ) -> Result<Finished, PullError> {
     let ReadyLayers { layers, notes } = ready;
+    let is_claimed = layers.iter().any(|layer| layer.is_claimed);
     let image_bytes = layers.iter().map(|layer| layer.image_bytes);
     let image_bytes = pull.disk.layers().distinct(image_bytes);
     let layout = pull.disk.layout(image_bytes);
@@ -53,7 +54,7 @@ pub(super) async fn finish(
         source,
     })?;
     let sealed_layout = pull.verity.then(|| layout.clone());
-    let disk = match publish_disk(pull, layout, merge, rebuild).await {
+    let disk = match publish_disk(pull, layout, merge, rebuild, is_claimed).await {
         Ok(disk) => disk,
         Err(DiskFailure::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
         Err(DiskFailure::Pull(error)) => return Err(*error),
@@ -111,6 +112,7 @@ async fn publish_disk(
     layout: ImageLayout,
     merge: Option<MergeTask>,
     rebuild: bool,
+    is_claimed: bool,
 ) -> Result<Disk, DiskFailure> {
     let Pull {
         engine,
@@ -158,7 +160,10 @@ async fn publish_disk(
         }
     };
     let published = match written {
-        Ok(written) => written.publish(disk.clone(), store.clone()).await,
+        Ok(written) => {
+            let (disk, store) = (disk.clone(), store.clone());
+            written.publish(disk, store, is_claimed).await
+        }
         Err(error) => Err(error),
     };
     let fsmeta = published.map_err(|error| DiskFailure::new(error, reference))?;
@@ -239,6 +244,7 @@ pub(super) fn check_record_bytes(pull: Pull<'_>) -> Result<(), PullError> {
         sidecar_bytes: u64::MAX,
         notes: Vec::new(),
         was_cached: false,
+        is_claimed: false,
     };
     let layers = vec![longest; pull.resolved.layers.len()];
     let fsmeta = FileChecksum {

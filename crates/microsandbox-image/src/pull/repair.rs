@@ -4,7 +4,7 @@ use msb_store::LayerKey;
 use super::blocking::blocking;
 use super::from_cache::{Lost, rebuild_disk};
 use super::layers::Rebuild;
-use super::{Extras, complete};
+use super::{Extras, Wanted, complete};
 use crate::cache::keys::{image_key, layer_key};
 use crate::cache::lookup;
 use crate::cache::record::ImageRecord;
@@ -70,8 +70,7 @@ pub(crate) async fn repair(
             engine,
             source,
             reference,
-            nothing,
-            Extras::default(),
+            Wanted::original(nothing, Extras::default()),
             progress,
         )
         .await?;
@@ -133,7 +132,8 @@ async fn rebuild(
         keep_blobs: has(found, |artifact| artifact == ArtifactKind::LayerBlob),
         verity: record.verity_root.is_some(),
     };
-    complete(engine, &source, reference, rebuild, extras, progress).await?;
+    let wanted = Wanted::original(rebuild, extras);
+    complete(engine, &source, reference, wanted, progress).await?;
     Ok(layers)
 }
 

@@ -8,6 +8,8 @@ mod access;
 mod budget;
 mod common;
 #[cfg(target_os = "linux")]
+mod file_systems;
+#[cfg(target_os = "linux")]
 mod full_disk;
 mod hostile;
 mod layout;
