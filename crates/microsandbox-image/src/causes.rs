@@ -26,3 +26,4 @@ pub use msb_store::{
     DecodeError as RecordError, Error as StoreError, ImageKey, Lack as FileSystemLack,
     Step as StoreStep,
 };
+pub use msb_verity::Error as HashTreeError;
