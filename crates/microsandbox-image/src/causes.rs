@@ -21,4 +21,6 @@ pub use msb_registry::{
 pub use msb_sidecar::{Error as SidecarError, Section};
 pub use msb_stitch::StitchError;
 pub use msb_stitch::vmdk::VmdkError;
-pub use msb_store::{DecodeError as RecordError, Error as StoreError, ImageKey, Step as StoreStep};
+pub use msb_store::{
+    DecodeError as RecordError, Error as StoreError, ImageKey, Lack, Step as StoreStep,
+};
