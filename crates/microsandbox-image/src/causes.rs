@@ -11,9 +11,10 @@ pub use msb_layer::tar::path::PathError;
 pub use msb_layer::tar::{
     EntryName, Limit as TarLimit, Part as TarPart, PaxFault, SparseFault, TarError,
 };
-pub use msb_layer::{LayerLimit, PartialBlobStep, UnsupportedFormat};
+pub use msb_layer::{LayerLimit, PartialBlobStep, UnpackError, UnsupportedFormat};
 pub use msb_oci::StatedPlatform;
 pub use msb_platform::{Available, Offer};
+pub use msb_ranges::EncodeError;
 pub use msb_registry::{
     ManifestProblem as RegistryManifestProblem, RedactedUrl, RequestContext, ServerMessage,
     Step as RequestStep, TransportFault, Wait,

@@ -90,6 +90,30 @@ pub enum PullError {
         /// The cause.
         source: LayerError,
     },
+    /// The index offers no EROFS layers, and the options require them.
+    #[error("{reference}: its index offers no EROFS layers")]
+    NotPublished {
+        /// The image.
+        reference: Box<Reference>,
+    },
+    /// The manifest of the EROFS layers cannot be used.
+    #[error("EROFS manifest {digest}: {problem}")]
+    PublishedManifest {
+        /// The manifest.
+        digest: Digest,
+        /// What is wrong.
+        problem: crate::PublishedProblem,
+    },
+    /// An EROFS layer cannot be used.
+    #[error("EROFS layer {digest} of {reference}")]
+    Published {
+        /// The blob of its image.
+        digest: Digest,
+        /// The image.
+        reference: Box<Reference>,
+        /// The cause.
+        source: crate::PublishedLayerError,
+    },
     /// The layers cannot be joined.
     #[error("{reference}: joining its layers into a disk")]
     Stitch {
@@ -209,6 +233,15 @@ impl PullError {
         )
     }
 
+    /// Returns whether the original layers may be used in place of EROFS layers that cannot be.
+    pub(crate) fn is_of_published(&self) -> bool {
+        match self {
+            Self::PublishedManifest { .. } | Self::Published { .. } => true,
+            Self::Registry(error) => error.is_not_found() || error.is_corrupt(),
+            _ => false,
+        }
+    }
+
     /// Returns whether the image is missing: in the cache, in the source, or for the platform.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -251,7 +284,11 @@ impl PullError {
             Self::Archive(error) => error.is_corrupt(),
             Self::Cache(error) => error.is_corrupt(),
             Self::Layer { source, .. } => source.is_mismatch(),
-            Self::Verify { .. } | Self::DamagedAgain { .. } | Self::Announced { .. } => true,
+            Self::Verify { .. }
+            | Self::DamagedAgain { .. }
+            | Self::Announced { .. }
+            | Self::PublishedManifest { .. }
+            | Self::Published { .. } => true,
             _ => false,
         }
     }

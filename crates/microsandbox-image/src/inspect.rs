@@ -6,5 +6,6 @@ mod tree;
 mod verify;
 
 pub use error::InspectError;
+pub(crate) use files::{verify_checksum, verify_file};
 pub use tree::ImageTree;
 pub use verify::{ArtifactKind, Damage, Verification};

@@ -11,6 +11,7 @@
 //!   inspect/  the files of a cached image, verification: InspectError
 //!   export/   raw disk, tar archive or one EROFS image outside of the cache: ExportError
 //!   save/     OCI layout or archive of `docker save`, from kept blobs: SaveError
+//!   push/     a cached image as EROFS layers in a registry: PushError
 //!   mount/    kernel mounts of a disk: MountError
 //!   blocking  a runtime for callers without one: BlockingError
 //!   boot/     what a guest needs to boot a disk, the user to run as, writable disks: UserError, UpperDiskError
@@ -95,8 +96,10 @@ mod mount;
 mod open_files;
 mod options;
 mod progress;
+mod published;
 mod pull;
 mod pull_task;
+mod push;
 mod registry;
 mod remote;
 mod result;
@@ -149,10 +152,12 @@ pub use msb_store::{
     DiskKey, FormatVersion, InvalidPinName, Kept, Lease, PinName, PruneOptions,
     StoreOptions as CacheOptions, UnmetBudget,
 };
-pub use options::{PullOptions, PullPolicy, UnknownPolicy};
+pub use options::{PullOptions, PullPolicy, SourceForm, UnknownPolicy};
 pub use progress::{ProgressReceiver, PullProgress};
-pub use pull::{Repair, RepairError};
+pub use published::parse::PublishedProblem;
+pub use pull::{PublishedLayerError, Repair, RepairError};
 pub use pull_task::PullTask;
+pub use push::{PushError, PushFormat, PushOptions, PushResult};
 pub use registry::{DockerCredentials, Registry, RegistryBuilder};
 pub use remote::{RemoteImage, RemoteLayer, RemotePlatform};
 pub use result::{DiskExtent, LayerArtifact, PullResult};

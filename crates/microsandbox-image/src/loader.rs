@@ -77,6 +77,7 @@ impl LoadOptions {
             force: self.force,
             strict: self.strict,
             keep_blobs: self.keep_blobs,
+            ..PullOptions::default()
         }
     }
 }

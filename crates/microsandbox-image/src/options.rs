@@ -15,6 +15,25 @@ pub struct PullOptions {
     /// with its digests. An image that is cached without them counts as missing: they are downloaded once. They are removed with the
     /// last image that uses them.
     pub keep_blobs: bool,
+    /// Which form of the layers to download. [`SourceForm::Tar`] by default, and always with [`keep_blobs`](Self::keep_blobs).
+    pub source: SourceForm,
+}
+
+/// The form in which layers are downloaded, for an image that was published with [`Registry::push`](crate::Registry::push).
+///
+/// An EROFS layer is downloaded as it is mounted, so that nothing has to be converted. The digests of the index cover it, but that it is what
+/// the layer's archive unpacks to is the publisher's claim. So it is not the default. A pull of the original layers never uses a layer that
+/// only a publisher vouches for, and no EROFS layer replaces one that is cached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceForm {
+    /// The original layers, whose contents are verified against the config.
+    #[default]
+    Tar,
+    /// EROFS layers if the index offers them and they can be used, else the original ones.
+    Auto,
+    /// EROFS layers. An image without them fails with [`PullError::NotPublished`](crate::PullError::NotPublished).
+    Erofs,
 }
 
 /// When a pull contacts the registry instead of using the cache.

@@ -12,6 +12,7 @@ mod layer;
 mod layers;
 mod notes;
 mod partial;
+mod published;
 mod remote;
 mod repair;
 mod resolve;
@@ -21,6 +22,7 @@ mod unpacking;
 mod verify;
 mod waiting;
 
+pub use published::PublishedLayerError;
 pub(crate) use remote::describe;
 pub(crate) use repair::repair;
 pub use repair::{Repair, RepairError};
@@ -37,7 +39,7 @@ use crate::disk::ImageDisk;
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::source::ImageSource;
-use crate::{ManifestProblem, PullError, PullOptions, PullProgress, PullResult};
+use crate::{ManifestProblem, PullError, PullOptions, PullProgress, PullResult, SourceForm};
 use ahead::MergeTask;
 use finish::{Finished, check_record_bytes, finish};
 use from_cache::from_cache;
@@ -120,8 +122,38 @@ async fn run(
     }
     let rebuild = Rebuild::new(options.force);
     let keep_blobs = options.keep_blobs;
-    let result = complete(engine, source, reference, rebuild, keep_blobs, progress).await?;
+    // The blobs that are kept are those of the original image.
+    let from = if keep_blobs {
+        SourceForm::Tar
+    } else {
+        options.source
+    };
+    let wanted = Wanted {
+        rebuild,
+        keep_blobs,
+        from,
+    };
+    let result = complete(engine, source, reference, wanted, progress).await?;
     strictly(result, options.strict)
+}
+
+/// What a pull has to complete, and how.
+#[derive(Clone, Debug)]
+struct Wanted {
+    rebuild: Rebuild,
+    keep_blobs: bool,
+    from: SourceForm,
+}
+
+impl Wanted {
+    /// Returns what is completed from the original layers.
+    fn original(rebuild: Rebuild, keep_blobs: bool) -> Self {
+        Self {
+            rebuild,
+            keep_blobs,
+            from: SourceForm::Tar,
+        }
+    }
 }
 
 /// Completes an image in the cache: downloads and converts the layers that are missing or are to be rebuilt, and builds the disk. If the
@@ -130,17 +162,13 @@ async fn complete(
     engine: &Engine,
     source: &dyn ImageSource,
     reference: &Reference,
-    rebuild: Rebuild,
-    keep_blobs: bool,
+    wanted: Wanted,
     progress: &Progress,
 ) -> Result<PullResult, PullError> {
     let mut room = Room::default();
     loop {
-        let rebuild = rebuild.clone();
-        let completed = complete_in(
-            &room, engine, source, reference, rebuild, keep_blobs, progress,
-        )
-        .await;
+        let wanted = wanted.clone();
+        let completed = complete_in(&room, engine, source, reference, wanted, progress).await;
         match (&completed, room.after_full()) {
             (Err(error), Some(alone)) if error.is_full() => {
                 tracing::warn!(%reference, %error, "other pulls use the disk; this one waits for them");
@@ -157,11 +185,15 @@ async fn complete_in(
     engine: &Engine,
     source: &dyn ImageSource,
     reference: &Reference,
-    mut rebuild: Rebuild,
-    keep_blobs: bool,
+    wanted: Wanted,
     progress: &Progress,
 ) -> Result<PullResult, PullError> {
-    let resolved = resolve(engine, source, reference).await?;
+    let Wanted {
+        mut rebuild,
+        keep_blobs,
+        from,
+    } = wanted;
+    let resolved = resolve(engine, source, reference, from).await?;
     progress.send(PullProgress::Resolved {
         manifest_digest: resolved.manifest_digest,
         layer_count: resolved.layers.len(),

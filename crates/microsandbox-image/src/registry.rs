@@ -63,6 +63,10 @@ impl Registry {
         &self.engine.cache
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Returns the platform that this registry pulls for.
     #[must_use]
     pub fn platform(&self) -> &Platform {

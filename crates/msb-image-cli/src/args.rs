@@ -5,7 +5,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use crate::cache_args::{CacheArgs, GLOBAL};
 use crate::commands::{
     cat, completions, config, df, export, inspect, load, login, logout, ls, man, pin, prune, pull,
-    rm, run_with_lease, save, tags, tree, verify,
+    push, rm, run_with_lease, save, tags, tree, verify,
 };
 use crate::config::Config;
 use crate::output::Format;
@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Cat(cat::CatArgs),
     Export(export::ExportArgs),
     Save(save::SaveArgs),
+    Push(push::PushArgs),
     RunWithLease(run_with_lease::RunWithLeaseArgs),
     #[cfg(target_os = "linux")]
     Mount(crate::commands::mount::MountArgs),
@@ -76,6 +77,7 @@ impl Cli {
         match &mut self.command {
             Command::Pull(args) => args.configure(config),
             Command::Load(args) => args.configure(config),
+            Command::Push(args) => args.configure(config),
             Command::Login(args) => args.configure(config),
             Command::Logout(args) => args.configure(config),
             Command::Inspect(args) => args.configure(config),

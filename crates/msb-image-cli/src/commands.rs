@@ -17,6 +17,7 @@ pub(crate) mod mount;
 pub(crate) mod pin;
 pub(crate) mod prune;
 pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod rm;
 pub(crate) mod run_with_lease;
 pub(crate) mod save;
@@ -63,6 +64,7 @@ pub(crate) fn run(mut cli: Cli) -> Result<Outcome, Failure> {
         Command::Export(args) => export::run(&args, &cache),
         Command::RunWithLease(args) => run_with_lease::run(&args, &cache),
         Command::Save(args) => save::run(&args, &cache),
+        Command::Push(args) => push::run(&args, cache),
         #[cfg(target_os = "linux")]
         Command::Mount(args) => mount::run(&args, &cache),
         #[cfg(target_os = "linux")]

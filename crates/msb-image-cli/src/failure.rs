@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use microsandbox_image::{
     CacheError, CredentialError, ExportError, InspectError, InvalidCertificate, Platform,
-    PullError, Reference, RegistryHost, SaveError, UpperDiskError, escape, escape_path,
+    PullError, PushError, Reference, RegistryHost, SaveError, UpperDiskError, escape, escape_path,
 };
 
 use crate::config::ConfigError;
@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Export(#[from] ExportError),
     #[error(transparent)]
     Save(#[from] SaveError),
+    #[error(transparent)]
+    Push(#[from] Box<PushError>),
     #[error(transparent)]
     UpperDisk(#[from] UpperDiskError),
     #[cfg(target_os = "linux")]
@@ -258,6 +260,7 @@ impl Failure {
             }
             Self::Export(error) => hint::export(error),
             Self::Save(error) => hint::save(error),
+            Self::Push(error) => hint::push(error),
             Self::UpperDisk(error) => hint::upper_disk(error),
             #[cfg(target_os = "linux")]
             Self::Mount(error) => hint::mount(error),

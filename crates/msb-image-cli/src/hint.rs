@@ -3,8 +3,8 @@ use std::io;
 
 use microsandbox_image::{
     ArchiveError, CacheError, CredentialUse, ExportError, InspectError, NewFileError, Platform,
-    PullError, RedirectProblem, Reference, RegistryError, RegistryHost, SaveError, TokenProblem,
-    UpperDiskError,
+    PullError, PushError, RedirectProblem, Reference, RegistryError, RegistryHost, SaveError,
+    TokenProblem, UpperDiskError,
 };
 
 /// Returns the next command that would work, or the next thing to check, in one line. `reference` is the image that is pulled.
@@ -83,6 +83,26 @@ pub(crate) fn save(error: &SaveError) -> Option<String> {
         error if error.is_corrupt() => {
             Some("download it again with `msb-image pull --force --keep-blobs`".into())
         }
+        _ => None,
+    }
+}
+
+/// Returns the next command that would work, or the next thing to check, in one line.
+pub(crate) fn push(error: &PushError) -> Option<String> {
+    match error {
+        PushError::Cache(error) | PushError::Inspect(InspectError::Cache(error)) => cache(error),
+        PushError::Registry(error) => registry(error, None),
+        PushError::NoOriginalBlob {
+            reference,
+            platform,
+            ..
+        } => {
+            let flag = flag(platform);
+            Some(format!(
+                "`msb-image pull --keep-blobs {reference}{flag}` keeps it in the cache"
+            ))
+        }
+        error if error.is_corrupt() => Some("rebuild it with `msb-image verify --repair`".into()),
         _ => None,
     }
 }

@@ -30,6 +30,7 @@ mod pipeline;
 mod sparse;
 mod stage_time;
 pub mod tar;
+mod unpack;
 mod writeback;
 
 pub use error::{LayerError, LayerLimit, PartialBlobStep};
@@ -40,3 +41,4 @@ pub use pipeline::{
     IngestedLayer, LayerFeed, LayerJob, LayerTask, PartialBlobIo, StageThreads, VerifyJob,
     VerifyTask,
 };
+pub use unpack::{FileUnpacker, UnpackError, UnpackedFile};

@@ -33,6 +33,9 @@ impl fmt::Display for RequestContext {
         match self.step {
             Step::SignIn => write!(f, "sign-in at {}", self.url),
             Step::Tags => write!(f, "tags of {} from {}", self.reference.name(), self.url),
+            step @ (Step::PushBlob | Step::PushManifest) => {
+                write!(f, "{step} of {} to {}", self.reference, self.url)
+            }
             step => write!(f, "{step} of {} from {}", self.reference, self.url),
         }
     }
@@ -58,6 +61,10 @@ pub enum Step {
     Tags,
     /// Listing referrers.
     Referrers,
+    /// Pushing a blob.
+    PushBlob,
+    /// Pushing a manifest or an index.
+    PushManifest,
 }
 
 impl fmt::Display for Step {
@@ -71,6 +78,8 @@ impl fmt::Display for Step {
             Self::SignIn => "sign-in",
             Self::Tags => "tags",
             Self::Referrers => "referrers",
+            Self::PushBlob => "push of a blob",
+            Self::PushManifest => "push of a manifest",
         })
     }
 }

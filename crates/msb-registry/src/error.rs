@@ -286,6 +286,47 @@ pub enum Error {
         /// The server's message.
         message: ServerMessage,
     },
+    /// The bytes to be pushed cannot be read.
+    #[error("{context}: reading the bytes to be sent")]
+    UploadSource {
+        /// The request.
+        context: RequestContext,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bytes to be pushed are of another length or digest than stated. Nothing is sent.
+    #[error("{context}: the bytes to be sent are not those of {expected}")]
+    UploadContent {
+        /// The request.
+        context: RequestContext,
+        /// The stated digest.
+        expected: Digest,
+    },
+    /// The registry starts an upload without a URL for it that can be used.
+    #[error("{context}: the URL of the upload {problem}")]
+    UploadUrl {
+        /// The request.
+        context: RequestContext,
+        /// Why it is not used.
+        problem: RedirectProblem,
+    },
+    /// The registry reports another number of bytes of an upload than were sent.
+    #[error("{context}: the registry reports {actual} bytes of the upload, not {expected}")]
+    UploadOffset {
+        /// The request.
+        context: RequestContext,
+        /// The number of bytes that were sent.
+        expected: u64,
+        /// The number of bytes that the registry reports.
+        actual: u64,
+    },
+    /// The media type of a manifest to be pushed cannot be sent.
+    #[error("media type `{media_type}` cannot be sent")]
+    MediaType {
+        /// The media type.
+        media_type: Excerpt,
+    },
     /// A redirect is not followed.
     #[error("{context}: a redirect {problem}")]
     Redirect {
@@ -439,6 +480,9 @@ impl Error {
                 | Self::TlsSetup { .. }
                 | Self::HttpSetup { .. }
                 | Self::Worker
+                | Self::UploadSource { .. }
+                | Self::UploadContent { .. }
+                | Self::MediaType { .. }
         )
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 mod body;
+pub(crate) mod content;
 pub(crate) mod hosts;
 pub(crate) mod peer;
 pub(crate) mod redirect;
@@ -11,7 +12,7 @@ pub(crate) mod retry_after;
 use std::sync::Arc;
 
 use reqwest::Url;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 
 use self::hosts::same_origin;
 use self::redirect::HostRules;
@@ -123,10 +124,16 @@ impl Exchange {
         if let Some((first, last)) = request.range {
             builder = builder.header(RANGE, format!("bytes={first}-{last}"));
         }
-        if let Some((content_type, body)) = &request.body {
+        let mut transmission = None;
+        if let Some(body) = &request.body {
+            let (content, watched) = body.content.transmit();
+            transmission = watched;
             builder = builder
-                .header(CONTENT_TYPE, *content_type)
-                .body(body.clone());
+                .header(CONTENT_TYPE, &body.content_type)
+                .body(content);
+            if let Some((first, last)) = body.range {
+                builder = builder.header(CONTENT_RANGE, format!("{first}-{last}"));
+            }
         }
         if let Some(authorization) = authorization {
             builder = builder.header(AUTHORIZATION, &authorization.header);
@@ -134,16 +141,28 @@ impl Exchange {
         let context = || self.context(request, url);
         let limit = self.timeouts.first_byte;
         let interval = self.timeouts.stall_notice;
-        match observer
-            .watch(builder.send(), limit, interval, context)
-            .await
-        {
+        let sent = match &transmission {
+            Some(transmission) => transmission.watch(builder.send(), limit).await,
+            None => {
+                observer
+                    .watch(builder.send(), limit, interval, context)
+                    .await
+            }
+        };
+        match sent {
             None => Err(Error::Timeout {
                 context: context(),
                 wait: Wait::FirstByte,
                 limit,
             }),
             Some(Err(source)) => {
+                let unread = transmission.and_then(|transmission| transmission.take_fault());
+                if let Some(source) = unread {
+                    return Err(Error::UploadSource {
+                        context: context(),
+                        source,
+                    });
+                }
                 let fault = TransportFault::new(&source);
                 let context = context();
                 if !source.is_connect() {

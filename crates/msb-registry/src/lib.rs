@@ -6,6 +6,10 @@
 //!                      ├── Client::tags, Client::referrers
 //!                      └── Client::blob ──────▶ BlobStream Data, Data, [Restarted, Data, ...] up to the declared size
 //!
+//!   ReadAt ────────────┬── Client::push_blob ───────▶ Existing, Mounted or Uploaded; chunks, resumed after a fault
+//!   bytes ─────────────┼── Client::push_manifest ───▶ under a tag or a digest
+//!                      └── Client::push_referrer ───▶ under its digest; in the fallback tag where there is no referrers API
+//!
 //!   client     tries the hosts of a registry in turn; URLs, verification, retries, ranges; HTTPS or loopback HTTP
 //!   auth       401 -> challenge -> credentials -> token; fetched once for all waiting requests, kept until it expires
 //!   exchange   one request of any method: redirects, limits, timeouts
@@ -14,13 +18,14 @@
 //!
 //! Each of these modules calls only those below it.
 //!
-//! This crate pushes nothing, touches no cache directory, parses of a manifest only what decides its media type, and does not verify the
+//! This crate touches no cache directory, parses of a manifest only what decides its media type, and does not verify the
 //! digest of a streamed blob: the reader of the stream does.
 //!
 //! # Invariants
 //!
 //! - A mirror is sent its own credentials and headers, and none of the registry's. It resolves tags only with the `resolve` capability
 //!   ([`HostConfig`]).
+//! - Only the registry itself is pushed to, never a mirror. A token for a push is requested only by a push.
 //! - Credentials belong to one host. They are sent to that host and to the token service that it names, over TLS, or over plain HTTP if
 //!   [`ClientBuilder::plain_http`] names the host. A redirect to another host carries no credentials.
 //! - Plain HTTP is used for hosts named by [`ClientBuilder::plain_http`], for a [`HostConfig`] whose URL has that scheme, and for a
@@ -83,7 +88,8 @@ mod transport;
 
 pub use auth::{Challenge, CredentialFuture, CredentialProvider, RegistryAuth};
 pub use client::{
-    BlobEvent, BlobRequest, BlobStream, Client, ClientBuilder, HostHealth, Referrer, Referrers,
+    BlobEvent, BlobRequest, BlobStream, BlobUpload, Client, ClientBuilder, HostHealth, Pushed,
+    PushedManifest, Referrer, ReferrerEntry, Referrers,
 };
 pub use context::{RequestContext, Step};
 pub use document::Document;

@@ -38,6 +38,9 @@ pub struct Limits {
     /// Bytes that arrive before those in front of them wait in memory: at most 8 MiB for each range, so 32 MiB by default, for all
     /// blobs of a client together.
     pub ranges: u32,
+    /// The longest piece of a blob that is pushed with one request, in bytes. A longer blob is pushed in chunks, so that a fault loses
+    /// at most one of them. A registry may ask for longer chunks. Default: 32 MiB.
+    pub upload_chunk_bytes: u64,
 }
 
 impl Default for Limits {
@@ -52,6 +55,7 @@ impl Default for Limits {
             retries: 12,
             restarts: 4,
             ranges: 4,
+            upload_chunk_bytes: 32 << 20,
         }
     }
 }
@@ -72,7 +76,7 @@ impl Default for Limits {
 pub struct Timeouts {
     /// For a connection with its TLS handshake. Default: 10 s.
     pub connect: Duration,
-    /// From a request, connection included, to the header of its response. Default: 30 s.
+    /// From a request, connection included, to the header of its response; for an upload, between two pieces of its body too. Default: 30 s.
     pub first_byte: Duration,
     /// Between two pieces of a body. Default: 30 s.
     pub stall: Duration,
@@ -148,6 +152,7 @@ setters!(Limits {
     with_retries => retries: u32,
     with_restarts => restarts: u32,
     with_ranges => ranges: u32,
+    with_upload_chunk_bytes => upload_chunk_bytes: u64,
 });
 
 setters!(Timeouts {

@@ -30,6 +30,15 @@ impl Store {
         self.publish_hint(DISK.place(key, DISK_CHECKSUM), text.as_bytes())
     }
 
+    /// Removes the record of [`Self::record_fsmeta_checksum`], before a metadata image is published that other pulls are not to use.
+    pub fn forget_fsmeta_checksum(&self, key: &DiskKey) -> Result<()> {
+        let place = DISK.place(key, DISK_CHECKSUM);
+        if let Some(dir) = self.dir(&place.dir)? {
+            dir.remove_file(&place.name)?;
+        }
+        Ok(())
+    }
+
     /// Returns what [`Self::record_fsmeta_checksum`] recorded; `None` if the file is missing or damaged.
     pub fn fsmeta_checksum(&self, key: &DiskKey) -> Result<Option<FileChecksum>> {
         let bytes = match self.read_place(&DISK.place(key, DISK_CHECKSUM), LIMIT_BYTES) {

@@ -72,6 +72,11 @@ impl Store {
         Ok(self.verified_blobs(key)?.contains(blob))
     }
 
+    /// Returns whether any blob was verified to unpack to this layer. Otherwise only the publisher of the layer's image vouches for it.
+    pub fn has_verified_blob(&self, key: &LayerKey) -> Result<bool> {
+        Ok(!self.verified_blobs(key)?.is_empty())
+    }
+
     fn verified_blobs(&self, key: &LayerKey) -> Result<Vec<Digest>> {
         let bytes = match self.read_place(&LAYER.place(key, LAYER_BLOBS), LIMIT_BYTES) {
             Ok(bytes) => bytes,

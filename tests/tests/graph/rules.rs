@@ -22,6 +22,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("msb-credentials", &["msb-oci"]),
     ("msb-hosts", &["msb-oci"]),
     ("msb-registry", &["msb-oci"]),
+    ("msb-ranges", &["msb-oci"]),
     ("msb-store", &["msb-oci"]),
     ("msb-layer", &["msb-budget", "msb-oci", "msb-sidecar"]),
     ("msb-stitch", &["msb-budget", "msb-oci", "msb-sidecar"]),

@@ -11,7 +11,7 @@ pub(crate) const LINES_A_RARE_WORD: usize = 200;
 /// Verbs with which the doc comment of a function may begin. Add a verb here if a new function needs it.
 const VERBS: &str = "
     Adds Advances Allocates Announces Appends Applies Asks Assigns Attaches Begins Binds Builds Calls Cancels Charges Checks
-    Chooses Clears Closes Collects Combines Compares Completes Computes Configures Connects Continues Converts Copies Counts
+    Chooses Clears Closes Collects Combines Compares Completes Compresses Computes Configures Connects Continues Converts Copies Counts
     Creates Cuts Decides Decodes Deletes Delivers Describes Detaches Detects Determines Discards Does Downloads Drops Encodes
     Ends Ensures Enters Erases Excludes Expands Extends Fails Fetches Fills Finds Finishes Flushes Follows Forgets Formats
     Forwards Frees Groups Hands Hashes Ignores Inflates Initializes Inserts Interprets Iterates Joins Keeps Leases Leaves Lets
@@ -20,7 +20,7 @@ const VERBS: &str = "
     Pulls Pushes Quotes Puts Raises Ranks Reads Receives Records Redacts Refreshes Registers Reinterprets Rejects Releases Remembers
     Removes Renames Replaces Replays Reports Requests Reserves Resets Resolves Restricts Resumes Retains Retries Returns Rewrites Rounds
     Runs Sanitizes Saves Scans Searches Seeks Selects Sends Serializes Serves Sets Shares Shows Skips Sleeps Sorts Spawns Splits
-    Starts Stitches Stops Stores Strips Subtracts Swaps Syncs Takes Tracks Translates Tries Trims Truncates Trusts Turns Unlocks Unmounts
+    Starts Stitches Stops Stores Strips Subtracts Swaps Syncs Takes Tracks Translates Tries Trims Truncates Trusts Turns Unlocks Unmounts Unpacks
     Updates Upgrades Uses Validates Verifies Views Visits Waits Wakes Walks Wipes Wraps Writes";
 
 /// The doc comment above one item, or at the head of a file.

@@ -134,11 +134,13 @@ impl WrittenDisk {
     }
 
     /// Publishes the disk, whose layers are all in the cache now. Returns the length and checksum of the merged
-    /// metadata.
+    /// metadata. If only a publisher vouches for a layer (`is_claimed`), the disk is for the records of its images alone: no other pull
+    /// uses a disk without a recorded checksum.
     pub(crate) async fn publish(
         self,
         disk: ImageDisk,
         store: Store,
+        is_claimed: bool,
     ) -> Result<FileChecksum, BuildError> {
         // The sync's error comes first: what could not be written cannot be read back either.
         let files = self.sync.await.map_err(|_| BuildError::Worker)??;
@@ -148,7 +150,11 @@ impl WrittenDisk {
             verified
                 .and_then(|_| verifier(&store, &disk).verify_layers(&text))
                 .map_err(|error| verify_error(&disk, error))?;
-            store.record_fsmeta_checksum(disk.key(), fsmeta)?;
+            if is_claimed {
+                store.forget_fsmeta_checksum(disk.key())?;
+            } else {
+                store.record_fsmeta_checksum(disk.key(), fsmeta)?;
+            }
             publish_all(files).map_err(BuildError::Store)
         };
         let published = tokio::task::spawn_blocking(publish).await;

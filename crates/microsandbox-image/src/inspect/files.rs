@@ -13,7 +13,7 @@ use crate::{CacheError, LayerArtifact};
 
 /// Verifies the checksum of a whole layer image, including the parts that the merged disk does not use, such as the layer's own
 /// inodes.
-pub(super) fn verify_checksum(image: &Path) -> Result<(), InspectError> {
+pub(crate) fn verify_checksum(image: &Path) -> Result<(), InspectError> {
     let path = image.with_extension("layer");
     let expected = open_file(&path)
         .map_err(|source| msb_sidecar::Error::Read { offset: 0, source })
@@ -28,7 +28,7 @@ pub(super) fn verify_checksum(image: &Path) -> Result<(), InspectError> {
 }
 
 /// Verifies the length and checksum of a file of the cache.
-pub(super) fn verify_file(path: &Path, expected: FileChecksum) -> Result<(), InspectError> {
+pub(crate) fn verify_file(path: &Path, expected: FileChecksum) -> Result<(), InspectError> {
     let read_error = |source| InspectError::Read {
         path: path.to_path_buf(),
         source,

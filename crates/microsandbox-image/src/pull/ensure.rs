@@ -10,11 +10,13 @@ use super::blocking::blocking;
 use super::fetch::{Fetch, Files};
 use super::holder::{Report, origin_name};
 use super::layer::{Claim, LayerSource, ReadyLayer};
+use super::published::{PublishedFiles, fetch as fetch_published};
 use super::verify::verify;
 use super::waiting::{Artifact, Waited, Waiting};
 use crate::cache::lookup::CachedLayer;
 use crate::cache::lookup::tiers::adopt_layer;
 use crate::document::Blob;
+use crate::published::parse::PublishedLayer;
 use crate::{PullError, PullProgress};
 
 /// What a pull knows about a cached layer before it looks it up.
@@ -32,6 +34,8 @@ enum Work {
     Nothing(ReadyLayer),
     Verify(ReadyLayer),
     Fetch(Box<Files>),
+    /// The EROFS form of the layer is received, or compared with the cached one.
+    Receive(Box<PublishedFiles>, Option<ReadyLayer>),
 }
 
 /// Ensures that the layer is cached and that its blob unpacks to it, downloading and converting the blob if necessary.
@@ -66,6 +70,11 @@ pub(super) async fn ensure_layer(
     let mut waiting = Waiting::new(origin_name(pull.source));
     let mut waits_for_lock = true;
     let mut is_announced = false;
+    let image = pull.resolved.published.as_ref();
+    let is_optional = image.is_some_and(|image| !image.is_required);
+    // A layer that is damaged, or forced, is rebuilt from its archive.
+    let image = image.filter(|_| known != Known::Rebuilt);
+    let mut published = image.and_then(|image| image.layers.get(index));
     // A cached layer takes no permit of a pipeline.
     let mut looks_first = known == Known::Nothing;
     loop {
@@ -80,6 +89,7 @@ pub(super) async fn ensure_layer(
         let pipeline = permit(&engine.pipelines).await?;
         let begun = {
             let (store, layer, artifact) = (store.clone(), layer.clone(), artifact.clone());
+            let published = published.cloned();
             let is_interruptible = pull.source.is_interruptible();
             let adoption = Adoption {
                 // The blob is not copied with its layer, and a layer that is rebuilt may be damaged there too.
@@ -100,18 +110,34 @@ pub(super) async fn ensure_layer(
                     Known::Rebuilt => CachedLayer::Absent,
                     Known::Nothing | Known::Missing => find(&session, &layer, keep_blobs)?,
                 };
-                let work = match found {
-                    CachedLayer::Verified(ready) => Work::Nothing(ready),
-                    CachedLayer::Unverified(ready) => Work::Verify(ready),
-                    CachedLayer::Absent => match adopt(&store, &layer, lock.as_deref(), &adoption)?
-                    {
-                        Some(ready) => Work::Nothing(ready),
-                        None => {
-                            let uses_partial = is_interruptible || keep_blobs;
-                            let files = Files::open(&session, &layer, uses_partial, keep_blobs)?;
-                            Work::Fetch(Box::new(files))
+                let receive = |published: &PublishedLayer, cached: Option<ReadyLayer>| {
+                    let is_cached = cached.is_some();
+                    let files = PublishedFiles::open(&session, &layer, published, is_cached)?;
+                    Ok::<_, PullError>(Work::Receive(Box::new(files), cached))
+                };
+                let fetch = || {
+                    let uses_partial = is_interruptible || keep_blobs;
+                    let files = Files::open(&session, &layer, uses_partial, keep_blobs)?;
+                    Ok::<_, PullError>(Work::Fetch(Box::new(files)))
+                };
+                let work = match (found, &published) {
+                    (CachedLayer::Verified(ready), _) => Work::Nothing(ready),
+                    (
+                        CachedLayer::Unverified(ready) | CachedLayer::Claimed(ready),
+                        Some(published),
+                    ) => receive(published, Some(ready))?,
+                    (CachedLayer::Unverified(ready), None) => Work::Verify(ready),
+                    (CachedLayer::Claimed(_), None) => fetch()?,
+                    (CachedLayer::Absent, published) => {
+                        match (
+                            adopt(&store, &layer, lock.as_deref(), &adoption)?,
+                            published,
+                        ) {
+                            (Some(ready), _) => Work::Nothing(ready),
+                            (None, Some(published)) => receive(published, None)?,
+                            (None, None) => fetch()?,
                         }
-                    },
+                    }
                 };
                 Ok(Some((lock, work)))
             })
@@ -135,6 +161,20 @@ pub(super) async fn ensure_layer(
         };
         let ready = match work {
             Work::Nothing(ready) => return Ok(cached(ready)),
+            Work::Receive(files, cached) => {
+                // OK because such work is only found with a published layer.
+                let form = published.ok_or(PullError::Worker)?;
+                let fetched = fetch_published(pull, index, layer, form, (*files, cached), claim);
+                match fetched.await {
+                    Ok(ready) => ready,
+                    Err(error) if is_optional && error.is_of_published() => {
+                        tracing::warn!(diff_id = %layer.diff_id, %error, "an EROFS layer cannot be used; the original one is");
+                        published = None;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             Work::Verify(ready) => verify(pull, index, layer, claim, ready).await?,
             Work::Fetch(files) => {
                 let fetch = Fetch::new(pull, index, layer, claim, state);

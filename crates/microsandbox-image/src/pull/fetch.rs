@@ -249,6 +249,7 @@ impl<'a> Fetch<'a> {
             sidecar_bytes,
             notes,
             was_cached: false,
+            is_claimed: false,
         })
     }
 

@@ -41,6 +41,7 @@ pub(super) async fn finish(
     rebuild: bool,
 ) -> Result<Finished, PullError> {
     let ReadyLayers { layers, notes } = ready;
+    let is_claimed = layers.iter().any(|layer| layer.is_claimed);
     let image_bytes = layers.iter().map(|layer| layer.image_bytes);
     let image_bytes = pull.disk.layers().distinct(image_bytes);
     let layout = pull.disk.layout(image_bytes);
@@ -48,7 +49,7 @@ pub(super) async fn finish(
         reference: Box::new(pull.reference.clone()),
         source,
     })?;
-    let disk = match publish_disk(pull, layout, merge, rebuild).await {
+    let disk = match publish_disk(pull, layout, merge, rebuild, is_claimed).await {
         Ok(disk) => disk,
         Err(DiskFailure::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
         Err(DiskFailure::Pull(error)) => return Err(*error),
@@ -80,6 +81,7 @@ async fn publish_disk(
     layout: ImageLayout,
     merge: Option<MergeTask>,
     rebuild: bool,
+    is_claimed: bool,
 ) -> Result<Disk, DiskFailure> {
     let Pull {
         engine,
@@ -127,7 +129,10 @@ async fn publish_disk(
         }
     };
     let published = match written {
-        Ok(written) => written.publish(disk.clone(), store.clone()).await,
+        Ok(written) => {
+            let (disk, store) = (disk.clone(), store.clone());
+            written.publish(disk, store, is_claimed).await
+        }
         Err(error) => Err(error),
     };
     let fsmeta = published.map_err(|error| DiskFailure::new(error, reference))?;
@@ -208,6 +213,7 @@ pub(super) fn check_record_bytes(pull: Pull<'_>) -> Result<(), PullError> {
         sidecar_bytes: u64::MAX,
         notes: Vec::new(),
         was_cached: false,
+        is_claimed: false,
     };
     let layers = vec![longest; pull.resolved.layers.len()];
     let fsmeta = FileChecksum {

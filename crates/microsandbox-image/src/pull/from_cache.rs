@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use msb_budget::ImageBudget;
 use msb_oci::Reference;
 
@@ -127,7 +129,20 @@ pub(super) async fn rebuild_disk(
             tracing::warn!(%reference, "the rebuilt disk is not the one that the image record states");
             return Ok(None);
         }
-        Ok(written) => written.publish(disk, store.clone()).await,
+        Ok(written) => {
+            let (layers, session) = (Arc::clone(disk.layers()), store.clone());
+            let is_claimed = blocking(move || {
+                for (_, layer) in layers.iter() {
+                    if !session.has_verified_blob(layer)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            });
+            written
+                .publish(disk, store.clone(), is_claimed.await?)
+                .await
+        }
         Err(error) => Err(error),
     };
     match published {

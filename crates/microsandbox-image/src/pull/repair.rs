@@ -1,6 +1,7 @@
 use msb_oci::{Digest, Reference};
 use msb_store::LayerKey;
 
+use super::Wanted;
 use super::blocking::blocking;
 use super::complete;
 use super::from_cache::{Lost, rebuild_disk};
@@ -66,7 +67,14 @@ pub(crate) async fn repair(
     if has(&found, |artifact| artifact == ArtifactKind::Record) {
         // Nothing else names the image's manifest, so that the reference is resolved again.
         let nothing = Rebuild::new(false);
-        complete(engine, source, reference, nothing, false, progress).await?;
+        complete(
+            engine,
+            source,
+            reference,
+            Wanted::original(nothing, false),
+            progress,
+        )
+        .await?;
         let mut rest = verify(engine, reference).await?;
         if !rest.is_sound() {
             layers = rebuild(engine, source, reference, &rest, progress).await?;
@@ -117,7 +125,8 @@ async fn rebuild(
     let keys: Vec<LayerKey> = layers.iter().map(layer_key).collect();
     let rebuild = Rebuild::damaged(keys, is_disk_damaged);
     let keep_blobs = has(found, |artifact| artifact == ArtifactKind::LayerBlob);
-    complete(engine, &source, reference, rebuild, keep_blobs, progress).await?;
+    let wanted = Wanted::original(rebuild, keep_blobs);
+    complete(engine, &source, reference, wanted, progress).await?;
     Ok(layers)
 }
 

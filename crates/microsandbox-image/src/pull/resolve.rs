@@ -1,3 +1,4 @@
+mod published;
 mod search;
 
 use bytes::Bytes;
@@ -10,8 +11,9 @@ use super::blocking::blocking;
 use super::layer::LayerSource;
 use crate::cache::lookup;
 use crate::engine::Engine;
+use crate::published::parse::PublishedLayer;
 use crate::source::{Document, ImageSource};
-use crate::{AnnouncedProblem, ImageConfig, ManifestProblem, PullError};
+use crate::{AnnouncedProblem, ImageConfig, ManifestProblem, PullError, SourceForm};
 
 /// The image that a reference was resolved to.
 #[derive(Debug)]
@@ -29,6 +31,16 @@ pub(super) struct Resolved {
     pub(super) notes: Vec<Note>,
     /// The exact bytes of manifest and config, for [`keep`].
     documents: Vec<(Digest, Bytes)>,
+    /// The EROFS layers, if they are used: one for each of `layers`.
+    pub(super) published: Option<PublishedImage>,
+}
+
+/// The EROFS form of an image.
+#[derive(Debug)]
+pub(super) struct PublishedImage {
+    pub(super) layers: Vec<PublishedLayer>,
+    /// Whether the original layers must not be used in their place.
+    pub(super) is_required: bool,
 }
 
 /// Resolves a reference to the manifest and the config of one image that fits the platform.
@@ -39,12 +51,23 @@ pub(super) async fn resolve(
     engine: &Engine,
     source: &dyn ImageSource,
     reference: &Reference,
+    from: SourceForm,
 ) -> Result<Resolved, PullError> {
     let root = source.root().await?;
-    resolve_root(engine, source, reference, root).await
+    let index = (from != SourceForm::Tar).then(|| root.clone());
+    let mut resolved = resolve_root(engine, source, reference, root).await?;
+    if let Some(index) = index {
+        let wanted = published::Wanted {
+            reference,
+            original: resolved.manifest_digest,
+            layers: &resolved.layers,
+        };
+        resolved.published = published::find(source, &index, &wanted, from).await?;
+    }
+    Ok(resolved)
 }
 
-/// Resolves like [`resolve`], from the document that the reference names.
+/// Resolves like [`resolve`], from the document that the reference names, to the original layers.
 pub(super) async fn resolve_root(
     engine: &Engine,
     source: &dyn ImageSource,
@@ -70,27 +93,28 @@ pub(super) async fn resolve_root(
         });
     }
     let config_digest = image.manifest.config.digest;
+    let layers = image.manifest.layers.into_iter();
+    let layers: Vec<LayerSource> = layers
+        .zip(image.config.diff_ids)
+        .map(|(layer, diff_id)| LayerSource {
+            blob: layer.into(),
+            diff_id,
+        })
+        .collect();
+    let manifest_digest = image.document.digest;
     Ok(Resolved {
         documents: vec![
-            (image.document.digest, image.document.bytes),
+            (manifest_digest, image.document.bytes),
             (config_digest, image.config_bytes),
         ],
-        manifest_digest: image.document.digest,
+        manifest_digest,
         config_digest,
         notes: image.notes,
         platform: image.platform,
         config: image.config.image,
         total_bytes: image.manifest.total_bytes,
-        layers: image
-            .manifest
-            .layers
-            .into_iter()
-            .zip(image.config.diff_ids)
-            .map(|(layer, diff_id)| LayerSource {
-                blob: layer.into(),
-                diff_id,
-            })
-            .collect(),
+        layers,
+        published: None,
     })
 }
 

@@ -1,11 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, ValueEnum};
 use microsandbox_image::{
     GlobalCache, ProgressReceiver, PullError, PullOptions, PullPolicy, PullResult, PullStats,
-    PullTask, Reference, Registry, RegistryLimits, escape_path,
+    PullTask, Reference, Registry, RegistryLimits, SourceForm, escape_path,
 };
 use tokio::time::timeout;
 
@@ -52,6 +52,16 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     keep_blobs: bool,
 
+    /// Form of the layers to download: EROFS layers need no conversion, but only their publisher vouches for what they contain
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value_t,
+        conflicts_with = "keep_blobs"
+    )]
+    source: Source,
+
     /// Pull into the cache at DIR, which then depends on no other cache: layers that this cache has are copied. A new DIR is readable
     /// for all users
     #[arg(long, value_name = "DIR")]
@@ -82,6 +92,27 @@ pub(crate) struct PullArgs {
 
     #[command(flatten)]
     format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Source {
+    /// The original layers
+    #[default]
+    Tar,
+    /// EROFS layers if the image has been pushed with them, else the original ones
+    Auto,
+    /// EROFS layers only
+    Erofs,
+}
+
+impl From<Source> for SourceForm {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Tar => Self::Tar,
+            Source::Auto => Self::Auto,
+            Source::Erofs => Self::Erofs,
+        }
+    }
 }
 
 impl PullArgs {
@@ -116,6 +147,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         force: args.force,
         strict: args.strict,
         keep_blobs: args.keep_blobs,
+        source: args.source.into(),
     };
     event_loop::run(async {
         let mut outcome = Outcome::Done;

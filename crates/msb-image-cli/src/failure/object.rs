@@ -1,7 +1,8 @@
 use std::io::{self, Write as _};
 
 use microsandbox_image::{
-    CacheError, Digest, ExportError, InspectError, PullError, Reference, RegistryError, SaveError,
+    CacheError, Digest, ExportError, InspectError, PullError, PushError, Reference, RegistryError,
+    SaveError,
 };
 use serde::Serialize;
 
@@ -109,7 +110,23 @@ fn kind(failure: &Failure) -> Kind {
             (error.is_full(), Kind::NoSpace),
             (error.is_corrupt(), Kind::Corrupt),
         ]),
+        Failure::Push(error) => of_push(error),
         _ => Kind::Failed,
+    }
+}
+
+fn of_push(error: &PushError) -> Kind {
+    match error {
+        PushError::Cache(error) => of_cache(error),
+        PushError::Inspect(error) => of_inspect(error),
+        PushError::NoOriginalBlob { .. } => Kind::NotFound,
+        PushError::Registry(error) => first([
+            (error.is_unauthorized(), Kind::Unauthorized),
+            (error.is_not_found(), Kind::NotFound),
+            (error.is_corrupt(), Kind::Corrupt),
+            (error.is_temporary(), Kind::Temporary),
+        ]),
+        error => first([(error.is_corrupt(), Kind::Corrupt)]),
     }
 }
 
@@ -180,6 +197,7 @@ fn subject(failure: &Failure) -> Subject<'_> {
             (Some(reference), Some(digest))
         }
         Failure::Save(SaveError::Blob { expected, .. }) => (None, Some(expected)),
+        Failure::Push(error) => subject_of_push(error),
         _ => (None, None),
     }
 }
@@ -203,6 +221,20 @@ fn subject_of_pull(error: &PullError) -> Subject<'_> {
         | PullError::Stitch { reference, .. }
         | PullError::NotExact { reference, .. }
         | PullError::Verify { reference, .. } => (Some(reference), None),
+        _ => (None, None),
+    }
+}
+
+fn subject_of_push(error: &PushError) -> Subject<'_> {
+    match error {
+        PushError::Cache(error) => subject_of_cache(error),
+        PushError::Inspect(error) => subject_of_inspect(error),
+        PushError::Registry(error) => (reference_of_registry(error), None),
+        PushError::NoOriginalBlob {
+            reference, blob, ..
+        } => (Some(reference), Some(blob)),
+        PushError::NoDocument { reference, digest } => (Some(reference), Some(digest)),
+        PushError::Digest { destination } => (Some(destination), None),
         _ => (None, None),
     }
 }

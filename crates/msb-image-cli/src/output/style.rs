@@ -1,7 +1,5 @@
 use std::io::{self, IsTerminal as _};
 
-use crate::environment::variable;
-
 /// A word at the beginning of a line on stderr.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Label {
@@ -23,6 +21,7 @@ impl Label {
 
 /// Returns whether stderr may have colours: `NO_COLOR` is unset (no-color.org), and the terminal is capable of them.
 fn is_colored() -> bool {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     io::stderr().is_terminal()
         && variable("NO_COLOR").is_none()
         && variable("TERM").is_some_and(|term| term != "dumb")

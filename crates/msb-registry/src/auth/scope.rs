@@ -2,34 +2,46 @@
 
 use msb_oci::Reference;
 
+use crate::exchange::request::Access;
+
 /// The longest scope of a challenge that is considered, in bytes.
 const MAX_SCOPE_BYTES: usize = 2048;
 /// The largest number of resources in it.
 const MAX_RESOURCES: usize = 8;
 
-/// Returns the scope for reading the repository of `reference`.
-pub(super) fn own_scope(reference: &Reference) -> String {
-    format!("repository:{}:pull", reference.repository())
+/// Returns the scopes for `access` to the repository of `reference`, separated by blanks.
+pub(super) fn own_scope(reference: &Reference, access: &Access) -> String {
+    let repository = reference.repository();
+    match access {
+        Access::Pull => format!("repository:{repository}:pull"),
+        Access::Push { from: None } => format!("repository:{repository}:pull,push"),
+        Access::Push { from: Some(from) } => {
+            format!("repository:{repository}:pull,push repository:{from}:pull")
+        }
+    }
 }
 
 /// Returns the scopes to ask the token service for.
 ///
-/// The scope of the challenge counts if it is well-formed and grants read access to a repository, under whatever name: a
-/// registry may keep it under another one. What it offers beyond reading is left out. Otherwise the scope is `own`, or none where
-/// `own` is empty.
-pub(super) fn scopes(challenge: Option<&str>, own: &str) -> Vec<String> {
-    let scopes = challenge.and_then(parse).unwrap_or_default();
+/// The scope of the challenge counts if it is well-formed and grants the access to a repository, under whatever name: a
+/// registry may keep it under another one. What it offers beyond the access is left out. Otherwise the scopes are those of `own`, or
+/// none where `own` is empty.
+pub(super) fn scopes(challenge: Option<&str>, own: &str, access: &Access) -> Vec<String> {
+    let writes = *access != Access::Pull;
+    let scopes = challenge
+        .and_then(|challenge| parse(challenge, writes))
+        .unwrap_or_default();
     if own.is_empty() {
         Vec::new()
     } else if scopes.is_empty() {
-        vec![own.to_owned()]
+        own.split(' ').map(str::to_owned).collect()
     } else {
         scopes
     }
 }
 
-/// Parses the resources of a scope; `None` if any of them is malformed.
-fn parse(scope: &str) -> Option<Vec<String>> {
+/// Parses the resources of a scope. Returns `None` if any of them is malformed, or if one to write to is needed and missing.
+fn parse(scope: &str, writes: bool) -> Option<Vec<String>> {
     if scope.len() > MAX_SCOPE_BYTES {
         return None;
     }
@@ -38,6 +50,7 @@ fn parse(scope: &str) -> Option<Vec<String>> {
         return None;
     }
     let mut scopes = Vec::new();
+    let mut can_write = false;
     for resource in resources {
         // A name may hold a colon, in a host and port before its path.
         let (kind, rest) = resource.split_once(':')?;
@@ -46,24 +59,37 @@ fn parse(scope: &str) -> Option<Vec<String>> {
             return None;
         }
         let is_repository = kind == "repository" || kind.starts_with("repository(");
-        let can_read = actions
-            .split(',')
-            .any(|action| matches!(action, "pull" | "*"));
-        if is_repository && can_read {
-            scopes.push(format!("{kind}:{name}:{}", reading(actions)));
+        let grants = |action: &str| {
+            actions
+                .split(',')
+                .any(|found| found == action || found == "*")
+        };
+        if is_repository && (grants("pull") || (writes && grants("push"))) {
+            can_write |= grants("push");
+            scopes.push(format!("{kind}:{name}:{}", needed(actions, writes)));
         }
     }
-    Some(scopes)
+    (can_write || !writes).then_some(scopes)
 }
 
-/// Returns the actions without those that change something.
-fn reading(actions: &str) -> String {
-    let mut kept: Vec<&str> = actions
-        .split(',')
-        .map(|action| if action == "*" { "pull" } else { action })
-        .filter(|action| !matches!(*action, "push" | "delete"))
-        .collect();
-    kept.dedup();
+/// Returns the actions that are asked for: without those that change something, or with `push`.
+fn needed(actions: &str, writes: bool) -> String {
+    let all = if writes { "pull,push" } else { "pull" };
+    let mut kept: Vec<&str> = Vec::new();
+    let actions = actions.split(',').flat_map(|action| match action {
+        "*" => all.split(','),
+        other => other.split(','),
+    });
+    for action in actions {
+        let is_needed = match action {
+            "push" => writes,
+            "delete" => false,
+            _ => true,
+        };
+        if is_needed && !kept.contains(&action) {
+            kept.push(action);
+        }
+    }
     kept.join(",")
 }
 
@@ -132,18 +158,22 @@ mod tests {
             ),
             ("registry:catalog:* repository:a:pull", "repository:a:pull"),
         ] {
-            assert_eq!(scopes(Some(challenge), OWN), [expected], "{challenge}");
+            assert_eq!(
+                scopes(Some(challenge), OWN, &Access::Pull),
+                [expected],
+                "{challenge}"
+            );
         }
         let two = "repository:a:pull repository:b/c:pull,push";
         assert_eq!(
-            scopes(Some(two), OWN),
+            scopes(Some(two), OWN, &Access::Pull),
             ["repository:a:pull", "repository:b/c:pull"]
         );
     }
 
     #[test]
     fn other_scopes_give_way_to_our_own() {
-        assert_eq!(scopes(None, OWN), [OWN]);
+        assert_eq!(scopes(None, OWN, &Access::Pull), [OWN]);
         for odd in [
             "",
             "pull",
@@ -160,15 +190,44 @@ mod tests {
             "repository:a&scope=b:pull",
             "repository:a:pull nonsense",
         ] {
-            assert_eq!(scopes(Some(odd), OWN), [OWN], "{odd}");
+            assert_eq!(scopes(Some(odd), OWN, &Access::Pull), [OWN], "{odd}");
         }
         let long = format!("repository:{}:pull", "a".repeat(MAX_SCOPE_BYTES));
-        assert_eq!(scopes(Some(&long), OWN), [OWN]);
+        assert_eq!(scopes(Some(&long), OWN, &Access::Pull), [OWN]);
     }
 
     #[test]
     fn our_own_scope_reads_one_repository() {
         let reference = "ghcr.io/a/b:c".parse().unwrap();
-        assert_eq!(own_scope(&reference), "repository:a/b:pull");
+        assert_eq!(own_scope(&reference, &Access::Pull), "repository:a/b:pull");
+    }
+
+    #[test]
+    fn a_push_asks_for_push_and_never_for_delete() {
+        let push = Access::Push { from: None };
+        let own = own_scope(&"ghcr.io/a/b:c".parse().unwrap(), &push);
+        assert_eq!(own, "repository:a/b:pull,push");
+        for (challenge, expected) in [
+            ("repository:x:pull,push", "repository:x:pull,push"),
+            ("repository:x:push", "repository:x:push"),
+            ("repository:x:*", "repository:x:pull,push"),
+            ("repository:x:delete,pull,push", "repository:x:pull,push"),
+            // Would not grant the access that is needed.
+            ("repository:x:pull", "repository:a/b:pull,push"),
+            ("nonsense", "repository:a/b:pull,push"),
+        ] {
+            assert_eq!(
+                scopes(Some(challenge), &own, &push),
+                [expected],
+                "{challenge}"
+            );
+        }
+        let from = Some("c/d".to_owned());
+        let mount = Access::Push { from };
+        let own = own_scope(&"ghcr.io/a/b:c".parse().unwrap(), &mount);
+        assert_eq!(
+            scopes(None, &own, &mount),
+            ["repository:a/b:pull,push", "repository:c/d:pull"]
+        );
     }
 }

@@ -9,7 +9,7 @@ use super::scope::own_scope;
 use crate::context::Step;
 use crate::exchange::hosts::same_origin;
 use crate::exchange::peer::Peer;
-use crate::exchange::request::Request;
+use crate::exchange::request::{Access, Request};
 use crate::host::RegistryHost;
 
 /// What an authorization is for.
@@ -33,8 +33,9 @@ pub(super) struct Site<'a> {
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) host: RegistryHost,
     pub(super) reference: &'a Reference,
-    /// The access that is needed.
+    /// The access that is needed, as scopes that are separated by blanks; none for signing in.
     pub(super) scope: String,
+    pub(super) access: Access,
 }
 
 impl<'a> Site<'a> {
@@ -68,8 +69,9 @@ impl<'a> Site<'a> {
             scope: match request.step {
                 // Signing in needs no access to any repository.
                 Step::SignIn => String::new(),
-                _ => own_scope(request.reference),
+                _ => own_scope(request.reference, &request.access),
             },
+            access: request.access.clone(),
         }
     }
 

@@ -17,6 +17,7 @@ use super::token::{Token, parse_token};
 use crate::context::Step;
 use crate::error::{CredentialUse, Error, TokenProblem};
 use crate::exchange::Exchange;
+use crate::exchange::content::RequestBody;
 use crate::exchange::hosts::same_origin;
 use crate::exchange::redirect::without_query;
 use crate::exchange::request::{Authorization, Request, Response};
@@ -74,7 +75,7 @@ impl TokenSource {
         Ok(Some(Self {
             realm,
             service: challenge.param("service").map(<[u8]>::to_vec),
-            scopes: scopes(challenge.text("scope"), &site.scope),
+            scopes: scopes(challenge.text("scope"), &site.scope, &site.access),
         }))
     }
 
@@ -152,7 +153,10 @@ impl TokenSource {
         push_pair(&mut form, "refresh_token", token.as_bytes());
         let mut request = site.token_request(self.realm.clone());
         request.method = Method::POST;
-        request.body = Some((FORM, Bytes::copy_from_slice(form.as_bytes())));
+        request.body = Some(RequestBody::bytes(
+            FORM,
+            Bytes::copy_from_slice(form.as_bytes()),
+        ));
         request
     }
 

@@ -1,8 +1,11 @@
 //! What a registry is asked, whichever of its hosts answers.
 
 use msb_oci::{Digest, Reference};
+use reqwest::{Method, Url};
 
 use crate::context::Step;
+use crate::exchange::content::RequestBody;
+use crate::exchange::request::Access;
 use crate::hosts::Capabilities;
 
 /// A request without its host.
@@ -17,6 +20,11 @@ pub(super) struct Ask<'a> {
     pub(super) accept: &'static str,
     /// First and last byte of a range.
     pub(super) range: Option<(u64, u64)>,
+    pub(super) method: Method,
+    pub(super) access: Access,
+    pub(super) body: Option<RequestBody>,
+    /// Replaces path and query: the registry returned it for the next step of an upload.
+    pub(super) url: Option<Url>,
     needs: Need,
 }
 
@@ -26,6 +34,8 @@ enum Need {
     Pull,
     Resolve,
     Referrers,
+    /// The registry itself: a mirror takes no uploads, and its blobs are not the registry's.
+    Push,
 }
 
 impl<'a> Ask<'a> {
@@ -72,8 +82,32 @@ impl<'a> Ask<'a> {
             query: None,
             accept: "*/*",
             range: None,
+            method: Method::GET,
+            access: Access::Pull,
+            body: None,
+            url: None,
             needs: Need::Pull,
         }
+    }
+
+    /// Asks, with `method`, for something that pushing needs. Only the registry itself is asked.
+    pub(super) fn push(
+        step: Step,
+        reference: &'a Reference,
+        method: Method,
+        path: &str,
+        from: Option<String>,
+    ) -> Self {
+        Self {
+            method,
+            access: Access::Push { from },
+            ..Self::below(step, reference, path, "*/*", Need::Push)
+        }
+    }
+
+    /// Returns whether only the registry itself may be asked.
+    pub(super) fn is_of_server(&self) -> bool {
+        self.needs == Need::Push || self.step == Step::SignIn
     }
 
     fn below(
@@ -90,6 +124,10 @@ impl<'a> Ask<'a> {
             query: None,
             accept,
             range: None,
+            method: Method::GET,
+            access: Access::Pull,
+            body: None,
+            url: None,
             needs,
         }
     }
@@ -100,6 +138,7 @@ impl<'a> Ask<'a> {
             Need::Pull => capabilities.pull,
             Need::Resolve => capabilities.resolve,
             Need::Referrers => capabilities.referrers,
+            Need::Push => true,
         }
     }
 
@@ -109,6 +148,7 @@ impl<'a> Ask<'a> {
             Need::Pull => "pull",
             Need::Resolve => "resolve",
             Need::Referrers => "referrers",
+            Need::Push => "push",
         }
     }
 }

@@ -132,7 +132,7 @@ impl Sender {
         let hosts: Vec<(Arc<Upstream>, Turn)> = hosts
             .iter()
             .filter(|host| ask.fits(host.capabilities))
-            .filter(|host| ask.step != Step::SignIn || !host.is_mirror)
+            .filter(|host| !ask.is_of_server() || !host.is_mirror)
             .map(|host| (Arc::clone(host), host.health.turn()))
             .collect();
         if hosts.is_empty() {
@@ -147,6 +147,26 @@ impl Sender {
             }
         }
         Ok(Candidates::new(hosts, exchange.timeouts.host_rest))
+    }
+
+    /// Returns the URL at which the upload that `response` answers to continues.
+    pub(super) fn upload_url(
+        &self,
+        ask: &Ask<'_>,
+        upstream: &Upstream,
+        response: &Response,
+    ) -> Result<Url, Error> {
+        let exchange = self.exchange();
+        let endpoint = self.endpoint_of(upstream, ask.reference)?;
+        let request = request(upstream, ask, &endpoint.api);
+        let (url, secrets) = (&response.url, &exchange.secrets);
+        let target = exchange
+            .rules
+            .target(&request, url, &response.inner, secrets);
+        target.map_err(|problem| Error::UploadUrl {
+            context: response.context.clone(),
+            problem,
+        })
     }
 
     /// Remembers the mirror that serves a blob, for the case that its bytes turn out to be wrong.
@@ -319,13 +339,19 @@ impl Sender {
 
 /// Returns the request that asks `upstream`, whose API is at `api`.
 fn request<'a>(upstream: &Upstream, ask: &Ask<'a>, api: &Url) -> Request<'a> {
-    let url = below(
-        api,
-        &ask.path,
-        ask.query.as_deref(),
-        upstream.namespace.as_deref(),
-    );
+    let url = match &ask.url {
+        Some(url) => url.clone(),
+        None => below(
+            api,
+            &ask.path,
+            ask.query.as_deref(),
+            upstream.namespace.as_deref(),
+        ),
+    };
     Request {
+        method: ask.method.clone(),
+        access: ask.access.clone(),
+        body: ask.body.clone(),
         range: ask.range,
         peer: upstream.peer.clone(),
         ..Request::get(ask.step, ask.reference, api.clone(), url, ask.accept)

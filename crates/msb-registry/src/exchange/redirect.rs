@@ -48,6 +48,23 @@ impl HostRules {
         response: &reqwest::Response,
         secrets: &Secrets,
     ) -> Result<Url, RedirectProblem> {
+        let next = self.target(request, url, response, secrets)?;
+        let keeps_method = matches!(response.status().as_u16(), 307 | 308);
+        if request.body.is_some() && !(keeps_method && same_origin(&next, &request.url)) {
+            let to = RedactedUrl::new(&next, secrets);
+            return Err(RedirectProblem::Body { to });
+        }
+        Ok(next)
+    }
+
+    /// Returns the `Location` of a response to `request` from `url`, if the client may go there.
+    pub(crate) fn target(
+        &self,
+        request: &Request<'_>,
+        url: &Url,
+        response: &reqwest::Response,
+        secrets: &Secrets,
+    ) -> Result<Url, RedirectProblem> {
         let location = response.headers().get(LOCATION);
         let mut next = location
             .and_then(|location| str::from_utf8(location.as_bytes()).ok())
@@ -69,10 +86,6 @@ impl HostRules {
         }
         if !self.allow_address(&next, &request.own) {
             return Err(RedirectProblem::PrivateAddress { to: to() });
-        }
-        let keeps_method = matches!(response.status().as_u16(), 307 | 308);
-        if request.body.is_some() && !(keeps_method && same_origin(&next, &request.url)) {
-            return Err(RedirectProblem::Body { to: to() });
         }
         Ok(next)
     }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use msb_oci::Reference;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Url};
 
+use super::content::RequestBody;
 use super::hosts::same_origin;
 use super::peer::Peer;
 use crate::context::{RequestContext, Step};
@@ -23,8 +23,9 @@ pub(crate) struct Request<'a> {
     pub(crate) accept: &'static str,
     /// First and last byte of a range.
     pub(crate) range: Option<(u64, u64)>,
-    /// The body and its type.
-    pub(crate) body: Option<(&'static str, Bytes)>,
+    pub(crate) body: Option<RequestBody>,
+    /// The access that an authorization must grant.
+    pub(crate) access: Access,
     /// The root of the API of the host that is asked, with a slash at its end. Private addresses are allowed where they have the same
     /// host.
     pub(crate) own: Url,
@@ -53,6 +54,7 @@ impl<'a> Request<'a> {
             accept,
             range: None,
             body: None,
+            access: Access::Pull,
             https_only: false,
         }
     }
@@ -62,6 +64,18 @@ impl<'a> Request<'a> {
         let peer = self.peer.as_deref();
         peer.filter(|_| same_origin(url, &self.own))
     }
+}
+
+/// What a request does with the repository of its reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reads from it.
+    Pull,
+    /// Reads from it and writes to it.
+    Push {
+        /// Another repository of the registry, from which a blob is mounted.
+        from: Option<String>,
+    },
 }
 
 /// A value of `Authorization`, and the origin that it is for.

@@ -10,6 +10,9 @@ use crate::document::LayerSource;
 pub(crate) enum CachedLayer {
     /// It is absent or damaged.
     Absent,
+    /// It is there as its publisher has made it: no blob was verified to unpack to it. Only a pull of EROFS layers uses it, and only if its
+    /// publisher has the same layer.
+    Claimed(ReadyLayer),
     /// It is there, but no pull has verified that this blob unpacks to it. Only the config names the two together, so that the layer
     /// is not used before the blob was verified.
     Unverified(ReadyLayer),
@@ -24,6 +27,8 @@ pub(crate) struct ReadyLayer {
     pub(crate) sidecar_bytes: u64,
     pub(crate) notes: Vec<Note>,
     pub(crate) was_cached: bool,
+    /// Whether only its publisher vouches for it.
+    pub(crate) is_claimed: bool,
 }
 
 impl CachedLayer {
@@ -60,15 +65,18 @@ impl CachedLayer {
             sidecar_bytes,
             notes,
             was_cached: true,
+            is_claimed: false,
         };
         // An uncompressed blob is the layer's own archive.
         let is_same = layer.blob.digest == layer.diff_id;
-        Ok(
-            if is_same || store.is_verified_blob(&key, &layer.blob.digest)? {
-                Self::Verified(ready)
-            } else {
-                Self::Unverified(ready)
-            },
-        )
+        Ok(if store.is_verified_blob(&key, &layer.blob.digest)? {
+            Self::Verified(ready)
+        } else if !store.has_verified_blob(&key)? {
+            Self::Claimed(ready)
+        } else if is_same {
+            Self::Verified(ready)
+        } else {
+            Self::Unverified(ready)
+        })
     }
 }
