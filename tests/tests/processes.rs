@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use common::{docker_registry, msb_image, pull, push, reference, registry_in, verify};
 use microsandbox_image::{GlobalCache, Platform, PullOptions, Registry};
 use msb_testkit::image::{BuiltImage, ImageBuilder, Layer};
+use msb_testkit::link::{Link, LinkOptions};
 use msb_testkit::registry::DockerRegistry;
 
 fn layer(seed: u32, kib: u32) -> Layer {
@@ -123,6 +124,39 @@ async fn when_the_holder_is_killed_another_takes_over_and_goes_on_where_it_stopp
     verify(&pull(cache.path(), &name.parse().unwrap()).await.unwrap());
     // The partial blob was consumed; temporary files of a killed process remain until a prune.
     assert_eq!(files_below(cache.path(), "part"), 0);
+}
+
+#[tokio::test]
+async fn a_killed_pull_downloads_little_of_a_blob_again() {
+    const KILLS: u64 = 6;
+    let registry = docker_registry();
+    let big = Layer::recipe("file big size=24000000 seed=9").plain();
+    let size = big.blob_bytes().unwrap().len() as u64;
+    push(&registry, "big", &ImageBuilder::new().layer(big));
+    // Slow enough for a pull to fetch several ranges at once.
+    let options = LinkOptions {
+        bytes_per_sec: Some(8 << 20),
+        ..LinkOptions::default()
+    };
+    let link = Link::start(&registry.host(), options).unwrap();
+    let name = format!("{}/big:t", link.host());
+    let cache = tempfile::tempdir().unwrap();
+    for kill in 1..=KILLS {
+        let mut process = start(cache.path(), &name);
+        let begun = Instant::now();
+        while link.bytes() < size * kill / (KILLS + 1) {
+            assert!(process.try_wait().unwrap().is_none(), "the pull ended");
+            assert!(begun.elapsed() < Duration::from_secs(60), "no progress");
+            thread::sleep(Duration::from_millis(2));
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    assert!(start(cache.path(), &name).wait().unwrap().success());
+    let again = link.bytes().saturating_sub(size) / KILLS;
+    println!("{again} of {size} bytes downloaded again after a kill, on average of {KILLS}");
+    assert!(again <= size / 10, "{again} of {size}");
+    verify(&pull(cache.path(), &name.parse().unwrap()).await.unwrap());
 }
 
 #[tokio::test]

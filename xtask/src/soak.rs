@@ -3,7 +3,8 @@
 //! ```text
 //!   model     random operations on a cache, compared with a model of it after each
 //!   damage    random damages of an image, found and repaired
-//!   crashes   a pull that dies, or a machine that loses power, at every change of the file system
+//!   crashes   a pull, prune or repair that dies, or a machine that loses power, at every change of the file system
+//!   herd      many processes pull overlapping images into one cache whose budget holds half of them
 //!   races     a process replaces files of the cache by links, fifos and hard links while pulls, prunes and verifications run
 //!   fuzz      every target, with overflow checks
 //!   interop   random stacks of layers compared with the model, umoci and the kernel; our formats in foreign tools
@@ -30,6 +31,9 @@ pub(crate) struct SoakOptions {
     /// Steps of the model
     #[arg(long, default_value_t = 10_000)]
     steps: u32,
+    /// Operations of the herd
+    #[arg(long, default_value_t = 10_000)]
+    operations: u32,
     /// Random damages of an image
     #[arg(long, default_value_t = 300)]
     damages: u32,
@@ -43,6 +47,7 @@ enum Part {
     Model,
     Damage,
     Crashes,
+    Herd,
     Races,
     Fuzz,
     Interop,
@@ -68,6 +73,10 @@ pub(crate) fn soak(options: &SoakOptions, out: &mut dyn Write) -> Outcome {
             Part::Model => model(options),
             Part::Damage => test("repairs", ("MSB_DAMAGES", options.damages.to_string())),
             Part::Crashes => test("crashes", ("MSB_POWER_LOSSES", "all".to_owned())),
+            Part::Herd => test(
+                "herd",
+                ("MSB_HERD_OPERATIONS", options.operations.to_string()),
+            ),
             Part::Races => races(options),
             Part::Fuzz => fuzz::fuzz(&fuzz::FuzzOptions::long(60 * options.minutes), out),
             Part::Interop => interop::interop(

@@ -270,6 +270,12 @@ impl PullError {
         }
     }
 
+    /// Returns whether the disk of the cache is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Cache(CacheError::Store(error)) if error.is_full())
+    }
+
     /// Returns whether bytes contradict their digests or the checksums of the cache.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {

@@ -32,6 +32,7 @@ use msb_budget::ImageBudget;
 use msb_layer::LayerError;
 use msb_oci::Reference;
 use msb_stitch::{Merge, StitchError};
+use msb_store::Lease;
 
 use crate::blocking::{self, blocking};
 use crate::disk::ImageDisk;
@@ -46,7 +47,7 @@ use in_place::in_place;
 use layer::LayerSource;
 use layers::{Rebuild, fetch_layers};
 use resolve::{Resolved, keep, resolve};
-use space::settle;
+use space::{Begun, Room, begin, settle};
 use sweep::sweep;
 
 /// How often a pull rebuilds a layer whose cached files turn out to be damaged.
@@ -91,6 +92,19 @@ struct Pull<'a> {
     keep_blobs: bool,
     /// Shared by the layers and their merge.
     budget: &'a ImageBudget,
+    /// How it shares the disk with other pulls.
+    room: &'a Room,
+}
+
+impl Pull<'_> {
+    /// Leases the image's disk, so that no prune removes what the pull finds afterwards.
+    async fn lease(self) -> Result<Lease, PullError> {
+        let (store, disk) = (self.engine.cache.store().clone(), self.disk.clone());
+        let resolved = self.resolved;
+        let mut blobs = vec![resolved.manifest_digest, resolved.config_digest];
+        blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
+        blocking(move || Ok(disk.lease(&store, &blobs)?)).await
+    }
 }
 
 async fn run(
@@ -124,7 +138,7 @@ async fn run(
 }
 
 /// What a pull has to complete, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Wanted {
     rebuild: Rebuild,
     keep_blobs: bool,
@@ -142,8 +156,32 @@ impl Wanted {
     }
 }
 
-/// Completes an image in the cache: downloads and converts the layers that are missing or are to be rebuilt, and builds the disk.
+/// Completes an image in the cache: downloads and converts the layers that are missing or are to be rebuilt, and builds the disk. If the
+/// disk of the cache is full because of other pulls, waits for their end, and completes the image once more.
 async fn complete(
+    engine: &Engine,
+    source: &dyn ImageSource,
+    reference: &Reference,
+    wanted: Wanted,
+    progress: &Progress,
+) -> Result<PullResult, PullError> {
+    let mut room = Room::default();
+    loop {
+        let wanted = wanted.clone();
+        let completed = complete_in(&room, engine, source, reference, wanted, progress).await;
+        match (&completed, room.after_full()) {
+            (Err(error), Some(alone)) if error.is_full() => {
+                tracing::warn!(%reference, %error, "other pulls use the disk; this one waits for them");
+                room = alone;
+            }
+            _ => return completed,
+        }
+    }
+}
+
+/// Completes an image as [`complete`] does, once.
+async fn complete_in(
+    room: &Room,
     engine: &Engine,
     source: &dyn ImageSource,
     reference: &Reference,
@@ -187,29 +225,28 @@ async fn complete(
         progress,
         keep_blobs,
         budget: &budget,
+        room,
     };
     check_record_bytes(pull)?;
     let store = engine.cache.store();
-    // Before anything is looked up, so that no prune removes what this pull finds.
-    let lease = {
-        let (store, disk) = (store.clone(), disk.clone());
-        let mut blobs = vec![resolved.manifest_digest, resolved.config_digest];
-        blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
-        blocking(move || Ok(disk.lease(&store, &blobs)?)).await?
-    };
     if rebuild.is_empty()
         && !keep_blobs
-        && let Some(result) = in_place(pull, &lease).await?
+        && let Some(result) = in_place(pull).await?
     {
         return Ok(result);
     }
+    let Begun {
+        lease,
+        missing,
+        reservation: _reservation,
+    } = begin(pull).await?;
 
     let mut damaged = None;
     for _ in 0..=REPAIRS {
         let observer = progress.merge_observer(disk.layers().stack().len());
         let merge = Merge::with_budget(&budget).on_progress(observer);
         let (events, merge) = MergeTask::start(store, &disk, merge, rebuild.disk).await?;
-        let layers = fetch_layers(pull, &events, &rebuild);
+        let layers = fetch_layers(pull, &events, &rebuild, &missing);
         let beside = async {
             keep(engine, &resolved).await?;
             sweep(engine).await

@@ -10,11 +10,11 @@ use crate::commands::{
 use crate::config::Config;
 use crate::output::Format;
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by a signal";
+const EXAMPLES_AND_CODES: &str = "Examples:\n  msb-image pull alpine                   Pull an image, and build a disk from its layers\n  msb-image inspect alpine --format qemu  Print the options with which QEMU boots the disk\n  msb-image export alpine -o alpine.raw   Write the disk as one file\n  msb-image ls                            List the cached images\n\nExit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by a signal";
 
 /// Pull OCI images into disks that microVMs boot from, and keep them in a local cache
 #[derive(Debug, Parser)]
-#[command(name = "msb-image", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "msb-image", version, max_term_width = 100, after_help = EXAMPLES_AND_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,

@@ -30,6 +30,7 @@ pub(crate) mod umount;
 pub(crate) mod upper;
 pub(crate) mod verify;
 
+use clap::CommandFactory as _;
 use microsandbox_image::{CacheError, GlobalCache, ImageName, Platform, PullResult, Reference};
 
 use crate::args::{Cli, Command};
@@ -39,8 +40,8 @@ use crate::platform::PlatformArgs;
 
 pub(crate) fn run(mut cli: Cli) -> Result<Outcome, Failure> {
     match &cli.command {
-        Command::Completions(args) => return completions::run(args),
-        Command::Man(args) => return man::run(args),
+        Command::Completions(args) => return completions::run(args, Cli::command()),
+        Command::Man(args) => return man::run(args, Cli::command()),
         _ => {}
     }
     let config = Config::load(cli.config.as_deref())?;

@@ -60,6 +60,11 @@ impl Config {
             {
                 Ok(Self::default())
             }
+            // $HOME is often that of the user who started a service, not of the one it runs as.
+            Err(error @ ConfigError::Read { .. }) if !is_given && error.is_denied() => {
+                tracing::warn!(%error, "the configuration is not used: permission denied");
+                Ok(Self::default())
+            }
             Err(error) => Err(error),
         }
     }

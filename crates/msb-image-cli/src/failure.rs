@@ -13,7 +13,7 @@ use microsandbox_image::{
 
 use crate::config::ConfigError;
 use crate::hint;
-use crate::output::{errors_are_json, one_line};
+use crate::output::{Label, errors_are_json, one_line};
 use crate::progress::without_bars;
 
 pub(crate) use object::report_usage;
@@ -189,12 +189,12 @@ impl Failure {
             ErrorObject::of(self).print();
             return ExitCode::from(self.exit_code());
         }
-        let mut text = format!("error: {}\n", one_line(&self.to_string()));
+        let mut text = format!("{} {}\n", Label::Error.text(), one_line(&self.to_string()));
         for cause in self.causes() {
             text.push_str(&format!("  caused by: {}\n", one_line(&cause)));
         }
         if let Some(hint) = self.hint() {
-            text.push_str(&format!("hint: {}\n", one_line(&hint)));
+            text.push_str(&format!("{} {}\n", Label::Hint.text(), one_line(&hint)));
         }
         // A failure to write has nowhere to be reported. Progress bars are off the screen while it is written.
         let _ = without_bars(|| io::stderr().lock().write_all(text.as_bytes()));

@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::io;
 
 use microsandbox_image::{
     ArchiveError, CacheError, CredentialUse, ExportError, InspectError, NewFileError, Platform,
@@ -170,6 +171,11 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
     {
         return Some("if you expect that address, allow it with `--private-host HOST`".into());
     }
+    if is_refused(error) {
+        return Some(
+            "no program listens there; check the host and the port of the reference, and that the registry runs".into(),
+        );
+    }
     if is_not_tls(error) {
         let host = pulled.map_or("HOST[:PORT]", Reference::registry);
         return Some(format!(
@@ -212,6 +218,19 @@ fn registry(error: &RegistryError, pulled: Option<&Reference>) -> Option<String>
         }
         _ => return None,
     })
+}
+
+/// Returns whether the other side refused the connection.
+fn is_refused(error: &RegistryError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let system = error.downcast_ref::<io::Error>();
+        if system.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Returns whether the other side did not answer with TLS, by the message of rustls.

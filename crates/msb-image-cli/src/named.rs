@@ -57,6 +57,8 @@ fn pages() -> Vec<PathBuf> {
     ];
     let docs = fs::read_dir(root.join("docs")).unwrap();
     pages.extend(docs.map(|entry| entry.unwrap().path()));
+    // A test writes it, with the help texts, in which the command's name is also that of its folder.
+    pages.retain(|page| !page.ends_with("screens.md"));
     pages.retain(|page| page.extension().is_some_and(|name| name == "md"));
     pages
 }

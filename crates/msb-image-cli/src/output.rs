@@ -1,6 +1,7 @@
 //! Output to stdout: lines of text or JSON.
 
 mod settings;
+mod style;
 mod table;
 mod text;
 
@@ -14,8 +15,9 @@ use crate::failure::Failure;
 
 pub(crate) use escape_text::escape as one_line;
 pub(crate) use settings::{errors_are_json, is_quiet, set_errors_are_json, set_quiet};
+pub(crate) use style::Label;
 pub(crate) use table::Table;
-pub(crate) use text::{Age, Bytes, Time, ascii_json, count, mode, short};
+pub(crate) use text::{Age, Bytes, Time, ascii_json, count, mode, short, time_left};
 
 /// The format of printed data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -1,8 +1,10 @@
 //! The progress of a pull on stderr: bars on a terminal, lines elsewhere.
 
+mod arrivals;
 mod bars;
 mod json;
 mod plain;
+mod screen;
 mod tally;
 
 use std::io::{self, IsTerminal as _};
@@ -11,8 +13,9 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use microsandbox_image::{PullProgress, Reference};
 
+pub(crate) use screen::without_bars;
+
 use bars::Bars;
-pub(crate) use bars::without_bars;
 use json::Json;
 use plain::Plain;
 

@@ -235,3 +235,34 @@ fn the_budget_of_the_cache_comes_from_flag_variable_or_file() {
         assert!(stderr(&output).starts_with("error: $MSB_IMAGE_CACHE_MAX_BYTES is lots: "));
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_of_another_users_home_is_a_warning_and_one_that_is_named_an_error() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+
+    const NOBODY: u32 = 65_534;
+    let home = Home::new("cache_dir = \"/from/file\"");
+    let folder = home.file().parent().unwrap().to_owned();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    // The folder of temporary files is open to all users, and the program may lie in a folder that is not.
+    let program = home.at("msb-image");
+    msb_testkit::program::copy(Path::new(env!("CARGO_BIN_EXE_msb-image")), &program).unwrap();
+    fs::set_permissions(home.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(&program);
+        command.env_clear().env("HOME", home.0.path());
+        command.uid(NOBODY).gid(NOBODY).args(args).output().unwrap()
+    };
+    let output = run(&["config"]);
+    let expected = format!(
+        "cache_dir {}/.cache/msb-image default",
+        home.0.path().display()
+    );
+    assert_eq!(line(&output, "cache_dir"), expected);
+    assert!(stderr(&output).contains("the configuration is not used: permission denied"));
+    let file = home.file();
+    let named = run(&["config", "--config", file.to_str().unwrap()]);
+    assert_eq!(named.status.code(), Some(2));
+}

@@ -30,14 +30,14 @@ impl RequestContext {
 
 impl fmt::Display for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.step == Step::SignIn {
-            return write!(f, "sign-in at {}", self.url);
+        match self.step {
+            Step::SignIn => write!(f, "sign-in at {}", self.url),
+            Step::Tags => write!(f, "tags of {} from {}", self.reference.name(), self.url),
+            step @ (Step::PushBlob | Step::PushManifest) => {
+                write!(f, "{step} of {} to {}", self.reference, self.url)
+            }
+            step => write!(f, "{step} of {} from {}", self.reference, self.url),
         }
-        let way = match self.step {
-            Step::PushBlob | Step::PushManifest => "to",
-            _ => "from",
-        };
-        write!(f, "{} of {} {way} {}", self.step, self.reference, self.url)
     }
 }
 

@@ -94,14 +94,27 @@ impl Store {
                 artifacts,
             });
         }
-        self.store_into(&mut contents, &LAYER, Artifact::Layer)?;
-        self.store_into(&mut contents, &DISK, Artifact::Disk)?;
-        self.store_into(&mut contents, &BLOB, Artifact::Blob)?;
-        self.store_into(&mut contents, &LAYER_BLOB, Artifact::LayerBlob)?;
+        self.store_all(&mut contents)?;
+        Ok(contents)
+    }
+
+    /// Returns the sum of the lengths of all artifacts.
+    pub(crate) fn artifact_bytes(&self) -> Result<u64> {
+        let mut all = Contents::default();
+        self.store_all(&mut all)?;
+        Ok(all.total_bytes())
+    }
+
+    /// Adds all artifacts to `contents`.
+    fn store_all(&self, contents: &mut Contents) -> Result<()> {
+        self.store_into(contents, &LAYER, Artifact::Layer)?;
+        self.store_into(contents, &DISK, Artifact::Disk)?;
+        self.store_into(contents, &BLOB, Artifact::Blob)?;
+        self.store_into(contents, &LAYER_BLOB, Artifact::LayerBlob)?;
         for stored in self.artifacts::<Digest>(&PARTIAL_BLOB)?.values() {
             contents.partial_bytes = contents.partial_bytes.saturating_add(stored.bytes);
         }
-        Ok(contents)
+        Ok(())
     }
 
     fn store_into<K: ArtifactKey>(

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use escape_text::escape;
+use rustix::io::Errno;
 
-use crate::Step;
+use crate::{Lack, Step};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -234,6 +235,15 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The file system cannot hold a cache.
+    #[error("the file system of {} lacks {}", Shown(path), lack.text())]
+    UnfitFileSystem {
+        /// The cache, or a file in it.
+        path: PathBuf,
+        /// What it lacks.
+        lack: Lack,
+    },
+
     /// Another process has held a lock that is only ever held for a moment.
     #[error(
         "timeout after {waited_seconds} s of waiting for {}, which another process holds",
@@ -319,6 +329,7 @@ impl Error {
             | Self::NewerLayout { path, .. }
             | Self::NoCache { path }
             | Self::ReadOnly { path }
+            | Self::UnfitFileSystem { path, .. }
             | Self::NotACache { path }
             | Self::NotADirectory { path }
             | Self::TooLarge { path, .. }
@@ -348,10 +359,15 @@ impl Error {
         self
     }
 
-    /// Wraps the system's error of `step` on `path`; a full file system becomes [`Error::Full`].
+    /// Wraps the system's error of `step` on `path`; a full file system becomes [`Error::Full`], and one
+    /// without locks [`Error::UnfitFileSystem`].
     #[must_use]
     pub fn from_io(step: Step, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
+        if step == Step::Lock && has_no_locks(&source) {
+            let lack = Lack::Locks;
+            return Self::UnfitFileSystem { path, lack };
+        }
         if !is_full(&source) {
             return Self::Io { step, path, source };
         }
@@ -368,6 +384,12 @@ impl Error {
             source: Some(source),
         }
     }
+}
+
+/// Checks for the errors of a file system that has no locks, or was mounted without them.
+fn has_no_locks(source: &io::Error) -> bool {
+    let no_locks = [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS];
+    Errno::from_io_error(source).is_some_and(|error| no_locks.contains(&error))
 }
 
 /// Checks for ENOSPC and EDQUOT.

@@ -15,6 +15,7 @@
 //!   pins/<name>.pin                    named hold on an image and its artifacts
 //!   parts/<alg>/<hex>.part             partial blob; never synced, hashed again by a resume
 //!   locks/*.lock                       exclusive locks by name; a prune removes those that no process holds
+//!   locks/.tmp-<pid>-<random>.space    space that a pull is about to use, locked while it works
 //!   leases/<alg>/<hex>.vN.lease        shared lock, held by the users of a disk
 //!   leases/<alg>/<hex>.vN.layers       the layers and blobs that the lease keeps
 //!   .../.tmp-<pid>-<random>.<name>     a file being written, beside its target, locked while its writer lives
@@ -114,10 +115,12 @@ mod copy;
 mod crash;
 mod dir;
 mod error;
+mod file_system;
 mod gate;
 mod immutable;
 mod inventory;
 mod key;
+mod lack;
 mod last_line;
 mod layer_blob;
 mod lease;
@@ -137,6 +140,7 @@ mod random;
 mod record;
 mod report;
 mod session;
+mod space;
 mod staged;
 mod step;
 mod store;
@@ -151,6 +155,7 @@ pub use contents::{ImageUsage, Usage};
 pub use copy::{CopyFault, copy_range, data_ranges};
 pub use error::{DecodeError, Error, Result};
 pub use key::{DiskKey, FormatVersion, ImageKey, LayerKey};
+pub use lack::Lack;
 pub use lease::Lease;
 pub use lock::{Lock, LockOn};
 pub use marker::LAYOUT_VERSION;
@@ -160,6 +165,7 @@ pub use presence::{DiskLengths, LayerLengths};
 pub use prune::{Kept, PruneOptions, Pruned};
 pub use record::{ListedImage, RECORD_LIMIT_BYTES, References, USE_INTERVAL};
 pub use session::Session;
+pub use space::Reservation;
 pub use staged::{Staged, Synced, publish_all};
 pub use step::Step;
 pub use store::{Store, StoreOptions, Tier};

@@ -15,6 +15,7 @@ use crate::artifact::Place;
 use crate::crash;
 use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
+use crate::file_system;
 use crate::marker::{self, Found, store_dirs};
 use crate::open_dirs::OpenDirs;
 use crate::permissions::{Modes, warn_of_others};
@@ -170,30 +171,6 @@ impl Store {
         }
     }
 
-    /// Checks that the file system has `needed_bytes` left for this user.
-    ///
-    /// Others write too, so this is only a hint; it fails early, and with numbers, where writing would fail late.
-    ///
-    /// # Errors
-    /// [`Error::Full`].
-    pub fn check_space(&self, needed_bytes: u64) -> Result<()> {
-        let (root, _) = self.root_for_writing()?;
-        let stat = rustix::fs::fstatvfs(&root)
-            .map_err(io::Error::from)
-            .at(Step::Stat, self.root())?;
-        let available_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if available_bytes >= needed_bytes {
-            return Ok(());
-        }
-        Err(Error::Full {
-            step: Step::Write,
-            path: self.root().to_owned(),
-            needed_bytes: Some(needed_bytes),
-            available_bytes: Some(available_bytes),
-            source: None,
-        })
-    }
-
     /// Returns the absolute path of a file.
     pub(crate) fn path_of(&self, place: &Place) -> PathBuf {
         self.root().join(place.below_root())
@@ -284,6 +261,7 @@ impl Store {
         }
         let modes = Modes::of(&root.entry()?);
         if !is_checked {
+            file_system::check_type(&root)?;
             let found = Found::at(&root)?;
             if self.inner.checked.load(Ordering::Acquire) == UNKNOWN {
                 self.mark_readable(&root)?;
@@ -293,6 +271,7 @@ impl Store {
                 // A process that created the root, or a directory above it, may have died before it synced that. The marker shows
                 // that it was done.
                 sync_above(self.root())?;
+                file_system::probe_locks(&root, &modes)?;
                 marker::write(&root, &modes)?;
             }
             self.inner.checked.store(WRITABLE, Ordering::Release);

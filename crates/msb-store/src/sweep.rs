@@ -10,6 +10,7 @@ use crate::lock::LockOn;
 use crate::marker::{MARKER, store_dirs};
 use crate::pin::PinName;
 use crate::record::is_record_name;
+use crate::space::RESERVATION;
 use crate::step::Step;
 use crate::temporary::temporary_target;
 use crate::{LayerKey, Store};
@@ -86,6 +87,7 @@ fn dirs_with_temporaries() -> impl Iterator<Item = (String, Writes)> {
         (String::new(), Writes::Root),
         (IMAGES.to_owned(), Writes::Records),
         (PINS.to_owned(), Writes::Pins),
+        (LOCKS.to_owned(), Writes::Reservations),
     ];
     others.into_iter().chain(kinds)
 }
@@ -97,6 +99,7 @@ enum Writes {
     Root,
     Records,
     Pins,
+    Reservations,
     Artifacts(&'static ArtifactKind, Algorithm),
 }
 
@@ -107,6 +110,7 @@ impl Writes {
             Self::Root => name == MARKER || is_root_name(name),
             Self::Records => is_record_name(name),
             Self::Pins => PinName::of_file(name).is_some(),
+            Self::Reservations => name == RESERVATION,
             Self::Artifacts(kind, algorithm) if kind.is_versioned => {
                 kind.key_of::<LayerKey>(algorithm, name).is_some()
             }

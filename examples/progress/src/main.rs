@@ -1,5 +1,4 @@
 //! Pulls an image with a progress bar, and prints where its disk is: `progress REF CACHE`.
-use indicatif::{ProgressBar, ProgressStyle};
 use microsandbox_image::{GlobalCache, Platform, PullOptions, PullProgress, Registry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -11,25 +10,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let registry = Registry::new(Platform::host_linux(), GlobalCache::new(cache)?)?;
     let options = PullOptions::default();
     let (mut progress, task) = registry.pull_with_progress(&reference.parse()?, &options);
-    let style =
-        ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {eta} left {msg}")?;
-    let (bar, mut layers) = (ProgressBar::no_length().with_style(style), Vec::new());
+    let (mut layers, mut length, mut state) = (Vec::new(), 1, "");
     while let Some(event) = progress.recv().await {
         match event {
             PullProgress::Resolved { layer_count, total_bytes, .. } => {
                 layers = vec![0; layer_count];
-                bar.set_length(total_bytes);
+                length = total_bytes.max(1);
             }
             PullProgress::LayerCached { layer, total_bytes, .. } => layers[layer] = total_bytes,
             PullProgress::LayerUnpackProgress { layer, unpacked_bytes, .. } => {
                 layers[layer] = unpacked_bytes
             }
-            PullProgress::Merging => bar.set_message("merging"),
+            PullProgress::Merging => state = "merging",
             _ => {}
         }
-        bar.set_position(layers.iter().sum());
+        let done: u64 = layers.iter().sum();
+        let bar = "=".repeat((done * 40 / length) as usize);
+        eprint!("\r[{bar:40}] {done} of {length} bytes {state}\x1b[K");
     }
-    bar.finish_and_clear();
+    eprintln!();
     println!("{}", task.await??.vmdk.display());
     Ok(())
 }

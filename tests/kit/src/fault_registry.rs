@@ -50,6 +50,8 @@ struct State {
     layouts: BTreeMap<String, PathBuf>,
     faults: Vec<Armed>,
     requests: Vec<Request>,
+    /// How often all faults were removed.
+    heals: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -112,7 +114,9 @@ impl FaultRegistry {
 
     /// Removes all faults.
     pub fn heal(&self) {
-        self.shared.lock().faults.clear();
+        let mut state = self.shared.lock();
+        state.faults.clear();
+        state.heals += 1;
     }
 
     /// Returns every request so far.

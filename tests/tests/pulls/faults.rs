@@ -103,6 +103,9 @@ async fn a_cached_file_that_cannot_be_read_is_named_and_not_rebuilt() {
         std::process::Command::new(&program)
             .uid(NOBODY)
             .gid(NOBODY)
+            // The configuration of this user is not the other one's.
+            .env_remove("HOME")
+            .env_remove("XDG_CONFIG_HOME")
             .arg("--cache-dir")
             .arg(&cache)
             .args(["pull", "--progress", "none", "--format", "json"])

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
+mod full_disk;
 mod leases;
 mod names;
 mod open_files;

@@ -111,7 +111,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    async fn attempt(&mut self, files: Files) -> Result<Attempt, PullError> {
+    async fn attempt(&mut self, mut files: Files) -> Result<Attempt, PullError> {
         let Pull {
             engine, progress, ..
         } = self.pull;
@@ -161,7 +161,7 @@ impl<'a> Fetch<'a> {
                 (Err(error), Err(LayerError::Cancelled) | Ok(_)) => Err(error),
                 (_, Err(error)) => {
                     if error.may_stem_from_partial_blob() {
-                        let is_gone = discard(files.partial).await;
+                        let is_gone = discard(files.partial.take()).await;
                         // A blob that is kept needs another partial blob, which begins empty.
                         let uses_partial = is_gone && self.pull.keep_blobs;
                         if resumed_bytes > 0 {
@@ -175,7 +175,12 @@ impl<'a> Fetch<'a> {
                             return Ok(Attempt::StartOver);
                         }
                     }
-                    Err(self.write_error(&files.image, error))
+                    let full = self.write_error(&files.image, error);
+                    if full.is_full() {
+                        // Other pulls can use its space.
+                        discard(files.partial.take()).await;
+                    }
+                    Err(full)
                 }
             }
         };

@@ -8,12 +8,7 @@ use crate::{PullError, PullProgress, PullResult};
 
 /// Uses the image's disk in another cache, if this one lacks it and another one has all of it. Only manifest, config and record are
 /// written.
-///
-/// `lease` is that of the disk in this cache, which holds nothing there.
-pub(super) async fn in_place(
-    pull: Pull<'_>,
-    lease: &msb_store::Lease,
-) -> Result<Option<PullResult>, PullError> {
+pub(super) async fn in_place(pull: Pull<'_>) -> Result<Option<PullResult>, PullError> {
     let Pull {
         engine,
         reference,
@@ -44,6 +39,8 @@ pub(super) async fn in_place(
     else {
         return Ok(None);
     };
+    // It holds nothing in the other cache.
+    let lease = pull.lease().await?;
     let mut notes = ImageNotes::new(disk.layers().len());
     let distinct = disk.layers().distinct(&layers);
     for ((device, _), layer) in disk.layers().iter().zip(distinct) {
@@ -59,7 +56,7 @@ pub(super) async fn in_place(
         });
     }
     keep(engine, resolved).await?;
-    let result = record.to_result(&tier, reference, true, lease.clone());
+    let result = record.to_result(&tier, reference, true, lease);
     let (store, platform, reference) = (store.clone(), engine.platform.clone(), reference.clone());
     blocking(move || Ok(write_record(&store, &reference, &platform, &record)?)).await?;
     Ok(Some(result))

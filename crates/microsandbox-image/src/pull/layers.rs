@@ -6,15 +6,13 @@ use msb_stitch::{DeviceId, LayerEvents, PerDevice};
 use msb_store::LayerKey;
 
 use super::Pull;
-use super::blocking::blocking;
 use super::ensure::{Known, ensure_layer};
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
-use super::space::reserve;
 use crate::PullError;
 
 /// Which layers are rebuilt although the cache has them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rebuild {
     all: bool,
     layers: Vec<LayerKey>,
@@ -72,19 +70,17 @@ struct Unique<'a> {
     blobs: Vec<(usize, &'a LayerSource)>,
 }
 
-/// Ensures that every layer is cached: several at once, the largest first.
+/// Ensures that every layer is cached: several at once, the largest first. `missing` are those that the cache lacked a moment ago.
 pub(super) async fn fetch_layers(
     pull: Pull<'_>,
     events: &LayerEvents,
     rebuild: &Rebuild,
+    missing: &HashSet<LayerKey>,
 ) -> Result<ReadyLayers, PullError> {
     let disk = pull.disk.layers();
     let mut unique = unique(pull);
     let mut ready: PerDevice<Option<ReadyLayer>> = disk.per_device(|_| None);
     let mut notes = ImageNotes::new(unique.len());
-    let missing = missing(pull).await?;
-    reserve(pull, &missing).await?;
-    let missing = &missing;
     unique.sort_by_key(|unique| {
         let (index, layer) = unique.blobs[0];
         (std::cmp::Reverse(layer.blob.bytes), index)
@@ -119,22 +115,6 @@ pub(super) async fn fetch_layers(
         layers: layers.collect::<Result<_, _>>()?,
         notes: notes.into_vec(),
     })
-}
-
-/// Returns the layers that the cache lacks. All are looked up at once, because most pulls lack most of their layers.
-async fn missing(pull: Pull<'_>) -> Result<HashSet<LayerKey>, PullError> {
-    let (store, disk) = (pull.engine.cache.store().clone(), pull.disk.clone());
-    blocking(move || {
-        let session = store.session();
-        let mut missing = HashSet::new();
-        for (_, layer) in disk.layers().iter() {
-            if session.layer_lengths(layer)?.is_none() {
-                missing.insert(layer.clone());
-            }
-        }
-        Ok(missing)
-    })
-    .await
 }
 
 /// Groups the layers by device: a layer that comes twice is fetched once. Every device has at least one layer.

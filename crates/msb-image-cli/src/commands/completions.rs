@@ -1,7 +1,6 @@
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
@@ -13,8 +12,8 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs) -> Result<Outcome, Failure> {
-    let mut command = Cli::command();
+/// Prints the script for `command`, the arguments of this program.
+pub(crate) fn run(args: &CompletionsArgs, mut command: Command) -> Result<Outcome, Failure> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);

@@ -2,11 +2,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use clap_mangen::Man;
 use microsandbox_image::escape_path;
 
-use crate::args::Cli;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, count, is_quiet};
 
@@ -18,7 +17,8 @@ pub(crate) struct ManArgs {
     directory: PathBuf,
 }
 
-pub(crate) fn run(args: &ManArgs) -> Result<Outcome, Failure> {
+/// Writes the pages of `command`, the arguments of this program.
+pub(crate) fn run(args: &ManArgs, command: Command) -> Result<Outcome, Failure> {
     let directory = &args.directory;
     let failed = |source| Failure::ManualPages {
         path: directory.clone(),
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &ManArgs) -> Result<Outcome, Failure> {
     };
     fs::create_dir_all(directory).map_err(failed)?;
     // `help` is a page of no use: `msb-image help pull` prints the help of pull.
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let pages = write(&command, directory).map_err(failed)?;
     let mut output = Output::new();

@@ -24,6 +24,13 @@ pub(crate) enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Returns whether the user may not read the file.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigProblem {

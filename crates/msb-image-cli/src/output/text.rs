@@ -79,6 +79,15 @@ impl fmt::Display for Age {
     }
 }
 
+/// Returns a time that is left, in its largest unit: `8 s`, `12 min`, `3 h`.
+pub(crate) fn time_left(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
+}
+
 /// Prints a point in time, in UTC: `2026-11-23 08:09:10`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Time {

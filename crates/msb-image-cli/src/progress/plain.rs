@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use microsandbox_image::{PullProgress, Reference};
 
 use super::tally::{Tally, merged_text, retry_text};
-use crate::output::{Bytes, count, one_line, short};
+use crate::output::{Bytes, count, one_line, short, time_left};
 
 /// Time between two lines with byte counts.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -150,8 +150,12 @@ impl Plain {
         }
         self.counted = now;
         let speed = self.tally.speed(now);
+        let left = match self.tally.time_left(now) {
+            Some(left) => format!(", {} left", time_left(left)),
+            None => String::new(),
+        };
         self.line(format_args!(
-            "{} of {}, {}/s, {} of {} layers",
+            "{} of {}, {}/s{left}, {} of {} layers",
             Bytes(self.tally.present_bytes()),
             Bytes(self.tally.total_bytes),
             Bytes(speed),

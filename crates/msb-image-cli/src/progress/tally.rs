@@ -1,14 +1,10 @@
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use microsandbox_image::PullProgress;
 
+use super::arrivals::Arrivals;
 use crate::output::count;
 
-/// Period over which the speed is averaged.
-const SPEED_WINDOW: Duration = Duration::from_secs(4);
-/// Arrivals within this time are merged into one sample.
-const SAMPLE: Duration = Duration::from_millis(50);
 /// A download without a byte for this long is stalled.
 const STALL: Duration = Duration::from_secs(5);
 
@@ -24,10 +20,20 @@ pub(crate) struct Tally {
     arrivals: Arrivals,
 }
 
+/// The progress of one layer.
 #[derive(Clone, Debug, Default)]
-struct Layer {
-    present_bytes: u64,
-    total_bytes: u64,
+pub(crate) struct Layer {
+    /// Downloaded, resumed or cached.
+    pub(crate) present_bytes: u64,
+    pub(crate) total_bytes: u64,
+    /// Bytes of a partial blob, after which the download resumed.
+    pub(crate) resumed_bytes: u64,
+    /// Bytes of the blob that are unpacked.
+    pub(crate) unpacked_bytes: u64,
+    /// It is being downloaded or unpacked.
+    pub(crate) is_active: bool,
+    pub(crate) is_downloaded: bool,
+    arrivals: Arrivals,
     /// Time of the last byte; `None` unless the layer is being downloaded.
     last_byte: Option<Instant>,
     /// The next retry.
@@ -45,14 +51,6 @@ struct Retry {
     at: Instant,
 }
 
-/// Bytes that arrived from the registry in this pull.
-#[derive(Debug, Default)]
-struct Arrivals {
-    bytes: u64,
-    /// Time and `bytes` of the arrivals in the window, and of the last one before it.
-    recent: VecDeque<(Instant, u64)>,
-}
-
 impl Tally {
     pub(crate) fn add(&mut self, event: &PullProgress, now: Instant) {
         match event {
@@ -66,7 +64,7 @@ impl Tally {
                     total_bytes: *total_bytes,
                     ..Self::default()
                 };
-                self.arrivals.recent.push_back((now, 0));
+                self.arrivals.add(0, now);
             }
             PullProgress::LayerWaiting { layer, .. } => self.layer(*layer).is_waiting = true,
             PullProgress::LayerCached {
@@ -83,12 +81,16 @@ impl Tally {
                 ..
             } => {
                 // A layer that starts over is reset too.
-                *self.layer(*layer) = Layer {
+                let started = self.layer(*layer);
+                *started = Layer {
                     present_bytes: *resumed_bytes,
                     total_bytes: *total_bytes,
+                    resumed_bytes: *resumed_bytes,
+                    is_active: true,
                     last_byte: Some(now),
                     ..Layer::default()
                 };
+                started.arrivals.add(0, now);
                 self.count();
             }
             PullProgress::LayerDownloadProgress {
@@ -121,12 +123,19 @@ impl Tally {
             } => {
                 let layer = self.layer(*layer);
                 (layer.present_bytes, layer.retry) = (*from_bytes, None);
+                layer.resumed_bytes = *from_bytes;
             }
             PullProgress::LayerDownloaded { layer, .. } => {
                 let total_bytes = self.layer(*layer).total_bytes;
                 self.arrived(*layer, total_bytes, now);
-                self.layer(*layer).last_byte = None;
+                let layer = self.layer(*layer);
+                (layer.last_byte, layer.is_downloaded) = (None, true);
             }
+            PullProgress::LayerUnpackProgress {
+                layer,
+                unpacked_bytes,
+                ..
+            } => self.layer(*layer).unpacked_bytes = *unpacked_bytes,
             PullProgress::LayerMaterialized { .. } => self.done(event),
             _ => {}
         }
@@ -143,8 +152,19 @@ impl Tally {
     }
 
     /// Returns the speed of the last seconds, in bytes per second. It falls to 0 when nothing arrives.
-    pub(crate) fn speed(&mut self, now: Instant) -> u64 {
+    pub(crate) fn speed(&self, now: Instant) -> u64 {
         self.arrivals.speed(now)
+    }
+
+    /// Returns the time that the rest of the downloads takes at the speed of the last seconds; `None` while nothing arrives.
+    pub(crate) fn time_left(&self, now: Instant) -> Option<Duration> {
+        time_left(self.total_bytes, self.present_bytes(), self.speed(now))
+    }
+
+    /// Returns the layers that are being downloaded or unpacked, with their numbers from 0.
+    pub(crate) fn active_layers(&self) -> impl Iterator<Item = (usize, &Layer)> {
+        let layers = self.layers.iter().enumerate();
+        layers.filter(|(_, layer)| layer.is_active)
     }
 
     /// Returns why a layer's download is delayed, in a few words: `retry 2 of 5 in 3 s`, `stalled since 12 s`.
@@ -180,6 +200,7 @@ impl Tally {
         let new = present_bytes.saturating_sub(layer.present_bytes);
         layer.present_bytes = present_bytes;
         (layer.last_byte, layer.retry) = (Some(now), None);
+        layer.arrivals.add(new, now);
         self.arrivals.add(new, now);
     }
 
@@ -189,6 +210,7 @@ impl Tally {
         {
             let layer = self.layer(*layer);
             (layer.is_done, layer.is_waiting, layer.last_byte) = (true, false, None);
+            layer.is_active = false;
             self.count();
         }
     }
@@ -203,6 +225,23 @@ impl Tally {
         }
         &mut self.layers[layer]
     }
+}
+
+impl Layer {
+    /// Returns the speed of the last seconds, in bytes per second.
+    pub(crate) fn speed(&self, now: Instant) -> u64 {
+        self.arrivals.speed(now)
+    }
+
+    /// Returns the time that the rest of the download takes at that speed; `None` while nothing arrives.
+    pub(crate) fn time_left(&self, now: Instant) -> Option<Duration> {
+        time_left(self.total_bytes, self.present_bytes, self.speed(now))
+    }
+}
+
+fn time_left(total_bytes: u64, present_bytes: u64, speed: u64) -> Option<Duration> {
+    let rest = total_bytes.saturating_sub(present_bytes);
+    Some(Duration::from_secs(rest.div_ceil(speed.max(1)))).filter(|_| speed > 0)
 }
 
 /// Returns how far a merge is: `3 of 7 layers, 12345 entries`.
@@ -231,60 +270,22 @@ pub(crate) fn retry_text(attempt: u32, limit: u32, pause: Duration) -> String {
     }
 }
 
-impl Arrivals {
-    fn add(&mut self, bytes: u64, now: Instant) {
-        self.bytes += bytes;
-        match self.recent.back_mut() {
-            // Bounds the number of samples, however often bytes arrive.
-            Some((at, sum)) if now.saturating_duration_since(*at) < SAMPLE => *sum = self.bytes,
-            _ => self.recent.push_back((now, self.bytes)),
-        }
-        self.forget(now);
-    }
-
-    fn speed(&mut self, now: Instant) -> u64 {
-        self.forget(now);
-        let Some((first, bytes_then)) = self.recent.front() else {
-            return 0;
-        };
-        // Shorter than the window at the beginning, longer if the last arrival is older.
-        let millis = now
-            .saturating_duration_since(*first)
-            .max(Duration::from_millis(100));
-        let millis = u64::try_from(millis.as_millis()).unwrap_or(u64::MAX);
-        (self.bytes - bytes_then).saturating_mul(1000) / millis
-    }
-
-    /// Removes samples older than the window, except the newest of them.
-    fn forget(&mut self, now: Instant) {
-        let is_old = |at: Instant| now.saturating_duration_since(at) > SPEED_WINDOW;
-        while self.recent.get(1).is_some_and(|(at, _)| is_old(*at)) {
-            self.recent.pop_front();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_speed_falls_to_zero_when_nothing_arrives() {
+    fn the_time_left_follows_the_speed_and_ends_with_it() {
         let start = Instant::now();
-        let at = |millis| start + Duration::from_millis(millis);
-        let mut arrivals = Arrivals::default();
-        assert_eq!(arrivals.speed(start), 0);
-        arrivals.add(0, start);
-        for tenth in 1..=100 {
-            arrivals.add(1000, at(tenth * 100));
-        }
-        let steady = arrivals.speed(at(10_000));
-        assert!((9_000..=11_000).contains(&steady), "{steady}");
-        let falling = arrivals.speed(at(12_000));
-        assert!((1..8_000).contains(&falling), "{falling}");
-        assert_eq!(arrivals.speed(at(15_000)), 0);
-        // Memory is bounded by the window.
-        assert!(arrivals.recent.len() <= 2);
+        let mut tally = Tally {
+            total_bytes: 10_000,
+            ..Tally::default()
+        };
+        tally.arrivals.add(0, start);
+        tally.arrived(0, 2_000, start + Duration::from_secs(2));
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(tally.time_left(after(2)), Some(Duration::from_secs(8)));
+        assert_eq!(tally.time_left(after(20)), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod access;
 mod budget;
 mod common;
 #[cfg(target_os = "linux")]
+mod file_systems;
+#[cfg(target_os = "linux")]
 mod full_disk;
 mod hostile;
 mod layout;
@@ -16,4 +18,5 @@ mod prune;
 mod publish;
 mod records;
 mod sessions;
+mod space;
 mod tiers;

@@ -3,7 +3,9 @@
 use std::{
     io::{self, BufReader, Write},
     net::TcpStream,
+    sync::atomic::Ordering,
     thread,
+    time::Duration,
 };
 
 use super::reply::Reply;
@@ -18,10 +20,11 @@ pub(super) fn serve(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
     }
     let mut input = BufReader::new(socket);
     while let Some(request) = Request::read(&mut input)? {
-        let (fault, layouts) = {
+        let (fault, layouts, heals) = {
             let mut state = shared.lock();
             state.requests.push(request.clone());
-            (state.take_fault(&request.path), state.layouts.clone())
+            let fault = state.take_fault(&request.path);
+            (fault, state.layouts.clone(), state.heals)
         };
         let obeys_range = fault != Some(Fault::NoRange);
         let mut reply = Reply::to(&request, &layouts, obeys_range);
@@ -41,7 +44,9 @@ pub(super) fn serve(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
             Some(Fault::Body(body)) => reply.body.clone_from(body),
             _ => {}
         }
-        let is_whole = send(socket, &request, &reply, fault.as_ref())?;
+        let is_whole = send(socket, &request, &reply, fault.as_ref(), || {
+            shared.lock().heals > heals || shared.stopped.load(Ordering::Acquire)
+        })?;
         if !is_whole {
             return Ok(());
         }
@@ -55,6 +60,7 @@ fn send(
     request: &Request,
     reply: &Reply,
     fault: Option<&Fault>,
+    is_healed: impl Fn() -> bool,
 ) -> io::Result<bool> {
     let mut head = format!(
         "HTTP/1.1 {} X\r\nContent-Length: {}\r\n",
@@ -79,6 +85,14 @@ fn send(
             socket.write_all(&body[..(*bytes).min(body.len())])?;
             thread::sleep(*pause);
             Ok(false)
+        }
+        Some(Fault::HoldAfter(bytes)) => {
+            let (first, rest) = body.split_at((*bytes).min(body.len()));
+            socket.write_all(first)?;
+            while !is_healed() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            socket.write_all(rest).map(|()| true)
         }
         Some(Fault::Slow(piece, pause)) => {
             for piece in body.chunks((*piece).max(1)) {

@@ -25,6 +25,8 @@ pub enum Fault {
     CutAfter(usize),
     /// Sends nothing for this long after this many bytes of the body, and keeps the connection open.
     StallAfter(usize, Duration),
+    /// Sends nothing more after this many bytes of the body until the faults are removed, and then the rest.
+    HoldAfter(usize),
     /// Sends the body in pieces of this many bytes with a pause before each.
     Slow(usize, Duration),
     /// Ignores `Range`: 200 and everything from the start.
