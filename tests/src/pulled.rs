@@ -8,10 +8,12 @@ use microsandbox_image::PullResult;
 
 use crate::Failure;
 
-/// Returns the layer images of a disk: every extent but the first, which is fsmeta.
+/// Returns the layer images of a disk: every extent but the first, which is fsmeta, and a hash tree.
 #[must_use]
 pub fn devices(result: &PullResult) -> Vec<&Path> {
+    let is_image = |path: &Path| path.extension().is_some_and(|name| name == "erofs");
     let extents = result.extents.iter().skip(1);
+    let extents = extents.filter(|extent| is_image(&extent.path));
     extents.map(|extent| extent.path.as_path()).collect()
 }
 

@@ -231,8 +231,11 @@ const OF_THE_PROCESS: &[&str] = &[
     "umask(",
 ];
 
-/// Mutable statics, each a fact about the machine that every use finds anew: the kernel lacks openat2.
-const STATICS: &[&str] = &["static IS_MISSING: AtomicBool = AtomicBool::new(false);"];
+/// Mutable statics, each a fact that every use would find anew: the kernel lacks openat2; the hash of a block of zeros.
+const STATICS: &[&str] = &[
+    "static IS_MISSING: AtomicBool = AtomicBool::new(false);",
+    "static OF_ZEROS: OnceLock<[u8; HASH_BYTES]> = OnceLock::new();",
+];
 
 /// Returns the lines of a library's source without its test modules, which are at the end of a file.
 fn product(source: &str) -> impl Iterator<Item = &str> {

@@ -6,11 +6,13 @@ mod facts;
 mod lines;
 mod upper_disk;
 mod user;
+mod verity;
 
 pub use facts::BootFacts;
 pub use lines::{BootLines, UnknownHypervisor};
 pub use upper_disk::{UpperDisk, UpperDiskError};
 pub use user::{ImageUser, UserError};
+pub use verity::Verity;
 
 use crate::PullResult;
 

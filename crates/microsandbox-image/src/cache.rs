@@ -8,6 +8,7 @@
 //!   checksum  compares files with their checksums
 //! ```
 
+mod add_hash_tree;
 pub(crate) mod checksum;
 mod error;
 mod image_name;

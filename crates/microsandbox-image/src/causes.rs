@@ -22,4 +22,8 @@ pub use msb_registry::{
 pub use msb_sidecar::{Error as SidecarError, Section};
 pub use msb_stitch::StitchError;
 pub use msb_stitch::vmdk::VmdkError;
-pub use msb_store::{DecodeError as RecordError, Error as StoreError, ImageKey, Step as StoreStep};
+pub use msb_store::{
+    DecodeError as RecordError, Error as StoreError, ImageKey, Lack as FileSystemLack,
+    Step as StoreStep,
+};
+pub use msb_verity::Error as HashTreeError;

@@ -1,6 +1,7 @@
 //! The disk of an image: its layers, its name in the cache, and building it.
 
 mod build;
+pub(crate) mod hash_tree;
 
 pub(crate) use build::{BuildError, WrittenDisk, build, open_sidecar, write};
 
@@ -99,6 +100,36 @@ impl ImageDisk {
             Err(error) if error.is_corrupt() => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Returns whether the cache has the hash tree of the disk, by its length, and exactly the descriptor that names it.
+    pub(crate) fn is_tree_whole(
+        &self,
+        store: &Store,
+        layout: &ImageLayout,
+        fsmeta_bytes: u64,
+    ) -> Result<bool, CacheError> {
+        let layout = self.with_hash_tree(layout.clone());
+        let (Ok(extents), Ok(descriptor)) = (
+            layout.extents(fsmeta_bytes),
+            layout.descriptor(fsmeta_bytes),
+        ) else {
+            return Ok(false);
+        };
+        let tree = extents.last().map(|extent| extent.bytes);
+        if store.tree_bytes(&self.key)? != tree {
+            return Ok(false);
+        }
+        match store.read_verity_vmdk(&self.key, descriptor.len() as u64) {
+            Ok(text) => Ok(text.is_some_and(|text| text == descriptor.as_bytes())),
+            Err(error) if error.is_corrupt() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the layout of the disk with its hash tree.
+    pub(crate) fn with_hash_tree(&self, layout: ImageLayout) -> ImageLayout {
+        layout.with_hash_tree(self.key.tree_path_from_descriptor())
     }
 
     /// Returns the length and checksum of the merged metadata in the cache, if both are known, and it is as long as its own superblock

@@ -5,7 +5,7 @@ use msb_platform::Platform;
 use msb_sidecar::Note;
 use serde::{Deserialize, Serialize};
 
-use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult, PullStats};
+use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult, PullStats, Verity};
 
 /// The object that `msb-image pull`, `load` and `inspect` print with `--format json`, for programs that run the command.
 ///
@@ -39,6 +39,8 @@ pub struct ImageInfo {
     pub vmdk: PathBuf,
     /// The files of the disk in order.
     pub extents: Vec<DiskExtent>,
+    /// The parameters of dm-verity, if the disk has a hash tree.
+    pub verity: Option<Verity>,
     /// What the disk does not represent exactly.
     pub notes: Vec<Note>,
     /// How to run the image.
@@ -61,6 +63,7 @@ impl From<&PullResult> for ImageInfo {
             fsmeta: image.fsmeta.clone(),
             vmdk: image.vmdk.clone(),
             extents: image.extents.clone(),
+            verity: image.verity.clone(),
             notes: image.notes.clone(),
             config: image.config.clone(),
             boot: image.boot.clone(),

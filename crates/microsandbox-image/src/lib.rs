@@ -109,6 +109,7 @@ mod stats;
 
 pub use boot::{
     BootFacts, BootLines, ImageUser, UnknownHypervisor, UpperDisk, UpperDiskError, UserError,
+    Verity,
 };
 pub use cache::{
     CacheError, CacheUsage, CachedImage, GlobalCache, ImageName, ImagePin, ImageUsage, Pruned,

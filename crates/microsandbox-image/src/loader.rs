@@ -46,6 +46,8 @@ pub struct LoadOptions {
     pub strict: bool,
     /// Keep the blobs of the layers; see [`PullOptions::keep_blobs`].
     pub keep_blobs: bool,
+    /// Add a hash tree of dm-verity to the disk; see [`PullOptions::verity`].
+    pub verity: bool,
 }
 
 impl LoadOptions {
@@ -70,6 +72,13 @@ impl LoadOptions {
         self
     }
 
+    /// Sets [`verity`](Self::verity).
+    #[must_use]
+    pub fn with_verity(mut self, verity: bool) -> Self {
+        self.verity = verity;
+        self
+    }
+
     /// Returns the options of a pull that reads its source, whatever is cached.
     fn to_pull(self) -> PullOptions {
         PullOptions {
@@ -77,6 +86,7 @@ impl LoadOptions {
             force: self.force,
             strict: self.strict,
             keep_blobs: self.keep_blobs,
+            verity: self.verity,
             ..PullOptions::default()
         }
     }

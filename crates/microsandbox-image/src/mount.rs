@@ -86,8 +86,8 @@ impl PullResult {
         let context = Context::new("erofs", target)?;
         let fsmeta = absolute(&self.fsmeta)?;
         context.set_path("source", &fsmeta)?;
-        // The first extent is fsmeta.
-        for extent in self.extents.iter().skip(1) {
+        // The first extent is fsmeta. The hash tree is no device of the file system.
+        for extent in self.data_extents().iter().skip(1) {
             context.set_path("device", &absolute(&extent.path)?)?;
         }
         context.set_flag("ro")?;

@@ -15,6 +15,10 @@ pub struct PullOptions {
     /// with its digests. An image that is cached without them counts as missing: they are downloaded once. They are removed with the
     /// last image that uses them.
     pub keep_blobs: bool,
+    /// Add a hash tree of dm-verity to the end of the disk, with which a guest verifies every block that it reads; see
+    /// [`PullResult::verity`](crate::PullResult::verity). An image that is cached without one gets it from the cached files, which are
+    /// read once.
+    pub verity: bool,
     /// Which form of the layers to download. [`SourceForm::Tar`] by default, and always with [`keep_blobs`](Self::keep_blobs).
     pub source: SourceForm,
 }

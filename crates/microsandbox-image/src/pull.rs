@@ -90,6 +90,8 @@ struct Pull<'a> {
     progress: &'a Progress,
     /// See [`PullOptions::keep_blobs`].
     keep_blobs: bool,
+    /// See [`PullOptions::verity`].
+    verity: bool,
     /// Shared by the layers and their merge.
     budget: &'a ImageBudget,
     /// How it shares the disk with other pulls.
@@ -105,6 +107,15 @@ impl Pull<'_> {
         blobs.extend(resolved.layers.iter().map(|layer| layer.blob.digest));
         blocking(move || Ok(disk.lease(&store, &blobs)?)).await
     }
+}
+
+/// What the cache is to have beside the layers and the disk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extras {
+    /// See [`PullOptions::keep_blobs`].
+    keep_blobs: bool,
+    /// See [`PullOptions::verity`].
+    verity: bool,
 }
 
 async fn run(
@@ -130,7 +141,10 @@ async fn run(
     };
     let wanted = Wanted {
         rebuild,
-        keep_blobs,
+        extras: Extras {
+            keep_blobs,
+            verity: options.verity,
+        },
         from,
     };
     let result = complete(engine, source, reference, wanted, progress).await?;
@@ -141,16 +155,16 @@ async fn run(
 #[derive(Clone, Debug)]
 struct Wanted {
     rebuild: Rebuild,
-    keep_blobs: bool,
+    extras: Extras,
     from: SourceForm,
 }
 
 impl Wanted {
     /// Returns what is completed from the original layers.
-    fn original(rebuild: Rebuild, keep_blobs: bool) -> Self {
+    fn original(rebuild: Rebuild, extras: Extras) -> Self {
         Self {
             rebuild,
-            keep_blobs,
+            extras,
             from: SourceForm::Tar,
         }
     }
@@ -190,7 +204,7 @@ async fn complete_in(
 ) -> Result<PullResult, PullError> {
     let Wanted {
         mut rebuild,
-        keep_blobs,
+        extras,
         from,
     } = wanted;
     let resolved = resolve(engine, source, reference, from).await?;
@@ -223,14 +237,15 @@ async fn complete_in(
         resolved: &resolved,
         disk: &disk,
         progress,
-        keep_blobs,
+        keep_blobs: extras.keep_blobs,
+        verity: extras.verity,
         budget: &budget,
         room,
     };
     check_record_bytes(pull)?;
     let store = engine.cache.store();
     if rebuild.is_empty()
-        && !keep_blobs
+        && !extras.keep_blobs
         && let Some(result) = in_place(pull).await?
     {
         return Ok(result);
@@ -266,6 +281,10 @@ async fn complete_in(
                 }
                 let result = record.to_result(store, reference, cached, lease);
                 return Ok(result);
+            }
+            Finished::DamagedFsmeta => {
+                tracing::warn!(disk = %disk.key(), "cached metadata is damaged; it is rebuilt");
+                rebuild.disk = true;
             }
             Finished::DamagedLayer(layer) => {
                 tracing::warn!(diff_id = %layer.diff_id, "a cached layer is damaged; it is rebuilt");

@@ -6,7 +6,7 @@ use msb_sidecar::Note;
 use msb_store::Lease;
 use serde::{Deserialize, Serialize};
 
-use crate::{BootFacts, ImageConfig, PullStats};
+use crate::{BootFacts, ImageConfig, PullStats, Verity};
 
 /// A cached image: its config and layers, and the files of its disk.
 ///
@@ -35,8 +35,10 @@ pub struct PullResult {
     /// The disk descriptor, in the root of the cache. It names the files of the disk relative to its own directory, and lies above
     /// all of them.
     pub vmdk: PathBuf,
-    /// The files of the disk in order, for a hypervisor that reads no VMDK.
+    /// The files of the disk in order, for a hypervisor that reads no VMDK. With dm-verity, the last one is the hash tree.
     pub extents: Vec<DiskExtent>,
+    /// The parameters of dm-verity, if the disk has a hash tree; see [`PullOptions::verity`](crate::PullOptions::verity).
+    pub verity: Option<Verity>,
     /// What the disk does not represent exactly.
     pub notes: Vec<Note>,
     /// How to run the image, from its config.
@@ -53,6 +55,16 @@ impl PullResult {
     /// that started it ends first.
     pub fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// Returns the files of the disk that hold the file system: all but the hash tree.
+    pub(crate) fn data_extents(&self) -> &[DiskExtent] {
+        let has_tree = self
+            .verity
+            .as_ref()
+            .is_some_and(|verity| verity.data_blocks > 1);
+        let count = self.extents.len() - usize::from(has_tree);
+        &self.extents[..count]
     }
 }
 

@@ -87,11 +87,20 @@ fn named_image(
     name: &ImageName,
     platform: &PlatformArgs,
 ) -> Result<PullResult, Failure> {
+    named_record(cache, name, platform).map(|(image, _)| image)
+}
+
+/// Returns the cached image, and the platform that it was pulled for.
+fn named_record(
+    cache: &GlobalCache,
+    name: &ImageName,
+    platform: &PlatformArgs,
+) -> Result<(PullResult, Platform), Failure> {
     // All records of a digest or id are of one image.
     let mut last = None;
     for (reference, platform) in cache.named(name, platform.given())? {
         match cached_image(cache, &reference, &platform) {
-            Ok(image) => return Ok(image),
+            Ok(image) => return Ok((image, platform)),
             Err(error) => last = Some(error),
         }
     }

@@ -7,8 +7,12 @@
 
 mod common;
 
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use common::{ok, run, stderr};
 use msb_testkit::image::{ImageBuilder, Layer};
@@ -224,4 +228,114 @@ fn upper_create_makes_a_sparse_ext4_disk() {
     let malformed = create(&["--size", "1.5G"]);
     assert_eq!(malformed.status.code(), Some(2));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_disk_with_a_hash_tree_has_its_parameters_everywhere() {
+    let cache = Cache::new();
+    assert_eq!(cache.object["verity"], Value::Null);
+    let layout = cache.at("layout");
+    let layout = layout.to_str().unwrap();
+    let args = [
+        "load",
+        layout,
+        "--tag",
+        NAME,
+        "--verity",
+        "--progress",
+        "none",
+    ];
+    let text = ok(&cache.run(&[&args[..], &PLATFORM].concat()));
+    let inspected = ok(&cache.on_image("inspect", &["--format", "json"]));
+    let object: Value = serde_json::from_str(&inspected).unwrap();
+    let verity = &object["verity"];
+    let root_hash = verity["root_hash"].as_str().unwrap();
+    assert_eq!(root_hash.len(), 64);
+    assert!(
+        text.contains(&format!("  verity    {root_hash}\n")),
+        "{text}"
+    );
+    assert_eq!(&object["boot"]["verity"], verity);
+    assert_eq!(object["boot"]["root_device"], "/dev/dm-0");
+    assert_eq!(verity["block_size"], 4096);
+    let blocks = verity["data_blocks"].as_u64().unwrap();
+    assert_eq!(verity["hash_offset"], blocks * 4096);
+    let cmdline = object["boot"]["cmdline"].as_str().unwrap();
+    let salt = verity["salt"].as_str().unwrap();
+    let table = format!(
+        "0 {} verity 1 /dev/vda /dev/vda 4096 4096 {blocks} {blocks} sha256 {root_hash} {salt}",
+        blocks * 8
+    );
+    assert_eq!(
+        cmdline,
+        format!(
+            "dm-mod.create=\"root,,,ro,{table}\" dm-mod.waitfor=/dev/vda root=/dev/dm-0 rootfstype=erofs ro"
+        )
+    );
+    let modules = object["boot"]["kernel_modules"].as_array().unwrap();
+    assert!(modules.contains(&"dm_verity".into()));
+    // Two layers, fsmeta, the hash tree and the descriptor.
+    assert_eq!(object["boot"]["file_descriptors"], 5);
+    assert_eq!(object["boot"]["minimum_kernel"], "6.4");
+    let lines =
+        |format: &str| ok(&cache.on_image("inspect", &["--format", format, "--disk", "/d/r.raw"]));
+    assert_eq!(lines("kernel"), format!("{cmdline}\n"));
+    let firecracker: Value = serde_json::from_str(&lines("firecracker")).unwrap();
+    assert_eq!(firecracker["drives"][0]["is_root_device"], false);
+    assert_eq!(firecracker["boot-source"]["boot_args"], cmdline);
+    assert!(lines("libkrun").contains("\"/dev/vda\""));
+    ok(&cache.on_image("verify", &["--full"]));
+}
+
+#[test]
+fn an_export_adds_a_hash_tree_on_request() {
+    let cache = Cache::new();
+    let (without, with) = (cache.at("without"), cache.at("with"));
+    let export = |out: &Path, args: &[&str]| {
+        let out = out.to_str().unwrap();
+        ok(&cache.on_image("export", &[&["-o", out], args].concat()));
+        fs::read(out).unwrap()
+    };
+    let plain = export(&without, &[]);
+    let sealed = export(&with, &["--verity"]);
+    assert!(sealed.starts_with(&plain) && sealed.len() == plain.len() + 4096);
+    let inspected = ok(&cache.on_image("inspect", &["--format", "json"]));
+    let object: Value = serde_json::from_str(&inspected).unwrap();
+    assert_eq!(object["verity"]["hash_offset"], plain.len());
+}
+
+#[test]
+fn a_killed_export_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (layout, cache) = (folder.path().join("layout"), folder.path().join("cache"));
+    let recipe = "file big size=100000000 seed=1 fill=random";
+    let image = ImageBuilder::new().layer(Layer::recipe(recipe).plain());
+    image.write_layout(&layout, "t").unwrap();
+    let load = ["load", layout.to_str().unwrap(), "--tag", NAME];
+    ok(&run(&cache, [&load[..], &PLATFORM].concat()));
+    let out = folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let mut killed = 0;
+    for delay in (0..).map(|step| Duration::from_millis(3 * step)) {
+        let mut export = Command::new(env!("CARGO_BIN_EXE_msb-image"));
+        export.arg("--cache-dir").arg(&cache);
+        export
+            .args(["export", NAME, "-o"])
+            .arg(out.join("disk.raw"));
+        export.args(PLATFORM).stdout(Stdio::null());
+        let mut export = export.spawn().unwrap();
+        sleep(delay);
+        export.kill().unwrap();
+        if export.wait().unwrap().signal().is_none() {
+            break;
+        }
+        killed += 1;
+        if out.join("disk.raw").exists() {
+            // It was killed after the last step.
+            break;
+        }
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "{delay:?}");
+    }
+    assert!(killed > 0);
+    assert!(out.join("disk.raw").metadata().unwrap().len() > 100_000_000);
 }

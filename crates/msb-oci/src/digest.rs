@@ -60,6 +60,12 @@ impl Digest {
         uuid
     }
 
+    /// Creates the digest that has this SHA-256 hash.
+    #[must_use]
+    pub fn from_sha256(hash: &[u8; 32]) -> Self {
+        Self::from_raw(Algorithm::Sha256, hash)
+    }
+
     /// Creates a digest from a hash of `algorithm.byte_len()` bytes.
     pub(crate) fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Self {
         let mut bytes = [0; MAX_BYTES];

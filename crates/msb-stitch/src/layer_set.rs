@@ -159,6 +159,9 @@ fn check<'a>(
         return Err(too_many(MAX_EXTRA_DEVICES));
     }
     let mut left_bytes = vmdk::MAX_BYTES - vmdk::head(0).len();
+    // A hash tree may follow, whose name is as long as that of fsmeta.
+    let tree = vmdk::line(MAX_FILE_BYTES / SECTOR_SIZE, fsmeta);
+    left_bytes = left_bytes.saturating_sub(tree.len());
     for (layers_before, file) in std::iter::once(fsmeta).chain(layers).enumerate() {
         vmdk::check_name(file).map_err(|source| StitchError::Vmdk { source })?;
         let line = vmdk::line(MAX_FILE_BYTES / SECTOR_SIZE, file);

@@ -9,7 +9,8 @@ use crate::{DeviceId, LayerNames, LayerSet, PerDevice, StitchError};
 /// A disk whose layers have known lengths: fsmeta, then the layer images in the order of the device table.
 ///
 /// ```text
-///  | fsmeta | device 1 | device 2 | ... | device n |        (further extents, such as a hash tree, would follow here)
+///  | fsmeta | device 1 | device 2 | ... | device n |           without dm-verity
+///  | fsmeta | device 1 | device 2 | ... | device n | tree |    with a hash tree over all that is before it
 /// ```
 ///
 /// The device table of fsmeta, the descriptor and the extents all come from here, so that they agree to the block: a disk that is
@@ -21,6 +22,8 @@ use crate::{DeviceId, LayerNames, LayerSet, PerDevice, StitchError};
 pub struct DiskLayout<K> {
     layers: Arc<LayerSet<K>>,
     image_bytes: PerDevice<u64>,
+    /// The file of the hash tree, if the disk ends with one.
+    tree_file: Option<String>,
 }
 
 /// One file of a disk, which is all of it.
@@ -43,6 +46,8 @@ pub enum ExtentContent {
     Fsmeta,
     /// A layer image.
     Layer(DeviceId),
+    /// The hash tree of dm-verity over all other files.
+    HashTree,
 }
 
 impl<K> DiskLayout<K> {
@@ -64,7 +69,16 @@ impl<K> DiskLayout<K> {
         Ok(Self {
             layers,
             image_bytes,
+            tree_file: None,
         })
+    }
+
+    /// Returns the layout of the same disk with a hash tree of dm-verity behind the last layer. `file` is the tree as seen from the
+    /// descriptor's directory; its name may be as long as that of fsmeta.
+    #[must_use]
+    pub fn with_hash_tree(mut self, file: impl Into<String>) -> Self {
+        self.tree_file = Some(file.into());
+        self
     }
 
     /// Returns the layers.
@@ -103,6 +117,19 @@ impl<K> DiskLayout<K> {
             file: names.file.clone(),
             bytes: self.image_bytes[device],
         }));
+        if let Some(file) = &self.tree_file {
+            let data = extents.iter().map(|extent| extent.bytes);
+            let data_blocks = data.sum::<u64>() / u64::from(BLOCK_SIZE);
+            let bytes = msb_verity::tree_bytes(data_blocks);
+            // The hash of a single block of data is the root hash itself.
+            if bytes > 0 {
+                extents.push(DiskExtent {
+                    content: ExtentContent::HashTree,
+                    file: file.clone(),
+                    bytes,
+                });
+            }
+        }
         Ok(extents)
     }
 
@@ -188,6 +215,22 @@ mod tests {
         let parsed = Descriptor::parse(&layout.descriptor(12_288).unwrap()).unwrap();
         let sectors: Vec<u64> = parsed.extents.iter().map(|extent| extent.sectors).collect();
         assert_eq!(sectors, [24, 16, 8]);
+    }
+
+    #[test]
+    fn a_hash_tree_is_one_more_extent_that_covers_the_others() {
+        let layout = layout(&[300 * 4096, 4096]).unwrap().with_hash_tree("tree");
+        let extents = layout.extents(4096).unwrap();
+        let last = extents.last().unwrap();
+        assert_eq!(
+            (last.content, &*last.file),
+            (ExtentContent::HashTree, "tree")
+        );
+        // 302 hashes in three blocks, and a block over them.
+        assert_eq!(last.bytes, 4 * 4096);
+        assert_eq!(layout.device_table().len(), 2);
+        let nothing = self::layout(&[]).unwrap().with_hash_tree("tree");
+        assert_eq!(nothing.extents(4096).unwrap().len(), 1);
     }
 
     #[test]

@@ -70,25 +70,46 @@ const fn optional(name: &'static str) -> ArtifactFile {
     }
 }
 
-/// A layer: its image, the blobs that were verified to be it, and its sidecar.
+/// A layer: its image, the blobs that were verified to be it, the leaf hashes of its image, and its sidecar.
 pub(crate) static LAYER: ArtifactKind = ArtifactKind {
     folder: "layers",
     is_versioned: true,
-    files: &[disk_data("erofs"), optional("blobs"), disk_data("layer")],
+    files: &[
+        disk_data("erofs"),
+        optional("blobs"),
+        optional("leaves"),
+        disk_data("layer"),
+    ],
 };
 pub(crate) const LAYER_IMAGE: usize = 0;
 pub(crate) const LAYER_BLOBS: usize = 1;
-pub(crate) const LAYER_SIDECAR: usize = 2;
+pub(crate) const LAYER_LEAVES: usize = 2;
+pub(crate) const LAYER_SIDECAR: usize = 3;
 
-/// A disk: its merged metadata, the checksum of that, and its descriptor above all files that it names.
+/// A disk: its merged metadata, the checksum of that, and its descriptor above all files that it names. With dm-verity also a hash tree,
+/// and a descriptor that names it as the last file.
 pub(crate) static DISK: ArtifactKind = ArtifactKind {
     folder: "disks",
     is_versioned: true,
-    files: &[disk_data("erofs"), optional("crc32c"), descriptor("vmdk")],
+    files: &[
+        disk_data("erofs"),
+        optional("crc32c"),
+        ArtifactFile {
+            is_required: false,
+            ..disk_data("tree")
+        },
+        ArtifactFile {
+            is_required: false,
+            ..descriptor("verity.vmdk")
+        },
+        descriptor("vmdk"),
+    ],
 };
 pub(crate) const DISK_FSMETA: usize = 0;
 pub(crate) const DISK_CHECKSUM: usize = 1;
-pub(crate) const DISK_VMDK: usize = 2;
+pub(crate) const DISK_TREE: usize = 2;
+pub(crate) const DISK_VERITY_VMDK: usize = 3;
+pub(crate) const DISK_VMDK: usize = 4;
 
 /// A raw manifest, index or config.
 pub(crate) static BLOB: ArtifactKind = ArtifactKind {
@@ -273,11 +294,13 @@ impl ArtifactKind {
         name: &str,
     ) -> Option<K> {
         let mut files = self.files.iter().filter(|file| file.folder == folder);
-        let stem = files.find_map(|file| match file.name {
-            "" => Some(name),
-            end => name.strip_suffix(end)?.strip_suffix('.'),
-        })?;
-        self.key_of_stem(algorithm, stem)
+        files.find_map(|file| {
+            let stem = match file.name {
+                "" => name,
+                end => name.strip_suffix(end)?.strip_suffix('.')?,
+            };
+            self.key_of_stem(algorithm, stem)
+        })
     }
 
     /// Returns the artifact whose names begin like this.
@@ -314,15 +337,17 @@ mod tests {
             assert_eq!(LAYER.key_of(Algorithm::Sha256, &name), Some(layer.clone()));
         }
         let disk = DiskKey::new(digest, FormatVersion(7));
-        for file in [DISK_FSMETA, DISK_CHECKSUM] {
+        for file in [DISK_FSMETA, DISK_CHECKSUM, DISK_TREE] {
             let name = DISK.file_name(&disk, file);
             assert_eq!(DISK.key_of(Algorithm::Sha256, &name), Some(disk.clone()));
         }
         let name = DISK.file_name(&disk, DISK_VMDK);
         assert_eq!(name, format!("sha256-{}.v7.vmdk", digest.hex()));
-        assert_eq!(DISK.key_in_root(&name), Some(disk));
+        assert_eq!(DISK.key_in_root(&name), Some(disk.clone()));
         assert_eq!(DISK.key_of::<DiskKey>(Algorithm::Sha256, &name), None);
         assert!(is_root_name(&name) && !is_root_name(&name[7..]));
+        let name = DISK.file_name(&disk, DISK_VERITY_VMDK);
+        assert_eq!(DISK.key_in_root(&name), Some(disk));
         for kind in [&BLOB, &LAYER_BLOB, &PARTIAL_BLOB] {
             let name = kind.file_name(&digest, 0);
             assert_eq!(kind.key_of(Algorithm::Sha256, &name), Some(digest));

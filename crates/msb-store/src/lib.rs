@@ -5,9 +5,12 @@
 //!   layout                             "msb-store layout 3" and its digest; a later number is refused
 //!   layers/<alg>/<hex>.vN.erofs        layer image           key: diff_id and the writer's format version
 //!   layers/<alg>/<hex>.vN.blobs        digests of the blobs that were verified to unpack to it; optional
+//!   layers/<alg>/<hex>.vN.leaves       leaf hashes of the image for dm-verity; optional, not synced, ends with a digest
 //!   layers/<alg>/<hex>.vN.layer        sidecar               published last: marks the layer complete
 //!   disks/<alg>/<hex>.vN.erofs         metadata image        key: digest of the ordered diff_ids, and the version
 //!   disks/<alg>/<hex>.vN.crc32c        its length and checksum; optional, not synced, has a checksum of its own
+//!   disks/<alg>/<hex>.vN.tree          hash tree of dm-verity; optional
+//!   <alg>-<hex>.vN.verity.vmdk         descriptor with the hash tree as the last file; optional
 //!   <alg>-<hex>.vN.vmdk                descriptor            published last; names disks/<alg>/... and layers/<alg>/..., all below it
 //!   blobs/<alg>/<hex>                  raw manifests, configs, indexes: exact bytes, hashed whenever they are read
 //!   layer-blobs/<alg>/<hex>            a layer's blob as its source has it, kept on request

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use msb_oci::Digest;
 
 use crate::artifact::{
-    BLOB, DISK, DISK_FSMETA, DISK_VMDK, IMAGES, LAYER, LAYER_BLOB, LAYER_IMAGE, LAYER_SIDECAR,
-    Place,
+    BLOB, DISK, DISK_FSMETA, DISK_TREE, DISK_VERITY_VMDK, DISK_VMDK, IMAGES, LAYER, LAYER_BLOB,
+    LAYER_IMAGE, LAYER_LEAVES, LAYER_SIDECAR, Place,
 };
 use crate::{DiskKey, ImageKey, LayerKey, Store};
 
@@ -26,6 +26,12 @@ impl DiskKey {
     #[must_use]
     pub fn fsmeta_path_from_descriptor(&self) -> String {
         DISK.place(self, DISK_FSMETA).below_root()
+    }
+
+    /// Returns the path of the hash tree, as seen from the directory of the descriptors.
+    #[must_use]
+    pub fn tree_path_from_descriptor(&self) -> String {
+        DISK.place(self, DISK_TREE).below_root()
     }
 }
 
@@ -52,6 +58,24 @@ impl Store {
     #[must_use]
     pub fn vmdk_path(&self, key: &DiskKey) -> PathBuf {
         self.path_of(&DISK.place(key, DISK_VMDK))
+    }
+
+    /// Returns where the hash tree of the disk `key` lies, or would lie.
+    #[must_use]
+    pub fn tree_path(&self, key: &DiskKey) -> PathBuf {
+        self.path_of(&DISK.place(key, DISK_TREE))
+    }
+
+    /// Returns where the VMDK descriptor of the disk `key` with its hash tree lies, or would lie.
+    #[must_use]
+    pub fn verity_vmdk_path(&self, key: &DiskKey) -> PathBuf {
+        self.path_of(&DISK.place(key, DISK_VERITY_VMDK))
+    }
+
+    /// Returns where the leaf hashes of the layer image of `key` lie, or would lie.
+    #[must_use]
+    pub fn layer_leaves_path(&self, key: &LayerKey) -> PathBuf {
+        self.path_of(&LAYER.place(key, LAYER_LEAVES))
     }
 
     /// Returns where the blob (a raw manifest or config) lies, or would lie.

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::artifact::{
-    ArtifactKey, ArtifactKind, DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR,
-    Place, is_root_name,
+    ArtifactKey, ArtifactKind, DISK, DISK_FSMETA, DISK_TREE, DISK_VERITY_VMDK, DISK_VMDK, LAYER,
+    LAYER_IMAGE, LAYER_LEAVES, LAYER_SIDECAR, Place, is_root_name,
 };
 use crate::dir::Dir;
 use crate::error::{At as _, Error, Result};
@@ -68,6 +68,33 @@ impl Store {
     /// [`Error::TooLarge`] for a file longer than `limit_bytes`.
     pub fn read_vmdk(&self, key: &DiskKey, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
         self.read_place(&DISK.place(key, DISK_VMDK), limit_bytes)
+    }
+
+    /// Opens the leaf hashes of a layer image for reading; `None` for anything but a regular file, and for nothing.
+    pub fn open_layer_leaves(&self, key: &LayerKey) -> Result<Option<File>> {
+        self.open_place(&LAYER.place(key, LAYER_LEAVES))
+    }
+
+    /// Opens a disk's hash tree for reading; `None` for anything but a regular file, and for nothing.
+    pub fn open_tree(&self, key: &DiskKey) -> Result<Option<File>> {
+        self.open_place(&DISK.place(key, DISK_TREE))
+    }
+
+    /// Returns the length of a disk's hash tree in bytes; `None` for anything but a regular file, and for nothing.
+    pub fn tree_bytes(&self, key: &DiskKey) -> Result<Option<u64>> {
+        let place = DISK.place(key, DISK_TREE);
+        match self.dir(&place.dir)? {
+            Some(dir) => dir.file_bytes(&place.name),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the VMDK descriptor of a disk with its hash tree; see [`Self::read_vmdk`].
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a file longer than `limit_bytes`.
+    pub fn read_verity_vmdk(&self, key: &DiskKey, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
+        self.read_place(&DISK.place(key, DISK_VERITY_VMDK), limit_bytes)
     }
 
     /// Returns the lengths of an artifact's files, by their place in the table, 0 for optional ones; `None` if it is incomplete. One

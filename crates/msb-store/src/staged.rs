@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use msb_oci::Digest;
 
-use crate::artifact::{DISK, DISK_FSMETA, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_SIDECAR, Place};
+use crate::artifact::{
+    DISK, DISK_FSMETA, DISK_TREE, DISK_VERITY_VMDK, DISK_VMDK, LAYER, LAYER_IMAGE, LAYER_LEAVES,
+    LAYER_SIDECAR, Place,
+};
 use crate::crash;
 use crate::error::{At as _, Error, Result};
 use crate::permissions::Modes;
@@ -72,6 +75,21 @@ impl Store {
         Staged::create(self, DISK.place(key, DISK_VMDK))
     }
 
+    /// Creates a temporary file that becomes the leaf hashes of the layer image of `key` when it is published.
+    pub fn stage_layer_leaves(&self, key: &LayerKey) -> Result<Staged> {
+        Staged::create(self, LAYER.place(key, LAYER_LEAVES))
+    }
+
+    /// Creates a temporary file that becomes the hash tree of the disk `key` when it is published.
+    pub fn stage_tree(&self, key: &DiskKey) -> Result<Staged> {
+        Staged::create(self, DISK.place(key, DISK_TREE))
+    }
+
+    /// Creates a temporary file that becomes the VMDK descriptor of the disk `key` with its hash tree when it is published.
+    pub fn stage_verity_vmdk(&self, key: &DiskKey) -> Result<Staged> {
+        Staged::create(self, DISK.place(key, DISK_VERITY_VMDK))
+    }
+
     /// Publishes a file with these bytes.
     pub(crate) fn publish_bytes(&self, target: Place, bytes: &[u8]) -> Result<()> {
         self.stage_bytes(target, bytes)?.sync()?.publish_in(self)
@@ -79,12 +97,9 @@ impl Store {
 
     /// Publishes a file with these bytes without syncing it: after a crash it may be empty or damaged.
     pub(crate) fn publish_hint(&self, target: Place, bytes: &[u8]) -> Result<()> {
-        let staged = self.stage_bytes(target, bytes)?;
-        staged.set_mode()?;
-        Synced {
-            temporary: staged.temporary,
-        }
-        .publish_in(self)
+        self.stage_bytes(target, bytes)?
+            .without_sync()?
+            .publish_in(self)
     }
 
     /// Publishes a layer: its image, the digest of the blob that was verified to unpack to it, and its sidecar, which marks it complete.
@@ -192,6 +207,18 @@ impl Staged {
         crash::around("sync", self.path(), &[], || {
             sys::sync_file(self.file()).at(Step::Sync, self.path())
         })?;
+        Ok(Synced {
+            temporary: self.temporary,
+        })
+    }
+
+    /// Publishes the file under its name without syncing it: after a crash it may be empty or damaged, which its reader must notice.
+    pub fn publish_unsynced(self) -> Result<()> {
+        self.without_sync()?.publish()
+    }
+
+    fn without_sync(self) -> Result<Synced> {
+        self.set_mode()?;
         Ok(Synced {
             temporary: self.temporary,
         })

@@ -11,11 +11,14 @@
 //! and kept with it, and the tree of a disk of several files takes only the upper levels: [`Leaves`] hashes data, [`TreeBuilder`]
 //! takes the leaf hashes of all files in the order of the disk, and [`Tree::write`] writes the tree.
 //!
+//! Leaf hashes that are kept in a file are sealed with a digest: [`seal`] appends it, and [`open_sealed`] verifies it, so that damage of
+//! the file is noticed and not taken for other data.
+//!
 //! It does not know what is on the disk, and does not verify data: that is for the kernel, or `veritysetup verify`.
 //!
 //! # Untrusted input
-//! Data may have any content. Leaf hashes that come from a cache are taken as they are; wrong ones give a root hash with which the
-//! kernel refuses to read.
+//! Data may have any content. Leaf hashes are taken as they are; wrong ones give a root hash with which the kernel refuses to
+//! read.
 //!
 //! # Example
 //! ```
@@ -36,10 +39,12 @@
 
 mod error;
 mod leaves;
+mod sealed;
 mod tree;
 
 pub use error::Error;
 pub use leaves::Leaves;
+pub use sealed::{open_sealed, seal};
 pub use tree::{Tree, TreeBuilder};
 
 use sha2::{Digest as _, Sha256};
@@ -52,6 +57,18 @@ pub const HASH_BYTES: usize = 32;
 
 /// The salt of every hash. A change of it is a change of the format of what keeps leaf hashes.
 pub const SALT: [u8; 32] = *b"microsandbox-image verity 1\0\0\0\0\0";
+
+/// Returns the length of the tree over this many blocks of data, in bytes; 0 for a single block.
+#[must_use]
+pub fn tree_bytes(data_blocks: u64) -> u64 {
+    let mut blocks = 0_u64;
+    let mut hashes = data_blocks;
+    while hashes > 1 {
+        hashes = hashes.div_ceil((BLOCK_BYTES / HASH_BYTES) as u64);
+        blocks += hashes;
+    }
+    blocks * BLOCK_BYTES as u64
+}
 
 /// Returns the hash of a block.
 fn hash(block: &[u8]) -> [u8; HASH_BYTES] {

@@ -179,6 +179,7 @@ mod tests {
             let leaves = vec![7; data_blocks * HASH_BYTES];
             let tree = tree(&leaves);
             assert_eq!(tree.data_blocks(), data_blocks as u64);
+            assert_eq!(crate::tree_bytes(data_blocks as u64), tree.bytes());
             assert_eq!(tree.bytes(), blocks * BLOCK_BYTES as u64, "{data_blocks}");
             let mut output = Vec::new();
             tree.write(&mut &leaves[..], &mut output).unwrap();

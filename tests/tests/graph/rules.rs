@@ -25,7 +25,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("msb-ranges", &["msb-oci"]),
     ("msb-store", &["msb-oci"]),
     ("msb-layer", &["msb-budget", "msb-oci", "msb-sidecar"]),
-    ("msb-stitch", &["msb-budget", "msb-oci", "msb-sidecar"]),
+    (
+        "msb-stitch",
+        &["msb-budget", "msb-oci", "msb-sidecar", "msb-verity"],
+    ),
 ];
 /// The crates that may depend on the test kit outside their dev-dependencies.
 const TESTKIT_USERS: &[&str] = &["xtask", "integration-tests"];

@@ -13,6 +13,7 @@ mod guest;
 mod gvisor;
 mod mount;
 mod user;
+mod verity;
 
 use std::path::Path;
 

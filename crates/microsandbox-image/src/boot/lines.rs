@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use escape_text::escape;
 
+use super::facts::DISK;
 use crate::PullResult;
 
 /// A hypervisor, or the kernel alone, for which [`PullResult::boot_lines`] returns what to use.
@@ -114,19 +115,24 @@ impl PullResult {
                 ]
             }
             BootLines::Firecracker => {
-                // Firecracker itself names the root device and its mode.
-                let arguments = format!("rootfstype={}", facts.rootfstype);
+                // Firecracker itself names the root device and its mode, unless another one verifies it.
+                let is_root = facts.verity.is_none();
+                let arguments = match is_root {
+                    true => format!("rootfstype={}", facts.rootfstype),
+                    false => cmdline.clone(),
+                };
                 let object = serde_json::json!({
                     "boot-source": {"boot_args": arguments},
                     "drives": [{
                         "drive_id": "rootfs",
                         "path_on_host": raw,
-                        "is_root_device": true,
+                        "is_root_device": is_root,
                         "is_read_only": true,
                     }],
                 });
                 vec![object.to_string()]
             }
+            // It has no call for the parameters of the kernel, so the disk is mounted without dm-verity.
             BootLines::Libkrun => vec![
                 format!(
                     "krun_add_disk2(ctx, \"rootfs\", {}, KRUN_DISK_FORMAT_VMDK, true);",
@@ -134,7 +140,7 @@ impl PullResult {
                 ),
                 format!(
                     "krun_set_root_disk_remount(ctx, \"{}\", \"{}\", \"ro\");",
-                    facts.root_device, facts.rootfstype
+                    DISK, facts.rootfstype
                 ),
             ],
         }

@@ -95,6 +95,20 @@ pub enum CacheError {
         /// The cause.
         source: std::io::Error,
     },
+    /// A file of the cache cannot be hashed, or its hashes cannot be read.
+    #[error("{}: hashing the disk for dm-verity", path.display())]
+    HashTree {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: msb_verity::Error,
+    },
+    /// The bytes of a file of the cache have changed.
+    #[error("{}: the file has changed since it was written", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl CacheError {
@@ -116,6 +130,7 @@ impl CacheError {
         match self {
             Self::Store(error) => error.is_corrupt(),
             Self::Sidecar { source, .. } => source.is_corrupt(),
+            Self::Changed { .. } => true,
             _ => false,
         }
     }

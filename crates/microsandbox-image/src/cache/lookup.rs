@@ -87,7 +87,11 @@ pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool, Cach
         return Ok(false);
     }
     match record.layout() {
-        Some(layout) => Ok(record.disk.is_whole(store, &layout, record.fsmeta_bytes)?),
+        Some(layout) => {
+            let (disk, bytes) = (&record.disk, record.fsmeta_bytes);
+            Ok(disk.is_whole(store, &layout, bytes)?
+                && (record.verity_root.is_none() || disk.is_tree_whole(store, &layout, bytes)?))
+        }
         None => Ok(false),
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::layer_key;
 use crate::disk::{ImageDisk, ImageLayout};
-use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult};
+use crate::{BootFacts, DiskExtent, ImageConfig, LayerArtifact, PullResult, Verity};
 
 /// The record of a cached image. It has everything that a pull returns, so that a warm pull reads nothing else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub(crate) struct ImageRecord {
     pub(crate) fsmeta_bytes: u64,
     /// The checksum of the merged metadata; `None` in the records of development versions.
     pub(crate) fsmeta_crc32c: Option<u32>,
+    /// The root hash of the hash tree over the disk, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) verity_root: Option<Digest>,
     pub(crate) notes: Vec<Note>,
     /// The disk over `layers`.
     #[serde(skip_serializing)]
@@ -39,6 +42,8 @@ struct Fields {
     fsmeta_bytes: u64,
     #[serde(default)]
     fsmeta_crc32c: Option<u32>,
+    #[serde(default)]
+    verity_root: Option<Digest>,
     notes: Vec<Note>,
 }
 
@@ -55,6 +60,7 @@ impl TryFrom<Fields> for ImageRecord {
             layers: fields.layers,
             fsmeta_bytes: fields.fsmeta_bytes,
             fsmeta_crc32c: fields.fsmeta_crc32c,
+            verity_root: fields.verity_root,
             notes: fields.notes,
             disk,
         })
@@ -146,9 +152,21 @@ impl ImageRecord {
             path: store.layer_image_path(layer),
             bytes,
         }));
+        let verity = self
+            .verity_root
+            .as_ref()
+            .map(|root| Verity::new(root, extents.iter().map(|extent| extent.bytes).sum()));
+        if let Some(verity) = &verity {
+            let bytes = msb_verity::tree_bytes(verity.data_blocks);
+            // The root hash of a single block needs no tree.
+            if bytes > 0 {
+                let path = store.tree_path(key);
+                extents.push(DiskExtent { path, bytes });
+            }
+        }
         let mut notes = self.notes.clone();
         notes.extend(open_files_note(self.disk.layers().open_files()));
-        let boot = BootFacts::new(extents.len());
+        let boot = BootFacts::new(extents.len(), verity.as_ref());
         PullResult {
             lease,
             reference: reference.clone(),
@@ -168,8 +186,12 @@ impl ImageRecord {
                 })
                 .collect(),
             fsmeta,
-            vmdk: store.vmdk_path(key),
+            vmdk: match verity {
+                Some(_) => store.verity_vmdk_path(key),
+                None => store.vmdk_path(key),
+            },
             extents,
+            verity,
             notes,
             config: self.config.clone(),
             boot,

@@ -69,6 +69,22 @@ pub enum InspectError {
         /// The file.
         path: PathBuf,
     },
+    /// The hash tree of a disk has another root hash than the one that was recorded.
+    #[error("{}: root hash mismatch: expected {}, found {}", path.display(), expected.hex(), actual.hex())]
+    RootHash {
+        /// The file.
+        path: PathBuf,
+        /// The root hash that was recorded.
+        expected: Box<Digest>,
+        /// The root hash of the files of the disk.
+        actual: Box<Digest>,
+    },
+    /// The file of a hash tree is not the tree over the files of its disk.
+    #[error("{}: the hash tree has changed", path.display())]
+    HashTree {
+        /// The file.
+        path: PathBuf,
+    },
     /// A cached disk cannot be read.
     #[error("{reference}: reading its disk")]
     Disk {

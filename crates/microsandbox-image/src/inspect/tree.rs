@@ -34,7 +34,7 @@ impl PullResult {
             })
         };
         let parts = self
-            .extents
+            .data_extents()
             .iter()
             .map(|extent| Ok((open(&extent.path)?, extent.bytes)));
         let parts: Vec<_> = parts.collect::<Result<_, InspectError>>()?;

@@ -1,6 +1,7 @@
 mod contents;
 mod damage;
 mod files;
+mod hash_tree;
 
 pub use damage::{ArtifactKind, Damage};
 
@@ -110,7 +111,7 @@ impl Verification {
         image: &PullResult,
     ) -> Result<(), InspectError> {
         self.lengths(home, record, image)?;
-        self.descriptor(home, record, image)?;
+        self.descriptors(home, record)?;
         let is_readable = self.damage.is_empty();
         self.documents(store, record)?;
         if self.contents {
@@ -118,7 +119,10 @@ impl Verification {
         }
         if is_readable {
             let merge = self.merge(image)?;
-            self.disk(image, merge.as_ref())?;
+            self.disk(home, record, image, merge.as_ref())?;
+        }
+        if self.contents && self.damage.is_empty() {
+            self.hash_tree(home, record)?;
         }
         self.kept_blobs(store, image)
     }

@@ -243,7 +243,7 @@ fn has_blob(store: &Store, blob: &Blob) -> Result<bool, PullError> {
     Ok(store.layer_blob_bytes(&blob.digest)? == Some(blob.bytes))
 }
 
-async fn permit(permits: &Semaphore) -> Result<SemaphorePermit<'_>, PullError> {
+pub(super) async fn permit(permits: &Semaphore) -> Result<SemaphorePermit<'_>, PullError> {
     // Closed only with the registry itself.
     let permit = permits.acquire().await;
     permit.map_err(|_| PullError::Cancelled)

@@ -1,6 +1,7 @@
 use std::io;
 use std::sync::Arc;
 
+use msb_oci::Digest;
 use msb_sidecar::Note;
 use msb_store::{DiskKey, FileChecksum, LayerKey, Lock, RECORD_LIMIT_BYTES, Store};
 
@@ -14,6 +15,7 @@ use super::{Pull, notes};
 use crate::cache::keys::image_key;
 use crate::cache::lookup;
 use crate::cache::record::{ImageRecord, LayerRecord};
+use crate::disk::hash_tree::{self, TreeError};
 use crate::disk::{BuildError, ImageLayout, build};
 use crate::{CacheError, ManifestProblem, PullError, PullProgress};
 
@@ -25,6 +27,8 @@ pub(super) enum Finished {
     },
     /// This layer has to be rebuilt.
     DamagedLayer(LayerKey),
+    /// The merged metadata has to be rebuilt.
+    DamagedFsmeta,
 }
 
 /// A disk that is published.
@@ -49,14 +53,22 @@ pub(super) async fn finish(
         reference: Box::new(pull.reference.clone()),
         source,
     })?;
+    let sealed_layout = pull.verity.then(|| layout.clone());
     let disk = match publish_disk(pull, layout, merge, rebuild, is_claimed).await {
         Ok(disk) => disk,
         Err(DiskFailure::DamagedLayer(layer)) => return Ok(Finished::DamagedLayer(layer)),
         Err(DiskFailure::Pull(error)) => return Err(*error),
     };
+    let verity_root = match sealed_layout {
+        Some(layout) => match seal(pull, layout, disk.fsmeta).await? {
+            Ok(root) => Some(root),
+            Err(damaged) => return Ok(damaged),
+        },
+        None => None,
+    };
     // Those of the image are few.
     let notes = pull.resolved.notes.iter().cloned().chain(notes).collect();
-    let record = Box::new(record(pull, &layers, notes, disk.fsmeta));
+    let record = Box::new(record(pull, &layers, notes, disk.fsmeta, verity_root));
     let key = image_key(pull.reference, &pull.engine.platform);
     let store = pull.engine.cache.store().clone();
     let keep_blobs = pull.keep_blobs;
@@ -71,6 +83,25 @@ pub(super) async fn finish(
             record,
             disk_was_cached: disk.was_cached,
         })
+    })
+    .await
+}
+
+/// Adds the hash tree to a published disk, and returns its root hash, or what has to be rebuilt.
+async fn seal(
+    pull: Pull<'_>,
+    layout: ImageLayout,
+    fsmeta: FileChecksum,
+) -> Result<Result<Digest, Finished>, PullError> {
+    let (store, disk) = (pull.engine.cache.store().clone(), pull.disk.clone());
+    blocking(move || {
+        let FileChecksum { bytes, crc32c } = fsmeta;
+        match hash_tree::build(&disk, layout, &store, bytes, Some(crc32c)) {
+            Ok(root) => Ok(Ok(root)),
+            Err(TreeError::Damaged(Some(layer))) => Ok(Err(Finished::DamagedLayer(layer))),
+            Err(TreeError::Damaged(None)) => Ok(Err(Finished::DamagedFsmeta)),
+            Err(TreeError::Cache(error)) => Err(error.into()),
+        }
     })
     .await
 }
@@ -220,7 +251,8 @@ pub(super) fn check_record_bytes(pull: Pull<'_>) -> Result<(), PullError> {
         bytes: u64::MAX,
         crc32c: u32::MAX,
     };
-    let record = record(pull, &layers, Vec::new(), fsmeta);
+    let root = pull.verity.then_some(pull.resolved.manifest_digest);
+    let record = record(pull, &layers, Vec::new(), fsmeta, root);
     let mut bytes = ByteCount(notes::MAX_BYTES as u64 + ENVELOPE_BYTES);
     let counted = serde_json::to_writer(&mut bytes, &record);
     if counted.is_ok() && bytes.0 <= RECORD_LIMIT_BYTES {
@@ -255,6 +287,7 @@ pub(super) fn record(
     layers: &[ReadyLayer],
     notes: Vec<Note>,
     fsmeta: FileChecksum,
+    verity_root: Option<Digest>,
 ) -> ImageRecord {
     let resolved = pull.resolved;
     let sources = resolved.layers.iter().zip(layers);
@@ -275,6 +308,7 @@ pub(super) fn record(
             .collect(),
         fsmeta_bytes: fsmeta.bytes,
         fsmeta_crc32c: Some(fsmeta.crc32c),
+        verity_root,
         notes,
         disk: pull.disk.clone(),
     }

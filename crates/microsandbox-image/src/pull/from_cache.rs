@@ -2,13 +2,15 @@ use std::sync::Arc;
 
 use msb_budget::ImageBudget;
 use msb_oci::Reference;
+use msb_store::Store;
 
 use super::blocking::blocking;
 use super::finish::{DiskFailure, lock_disk};
 use crate::cache::lookup::tiers::adopt_image;
 use crate::cache::lookup::{self, FoundImage};
 use crate::cache::record::ImageRecord;
-use crate::disk::{BuildError, build};
+use crate::disk::hash_tree::{self, TreeError};
+use crate::disk::{BuildError, ImageLayout, build};
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::{CacheError, PullError, PullOptions, PullPolicy, PullProgress, PullResult};
@@ -38,6 +40,12 @@ pub(super) async fn from_cache(
         FoundImage::Absent => adopt(engine, reference).await?,
     };
     let found = match found {
+        Some(result) if options.verity && result.verity.is_none() => {
+            add_hash_tree(engine, reference, &result).await?
+        }
+        found => found,
+    };
+    let found = match found {
         Some(result) if options.keep_blobs => match missing_blob(engine, &result).await? {
             None => Some(result),
             Some(missing) if is_final => return Err(missing.into()),
@@ -61,6 +69,29 @@ async fn find(engine: &Engine, reference: &Reference) -> Result<FoundImage, Pull
     blocking(move || Ok(lookup::image(&store, &reference, &platform)?)).await
 }
 
+/// Adds a hash tree to the disk of a cached image. Returns `None` if a file is damaged.
+async fn add_hash_tree(
+    engine: &Engine,
+    reference: &Reference,
+    found: &PullResult,
+) -> Result<Option<PullResult>, PullError> {
+    let (cache, platform) = (engine.cache.clone(), engine.platform.clone());
+    let (image, found) = (reference.clone(), found.clone());
+    blocking(move || {
+        // Keeps the files in the meantime.
+        let _lease = found.lease();
+        match cache.add_hash_tree(&image, &platform) {
+            Ok(result) => Ok(Some(result)),
+            Err(error) if error.is_corrupt() || error.is_not_found() => {
+                tracing::warn!(reference = %image, %error, "a cached image is damaged");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
 /// Returns the image from another cache that has it whole.
 async fn adopt(engine: &Engine, reference: &Reference) -> Result<Option<PullResult>, PullError> {
     let store = engine.cache.store();
@@ -78,6 +109,27 @@ async fn missing_blob(
 ) -> Result<Option<CacheError>, PullError> {
     let (store, image) = (engine.cache.store().clone(), image.clone());
     blocking(move || Ok(lookup::missing_blob(&store, &image)?)).await
+}
+
+/// Builds the hash tree that the record states, if it states one. Returns whether it has the same root hash.
+async fn has_hash_tree(
+    store: &Store,
+    record: &ImageRecord,
+    layout: ImageLayout,
+) -> Result<bool, PullError> {
+    let Some(expected) = record.verity_root else {
+        return Ok(true);
+    };
+    let (store, disk) = (store.clone(), record.disk.clone());
+    let (fsmeta_bytes, crc32c) = (record.fsmeta_bytes, record.fsmeta_crc32c);
+    blocking(
+        move || match hash_tree::build(&disk, layout, &store, fsmeta_bytes, crc32c) {
+            Ok(root) => Ok(root == expected),
+            Err(TreeError::Damaged(_)) => Ok(false),
+            Err(TreeError::Cache(error)) => Err(error.into()),
+        },
+    )
+    .await
 }
 
 /// What a disk has lost.
@@ -103,6 +155,7 @@ pub(super) async fn rebuild_disk(
     let Some(layout) = record.layout() else {
         return Ok(None);
     };
+    let layout_of_tree = layout.clone();
     tracing::warn!(%reference, disk = %disk.key(), "the disk of a cached image is incomplete; it is rebuilt");
     let lease = {
         let (store, record) = (store.clone(), record.clone());
@@ -146,6 +199,10 @@ pub(super) async fn rebuild_disk(
         Err(error) => Err(error),
     };
     match published {
+        Ok(_) if !has_hash_tree(store, &record, layout_of_tree).await? => {
+            tracing::warn!(%reference, "the rebuilt hash tree is not the one that the image record states");
+            Ok(None)
+        }
         Ok(fsmeta) => {
             progress.send(PullProgress::FsmetaWritten {
                 bytes: fsmeta.bytes,

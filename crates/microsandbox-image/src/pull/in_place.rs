@@ -18,7 +18,8 @@ pub(super) async fn in_place(pull: Pull<'_>) -> Result<Option<PullResult>, PullE
         ..
     } = pull;
     let store = engine.cache.store();
-    if store.tiers().is_empty() {
+    // A hash tree is built in this cache, and its descriptor names only files of this one.
+    if store.tiers().is_empty() || pull.verity {
         return Ok(None);
     }
     let found = {
@@ -47,7 +48,7 @@ pub(super) async fn in_place(pull: Pull<'_>) -> Result<Option<PullResult>, PullE
         notes.add(device.index(), layer.notes.clone());
     }
     let notes = resolved.notes.iter().cloned().chain(notes.into_vec());
-    let record = record(pull, &layers, notes.collect(), fsmeta);
+    let record = record(pull, &layers, notes.collect(), fsmeta, None);
     for (index, layer) in resolved.layers.iter().enumerate() {
         progress.send(PullProgress::LayerCached {
             layer: index,

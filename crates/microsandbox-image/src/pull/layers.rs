@@ -6,10 +6,12 @@ use msb_stitch::{DeviceId, LayerEvents, PerDevice};
 use msb_store::LayerKey;
 
 use super::Pull;
-use super::ensure::{Known, ensure_layer};
+use super::blocking::blocking;
+use super::ensure::{Known, ensure_layer, permit};
 use super::layer::{LayerSource, ReadyLayer};
 use super::notes::ImageNotes;
 use crate::PullError;
+use crate::disk::hash_tree::{self, TreeError};
 
 /// Which layers are rebuilt although the cache has them.
 #[derive(Clone, Debug)]
@@ -101,6 +103,9 @@ pub(super) async fn fetch_layers(
                 let again = ensure_layer(pull, *index, layer, Known::Nothing, state).await?;
                 ready.was_cached &= again.was_cached;
             }
+            if let Some(key) = disk.get(device).filter(|_| pull.verity) {
+                hash(pull, key.clone(), ready.image_bytes).await?;
+            }
             Ok::<_, PullError>((device, ready))
         })
         .collect();
@@ -115,6 +120,20 @@ pub(super) async fn fetch_layers(
         layers: layers.collect::<Result<_, _>>()?,
         notes: notes.into_vec(),
     })
+}
+
+/// Computes the leaf hashes of a layer image while other layers are downloaded. Damage is found, and repaired, when the disk is
+/// finished.
+async fn hash(pull: Pull<'_>, layer: LayerKey, image_bytes: u64) -> Result<(), PullError> {
+    let _permit = permit(&pull.engine.pipelines).await?;
+    let store = pull.engine.cache.store().clone();
+    blocking(
+        move || match hash_tree::ensure_leaves(&store, &layer, image_bytes) {
+            Ok(()) | Err(TreeError::Damaged(_)) => Ok(()),
+            Err(TreeError::Cache(error)) => Err(error.into()),
+        },
+    )
+    .await
 }
 
 /// Groups the layers by device: a layer that comes twice is fetched once. Every device has at least one layer.

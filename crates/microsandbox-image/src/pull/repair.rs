@@ -1,11 +1,10 @@
 use msb_oci::{Digest, Reference};
 use msb_store::LayerKey;
 
-use super::Wanted;
 use super::blocking::blocking;
-use super::complete;
 use super::from_cache::{Lost, rebuild_disk};
 use super::layers::Rebuild;
+use super::{Extras, Wanted, complete};
 use crate::cache::keys::{image_key, layer_key};
 use crate::cache::lookup;
 use crate::cache::record::ImageRecord;
@@ -71,7 +70,7 @@ pub(crate) async fn repair(
             engine,
             source,
             reference,
-            Wanted::original(nothing, false),
+            Wanted::original(nothing, Extras::default()),
             progress,
         )
         .await?;
@@ -102,7 +101,12 @@ async fn rebuild(
     let mut layers: Vec<Digest> = found.damage.iter().filter_map(|d| d.layer).collect();
     layers.sort();
     layers.dedup();
-    let is_of_disk = |artifact| matches!(artifact, ArtifactKind::Fsmeta | ArtifactKind::Descriptor);
+    let is_of_disk = |artifact| {
+        matches!(
+            artifact,
+            ArtifactKind::Fsmeta | ArtifactKind::Descriptor | ArtifactKind::HashTree
+        )
+    };
     let is_disk_damaged = has(found, is_of_disk);
     let record = record(engine, reference).await?;
     if layers.is_empty() && found.damage.iter().all(|d| is_of_disk(d.artifact)) {
@@ -124,8 +128,11 @@ async fn rebuild(
     let source = PinnedSource::new(source, record.manifest_digest, manifest);
     let keys: Vec<LayerKey> = layers.iter().map(layer_key).collect();
     let rebuild = Rebuild::damaged(keys, is_disk_damaged);
-    let keep_blobs = has(found, |artifact| artifact == ArtifactKind::LayerBlob);
-    let wanted = Wanted::original(rebuild, keep_blobs);
+    let extras = Extras {
+        keep_blobs: has(found, |artifact| artifact == ArtifactKind::LayerBlob),
+        verity: record.verity_root.is_some(),
+    };
+    let wanted = Wanted::original(rebuild, extras);
     complete(engine, &source, reference, wanted, progress).await?;
     Ok(layers)
 }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use microsandbox_image::{ExportFormat, ExportOptions, GlobalCache, ImageName, escape_path};
 
-use super::named_image;
+use super::named_record;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bytes, Output, is_quiet};
 use crate::platform::PlatformArgs;
@@ -25,6 +25,10 @@ pub(crate) struct ExportArgs {
     /// Format of the file
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     format: Form,
+
+    /// Add a hash tree of dm-verity to the disk, unless it has one; a raw file includes it
+    #[arg(long)]
+    verity: bool,
 
     /// Replace an existing file
     #[arg(long)]
@@ -53,7 +57,10 @@ impl From<Form> for ExportFormat {
 }
 
 pub(crate) fn run(args: &ExportArgs, cache: &GlobalCache) -> Result<Outcome, Failure> {
-    let image = named_image(cache, &args.image, &args.platform)?;
+    let (mut image, platform) = named_record(cache, &args.image, &args.platform)?;
+    if args.verity {
+        image = cache.add_hash_tree(&image.reference, &platform)?;
+    }
     let format = args.format.into();
     let mut output = Output::new();
     if args.output == Path::new("-") {

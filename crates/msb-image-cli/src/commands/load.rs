@@ -44,6 +44,10 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     keep_blobs: bool,
 
+    /// Add a hash tree of dm-verity to the disk, with which the guest verifies every block that it reads
+    #[arg(long)]
+    verity: bool,
+
     #[command(flatten)]
     limits: LimitArgs,
 
@@ -76,7 +80,8 @@ pub(crate) fn run(args: LoadArgs, cache: GlobalCache) -> Result<Outcome, Failure
     let options = LoadOptions::default()
         .with_force(args.force)
         .with_strict(args.strict)
-        .with_keep_blobs(args.keep_blobs);
+        .with_keep_blobs(args.keep_blobs)
+        .with_verity(args.verity);
     event_loop::run(async {
         let archive = open(&args.path).await?;
         let images = match &args.tag {

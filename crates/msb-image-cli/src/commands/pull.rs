@@ -52,6 +52,10 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     keep_blobs: bool,
 
+    /// Add a hash tree of dm-verity to the disk, with which the guest verifies every block that it reads
+    #[arg(long)]
+    verity: bool,
+
     /// Form of the layers to download: EROFS layers need no conversion, but only their publisher vouches for what they contain
     #[arg(
         long,
@@ -147,6 +151,7 @@ pub(crate) fn run(args: PullArgs, cache: GlobalCache) -> Result<Outcome, Failure
         force: args.force,
         strict: args.strict,
         keep_blobs: args.keep_blobs,
+        verity: args.verity,
         source: args.source.into(),
     };
     event_loop::run(async {
@@ -261,6 +266,9 @@ fn text(output: &mut Output, result: &PullResult, done: &str) -> Result<(), Fail
         Bytes(disk)
     ))?;
     output.line(format_args!("  vmdk      {}", escape_path(&result.vmdk)))?;
+    if let Some(verity) = &result.verity {
+        output.line(format_args!("  verity    {}", verity.root_hash))?;
+    }
     // The other notes concern a layer image alone; `inspect` prints them.
     for note in result.notes.iter().filter(|note| note.is_loss()) {
         output.line(format_args!("  note      {}", one_line(&note.to_string())))?;

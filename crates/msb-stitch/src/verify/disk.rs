@@ -86,7 +86,10 @@ pub(super) fn open(
             actual: ends,
         });
     }
-    if image.devices().len() + 1 != count {
+    // A hash tree may follow the last device.
+    let devices = image.devices().len();
+    let has_tree = count == devices + 2 && is_hash_tree(starts[count - 1], at);
+    if devices + 1 != count && !has_tree {
         let (expected, actual) = (image.devices().len() as u64 + 1, count as u64);
         return Err(VerifyError::DeviceTable {
             device_id: image.devices().len(),
@@ -159,6 +162,12 @@ fn files(descriptor: &Path, text: &str) -> Result<Vec<(PathBuf, u64)>, VerifyErr
         }
     });
     files.collect()
+}
+
+/// Returns whether blocks from `start` to `end` of the disk are as many as those of a hash tree over the blocks before them.
+fn is_hash_tree(start: u64, end: u64) -> bool {
+    let bytes = (end - start).saturating_mul(u64::from(BLOCK_SIZE));
+    msb_verity::tree_bytes(start) == bytes
 }
 
 fn check_length(path: &Path, expected: u64, actual: u64) -> Result<(), VerifyError> {

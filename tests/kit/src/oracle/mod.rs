@@ -44,6 +44,8 @@ pub enum Tool {
     QemuImg,
     /// Verifies hash trees of dm-verity.
     Veritysetup,
+    /// Creates devices of the device mapper; runs in guests.
+    Dmsetup,
     /// Creates ext4 file systems.
     Mke2fs,
     /// Checks ext4 file systems.
@@ -121,6 +123,7 @@ impl Tool {
         Tool::QemuSystem,
         Tool::QemuImg,
         Tool::Veritysetup,
+        Tool::Dmsetup,
         Tool::Mke2fs,
         Tool::E2fsck,
         Tool::Setpriv,
@@ -166,6 +169,7 @@ impl Tool {
             ),
             Tool::QemuImg => ("qemu-img", "qemu-utils", Some("bin/qemu-img")),
             Tool::Veritysetup => ("veritysetup", "cryptsetup-bin", None),
+            Tool::Dmsetup => ("dmsetup", "dmsetup", None),
             Tool::Mke2fs => ("mke2fs", "e2fsprogs", None),
             Tool::E2fsck => ("e2fsck", "e2fsprogs", None),
             Tool::Setpriv => ("setpriv", "util-linux", None),

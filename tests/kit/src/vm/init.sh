@@ -17,7 +17,13 @@ report() {
 while read -r module; do
     insmod "/modules/$module" || echo "failed insmod $module" >>/failed
 done </modules/order
-if ! mount -t erofs -o ro /dev/vda /mnt 2>/mount-error; then
+disk=/dev/vda
+if [ -e /device-table ]; then
+    disk=/dev/dm-0
+    dmsetup create root --readonly --noudevsync --noudevrules --table "$(cat /device-table)" 2>>/dm-error ||
+        sed 's/^/failed dmsetup /' /dm-error >>/failed
+fi
+if ! mount -t erofs -o ro "$disk" /mnt 2>/mount-error; then
     {
         echo "failed mount: $(cat /mount-error)"
         dmesg | grep erofs | sed 's/^/failed /'
@@ -28,9 +34,9 @@ fi
 cd /mnt
 # One field separator that no sane name contains; a name with a newline is not for this oracle.
 sep=$(printf '\001')
-find . -print0 | xargs -0 stat -c "stat${sep}%f${sep}%u${sep}%g${sep}%s${sep}%h${sep}%i${sep}%t${sep}%T${sep}%y${sep}%n${sep}%N" >/entries 2>>/failed-find
+find . -print0 2>>/failed-find | xargs -0 stat -c "stat${sep}%f${sep}%u${sep}%g${sep}%s${sep}%h${sep}%i${sep}%t${sep}%T${sep}%y${sep}%n${sep}%N" >/entries 2>>/failed-find
 if [ "$contents" = yes ]; then
-    find . -type f -print0 | xargs -0 sha256sum | sed 's/^/sum /' >/sums 2>>/failed-find
+    find . -type f -print0 2>>/failed-find | xargs -0 sha256sum 2>>/failed-find | sed 's/^/sum /' >/sums
 fi
 if [ -s /failed-find ]; then sed 's/^/failed /' /failed-find >>/failed; fi
 if [ -s /user-script ]; then sh /user-script 2>&1 | sed 's/^/script /' >/script; fi

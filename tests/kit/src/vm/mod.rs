@@ -3,6 +3,7 @@
 //! ```text
 //!   /dev/vda  the disk under test (VMDK or raw), mounted at /mnt as erofs
 //!   /dev/vdb  a raw file: the guest writes its report there, and powers off
+//!   /dev/dm-0 a device over the disk, which is mounted in its place, if the test has a table for one
 //!   /dev/vdc  a raw file of the test, if there is one: the script may mount it as ext4 and write to it
 //! ```
 //!
@@ -10,6 +11,7 @@
 //! busybox: they show no extended attributes, and cannot report a name with a newline.
 
 mod cpio;
+mod dynamic;
 mod modules;
 mod report;
 
@@ -46,6 +48,8 @@ pub struct GuestOptions {
     pub contents: bool,
     /// Shell commands to run in the mounted root. Their output is [`Guest::script`].
     pub script: String,
+    /// A table of the device mapper: the guest creates a device with it and mounts that in place of the disk.
+    pub device_table: Option<String>,
     /// A raw disk that the guest can write to.
     pub writable_disk: Option<PathBuf>,
     /// The timeout of the guest.
@@ -59,6 +63,7 @@ impl Default for GuestOptions {
             memory_mib: 1024,
             contents: true,
             script: String::new(),
+            device_table: None,
             writable_disk: None,
             time_limit: Duration::from_secs(600),
         }
@@ -308,7 +313,14 @@ fn root(options: &GuestOptions) -> Result<Vec<u8>, KitError> {
     if options.writable_disk.is_some() {
         names.push("ext4");
     }
+    if options.device_table.is_some() {
+        names.extend(["sha256_generic", "dm_verity"]);
+    }
     let mut archive = system(&names)?;
+    if let Some(table) = &options.device_table {
+        dynamic::add(&mut archive, "bin/dmsetup", &require(Tool::Dmsetup))?;
+        archive.file("device-table", table.as_bytes());
+    }
     archive.file(
         "settings",
         format!("contents={}\n", if options.contents { "yes" } else { "no" }).as_bytes(),

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use fs_tree::show_path;
 use msb_stitch::{DeviceId, DiskVerifier, Merge, VerifyError};
-use msb_store::FileChecksum;
+use msb_store::{FileChecksum, Store};
 
 use super::{ArtifactKind, Verification};
 use crate::cache::open_file::open_file;
@@ -55,10 +55,12 @@ impl Verification {
     /// Reads the disk through its descriptor.
     pub(super) fn disk(
         &mut self,
+        store: &Store,
+        record: &ImageRecord,
         image: &PullResult,
         merge: Option<&Merge>,
     ) -> Result<(), InspectError> {
-        let verifier = DiskVerifier::new(&image.vmdk, open_file);
+        let verifier = DiskVerifier::new(store.vmdk_path(record.disk.key()), open_file);
         let result = match merge {
             Some(merge) => verifier.find_damaged_files(merge.tree()),
             None => verifier.verify_structure().map(|disk| (disk, Vec::new())),
@@ -113,7 +115,7 @@ impl Verification {
         let layer = image.layers.iter().find(|layer| layer.erofs == path);
         let artifact = match layer {
             Some(_) => ArtifactKind::LayerImage,
-            None if path == image.vmdk => ArtifactKind::Descriptor,
+            None if path.extension().is_some_and(|name| name == "vmdk") => ArtifactKind::Descriptor,
             None => ArtifactKind::Fsmeta,
         };
         let layer = layer.map(|layer| layer.diff_id);

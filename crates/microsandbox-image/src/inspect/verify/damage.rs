@@ -36,6 +36,8 @@ pub enum ArtifactKind {
     Fsmeta,
     /// The disk descriptor.
     Descriptor,
+    /// The hash tree of dm-verity.
+    HashTree,
     /// The manifest.
     Manifest,
     /// The config.
@@ -106,6 +108,7 @@ impl fmt::Display for ArtifactKind {
             Self::Sidecar => "layer sidecar",
             Self::Fsmeta => "merged metadata",
             Self::Descriptor => "disk descriptor",
+            Self::HashTree => "hash tree",
             Self::LayerBlob => "blob of a layer",
             Self::Manifest => "manifest",
             Self::Config => "config",

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use msb_oci::Digest;
 use msb_store::Store;
@@ -11,6 +11,7 @@ use crate::PullResult;
 use crate::cache::keys::layer_key;
 use crate::cache::lookup;
 use crate::cache::record::ImageRecord;
+use crate::disk::ImageLayout;
 use crate::inspect::error::InspectError;
 use crate::inspect::files::verify_blob;
 
@@ -54,6 +55,14 @@ impl Verification {
             record.fsmeta_bytes,
             None,
         )?;
+        if let Some(verity) = &image.verity
+            && verity.data_blocks > 1
+        {
+            let file = store.open_tree(record.disk.key())?;
+            let path = store.tree_path(record.disk.key());
+            let expected = msb_verity::tree_bytes(verity.data_blocks);
+            self.length(ArtifactKind::HashTree, &path, file, expected, None)?;
+        }
         Ok(())
     }
 
@@ -82,29 +91,45 @@ impl Verification {
         self.add(artifact, path, layer, error)
     }
 
-    /// Compares the descriptor with the one that would be written now.
-    pub(super) fn descriptor(
+    /// Compares the descriptors with those that would be written now.
+    pub(super) fn descriptors(
         &mut self,
         store: &Store,
         record: &ImageRecord,
-        image: &PullResult,
     ) -> Result<(), InspectError> {
-        let layout = record.layout();
-        let expected = layout.and_then(|layout| layout.descriptor(record.fsmeta_bytes).ok());
-        let expected = expected.unwrap_or_default();
-        let text = match store.read_vmdk(record.disk.key(), expected.len() as u64) {
+        let (disk, layout) = (&record.disk, record.layout());
+        let key = disk.key();
+        let text = |layout: ImageLayout| layout.descriptor(record.fsmeta_bytes).ok();
+        let expected = layout.clone().and_then(text).unwrap_or_default();
+        let actual = store.read_vmdk(key, expected.len() as u64);
+        self.descriptor(store.vmdk_path(key), &expected, actual)?;
+        if record.verity_root.is_none() {
+            return Ok(());
+        }
+        let layout = layout.map(|layout| disk.with_hash_tree(layout));
+        let expected = layout.and_then(text).unwrap_or_default();
+        let actual = store.read_verity_vmdk(key, expected.len() as u64);
+        self.descriptor(store.verity_vmdk_path(key), &expected, actual)
+    }
+
+    fn descriptor(
+        &mut self,
+        path: PathBuf,
+        expected: &str,
+        actual: Result<Option<Vec<u8>>, msb_store::Error>,
+    ) -> Result<(), InspectError> {
+        let text = match actual {
             Ok(text) => text,
             // It is longer than it was.
             Err(msb_store::Error::TooLarge { .. }) => Some(Vec::new()),
             Err(error) => return Err(error.into()),
         };
-        let path = image.vmdk.clone();
         let error = match text {
             Some(text) if text == expected.as_bytes() => return Ok(()),
-            Some(_) => InspectError::Rewritten { path },
-            None => InspectError::ArtifactMissing { path },
+            Some(_) => InspectError::Rewritten { path: path.clone() },
+            None => InspectError::ArtifactMissing { path: path.clone() },
         };
-        self.add(ArtifactKind::Descriptor, &image.vmdk, None, error)
+        self.add(ArtifactKind::Descriptor, &path, None, error)
     }
 
     /// Compares the digests of manifest and config.
