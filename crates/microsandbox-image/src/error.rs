@@ -102,7 +102,7 @@ pub enum PullError {
         /// The manifest.
         digest: Digest,
         /// What is wrong.
-        problem: crate::PublishedProblem,
+        problem: Box<crate::PublishedProblem>,
     },
     /// An EROFS layer cannot be used.
     #[error("EROFS layer {digest} of {reference}")]
@@ -112,7 +112,7 @@ pub enum PullError {
         /// The image.
         reference: Box<Reference>,
         /// The cause.
-        source: crate::PublishedLayerError,
+        source: Box<crate::PublishedLayerError>,
     },
     /// The layers cannot be joined.
     #[error("{reference}: joining its layers into a disk")]

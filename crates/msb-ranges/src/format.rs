@@ -48,9 +48,9 @@ pub(crate) struct Footer {
     pub(crate) magic: [u8; 4],
 }
 
-pub(crate) const HEADER_BYTES: u64 = size_of::<Header>() as u64;
-pub(crate) const ENTRY_BYTES: u64 = size_of::<Entry>() as u64;
-pub(crate) const FOOTER_BYTES: u64 = size_of::<Footer>() as u64;
+pub(crate) const HEADER_BYTES: usize = size_of::<Header>();
+pub(crate) const ENTRY_BYTES: usize = size_of::<Entry>();
+pub(crate) const FOOTER_BYTES: usize = size_of::<Footer>();
 
 /// The bytes of a skippable frame before its payload.
 pub(crate) const FRAME_HEADER_BYTES: u64 = 8;

@@ -39,11 +39,11 @@ impl Table {
             }
         };
         let blob_bytes = blob.size().map_err(failed(0, 0))?;
-        let start = blob_bytes.checked_sub(FOOTER_BYTES);
+        let start = blob_bytes.checked_sub(FOOTER_BYTES as u64);
         let start = start.ok_or_else(|| malformed("the blob is shorter than a footer"))?;
-        let mut footer = [0; FOOTER_BYTES as usize];
+        let mut footer = [0; FOOTER_BYTES];
         let read = blob.read_exact_at(&mut footer, start);
-        read.map_err(failed(start, FOOTER_BYTES))?;
+        read.map_err(failed(start, FOOTER_BYTES as u64))?;
         let footer = Footer::read_from_bytes(&footer).map_err(|_| malformed("its footer"))?;
         let table_bytes = u64::from(footer.table_bytes.get());
         if footer.magic != MAGIC {
@@ -89,17 +89,17 @@ impl Table {
             return Err(malformed("the number of its ranges"));
         }
         // Neither overflows: the count has 32 bits.
-        if rest.len() as u64 != count * ENTRY_BYTES + FOOTER_BYTES {
+        if rest.len() as u64 != count * ENTRY_BYTES as u64 + FOOTER_BYTES as u64 {
             return Err(malformed("its length"));
         }
-        let (entries, footer) = rest.split_at(rest.len() - FOOTER_BYTES as usize);
+        let (entries, footer) = rest.split_at(rest.len() - FOOTER_BYTES);
         let footer = Footer::read_from_bytes(footer).map_err(|_| malformed("its footer"))?;
         if footer.magic != MAGIC || u64::from(footer.table_bytes.get()) != bytes.len() as u64 {
             return Err(malformed("its footer"));
         }
         let mut end = 0_u64;
-        let mut frames = Vec::with_capacity(entries.len() / ENTRY_BYTES as usize);
-        for entry in entries.chunks_exact(ENTRY_BYTES as usize) {
+        let mut frames = Vec::with_capacity(entries.len() / ENTRY_BYTES);
+        for entry in entries.chunks_exact(ENTRY_BYTES) {
             let entry = Entry::read_from_bytes(entry).map_err(|_| malformed("an entry"))?;
             let bytes = entry.bytes.get();
             if bytes == 0 || bytes > MAX_FRAME_BYTES {
@@ -132,7 +132,8 @@ impl Table {
     /// Returns the skippable frame. `None` if it would be too long.
     pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
         let count = u32::try_from(self.frames.len()).ok()?;
-        let table_bytes = HEADER_BYTES + u64::from(count) * ENTRY_BYTES + FOOTER_BYTES;
+        let fixed_bytes = (HEADER_BYTES + FOOTER_BYTES) as u64;
+        let table_bytes = fixed_bytes + u64::from(count) * ENTRY_BYTES as u64;
         if table_bytes > MAX_TABLE_BYTES {
             return None;
         }

@@ -73,7 +73,7 @@ pub(super) async fn fetch(
     let failed = |source: PublishedLayerError| PullError::Published {
         digest: published.image.digest,
         reference: Box::new(pull.reference.clone()),
-        source,
+        source: Box::new(source),
     };
     let target = Target {
         pull,

@@ -62,7 +62,7 @@ async fn read(
     let document = source.manifest(entry.digest).await?;
     let failed = |problem| PullError::PublishedManifest {
         digest: entry.digest,
-        problem,
+        problem: Box::new(problem),
     };
     let actual = document.bytes.len() as u64;
     if actual != entry.size {
