@@ -72,7 +72,8 @@ fn a_child_that_is_no_image_is_passed_over() {
     setup.tag(setup.index(&[artifact.clone(), amd]));
     assert!(has(&setup.pull(AMD64).unwrap(), "amd"));
     setup.tag(setup.index(std::slice::from_ref(&artifact)));
-    setup.refuses(AMD64, &["image config sha256:", "missing field `rootfs`"]);
+    let found = "it is no image: its config has the media type application/vnd.oci.empty.v1+json";
+    setup.refuses(AMD64, &["manifest sha256:", found]);
 }
 
 #[test]
