@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use msb_oci::Digest;
 use msb_registry::{
-    BlobRequest, Client, CredentialFuture, CredentialProvider, CredentialUse, Error,
+    BlobRequest, Client, ClientBuilder, CredentialFuture, CredentialProvider, CredentialUse, Error,
     RedirectProblem, RegistryAuth, RegistryHost, TokenProblem,
 };
 use support::{INDEX, Reply, Request, Server, assert_presentable, drain, hasty};

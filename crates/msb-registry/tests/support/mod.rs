@@ -25,7 +25,7 @@ pub(crate) const INDEX: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
 pub(crate) fn hasty() -> Timeouts {
     Timeouts::default()
         .with_first_byte(Duration::from_secs(2))
-        .with_stall(Duration::from_millis(500))
+        .with_stall(Duration::from_millis(200))
         .with_backoff(Duration::from_millis(2))
         .with_backoff_max(Duration::from_millis(20))
         .with_retry_time(Duration::from_millis(1500))
