@@ -72,7 +72,7 @@ pub struct StoreOptions {
     pub max_bytes: Option<u64>,
     /// The grace age of these prunes; `None` is that of [`PruneOptions::default`](crate::PruneOptions).
     pub budget_grace: Option<Duration>,
-    /// Other caches that are only read; see [`Store::tiers`].
+    /// Other caches that are only read.
     pub cache_from: Vec<PathBuf>,
     /// Whether layer images and merged metadata of these caches are compared with their checksums before their first use. Lengths,
     /// records, documents and sidecars always are. The store itself does not compare.

@@ -18,7 +18,7 @@ pub struct Damage {
     pub path: PathBuf,
     /// The diff_id of the layer that the file belongs to.
     pub layer: Option<Digest>,
-    /// The paths in the image whose bytes are damaged, as [`show_path`] shows them; at most 100.
+    /// The paths in the image whose bytes are damaged, as `fs_tree::show_path` shows them; at most 100.
     pub files: Vec<String>,
     /// What is wrong.
     pub error: InspectError,
