@@ -11,7 +11,7 @@ use crate::{Outcome, cargo, demo, deny, docs, fuzz, instructions, publish, show,
 /// Selects steps.
 #[derive(Debug, Default, Args)]
 pub(crate) struct CiOptions {
-    /// Steps (default: all)
+    /// Steps (default: all but `publish`)
     #[arg(value_name = "STEP", value_parser = PossibleValuesParser::new(STEPS.iter().map(|(name, _)| *name)))]
     steps: Vec<String>,
 }
@@ -43,10 +43,17 @@ const STEPS: &[Step] = &[
     ("demo", |out| demo::demo(&demo::DemoOptions::default(), out)),
 ];
 
+/// The steps that only run when they are named: `publish` builds every crate once more with each of its features, before a release.
+const ON_REQUEST: &[&str] = &["publish"];
+
 /// Runs the steps, also after one has failed, and ends with a table of them.
 pub(crate) fn ci(options: &CiOptions, out: &mut dyn Write) -> Outcome {
-    let is_chosen =
-        |name: &str| options.steps.is_empty() || options.steps.iter().any(|step| step == name);
+    let is_chosen = |name: &str| {
+        if options.steps.is_empty() {
+            return !ON_REQUEST.contains(&name);
+        }
+        options.steps.iter().any(|step| step == name)
+    };
     let mut done: Vec<(&str, Duration, Outcome)> = Vec::new();
     for (name, step) in STEPS.iter().filter(|(name, _)| is_chosen(name)) {
         writeln!(out, "\n==> {name}")?;

@@ -58,7 +58,7 @@ impl FuzzOptions {
     pub(crate) fn short() -> Self {
         Self {
             targets: Vec::new(),
-            seconds: 15,
+            seconds: 8,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             keep: false,
             repeat: None,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   demo    pulls one image from a registry in this process and verifies its disk
-//!   ci ──▶  fmt, clippy, docs, deny, publish, test, fuzz, instructions, demo; `ci STEP...` runs some of them
+//!   ci ──▶  fmt, clippy, docs, deny, test, fuzz, instructions, demo; `ci STEP...` runs some of them, and `ci publish` precedes a release
 //!   fleet   predicts pulls of many hosts from figures of one
 //!   soak    the model of the cache, races, fuzz targets and random stacks of layers for a long time
 //! ```
