@@ -242,7 +242,7 @@ fn a_file_of_another_users_home_is_a_warning_and_one_that_is_named_an_error() {
     use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::process::CommandExt as _;
 
-    const NOBODY: u32 = 65_534;
+    const OTHER_USER: u32 = 65_534;
     let home = Home::new("cache_dir = \"/from/file\"");
     let folder = home.file().parent().unwrap().to_owned();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
@@ -253,7 +253,12 @@ fn a_file_of_another_users_home_is_a_warning_and_one_that_is_named_an_error() {
     let run = |args: &[&str]| {
         let mut command = Command::new(&program);
         command.env_clear().env("HOME", home.0.path());
-        command.uid(NOBODY).gid(NOBODY).args(args).output().unwrap()
+        command
+            .uid(OTHER_USER)
+            .gid(OTHER_USER)
+            .args(args)
+            .output()
+            .unwrap()
     };
     let output = run(&["config"]);
     let expected = format!(

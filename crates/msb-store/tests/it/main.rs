@@ -13,6 +13,7 @@ mod file_systems;
 mod full_disk;
 mod hostile;
 mod layout;
+mod leftovers;
 mod locks;
 mod prune;
 mod publish;
