@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use microsandbox_image::{PullError, SourceForm};
+use microsandbox_image::{PullError, PullPolicy, SourceForm};
 use msb_testkit::registry::DockerRegistry;
 
 use super::*;
@@ -77,7 +77,7 @@ async fn every_artifact_is_byte_equal_to_that_of_a_pull_of_the_original() {
     verify(&result);
 
     // Holes are holes, and the second pull is warm.
-    let again = pull_from(erofs.path(), &name, SourceForm::Tar)
+    let again = pull_from(erofs.path(), &name, SourceForm::Erofs)
         .await
         .unwrap();
     assert!(again.cached);
@@ -287,4 +287,34 @@ async fn a_publisher_that_lies_about_a_layer_reaches_no_other_image() {
         .await
         .unwrap();
     assert_eq!(artifacts(cache.path()), artifacts(truth.path()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_of_the_original_layers_is_not_served_by_an_earlier_one_of_erofs_layers() {
+    let recipe = Layer::recipe("file a size=5000 seed=1").gzip();
+    let honest = ImageBuilder::new().layer(recipe);
+    let other = ImageBuilder::new().layer(Layer::recipe("file a size=5000 seed=2").gzip());
+    let registry = docker_registry();
+    let forged = forge(&registry, &honest, &other).await;
+    let (truth, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    pull(truth.path(), &forged).await.unwrap();
+    pull_from(cache.path(), &forged, SourceForm::Erofs)
+        .await
+        .unwrap();
+    assert_ne!(artifacts(cache.path()), artifacts(truth.path()));
+
+    // From the cache, as long as EROFS layers are accepted or nothing may be fetched.
+    let again = pull_from(cache.path(), &forged, SourceForm::Auto).await;
+    assert!(again.unwrap().cached);
+    let never = PullOptions {
+        pull_policy: PullPolicy::Never,
+        ..Default::default()
+    };
+    let kept = registry_in(cache.path()).pull(&forged, &never).await;
+    assert!(kept.unwrap().cached);
+
+    let result = pull(cache.path(), &forged).await.unwrap();
+    assert!(!result.cached);
+    assert_eq!(artifacts(cache.path()), artifacts(truth.path()));
+    assert!(pull(cache.path(), &forged).await.unwrap().cached);
 }

@@ -104,7 +104,7 @@ impl GlobalCache {
         reference: &Reference,
         platform: &Platform,
     ) -> Result<PullResult, CacheError> {
-        match lookup::image(self.existing()?, reference, platform)? {
+        match lookup::image(self.existing()?, reference, platform, true)? {
             FoundImage::Whole(result) => Ok(*result),
             FoundImage::WithoutDisk(_) | FoundImage::Absent => Err(CacheError::NotCached {
                 reference: Box::new(reference.clone()),

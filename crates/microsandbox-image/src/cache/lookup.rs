@@ -29,15 +29,17 @@ pub(crate) enum FoundImage {
     Whole(Box<PullResult>),
 }
 
-/// Returns what the cache has of an image, with a lease if that is all of it. Only the record is read, and lengths are compared.
+/// Returns what the cache has of an image, with a lease if that is all of it. Only the record is read, and lengths are compared. An image
+/// with a layer that only a publisher vouches for counts as absent, unless `accepts_claimed`.
 pub(crate) fn image(
     store: &Store,
     reference: &Reference,
     platform: &Platform,
+    accepts_claimed: bool,
 ) -> Result<FoundImage, CacheError> {
     let record = match store.use_image::<ImageRecord>(&image_key(reference, platform)) {
-        Ok(Some(record)) => record,
-        Ok(None) => return Ok(FoundImage::Absent),
+        Ok(Some(record)) if accepts_claimed || !record.is_claimed => record,
+        Ok(_) => return Ok(FoundImage::Absent),
         Err(error) if error.is_corrupt() => {
             tracing::warn!(%reference, %error, "the image record is damaged; it will be rebuilt");
             return Ok(FoundImage::Absent);

@@ -25,6 +25,9 @@ pub(crate) struct ImageRecord {
     /// The root hash of the hash tree over the disk, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verity_root: Option<Digest>,
+    /// Whether only a publisher vouches for a layer: that its image is what the original blob unpacks to.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_claimed: bool,
     pub(crate) notes: Vec<Note>,
     /// The disk over `layers`.
     #[serde(skip_serializing)]
@@ -44,6 +47,8 @@ struct Fields {
     fsmeta_crc32c: Option<u32>,
     #[serde(default)]
     verity_root: Option<Digest>,
+    #[serde(default)]
+    is_claimed: bool,
     notes: Vec<Note>,
 }
 
@@ -61,6 +66,7 @@ impl TryFrom<Fields> for ImageRecord {
             fsmeta_bytes: fields.fsmeta_bytes,
             fsmeta_crc32c: fields.fsmeta_crc32c,
             verity_root: fields.verity_root,
+            is_claimed: fields.is_claimed,
             notes: fields.notes,
             disk,
         })

@@ -309,6 +309,7 @@ pub(super) fn record(
         fsmeta_bytes: fsmeta.bytes,
         fsmeta_crc32c: Some(fsmeta.crc32c),
         verity_root,
+        is_claimed: layers.iter().any(|layer| layer.is_claimed),
         notes,
         disk: pull.disk.clone(),
     }

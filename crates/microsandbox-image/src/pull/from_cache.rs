@@ -13,7 +13,7 @@ use crate::disk::hash_tree::{self, TreeError};
 use crate::disk::{BuildError, ImageLayout, build};
 use crate::engine::Engine;
 use crate::progress::Progress;
-use crate::{CacheError, PullError, PullOptions, PullPolicy, PullProgress, PullResult};
+use crate::{CacheError, PullError, PullOptions, PullPolicy, PullProgress, PullResult, SourceForm};
 
 /// Returns the image from the cache alone, where the policy allows that. A damaged disk is rebuilt from its layers.
 pub(super) async fn from_cache(
@@ -26,7 +26,9 @@ pub(super) async fn from_cache(
     if options.pull_policy == PullPolicy::Always || (options.force && !is_final) {
         return Ok(None);
     }
-    let found = match find(engine, reference).await? {
+    // A pull that must not ask a source returns what was pulled under the name.
+    let accepts_claimed = is_final || options.source != SourceForm::Tar;
+    let found = match find(engine, reference, accepts_claimed).await? {
         FoundImage::Whole(result) => Some(*result),
         FoundImage::WithoutDisk(record) => {
             match rebuild_disk(engine, reference, *record, Lost::Files, progress).await {
@@ -37,7 +39,7 @@ pub(super) async fn from_cache(
                 }
             }
         }
-        FoundImage::Absent => adopt(engine, reference).await?,
+        FoundImage::Absent => adopt(engine, reference, accepts_claimed).await?,
     };
     let found = match found {
         Some(result) if options.verity && result.verity.is_none() => {
@@ -63,10 +65,22 @@ pub(super) async fn from_cache(
     Ok(found)
 }
 
-async fn find(engine: &Engine, reference: &Reference) -> Result<FoundImage, PullError> {
+async fn find(
+    engine: &Engine,
+    reference: &Reference,
+    accepts_claimed: bool,
+) -> Result<FoundImage, PullError> {
     let (store, platform) = (engine.cache.store().clone(), engine.platform.clone());
     let reference = reference.clone();
-    blocking(move || Ok(lookup::image(&store, &reference, &platform)?)).await
+    blocking(move || {
+        Ok(lookup::image(
+            &store,
+            &reference,
+            &platform,
+            accepts_claimed,
+        )?)
+    })
+    .await
 }
 
 /// Adds a hash tree to the disk of a cached image. Returns `None` if a file is damaged.
@@ -93,14 +107,18 @@ async fn add_hash_tree(
 }
 
 /// Returns the image from another cache that has it whole.
-async fn adopt(engine: &Engine, reference: &Reference) -> Result<Option<PullResult>, PullError> {
+async fn adopt(
+    engine: &Engine,
+    reference: &Reference,
+    accepts_claimed: bool,
+) -> Result<Option<PullResult>, PullError> {
     let store = engine.cache.store();
     if store.tiers().is_empty() {
         return Ok(None);
     }
     let (store, platform) = (store.clone(), engine.platform.clone());
     let reference = reference.clone();
-    blocking(move || Ok(adopt_image(&store, &reference, &platform)?)).await
+    blocking(move || Ok(adopt_image(&store, &reference, &platform, accepts_claimed)?)).await
 }
 
 async fn missing_blob(
@@ -164,7 +182,7 @@ pub(super) async fn rebuild_disk(
     // The holder of the lock may be a pull from any registry.
     let _lock = lock_disk(store, disk.key(), String::new()).await?;
     if lost == Lost::Files
-        && let FoundImage::Whole(result) = find(engine, reference).await?
+        && let FoundImage::Whole(result) = find(engine, reference, true).await?
     {
         return Ok(Some(*result));
     }

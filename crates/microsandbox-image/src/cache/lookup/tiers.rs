@@ -69,11 +69,13 @@ fn in_place(
     })
 }
 
-/// Copies the record and the documents of an image that another cache has whole, and uses its disk in place. Blocks on file I/O.
+/// Copies the record and the documents of an image that another cache has whole, and uses its disk in place. An image with a layer that
+/// only a publisher vouches for is used only if `accepts_claimed`. Blocks on file I/O.
 pub(crate) fn adopt_image(
     store: &Store,
     reference: &Reference,
     platform: &Platform,
+    accepts_claimed: bool,
 ) -> Result<Option<PullResult>, CacheError> {
     if store.options().is_self_contained {
         return Ok(None);
@@ -85,7 +87,8 @@ pub(crate) fn adopt_image(
             let Some(record) = tier.read_image::<ImageRecord>(&key)? else {
                 return Ok(None);
             };
-            if !is_whole(tier, &record)?
+            if (record.is_claimed && !accepts_claimed)
+                || !is_whole(tier, &record)?
                 || !has_intact_layers(tier, &record.disk, is_verified)?
                 || (is_verified && !has_intact_fsmeta(tier, &record)?)
             {
